@@ -1,0 +1,1 @@
+//! CUO's only user of the Kubernetes client.

@@ -1,0 +1,1 @@
+//! CUO's decisions: pure, without clock, I/O or Kubernetes client.

@@ -1,0 +1,1 @@
+//! CUO's logging to journald, a terminal or JSON.

@@ -1,0 +1,14 @@
+//! CUO's test bench.
+//!
+//! Level 2 of the tests runs here: a real control plane ([`controlplane`]), hollow kubelets and pods ([`kubelet`]), and hosts
+//! ([`machine`]) whose `rpm-ostreed` and `logind` are doubles of observed behaviour ([`ostree`], [`logind`]) on a private system bus.
+//! Everything is a child of the process that uses it and dies with it ([`process`]).
+//!
+//! The lab fails loudly: it is a test, so a panic with a clear message is its way to say that the bench itself is broken.
+
+pub mod controlplane;
+pub mod kubelet;
+pub mod logind;
+pub mod machine;
+pub mod ostree;
+pub mod process;

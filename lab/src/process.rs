@@ -1,0 +1,41 @@
+//! Children that can't outlive the bench.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use tokio::process::{Child, Command};
+
+/// A command whose process gets SIGKILL when the thread that spawned it ends, and when its [`Child`] is dropped.
+///
+/// `setpriv` is used because asking for a parent-death signal in this process would need unsafe code. Spawn from a thread that
+/// lives as long as the test (a runtime's own thread, never `spawn_blocking`).
+pub fn bound(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(program)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Sends both outputs of `command` to the end of the file `log`, and starts it.
+///
+/// # Errors
+/// When the log can't be opened or the program can't be started; both are named.
+pub fn spawn_logged(command: &mut Command, log: &Path) -> Result<Child> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("open log {}", log.display()))?;
+    let second = file.try_clone().context("second handle of the log")?;
+    command
+        .stdout(Stdio::from(file))
+        .stderr(Stdio::from(second))
+        .spawn()
+        .with_context(|| format!("start {:?}", command.as_std()))
+}

@@ -1,0 +1,3 @@
+//! The cluster side of CUO: chooses which node reboots when.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! CUO's build and test tasks.
+
+fn main() {}
