@@ -1,1 +1,7 @@
 //! CUO's decisions: pure, without clock, I/O or Kubernetes client.
+//!
+//! Time and observations come in, decisions with reasons come out; the two programs only carry them out. That is what lets tests walk
+//! through every interleaving of agents, operators and faults.
+
+pub mod host;
+pub mod identity;

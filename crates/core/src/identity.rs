@@ -1,0 +1,297 @@
+//! The names of things: what a host boots, which boot it is, which node, which grant.
+//!
+//! All are parsed once, at the edge, and are cheap to copy and compare afterwards.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not one of the names of this module.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} expected {expected}, found {found:?}")]
+pub struct ParseNameError {
+    what: &'static str,
+    expected: &'static str,
+    found: String,
+}
+
+impl ParseNameError {
+    fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
+        let found = found.chars().take(80).collect();
+        Self {
+            what,
+            expected,
+            found,
+        }
+    }
+}
+
+/// `N` bytes from exactly `2 * N` lower-case hexadecimal digits; anything else is `None`.
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut out = [0; N];
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        let mut value = 0;
+        for digit in pair {
+            value = value * 16
+                + match digit {
+                    b'0'..=b'9' => digit - b'0',
+                    b'a'..=b'f' => digit - b'a' + 10,
+                    _ => return None,
+                };
+        }
+        *byte = value;
+    }
+    Some(out)
+}
+
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// What a deployment is: the manifest digest of a container image, or the base commit of a plain ostree branch.
+///
+/// On the wire a digest is `sha256:` and 64 hexadecimal digits, a commit the 64 digits alone. Client-side layered packages do not
+/// change the identity: they differ from host to host, and `FinalizeDeployment` compares with the base commit too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identity {
+    /// Base commit of a plain ostree origin.
+    Commit([u8; 32]),
+    /// Manifest digest of a container origin.
+    Image([u8; 32]),
+}
+
+impl Identity {
+    /// The first twelve digits, enough for people to tell versions apart.
+    pub fn short(&self) -> String {
+        let (Self::Commit(bytes) | Self::Image(bytes)) = self;
+        bytes[..6]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(bytes) => write_hex(bytes, f),
+            Self::Image(bytes) => {
+                f.write_str("sha256:")?;
+                write_hex(bytes, f)
+            }
+        }
+    }
+}
+
+impl FromStr for Identity {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("sha256:") {
+            Some(digest) => unhex(digest).map(Self::Image),
+            None => unhex(text).map(Self::Commit),
+        }
+        .ok_or_else(|| {
+            let expected = "64 lower-case hexadecimal digits, with sha256: before a digest";
+            ParseNameError::new("an identity", expected, text)
+        })
+    }
+}
+
+/// One boot of one kernel: the text of `/proc/sys/kernel/random/boot_id`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BootId([u8; 16]);
+
+impl BootId {
+    /// A boot id from its bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The first four bytes as a number, used to tell grants of different boots apart.
+    pub fn salt(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+impl fmt::Display for BootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for BootId {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.as_bytes();
+        let shaped = bytes.len() == 36 && [8, 13, 18, 23].iter().all(|&dash| bytes[dash] == b'-');
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        (if shaped { unhex(&digits) } else { None })
+            .map(Self)
+            .ok_or_else(|| ParseNameError::new("a boot id", "a lower-case UUID", text))
+    }
+}
+
+/// A Node's name: a DNS-1123 subdomain.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeName(Arc<str>);
+
+impl NodeName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
+        let edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let bytes = text.as_bytes();
+        if bytes.len() <= 253
+            && bytes.iter().all(|c| inner(*c))
+            && edge(bytes.first())
+            && edge(bytes.last())
+        {
+            Ok(Self(text.into()))
+        } else {
+            let expected = "a DNS-1123 subdomain (a-z, 0-9, '-' and '.')";
+            Err(ParseNameError::new("a node name", expected, text))
+        }
+    }
+}
+
+/// The name of one grant: a number from the ledger, and a salt from the boot it was made for.
+///
+/// The ledger's numbers only rise, so no two grants share one; the salt keeps ids apart even if somebody deletes the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantId {
+    /// The ledger's number.
+    pub seq: u64,
+    /// [`BootId::salt`] of the boot that the grant was made for.
+    pub salt: u32,
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:08x}", self.seq, self.salt)
+    }
+}
+
+impl FromStr for GrantId {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (seq, salt) = text.split_once('-')?;
+            let digits = !seq.is_empty() && seq.bytes().all(|c| c.is_ascii_digit());
+            Some(Self {
+                seq: digits.then(|| seq.parse().ok())??,
+                salt: u32::from_be_bytes(unhex(salt)?),
+            })
+        };
+        parse().ok_or_else(|| {
+            ParseNameError::new("a grant id", "a number, '-' and 8 hexadecimal digits", text)
+        })
+    }
+}
+
+/// `Debug` as the text on the wire, and serde through that text, for each name.
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+as_text!(Identity, BootId, NodeName, GrantId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_text() {
+        let hex = "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589";
+        for text in [hex.to_owned(), format!("sha256:{hex}")] {
+            assert_eq!(text.parse::<Identity>().unwrap().to_string(), text);
+        }
+        let boot = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
+        assert_eq!(boot.parse::<BootId>().unwrap().to_string(), boot);
+        assert_eq!(boot.parse::<BootId>().unwrap().salt(), 0x0f3a_9b2c);
+        assert_eq!(
+            "17-0f3a9b2c".parse::<GrantId>().unwrap().to_string(),
+            "17-0f3a9b2c"
+        );
+        assert_eq!(
+            "n1.example".parse::<NodeName>().unwrap().as_str(),
+            "n1.example"
+        );
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let upper = "0941D40C0F136423CD968A12F552D3027DFA43A6E854722EAFA4565C4B7C1589";
+        for text in ["", "sha256:", "abc", upper, "sha512:00"] {
+            assert!(text.parse::<Identity>().is_err(), "{text}");
+        }
+        for text in [
+            "",
+            "0f3a9b2c111142228333abcdefabcdef",
+            "0f3a9b2c-1111-4222-8333-abcdefabcdeg",
+        ] {
+            assert!(text.parse::<BootId>().is_err(), "{text}");
+        }
+        for text in [
+            "",
+            "17",
+            "-0f3a9b2c",
+            "+1-0f3a9b2c",
+            "17-0f3a9b2",
+            "17-0F3A9B2C",
+            "99999999999999999999-00000000",
+        ] {
+            assert!(text.parse::<GrantId>().is_err(), "{text}");
+        }
+        for text in ["", "-n", "n.", "N1", "a_b", &"a".repeat(254)] {
+            assert!(text.parse::<NodeName>().is_err(), "{text}");
+        }
+    }
+}
