@@ -1,0 +1,40 @@
+//! A Node as the API server tells it, and a change to one: the only shapes that cross between decisions and the Kubernetes client.
+
+use std::collections::BTreeMap;
+
+/// What is taken from a Node object; nothing of it has been judged yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawNode {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`, opaque.
+    pub resource_version: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`, at least those that CUO reads.
+    pub annotations: BTreeMap<String, String>,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// The condition `Ready` is `True`.
+    pub ready: bool,
+    /// `status.nodeInfo.bootID`, as the kubelet reported it.
+    pub boot_id: String,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+}
+
+/// A conditional change to one Node: a merge patch that carries the resourceVersion it was decided on, so that it fails with a
+/// conflict when anybody wrote the Node since.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct NodePatch {
+    /// The resourceVersion that the decision was made on.
+    pub resource_version: String,
+    /// Annotations to set, or with `None` to remove.
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// Labels to set, or with `None` to remove.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// `spec.unschedulable` to set; `None` leaves it alone.
+    pub unschedulable: Option<bool>,
+}
