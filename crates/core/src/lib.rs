@@ -6,4 +6,7 @@
 pub mod drain;
 pub mod host;
 pub mod identity;
+pub mod keys;
 pub mod raw;
+pub mod reason;
+pub mod values;

@@ -1,0 +1,88 @@
+//! Every label and annotation key of the protocol, each with its writer. `docs/protocol.md` prints [`TABLE`].
+
+/// Prefix of all keys.
+pub const PREFIX: &str = "cuo.coreos.com/";
+
+/// Version of the protocol that this build speaks, written by the agent as the value of [`PROTOCOL`] and as `v` in each JSON value.
+///
+/// It rises whenever a value gains a field or a meaning: values are read strictly, and a version that is not this one is a reason to
+/// hold, never a permission.
+pub const VERSION: u32 = 1;
+
+/// One key for the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The whole key.
+    pub name: &'static str,
+    /// `annotation`, `label`, or both.
+    pub kind: &'static str,
+    /// The only one who writes it.
+    pub writer: &'static str,
+    /// What its value says.
+    pub value: &'static str,
+}
+
+macro_rules! keys {
+    ($($konst:ident = $name:literal, $kind:literal, $writer:literal, $value:literal;)*) => {
+        $(
+            #[doc = concat!("`cuo.coreos.com/", $name, "` (", $kind, ", written by the ", $writer, "): ", $value)]
+            pub const $konst: &str = concat!("cuo.coreos.com/", $name);
+        )*
+
+        /// All keys, in the order of the documentation.
+        pub const TABLE: &[Key] = &[
+            $(Key { name: $konst, kind: $kind, writer: $writer, value: $value }),*
+        ];
+    };
+}
+
+keys! {
+    PROTOCOL = "protocol", "annotation", "agent",
+        "The protocol's version that the agent speaks, a number. Absent means that no agent has been here.";
+    STATUS = "status", "annotation", "agent",
+        "`PHASE since TIME`; the phases are listed below, the time is RFC 3339.";
+    REASON = "reason", "annotation", "agent",
+        "`CODE: one sentence`. Present only while something holds.";
+    REBOOT_NEEDED = "reboot-needed", "annotation and label", "agent",
+        "Annotation: the identity that a reboot will boot. Label: `true`. Absent means that no reboot is needed.";
+    BOOTED = "booted", "annotation", "agent",
+        "JSON: `identity`, `version` and `boot` (the boot id) of what runs.";
+    REBOOT_IN_PROGRESS = "reboot-in-progress", "annotation", "agent",
+        "JSON: the grant's `id` and `identity`, the `boot` id it was accepted under, and when (`accepted`). Written before the first act, removed with the result.";
+    AGENT_MADE_UNSCHEDULABLE = "agent-made-unschedulable", "annotation", "agent",
+        "The id of the grant for which the agent cordoned this node; written and removed in one write with `spec.unschedulable`.";
+    REBOOT_RESULT = "reboot-result", "annotation", "agent",
+        "JSON: what came of the last grant: its `id`, the `outcome`, a reason `code` unless it is `done`, and when (`at`). It gives the slot back.";
+    FAILED = "failed", "annotation", "agent",
+        "JSON list of identities that failed on this node, each with `identity`, `code` and `at`. No node is granted any of them.";
+    REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",
+        "JSON: a slot is being prepared for this node: the coming grant's `id`, its `identity` and the `boot` id it is for.";
+    REBOOT_OK = "reboot-ok", "annotation", "operator",
+        "JSON: the grant: `id`, `identity`, `boot`, `issued`, `deadline` to accept it by, and how to `drain`.";
+    BEFORE_REBOOT = "before-reboot", "label", "operator",
+        "`true` while the before-reboot checks run.";
+    AFTER_REBOOT = "after-reboot", "label", "operator",
+        "`true` while the after-reboot checks run.";
+    REBOOT_PAUSED = "reboot-paused", "annotation or label", "administrator",
+        "`true` holds this node.";
+    ID = "id", "label", "agent", "`ID` of os-release.";
+    OS_VERSION = "version", "label", "agent", "Version of the booted deployment.";
+    GROUP = "group", "label", "agent", "Update stream: the last part of the branch, or the image's tag.";
+}
+
+/// Label that marks control-plane nodes (kubeadm, k3s and most others).
+pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_the_prefix_and_is_named_once() {
+        let mut names: Vec<_> = TABLE.iter().map(|key| key.name).collect();
+        assert!(names.iter().all(|name| name.starts_with(PREFIX)));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
+    }
+}

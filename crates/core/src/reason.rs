@@ -1,0 +1,165 @@
+//! Why not now: stable codes, the same in annotations, Events, the journal, metric labels and documentation.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! codes {
+    ($($name:ident, $who:literal, $means:literal, $remedy:literal;)*) => {
+        /// The stable code of a reason. Codes are never renamed or given another meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $means] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code as it is written everywhere.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// Who gives this reason: `agent`, `operator` or both.
+            pub const fn who(self) -> &'static str {
+                match self { $(Self::$name => $who,)* }
+            }
+
+            /// What it means, one sentence.
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$name => $means,)* }
+            }
+
+            /// What a person can do, one sentence.
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused.";
+    Hold, "agent", "The agent's configuration holds updates on this host.", "Remove `hold` from the agent's configuration.";
+    Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.";
+    DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; it is tried again by itself.";
+    IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
+    RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
+    StageFailed, "agent", "Downloading or staging an update failed.", "The reason quotes rpm-ostree; it is tried again by itself.";
+    ProtocolUnknown, "both", "The other side speaks a version of the protocol that this one does not know.", "Finish the upgrade of the agent and the operator.";
+    MalformedAnnotation, "both", "An annotation of the protocol holds something that nobody of CUO writes.", "Remove the annotation that the reason names.";
+    GrantMismatch, "agent", "The grant names something else than what a reboot would boot now, or another boot.", "Nothing: the slot is given back and asked for again.";
+    GrantExpired, "agent", "The grant's deadline passed before it was accepted.", "Nothing, unless it repeats: then compare the clocks of the node and the operator.";
+    GrantRevoked, "agent", "The grant disappeared while it was being acted on.", "Nothing, if you removed it; the node was uncordoned.";
+    PendingChanged, "agent", "What a reboot would boot changed while the grant was being acted on.", "Nothing: the slot is given back and asked for again.";
+    Uncordoned, "agent", "Somebody uncordoned the node during the drain, which was taken as a wish to keep it.", "Pause the node if it shall stay up; it is tried again by itself.";
+    NodeNotReady, "both", "The Node is not Ready, or its kubelet has not reported since the boot.", "See the kubelet's journal on the node.";
+    FinalizeFailed, "agent", "rpm-ostree refused to finalize the update.", "The reason quotes rpm-ostree; it is tried again by itself.";
+    RebootDidNotHappen, "agent", "The reboot was asked for, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.";
+    ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: it is staged and asked for again.";
+    UpdateLost, "agent", "The update was finalized, but is gone after the boot.", "See `journalctl -b -1 -u ostree-finalize-staged`; it is staged again, three times at most.";
+    BootedFallback, "agent", "The update is installed, but the host booted the previous version.", "Look at the boot log of the failed version; publish a fixed one.";
+    RolledBack, "agent", "The host was rolled back from the update.", "Look at the health checks of the node; publish a fixed version.";
+    ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.";
+    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update.";
+    UpToDate, "operator", "No reboot is needed.", "Nothing.";
+    NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.";
+    AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.";
+    ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.";
+    WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.";
+    BudgetExhausted, "operator", "As many nodes as allowed are rebooting or unavailable.", "Wait for, or repair, the nodes that the reason names.";
+    ControlPlaneBusy, "operator", "Another control-plane node is rebooting or unavailable.", "Wait for, or repair, the node that the reason names.";
+    OwnNodeLast, "operator", "The operator runs on this node, so all others go first.", "Nothing.";
+    Reserved, "operator", "The node is next; its slot is being confirmed.", "Nothing.";
+    BeforeChecks, "operator", "The before-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.";
+    AfterChecks, "operator", "The after-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.";
+    Granted, "operator", "The node may reboot; the agent has not accepted yet.", "Nothing, unless it repeats: then look at the agent's journal.";
+    Rebooting, "operator", "The agent is acting on its grant.", "Nothing.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Code {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.iter().find(|code| code.as_str() == text);
+        found.copied().ok_or_else(|| format!("unknown reason code {text:?}"))
+    }
+}
+
+/// A reason: its code and one sentence with the particulars.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reason {
+    /// The stable code.
+    pub code: Code,
+    /// One sentence for people, without a clock that ticks: a reason that does not change must not be written again.
+    pub message: String,
+}
+
+/// Longest message that is written, in characters: an Event's note takes 1024 bytes, and rpm-ostree can quote pages.
+pub const MESSAGE_LIMIT: usize = 400;
+
+impl Reason {
+    /// A reason with its sentence, brought to one line of at most [`MESSAGE_LIMIT`] characters.
+    pub fn new(code: Code, message: impl AsRef<str>) -> Self {
+        let line = message.as_ref().split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = match line.char_indices().nth(MESSAGE_LIMIT) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        };
+        Self { code, message }
+    }
+}
+
+impl From<Code> for Reason {
+    /// The reason with the code's general meaning as its sentence.
+    fn from(code: Code) -> Self {
+        Self::new(code, code.means())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl FromStr for Reason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (code, message) = text.split_once(": ").ok_or("expected `CODE: sentence`")?;
+        Ok(Self {
+            code: code.parse()?,
+            message: message.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_keep_their_text() {
+        let reason = Reason::new(Code::DrainBlocked, "default/web-1:\n  blocked");
+        assert_eq!(reason.to_string(), "DrainBlocked: default/web-1: blocked");
+        assert_eq!(reason.to_string().parse::<Reason>(), Ok(reason));
+        assert_eq!("Nonsense: x".parse::<Reason>(), Err("unknown reason code \"Nonsense\"".into()));
+        let long = Reason::new(Code::Hold, "é".repeat(1000));
+        assert_eq!(long.message.chars().count(), MESSAGE_LIMIT + 1);
+    }
+
+    #[test]
+    fn every_code_reads_back() {
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse::<Code>(), Ok(*code));
+            assert!(code.means().ends_with('.') && code.remedy().ends_with('.'), "{code}");
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! The values behind the keys: how each is written, and read back strictly.
+//!
+//! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`] and holds exactly the known fields; everything else says
+//! what is wrong and is a reason to hold.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{BootId, GrantId, Identity};
+use crate::keys::VERSION;
+use crate::reason::Code;
+
+/// What was found under one key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Field<T> {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// A value of this protocol version.
+    Value(T),
+    /// A value of another version of the protocol.
+    OtherVersion(u32),
+    /// Something that nobody of CUO writes; the text says what is wrong with it.
+    Malformed(String),
+}
+
+impl<T> Field<T> {
+    /// The value, if it is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::OtherVersion(_) | Self::Malformed(_) => None,
+        }
+    }
+
+    /// There is nothing at all.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// Reads a value that is plain text.
+    pub fn text(found: Option<&String>) -> Self
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        match found.map(|text| text.parse()) {
+            None => Self::Absent,
+            Some(Ok(value)) => Self::Value(value),
+            Some(Err(error)) => Self::Malformed(error.to_string()),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    #[serde(flatten)]
+    rest: T,
+}
+
+impl<T: DeserializeOwned> Field<T> {
+    /// Reads a JSON value that carries its version as `v`.
+    pub fn json(found: Option<&String>) -> Self {
+        let Some(text) = found else {
+            return Self::Absent;
+        };
+        match serde_json::from_str::<Versioned<serde_json::Value>>(text) {
+            Err(error) => Self::Malformed(format!("not JSON with a version: {error}")),
+            Ok(other) if other.v != VERSION => Self::OtherVersion(other.v),
+            // The flattened rest holds every field but `v`, so unknown ones are still refused.
+            Ok(known) => match T::deserialize(known.rest) {
+                Ok(value) => Self::Value(value),
+                Err(error) => Self::Malformed(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Writes a JSON value with the protocol's version as `v`.
+pub fn to_json<T: Serialize>(value: &T) -> String {
+    // Serialising these plain structs can't fail: no maps with odd keys, no failing Serialize. An empty text would be read as malformed,
+    // which is a reason to hold.
+    serde_json::to_string(&Versioned {
+        v: VERSION,
+        rest: value,
+    })
+    .unwrap_or_default()
+}
+
+macro_rules! phases {
+    ($($name:ident = $text:literal, $means:literal;)*) => {
+        /// Where the agent is in the life of an update.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Phase {
+            $(#[doc = $means] $name,)*
+        }
+
+        impl Phase {
+            /// Every phase, in the order of an update.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The phase as it is written everywhere.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it means, one sentence.
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$name => $means,)* }
+            }
+        }
+    };
+}
+
+phases! {
+    Idle = "idle", "Nothing to do until the next check.";
+    Staging = "staging", "rpm-ostree is looking for, downloading or staging an update.";
+    Staged = "staged", "An update is staged, but the node does not ask for a reboot yet.";
+    Waiting = "waiting", "The node needs a reboot and waits for a grant. Only in this phase a node is granted.";
+    Draining = "draining", "The node has a grant, is cordoned and being drained.";
+    Rebooting = "rebooting", "The update is being finalized and the reboot is under way.";
+    Verifying = "verifying", "The node has booted; what it booted and its health are being checked.";
+    Held = "held", "A reboot is needed, but something on the node holds it; the reason says what.";
+    Failed = "failed", "The node needs a person; it keeps its slot.";
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Value of `status`: the phase and since when, to the second.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Status {
+    /// The phase.
+    pub phase: Phase,
+    /// When the node came into it.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} since {}", self.phase, self.since)
+    }
+}
+
+impl FromStr for Status {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (phase, since) = text.split_once(" since ").ok_or("expected `PHASE since TIME`")?;
+        let known = Phase::ALL.iter().find(|known| known.as_str() == phase);
+        Ok(Self {
+            phase: *known.ok_or_else(|| format!("unknown phase {phase:?}"))?,
+            since: since.parse().map_err(|error: jiff::Error| error.to_string())?,
+        })
+    }
+}
+
+/// What happens when a drain does not finish in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTimeout {
+    /// Uncordon, give the slot back, say what blocked, try again later.
+    Abort,
+}
+
+/// How to drain, copied into each grant so that the agent needs no access to where policy is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrainPolicy {
+    /// How long it may take from acceptance, in seconds.
+    pub timeout_seconds: u32,
+    /// What happens then.
+    pub on_timeout: OnTimeout,
+}
+
+impl DrainPolicy {
+    /// The time-out as a duration.
+    pub fn timeout(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.timeout_seconds.into())
+    }
+}
+
+/// Value of `reboot-ok`: the permission to reboot once, into one identity, from one boot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Its name.
+    pub id: GrantId,
+    /// What may be booted.
+    pub identity: Identity,
+    /// The boot that may be left.
+    pub boot: BootId,
+    /// When it was written.
+    pub issued: Timestamp,
+    /// When it lapses unless accepted before: the end of the window at the latest.
+    pub deadline: Timestamp,
+    /// How to drain.
+    pub drain: DrainPolicy,
+}
+
+/// Value of `reboot-reserved`: the node is next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reservation {
+    /// The id that the grant will have.
+    pub id: GrantId,
+    /// The identity that it will name.
+    pub identity: Identity,
+    /// The boot that it will be for.
+    pub boot: BootId,
+}
+
+/// Value of `reboot-in-progress`: the agent accepted a grant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// The grant.
+    pub id: GrantId,
+    /// What it allowed to boot.
+    pub identity: Identity,
+    /// The boot it was accepted under: any other boot id means that the node has booted since.
+    pub boot: BootId,
+    /// When it was accepted; the drain's time-out counts from here.
+    pub accepted: Timestamp,
+}
+
+/// Value of `booted`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Booted {
+    /// What runs.
+    pub identity: Identity,
+    /// Its version, for people.
+    pub version: String,
+    /// The boot.
+    pub boot: BootId,
+}
+
+/// How a grant ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The node runs what was granted, and is healthy.
+    Done,
+    /// The grant could not be accepted.
+    Refused,
+    /// It was accepted, but given up before the update was booted.
+    Aborted,
+    /// The node booted, but not what was granted.
+    Failed,
+}
+
+/// Value of `reboot-result`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RebootResult {
+    /// The grant.
+    pub id: GrantId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, unless it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One entry of `failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// What failed.
+    pub identity: Identity,
+    /// How.
+    pub code: Code,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Value of `failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failures {
+    /// Newest last, at most [`Failures::KEPT`].
+    pub identities: Vec<Failure>,
+}
+
+impl Failures {
+    /// How many are kept: enough for a bad week, small enough for an annotation.
+    pub const KEPT: usize = 8;
+
+    /// `identity` failed here before.
+    pub fn find(&self, identity: &Identity) -> Option<&Failure> {
+        self.identities.iter().find(|failure| failure.identity == *identity)
+    }
+
+    /// Adds `failure` in place of an older one of the same identity, and forgets the oldest beyond [`Failures::KEPT`].
+    pub fn add(&mut self, failure: Failure) {
+        self.identities.retain(|known| known.identity != failure.identity);
+        self.identities.push(failure);
+        let excess = self.identities.len().saturating_sub(Self::KEPT);
+        self.identities.drain(..excess);
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// `time` without its fraction of a second: what is written for people needs no more.
+pub fn to_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant {
+            id: "17-0f3a9b2c".parse().unwrap(),
+            identity: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
+            boot: "0f3a9b2c-1111-4222-8333-abcdefabcdef".parse().unwrap(),
+            issued: "2026-11-23T21:00:00Z".parse().unwrap(),
+            deadline: "2026-11-23T21:05:00Z".parse().unwrap(),
+            drain: DrainPolicy {
+                timeout_seconds: 600,
+                on_timeout: OnTimeout::Abort,
+            },
+        }
+    }
+
+    #[test]
+    fn a_grant_is_written_and_read_back() {
+        let text = to_json(&grant());
+        let expected = format!(
+            "{{\"v\":1,\"id\":\"17-0f3a9b2c\",\"identity\":\"sha256:{}\",\"boot\":\"0f3a9b2c-1111-4222-8333-abcdefabcdef\",\
+             \"issued\":\"2026-11-23T21:00:00Z\",\"deadline\":\"2026-11-23T21:05:00Z\",\
+             \"drain\":{{\"timeoutSeconds\":600,\"onTimeout\":\"abort\"}}}}",
+            "ab".repeat(32)
+        );
+        assert_eq!(text, expected);
+        assert_eq!(Field::<Grant>::json(Some(&text)), Field::Value(grant()));
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_a_grant() {
+        let text = to_json(&grant());
+        let cases = [
+            (text.replace("\"v\":1", "\"v\":2"), Field::OtherVersion(2)),
+            (text.replace("\"v\":1,", ""), Field::Malformed(String::new())),
+            (text.replace("\"drain\":", "\"notBefore\":1,\"drain\":"), Field::Malformed(String::new())),
+            (text.replace("abort", "delete"), Field::Malformed(String::new())),
+            ("true".to_owned(), Field::Malformed(String::new())),
+            (String::new(), Field::Malformed(String::new())),
+        ];
+        for (text, expected) in cases {
+            let found = match Field::<Grant>::json(Some(&text)) {
+                Field::Malformed(why) => {
+                    assert!(!why.is_empty());
+                    Field::Malformed(String::new())
+                }
+                other => other,
+            };
+            assert_eq!(found, expected, "{text}");
+        }
+        assert_eq!(Field::<Grant>::json(None), Field::Absent);
+    }
+
+    #[test]
+    fn a_status_is_one_short_line() {
+        let status = Status {
+            phase: Phase::Waiting,
+            since: "2026-11-23T21:00:00Z".parse().unwrap(),
+        };
+        assert_eq!(status.to_string(), "waiting since 2026-11-23T21:00:00Z");
+        assert_eq!(status.to_string().parse(), Ok(status));
+        for text in ["", "waiting", "dancing since 2026-11-23T21:00:00Z", "waiting since yesterday"] {
+            assert!(text.parse::<Status>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn failures_are_few_and_each_is_listed_once() {
+        let mut failures = Failures::default();
+        let failure = |n: u8| Failure {
+            identity: Identity::Commit([n; 32]),
+            code: Code::RolledBack,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        for n in 0..10 {
+            failures.add(failure(n));
+        }
+        failures.add(failure(5));
+        let kept: Vec<_> = [2, 3, 4, 6, 7, 8, 9, 5].map(failure).into();
+        assert_eq!(failures.identities, kept);
+        assert_eq!(failures.find(&Identity::Commit([1; 32])), None);
+    }
+}
