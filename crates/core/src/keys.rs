@@ -70,8 +70,12 @@ keys! {
     GROUP = "group", "label", "agent", "Update stream: the last part of the branch, or the image's tag.";
 }
 
-/// Label that marks control-plane nodes (kubeadm, k3s and most others).
-pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// Labels that mark control-plane nodes: the current one, the one before Kubernetes 1.24, and k3s's own for its etcd members.
+pub const CONTROL_PLANE: &[&str] = &[
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+    "node-role.kubernetes.io/etcd",
+];
 
 #[cfg(test)]
 mod tests {

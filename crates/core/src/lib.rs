@@ -7,6 +7,7 @@ pub mod drain;
 pub mod host;
 pub mod identity;
 pub mod keys;
+pub mod node;
 pub mod raw;
 pub mod reason;
 pub mod values;

@@ -42,6 +42,7 @@ codes! {
     Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused.";
     Hold, "agent", "The agent's configuration holds updates on this host.", "Remove `hold` from the agent's configuration.";
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.";
+    Draining, "agent", "Pods are still leaving the node.", "Nothing, unless the pods that the reason names are stuck: look at their PodDisruptionBudgets and finalizers.";
     DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; it is tried again by itself.";
     IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
@@ -88,7 +89,9 @@ impl FromStr for Code {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.iter().find(|code| code.as_str() == text);
-        found.copied().ok_or_else(|| format!("unknown reason code {text:?}"))
+        found
+            .copied()
+            .ok_or_else(|| format!("unknown reason code {text:?}"))
     }
 }
 
@@ -107,7 +110,11 @@ pub const MESSAGE_LIMIT: usize = 400;
 impl Reason {
     /// A reason with its sentence, brought to one line of at most [`MESSAGE_LIMIT`] characters.
     pub fn new(code: Code, message: impl AsRef<str>) -> Self {
-        let line = message.as_ref().split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = message
+            .as_ref()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let message = match line.char_indices().nth(MESSAGE_LIMIT) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -150,7 +157,10 @@ mod tests {
         let reason = Reason::new(Code::DrainBlocked, "default/web-1:\n  blocked");
         assert_eq!(reason.to_string(), "DrainBlocked: default/web-1: blocked");
         assert_eq!(reason.to_string().parse::<Reason>(), Ok(reason));
-        assert_eq!("Nonsense: x".parse::<Reason>(), Err("unknown reason code \"Nonsense\"".into()));
+        assert_eq!(
+            "Nonsense: x".parse::<Reason>(),
+            Err("unknown reason code \"Nonsense\"".into())
+        );
         let long = Reason::new(Code::Hold, "é".repeat(1000));
         assert_eq!(long.message.chars().count(), MESSAGE_LIMIT + 1);
     }
@@ -159,7 +169,10 @@ mod tests {
     fn every_code_reads_back() {
         for code in Code::ALL {
             assert_eq!(code.as_str().parse::<Code>(), Ok(*code));
-            assert!(code.means().ends_with('.') && code.remedy().ends_with('.'), "{code}");
+            assert!(
+                code.means().ends_with('.') && code.remedy().ends_with('.'),
+                "{code}"
+            );
         }
     }
 }

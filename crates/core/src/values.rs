@@ -154,11 +154,15 @@ impl FromStr for Status {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (phase, since) = text.split_once(" since ").ok_or("expected `PHASE since TIME`")?;
+        let (phase, since) = text
+            .split_once(" since ")
+            .ok_or("expected `PHASE since TIME`")?;
         let known = Phase::ALL.iter().find(|known| known.as_str() == phase);
         Ok(Self {
             phase: *known.ok_or_else(|| format!("unknown phase {phase:?}"))?,
-            since: since.parse().map_err(|error: jiff::Error| error.to_string())?,
+            since: since
+                .parse()
+                .map_err(|error: jiff::Error| error.to_string())?,
         })
     }
 }
@@ -299,12 +303,15 @@ impl Failures {
 
     /// `identity` failed here before.
     pub fn find(&self, identity: &Identity) -> Option<&Failure> {
-        self.identities.iter().find(|failure| failure.identity == *identity)
+        self.identities
+            .iter()
+            .find(|failure| failure.identity == *identity)
     }
 
     /// Adds `failure` in place of an older one of the same identity, and forgets the oldest beyond [`Failures::KEPT`].
     pub fn add(&mut self, failure: Failure) {
-        self.identities.retain(|known| known.identity != failure.identity);
+        self.identities
+            .retain(|known| known.identity != failure.identity);
         self.identities.push(failure);
         let excess = self.identities.len().saturating_sub(Self::KEPT);
         self.identities.drain(..excess);
@@ -365,9 +372,18 @@ mod tests {
         let text = to_json(&grant());
         let cases = [
             (text.replace("\"v\":1", "\"v\":2"), Field::OtherVersion(2)),
-            (text.replace("\"v\":1,", ""), Field::Malformed(String::new())),
-            (text.replace("\"drain\":", "\"notBefore\":1,\"drain\":"), Field::Malformed(String::new())),
-            (text.replace("abort", "delete"), Field::Malformed(String::new())),
+            (
+                text.replace("\"v\":1,", ""),
+                Field::Malformed(String::new()),
+            ),
+            (
+                text.replace("\"drain\":", "\"notBefore\":1,\"drain\":"),
+                Field::Malformed(String::new()),
+            ),
+            (
+                text.replace("abort", "delete"),
+                Field::Malformed(String::new()),
+            ),
             ("true".to_owned(), Field::Malformed(String::new())),
             (String::new(), Field::Malformed(String::new())),
         ];
@@ -392,7 +408,12 @@ mod tests {
         };
         assert_eq!(status.to_string(), "waiting since 2026-11-23T21:00:00Z");
         assert_eq!(status.to_string().parse(), Ok(status));
-        for text in ["", "waiting", "dancing since 2026-11-23T21:00:00Z", "waiting since yesterday"] {
+        for text in [
+            "",
+            "waiting",
+            "dancing since 2026-11-23T21:00:00Z",
+            "waiting since yesterday",
+        ] {
             assert!(text.parse::<Status>().is_err(), "{text}");
         }
     }

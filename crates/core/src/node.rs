@@ -1,0 +1,531 @@
+//! A Node as both programs understand it, and what each of them writes on it.
+//!
+//! Reading never fails: a key that holds something else than this build writes is a [`Field`] that says so, and a reason to hold.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use crate::identity::{BootId, GrantId, Identity, NodeName, ParseNameError};
+use crate::keys;
+use crate::raw::{NodePatch, RawNode};
+use crate::reason::Reason;
+use crate::values::{
+    Booted, Failures, Field, Grant, Progress, RebootResult, Reservation, Status, to_json,
+};
+
+/// One Node, parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NodeView {
+    /// `metadata.name`.
+    pub name: NodeName,
+    /// `metadata.uid`: a Node that was deleted and made again is another one.
+    pub uid: String,
+    /// `metadata.resourceVersion`, for conditional writes.
+    pub resource_version: String,
+    /// The condition `Ready` is `True`.
+    pub ready: bool,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// The boot that the kubelet last reported.
+    pub kubelet_boot: Option<BootId>,
+    /// Has a control-plane label.
+    pub control_plane: bool,
+    /// An administrator paused it.
+    pub paused: bool,
+    /// The protocol that the agent speaks: a value only if it is this build's.
+    pub protocol: Field<u32>,
+    /// What the agent wrote.
+    pub agent: AgentFields,
+    /// What the operator wrote.
+    pub operator: OperatorFields,
+    /// Annotations that are not of the protocol, such as those of reboot checks.
+    pub others: BTreeMap<String, String>,
+}
+
+/// The agent's keys as found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct AgentFields {
+    /// [`keys::STATUS`].
+    pub status: Field<Status>,
+    /// [`keys::REASON`].
+    pub reason: Field<Reason>,
+    /// [`keys::REBOOT_NEEDED`], the annotation.
+    pub needed: Field<Identity>,
+    /// [`keys::REBOOT_NEEDED`], the label, is `true`.
+    pub needed_label: bool,
+    /// [`keys::BOOTED`].
+    pub booted: Field<Booted>,
+    /// [`keys::REBOOT_IN_PROGRESS`].
+    pub progress: Field<Progress>,
+    /// [`keys::AGENT_MADE_UNSCHEDULABLE`].
+    pub owned: Field<GrantId>,
+    /// [`keys::REBOOT_RESULT`].
+    pub result: Field<RebootResult>,
+    /// [`keys::FAILED`].
+    pub failed: Field<Failures>,
+    /// The labels that describe the system.
+    pub system: SystemLabels,
+}
+
+/// Labels that describe the running system; absent ones are removed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct SystemLabels {
+    /// [`keys::ID`].
+    pub id: Option<String>,
+    /// [`keys::OS_VERSION`].
+    pub version: Option<String>,
+    /// [`keys::GROUP`].
+    pub group: Option<String>,
+}
+
+/// The operator's keys as found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct OperatorFields {
+    /// [`keys::REBOOT_RESERVED`].
+    pub reserved: Field<Reservation>,
+    /// [`keys::REBOOT_OK`].
+    pub grant: Field<Grant>,
+    /// [`keys::BEFORE_REBOOT`] is there, whatever its value.
+    pub before: bool,
+    /// [`keys::AFTER_REBOOT`] is there, whatever its value.
+    pub after: bool,
+}
+
+fn version(found: Option<&String>) -> Field<u32> {
+    match Field::text(found) {
+        Field::Value(number) if number != keys::VERSION => Field::OtherVersion(number),
+        field => field,
+    }
+}
+
+impl NodeView {
+    /// Parses what the API server told.
+    ///
+    /// # Errors
+    /// Only when the Node's own name is none, which the API server does not let happen.
+    pub fn parse(raw: &RawNode) -> Result<Self, ParseNameError> {
+        let (annotations, labels) = (&raw.annotations, &raw.labels);
+        let at = |key: &str| annotations.get(key);
+        let own = |key: &String| keys::TABLE.iter().any(|known| known.name == key);
+        let is_true = |map: &BTreeMap<String, String>, key: &str| {
+            map.get(key).is_some_and(|value| value == "true")
+        };
+        Ok(Self {
+            name: raw.name.parse()?,
+            uid: raw.uid.clone(),
+            resource_version: raw.resource_version.clone(),
+            ready: raw.ready,
+            unschedulable: raw.unschedulable,
+            deleting: raw.deleting,
+            kubelet_boot: raw.boot_id.parse().ok(),
+            control_plane: keys::CONTROL_PLANE
+                .iter()
+                .any(|label| labels.contains_key(*label)),
+            paused: is_true(annotations, keys::REBOOT_PAUSED)
+                || is_true(labels, keys::REBOOT_PAUSED),
+            protocol: version(at(keys::PROTOCOL)),
+            agent: AgentFields {
+                status: Field::text(at(keys::STATUS)),
+                reason: Field::text(at(keys::REASON)),
+                needed: Field::text(at(keys::REBOOT_NEEDED)),
+                needed_label: is_true(labels, keys::REBOOT_NEEDED),
+                booted: Field::json(at(keys::BOOTED)),
+                progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
+                owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
+                result: Field::json(at(keys::REBOOT_RESULT)),
+                failed: Field::json(at(keys::FAILED)),
+                system: SystemLabels {
+                    id: labels.get(keys::ID).cloned(),
+                    version: labels.get(keys::OS_VERSION).cloned(),
+                    group: labels.get(keys::GROUP).cloned(),
+                },
+            },
+            operator: OperatorFields {
+                reserved: Field::json(at(keys::REBOOT_RESERVED)),
+                grant: Field::json(at(keys::REBOOT_OK)),
+                before: labels.contains_key(keys::BEFORE_REBOOT),
+                after: labels.contains_key(keys::AFTER_REBOOT),
+            },
+            others: annotations
+                .iter()
+                .filter(|(key, _)| !own(key))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        })
+    }
+
+    /// The annotation `name` is `true`, as reboot checks set it.
+    pub fn check_passed(&self, name: &str) -> bool {
+        self.others.get(name).is_some_and(|value| value == "true")
+    }
+}
+
+/// Everything the agent wants to stand on its Node. What is `None` is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Published {
+    /// [`keys::STATUS`].
+    pub status: Status,
+    /// [`keys::REASON`].
+    pub reason: Option<Reason>,
+    /// [`keys::REBOOT_NEEDED`], annotation and label.
+    pub needed: Option<Identity>,
+    /// [`keys::BOOTED`].
+    pub booted: Option<Booted>,
+    /// [`keys::REBOOT_IN_PROGRESS`].
+    pub progress: Option<Progress>,
+    /// [`keys::AGENT_MADE_UNSCHEDULABLE`].
+    pub owned: Option<GrantId>,
+    /// [`keys::REBOOT_RESULT`].
+    pub result: Option<RebootResult>,
+    /// [`keys::FAILED`]; an empty list is removed.
+    pub failed: Failures,
+    /// The labels that describe the system.
+    pub system: SystemLabels,
+    /// `spec.unschedulable`, when the agent changes it with the rest.
+    pub unschedulable: Option<bool>,
+}
+
+/// Collects the differences between what is found and what is wanted.
+struct Diff<'a> {
+    patch: NodePatch,
+    found: &'a NodeView,
+}
+
+impl Diff<'_> {
+    fn new(found: &NodeView) -> Diff<'_> {
+        Diff {
+            patch: NodePatch {
+                resource_version: found.resource_version.clone(),
+                ..NodePatch::default()
+            },
+            found,
+        }
+    }
+
+    fn annotation<T: PartialEq>(
+        &mut self,
+        key: &str,
+        found: &Field<T>,
+        want: Option<&T>,
+        write: impl Fn(&T) -> String,
+    ) {
+        let same = match want {
+            None => found.is_absent(),
+            Some(want) => found.value() == Some(want),
+        };
+        if !same {
+            self.patch
+                .annotations
+                .insert(key.to_owned(), want.map(write));
+        }
+    }
+
+    fn label(&mut self, key: &str, found: Option<&str>, want: Option<&str>) {
+        if found != want {
+            self.patch
+                .labels
+                .insert(key.to_owned(), want.map(str::to_owned));
+        }
+    }
+
+    /// The patch, unless nothing differs: no write when nothing changed.
+    fn done(mut self, unschedulable: Option<bool>) -> Option<NodePatch> {
+        self.patch.unschedulable = unschedulable.filter(|want| *want != self.found.unschedulable);
+        let NodePatch {
+            annotations,
+            labels,
+            unschedulable,
+            ..
+        } = &self.patch;
+        let empty = annotations.is_empty() && labels.is_empty() && unschedulable.is_none();
+        (!empty).then_some(self.patch)
+    }
+}
+
+fn text<T: Display>(value: &T) -> String {
+    value.to_string()
+}
+
+impl Published {
+    /// The conditional patch that makes `found` carry this; `None` when it already does.
+    pub fn patch(&self, found: &NodeView) -> Option<NodePatch> {
+        let mut diff = Diff::new(found);
+        let agent = &found.agent;
+        diff.annotation(keys::PROTOCOL, &found.protocol, Some(&keys::VERSION), text);
+        diff.annotation(keys::STATUS, &agent.status, Some(&self.status), text);
+        diff.annotation(keys::REASON, &agent.reason, self.reason.as_ref(), text);
+        diff.annotation(
+            keys::REBOOT_NEEDED,
+            &agent.needed,
+            self.needed.as_ref(),
+            text,
+        );
+        diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
+        diff.annotation(
+            keys::REBOOT_IN_PROGRESS,
+            &agent.progress,
+            self.progress.as_ref(),
+            to_json,
+        );
+        diff.annotation(
+            keys::AGENT_MADE_UNSCHEDULABLE,
+            &agent.owned,
+            self.owned.as_ref(),
+            text,
+        );
+        diff.annotation(
+            keys::REBOOT_RESULT,
+            &agent.result,
+            self.result.as_ref(),
+            to_json,
+        );
+        let failed = (!self.failed.identities.is_empty()).then_some(&self.failed);
+        diff.annotation(keys::FAILED, &agent.failed, failed, to_json);
+        diff.label(
+            keys::REBOOT_NEEDED,
+            agent.needed_label.then_some("true"),
+            self.needed.is_some().then_some("true"),
+        );
+        let (have, want) = (&agent.system, &self.system);
+        diff.label(keys::ID, have.id.as_deref(), want.id.as_deref());
+        diff.label(
+            keys::OS_VERSION,
+            have.version.as_deref(),
+            want.version.as_deref(),
+        );
+        diff.label(keys::GROUP, have.group.as_deref(), want.group.as_deref());
+        diff.done(self.unschedulable)
+    }
+
+    /// Writes this into a view as the API server would; the search through all states uses it in place of text.
+    pub fn apply(&self, node: &mut NodeView) {
+        fn field<T: Clone>(want: Option<&T>) -> Field<T> {
+            want.map_or(Field::Absent, |want| Field::Value(want.clone()))
+        }
+        node.protocol = Field::Value(keys::VERSION);
+        node.agent = AgentFields {
+            status: Field::Value(self.status.clone()),
+            reason: field(self.reason.as_ref()),
+            needed: field(self.needed.as_ref()),
+            needed_label: self.needed.is_some(),
+            booted: field(self.booted.as_ref()),
+            progress: field(self.progress.as_ref()),
+            owned: field(self.owned.as_ref()),
+            result: field(self.result.as_ref()),
+            failed: field((!self.failed.identities.is_empty()).then_some(&self.failed)),
+            system: self.system.clone(),
+        };
+        node.unschedulable = self.unschedulable.unwrap_or(node.unschedulable);
+    }
+}
+
+/// Everything the operator wants to stand on a Node. What is `None` or `false` is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Allotted {
+    /// [`keys::REBOOT_RESERVED`].
+    pub reserved: Option<Reservation>,
+    /// [`keys::REBOOT_OK`].
+    pub grant: Option<Grant>,
+    /// [`keys::BEFORE_REBOOT`].
+    pub before: bool,
+    /// [`keys::AFTER_REBOOT`].
+    pub after: bool,
+    /// Names of check annotations that are removed in the same write, so that an answer of an earlier update is not taken for a new one.
+    pub reset: Vec<String>,
+}
+
+impl Allotted {
+    /// The conditional patch that makes `found` carry this; `None` when it already does.
+    pub fn patch(&self, found: &NodeView) -> Option<NodePatch> {
+        let mut diff = Diff::new(found);
+        let operator = &found.operator;
+        diff.annotation(
+            keys::REBOOT_RESERVED,
+            &operator.reserved,
+            self.reserved.as_ref(),
+            to_json,
+        );
+        diff.annotation(
+            keys::REBOOT_OK,
+            &operator.grant,
+            self.grant.as_ref(),
+            to_json,
+        );
+        for (key, found, want) in [
+            (keys::BEFORE_REBOOT, operator.before, self.before),
+            (keys::AFTER_REBOOT, operator.after, self.after),
+        ] {
+            diff.label(key, found.then_some("true"), want.then_some("true"));
+        }
+        for name in &self.reset {
+            if found.others.contains_key(name) {
+                diff.patch.annotations.insert(name.clone(), None);
+            }
+        }
+        diff.done(None)
+    }
+
+    /// Writes this into a view as the API server would; the search through all states uses it in place of text.
+    pub fn apply(&self, node: &mut NodeView) {
+        node.operator = OperatorFields {
+            reserved: self.reserved.clone().map_or(Field::Absent, Field::Value),
+            grant: self.grant.clone().map_or(Field::Absent, Field::Value),
+            before: self.before,
+            after: self.after,
+        };
+        node.others.retain(|name, _| !self.reset.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::Phase;
+
+    fn raw() -> RawNode {
+        RawNode {
+            name: "n1".into(),
+            uid: "u".into(),
+            resource_version: "7".into(),
+            ready: true,
+            boot_id: "0f3a9b2c-1111-4222-8333-abcdefabcdef".into(),
+            ..RawNode::default()
+        }
+    }
+
+    fn write(raw: &mut RawNode, patch: &NodePatch) {
+        for (map, changes) in [
+            (&mut raw.annotations, &patch.annotations),
+            (&mut raw.labels, &patch.labels),
+        ] {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => map.insert(key.clone(), value.clone()),
+                    None => map.remove(key),
+                };
+            }
+        }
+        raw.unschedulable = patch.unschedulable.unwrap_or(raw.unschedulable);
+    }
+
+    fn published() -> Published {
+        let identity = Identity::Commit([7; 32]);
+        let boot = BootId::from_bytes([3; 16]);
+        let id = GrantId { seq: 4, salt: 9 };
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        Published {
+            status: Status {
+                phase: Phase::Draining,
+                since: at,
+            },
+            reason: Some(Reason::new(crate::reason::Code::Draining, "default/web")),
+            needed: Some(identity),
+            booted: Some(Booted {
+                identity,
+                version: "41.1".into(),
+                boot,
+            }),
+            progress: Some(Progress {
+                id,
+                identity,
+                boot,
+                accepted: at,
+            }),
+            owned: Some(id),
+            result: None,
+            failed: Failures::default(),
+            system: SystemLabels {
+                id: Some("fedora".into()),
+                version: Some("41.1".into()),
+                group: None,
+            },
+            unschedulable: Some(true),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_then_nothing_is_left_to_write() {
+        let mut raw = raw();
+        let before = NodeView::parse(&raw).unwrap();
+        let patch = published().patch(&before).unwrap();
+        assert_eq!(patch.resource_version, "7");
+        write(&mut raw, &patch);
+        let after = NodeView::parse(&raw).unwrap();
+        assert_eq!(published().patch(&after), None);
+        let mut applied = before;
+        published().apply(&mut applied);
+        assert_eq!(applied, after);
+    }
+
+    #[test]
+    fn the_operators_keys_are_read_back_too() {
+        let mut raw = raw();
+        raw.annotations
+            .insert("example.com/check".into(), "true".into());
+        let before = NodeView::parse(&raw).unwrap();
+        let allotted = Allotted {
+            reserved: Some(Reservation {
+                id: GrantId { seq: 4, salt: 9 },
+                identity: Identity::Image([7; 32]),
+                boot: BootId::from_bytes([3; 16]),
+            }),
+            before: true,
+            reset: vec!["example.com/check".into()],
+            ..Allotted::default()
+        };
+        assert!(before.check_passed("example.com/check"));
+        write(&mut raw, &allotted.patch(&before).unwrap());
+        let after = NodeView::parse(&raw).unwrap();
+        assert!(!after.check_passed("example.com/check"));
+        assert_eq!(allotted.patch(&after), None);
+        let mut applied = before;
+        allotted.apply(&mut applied);
+        assert_eq!(applied, after);
+    }
+
+    #[test]
+    fn garbage_under_every_key_is_a_field_that_says_so() {
+        let mut raw = raw();
+        for key in keys::TABLE {
+            raw.annotations
+                .insert(key.name.into(), "\u{0}garbage".into());
+            raw.labels.insert(key.name.into(), "garbage".into());
+        }
+        raw.boot_id = "garbage".into();
+        let view = NodeView::parse(&raw).unwrap();
+        let AgentFields {
+            status,
+            reason,
+            needed,
+            booted,
+            progress,
+            owned,
+            result,
+            failed,
+            ..
+        } = &view.agent;
+        let OperatorFields {
+            reserved, grant, ..
+        } = &view.operator;
+        fn bad<T>(field: &Field<T>) -> bool {
+            matches!(field, Field::Malformed(_))
+        }
+        assert!(bad(status) && bad(reason) && bad(needed) && bad(booted) && bad(progress));
+        assert!(
+            bad(owned)
+                && bad(result)
+                && bad(failed)
+                && bad(reserved)
+                && bad(grant)
+                && bad(&view.protocol)
+        );
+        assert_eq!((view.paused, view.kubelet_boot), (false, None));
+        raw.annotations.insert(keys::PROTOCOL.into(), "2".into());
+        assert_eq!(
+            NodeView::parse(&raw).unwrap().protocol,
+            Field::OtherVersion(2)
+        );
+    }
+}
