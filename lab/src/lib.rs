@@ -12,3 +12,4 @@ pub mod logind;
 pub mod machine;
 pub mod ostree;
 pub mod process;
+pub mod wait;
