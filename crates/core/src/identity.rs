@@ -6,8 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// Why a text is not one of the names of this module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} expected {expected}, found {found:?}")]
@@ -218,30 +216,38 @@ impl FromStr for GrantId {
     }
 }
 
-/// `Debug` as the text on the wire, and serde through that text, for each name.
-macro_rules! as_text {
+/// Serde through the text of a type, as `Display` writes and `FromStr` reads it.
+macro_rules! serde_as_text {
+    ($($name:ident),*) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+pub(crate) use serde_as_text;
+
+/// `Debug` as the text on the wire, too.
+macro_rules! debug_as_text {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(self, f)
             }
         }
-
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
     )*};
 }
-as_text!(Identity, BootId, NodeName, GrantId);
+
+debug_as_text!(Identity, BootId, NodeName, GrantId);
+serde_as_text!(Identity, BootId, NodeName, GrantId);
 
 #[cfg(test)]
 mod tests {

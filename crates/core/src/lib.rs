@@ -3,6 +3,7 @@
 //! Time and observations come in, decisions with reasons come out; the two programs only carry them out. That is what lets tests walk
 //! through every interleaving of agents, operators and faults.
 
+pub mod agent;
 pub mod drain;
 pub mod host;
 pub mod identity;

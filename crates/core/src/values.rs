@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{BootId, GrantId, Identity};
+use crate::identity::{BootId, GrantId, Identity, serde_as_text};
 use crate::keys::VERSION;
-use crate::reason::Code;
+use crate::reason::{Code, Reason};
 
 /// What was found under one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -185,6 +185,16 @@ pub struct DrainPolicy {
     pub on_timeout: OnTimeout,
 }
 
+impl Default for DrainPolicy {
+    /// Ten minutes, as CLUO had it, but never a reboot after a drain that failed.
+    fn default() -> Self {
+        Self {
+            timeout_seconds: 600,
+            on_timeout: OnTimeout::Abort,
+        }
+    }
+}
+
 impl DrainPolicy {
     /// The time-out as a duration.
     pub fn timeout(&self) -> SignedDuration {
@@ -318,18 +328,7 @@ impl Failures {
     }
 }
 
-impl Serialize for Code {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Code, Reason);
 
 /// `time` without its fraction of a second: what is written for people needs no more.
 pub fn to_second(time: Timestamp) -> Timestamp {

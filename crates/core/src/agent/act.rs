@@ -1,0 +1,228 @@
+//! A grant was accepted under this boot: cordon, drain, finalize, reboot.
+
+use jiff::Timestamp;
+
+use super::state::Attempt;
+use super::{Act, NodeSeen, Step, Work};
+use crate::drain::{self, later};
+use crate::host::Deployment;
+use crate::keys;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::values::{Grant, Phase};
+
+impl Work<'_> {
+    /// The step with an accepted grant, before the boot.
+    pub(super) fn act(self, attempt: Attempt) -> Step {
+        match (&self.seen.node, attempt.requested) {
+            (NodeSeen::Present { view, live }, None) => self.approach(&attempt, view, *live),
+            (NodeSeen::Present { view, live }, Some(_)) => self.reboot(attempt, view, *live),
+            (NodeSeen::Absent, None) => {
+                let text = "the Node was deleted while its grant was being acted on";
+                self.abort(Reason::new(Code::GrantRevoked, text))
+            }
+            // Without the API server a drain can't go on, and nothing reboots; a reboot that was asked for comes by itself.
+            (NodeSeen::Unknown(_), None) => self.publish(Phase::Draining, None),
+            (NodeSeen::Unknown(_) | NodeSeen::Absent, Some(_)) => {
+                self.publish(Phase::Rebooting, None)
+            }
+        }
+    }
+
+    /// From acceptance to the moment before the reboot is asked for.
+    fn approach(self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
+        let limit = later(attempt.progress.accepted, attempt.drain.timeout());
+        let pending = match self.still_wanted(attempt, node) {
+            Ok(pending) => pending,
+            Err(Some(reason)) => return self.abort(reason),
+            // rpm-ostree does not tell: wait for it, but not for ever.
+            Err(None) => {
+                let reason = self.unavailable();
+                if self.now > limit {
+                    return self.abort(reason);
+                }
+                return self.publish_or(Phase::Draining, Some(reason), Act::Wait, Some(limit));
+            }
+        };
+        let blocked = match self.drained(node, limit) {
+            Drain::Done => self.inhibited(),
+            Drain::Goes { reason, act, wake } => {
+                return self.publish_or(Phase::Draining, reason, act, wake);
+            }
+            Drain::Blocked(reason) => return self.abort(reason),
+        };
+        match blocked {
+            Some(reason) if self.now > limit => self.abort(reason),
+            Some(reason) => self.publish_or(Phase::Draining, Some(reason), Act::Wait, Some(limit)),
+            None => {
+                let now = self.now;
+                let shown = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
+                if shown.act == Act::Confirm && live {
+                    request(shown, &pending, now)
+                } else {
+                    shown
+                }
+            }
+        }
+    }
+
+    fn unavailable(&self) -> Reason {
+        let why = self.seen.host.as_ref().err().map_or("", String::as_str);
+        Reason::new(Code::RpmOstreeUnavailable, why)
+    }
+
+    /// The deployment that the grant is for, if everything still stands as it was accepted. `Err(None)`: not known now.
+    fn still_wanted(
+        &self,
+        attempt: &Attempt,
+        node: &NodeView,
+    ) -> Result<Deployment, Option<Reason>> {
+        let id = attempt.progress.id;
+        let grant = granted(attempt, node).ok_or_else(|| {
+            let text = format!("grant {id} is no longer in {}", keys::REBOOT_OK);
+            Some(Reason::new(Code::GrantRevoked, text))
+        })?;
+        let accepted = node.agent.progress.value() == Some(&attempt.progress);
+        if !accepted && self.now > grant.deadline {
+            return Err(Some(Code::GrantExpired.into()));
+        }
+        if node.paused {
+            return Err(Some(Code::Paused.into()));
+        }
+        if self.settings.hold {
+            return Err(Some(Code::Hold.into()));
+        }
+        if node.agent.owned.value().is_some() && !node.unschedulable {
+            return Err(Some(Code::Uncordoned.into()));
+        }
+        let host = self.seen.host.as_ref().map_err(|_| None)?;
+        let pending = host.pending.clone();
+        let now = pending
+            .as_ref()
+            .map_or("nothing".to_owned(), |pending| pending.identity.to_string());
+        pending
+            .filter(|pending| pending.identity == attempt.progress.identity)
+            .ok_or_else(|| {
+                let text = format!(
+                    "granted {}, but a reboot would now boot {now}",
+                    attempt.progress.identity
+                );
+                Some(Reason::new(Code::PendingChanged, text))
+            })
+    }
+
+    /// How far the drain is; `limit` is when it must be over.
+    fn drained(&self, node: &NodeView, limit: Timestamp) -> Drain {
+        let goes = |reason, act, wake| Drain::Goes { reason, act, wake };
+        let late = self.now > limit;
+        let Some(pods) = self.seen.pods.as_ref().filter(|_| node.unschedulable) else {
+            // Not cordoned yet, or the pods could not be listed.
+            return if late {
+                Drain::Blocked(Reason::new(
+                    Code::DrainBlocked,
+                    "the time-out passed before the pods were known",
+                ))
+            } else {
+                goes(None, Act::Wait, Some(limit))
+            };
+        };
+        let leaving = drain::leaving(pods);
+        if leaving.is_empty() && !late {
+            return Drain::Done;
+        }
+        let every = self.settings.evict_every;
+        let round = drain::round(&leaving, &self.seen.evictions, every, self.now);
+        if late {
+            let left: Vec<_> = leaving.iter().map(|pod| drain::name(pod)).collect();
+            let what = if round.blocked.is_empty() {
+                left
+            } else {
+                round.blocked
+            };
+            let text = match what.len() {
+                0 => "the time-out passed".to_owned(),
+                count => format!("{count} pods did not leave in time: {}", what.join("; ")),
+            };
+            return Drain::Blocked(Reason::new(Code::DrainBlocked, text));
+        }
+        let reason = (!round.blocked.is_empty())
+            .then(|| Reason::new(Code::Draining, round.blocked.join("; ")));
+        let act = if round.evict.is_empty() {
+            Act::Wait
+        } else {
+            Act::Evict(round.evict)
+        };
+        goes(reason, act, Some(round.wake.unwrap_or(limit).min(limit)))
+    }
+
+    /// From the request to the end of this boot.
+    fn reboot(self, attempt: Attempt, node: &NodeView, live: bool) -> Step {
+        let asked = self
+            .seen
+            .asked
+            .as_ref()
+            .filter(|asked| asked.id == attempt.progress.id);
+        let Some(asked) = asked else {
+            // The process that asked, or was about to, is gone. Asking again is safe while the grant stands.
+            return self.approach(&attempt, node, live);
+        };
+        if let Some(why) = &asked.refused {
+            return self.abort(Reason::new(Code::FinalizeFailed, why));
+        }
+        let again = later(asked.at, self.settings.shutdown);
+        let over = later(again, self.settings.shutdown);
+        if self.now > over {
+            return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
+        }
+        if self.now <= again || asked.again {
+            let wake = if asked.again { over } else { again };
+            return self.publish_or(Phase::Rebooting, None, Act::Wait, Some(wake));
+        }
+        if granted(&attempt, node).is_none() {
+            return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
+        }
+        let mut step = self.publish_or(Phase::Rebooting, None, Act::Confirm, Some(over));
+        if step.act == Act::Confirm && live {
+            step.act = Act::Reboot;
+        }
+        step
+    }
+}
+
+/// The attempt's own grant, if it still stands on the Node.
+fn granted<'n>(attempt: &Attempt, node: &'n NodeView) -> Option<&'n Grant> {
+    let Attempt { progress, .. } = attempt;
+    let same = |grant: &&Grant| {
+        grant.id == progress.id
+            && grant.identity == progress.identity
+            && grant.boot == progress.boot
+    };
+    node.operator.grant.value().filter(same)
+}
+
+/// The live Node still carries the grant: on disk first, then to rpm-ostree, or to logind where nothing is staged.
+fn request(mut step: Step, pending: &Deployment, now: Timestamp) -> Step {
+    if let Some(attempt) = &mut step.state.attempt {
+        attempt.requested = Some(now);
+    }
+    step.act = if pending.staged {
+        Act::Finalize(pending.identity)
+    } else {
+        Act::Reboot
+    };
+    step
+}
+
+/// How far a drain is.
+enum Drain {
+    /// Nothing has to leave any more.
+    Done,
+    /// Under way.
+    Goes {
+        reason: Option<Reason>,
+        act: Act,
+        wake: Option<Timestamp>,
+    },
+    /// Its time is over.
+    Blocked(Reason),
+}

@@ -1,0 +1,275 @@
+//! The agent's decision: what is known goes in, one act with its reason comes out.
+//!
+//! [`step`] is level-triggered: it looks at how things are, never at how they came to be, so every act can be repeated and the agent may
+//! die between any two. The loop around it writes [`State`] to disk if it changed, then carries out the one [`Act`], looks again, and
+//! steps again.
+
+mod act;
+mod publish;
+mod rest;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::drain::{EvictionTry, RawPod};
+use crate::host::{Host, Inhibitor};
+use crate::identity::{BootId, GrantId, Identity};
+use crate::node::{NodeView, Published, SystemLabels};
+use crate::reason::{Code, Reason};
+use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
+
+use state::{Attempt, Retry, State};
+
+/// What the agent knows at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Observation {
+    /// This boot.
+    pub boot: BootId,
+    /// The deployments, or why they are not known.
+    pub host: Result<Host, String>,
+    /// The own Node.
+    pub node: NodeSeen,
+    /// Pods on this node; needed only while [`wants_pods`] says so.
+    pub pods: Option<Vec<RawPod>>,
+    /// Evictions of this attempt, oldest first.
+    pub evictions: Vec<EvictionTry>,
+    /// Block inhibitors on shutdown, or why they are not known.
+    pub inhibitors: Result<Vec<Inhibitor>, String>,
+    /// What the labels shall say.
+    pub system: SystemLabels,
+    /// rpm-ostree is being made to look for and stage an update right now.
+    pub staging: bool,
+    /// The period is over, or somebody asked for a check.
+    pub check_due: bool,
+    /// What the last check failed with; `None` if it did not.
+    pub check_error: Option<String>,
+    /// What this process asked for to get the host rebooted.
+    pub asked: Option<Asked>,
+}
+
+/// The own Node, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NodeSeen {
+    /// The API server can't be asked or refuses.
+    Unknown(String),
+    /// There is no such Node.
+    Absent,
+    /// It is there.
+    Present {
+        /// As last seen.
+        view: Box<NodeView>,
+        /// Read from the API server just now, because of [`Act::Confirm`]: no cache.
+        live: bool,
+    },
+}
+
+/// A reboot that this process asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// For which grant.
+    pub id: GrantId,
+    /// When it was first asked for.
+    pub at: Timestamp,
+    /// logind was asked too, after nothing had happened.
+    pub again: bool,
+    /// The refusal, in the words of rpm-ostree or logind.
+    pub refused: Option<String>,
+}
+
+/// What does not change while the agent runs, or only on request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Neither stage nor reboot.
+    pub hold: bool,
+    /// Pauses after a grant that came to nothing.
+    pub retry: Retry,
+    /// Pause between two evictions of one pod.
+    pub evict_every: SignedDuration,
+    /// How long a host may take from the request to being down, before it is asked for in another way, and again before it is reported.
+    pub shutdown: SignedDuration,
+    /// The state file can't be used and must not be overwritten; the text says why.
+    pub state_unusable: Option<String>,
+}
+
+/// The next thing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// Nothing until something changes or [`Step::wake`].
+    Wait,
+    /// Write this to the Node, on the condition that it is still the one that was seen.
+    Publish(Box<Published>),
+    /// Make rpm-ostree look for and stage an update.
+    Stage,
+    /// Evict these pods.
+    Evict(Vec<RawPod>),
+    /// Read the Node from the API server and come back with [`NodeSeen::Present`] `live`.
+    Confirm,
+    /// Finalize the staged deployment of this identity, which reboots the host.
+    Finalize(Identity),
+    /// Reboot the host through logind.
+    Reboot,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// To be on disk before [`Step::act`] is carried out.
+    pub state: State,
+    /// The next thing to do.
+    pub act: Act,
+    /// When to step again at the latest.
+    pub wake: Option<Timestamp>,
+    /// Where the agent is.
+    pub phase: Phase,
+    /// What holds, if something does.
+    pub reason: Option<Reason>,
+}
+
+/// The pods of this node are needed for the next step: it is being drained.
+pub fn wants_pods(state: &State, boot: &BootId) -> bool {
+    let here = |attempt: &Attempt| attempt.requested.is_none() && attempt.progress.boot == *boot;
+    state.attempt.as_ref().is_some_and(here)
+}
+
+/// Decides. `now` is the host's clock; it is trusted only for deadlines, never for what has happened.
+pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Timestamp) -> Step {
+    let mut work = Work {
+        state: state.clone(),
+        seen,
+        settings,
+        now: to_second(now),
+    };
+    if let Some(why) = &settings.state_unusable {
+        return work.keep(Reason::new(Code::StateUnreadable, why));
+    }
+    work.state.bound_backoff(&settings.retry, now);
+    work.adopt();
+    match work.state.attempt.clone() {
+        Some(attempt) if attempt.progress.boot != seen.boot => work.verify(attempt),
+        Some(attempt) => work.act(attempt),
+        None => work.rest(),
+    }
+}
+
+/// One step in the making.
+struct Work<'a> {
+    state: State,
+    seen: &'a Observation,
+    settings: &'a Settings,
+    now: Timestamp,
+}
+
+impl<'a> Work<'a> {
+    /// The own Node, if it is there.
+    fn node(&self) -> Option<&'a NodeView> {
+        match &self.seen.node {
+            NodeSeen::Present { view, .. } => Some(view),
+            NodeSeen::Unknown(_) | NodeSeen::Absent => None,
+        }
+    }
+
+    /// Rebuilds from the Node what a lost state file knew.
+    fn adopt(&mut self) {
+        let Some(node) = self.node() else { return };
+        if !self.state.adopted {
+            let known = self.state.result.take();
+            self.state.result = known.or_else(|| node.agent.result.value().cloned());
+            for failure in node
+                .agent
+                .failed
+                .value()
+                .into_iter()
+                .flat_map(|failed| &failed.identities)
+            {
+                self.state.failed.add(failure.clone());
+            }
+            self.state.adopted = true;
+        }
+        let Some(progress) = node.agent.progress.value() else {
+            return;
+        };
+        let answered = self
+            .state
+            .result
+            .as_ref()
+            .is_some_and(|result| result.id == progress.id);
+        if self.state.attempt.is_some() || answered {
+            return;
+        }
+        let status = node.agent.status.value();
+        let asked =
+            status.filter(|status| matches!(status.phase, Phase::Rebooting | Phase::Verifying));
+        let grant = node
+            .operator
+            .grant
+            .value()
+            .filter(|grant| grant.id == progress.id);
+        self.state.attempt = Some(Attempt {
+            progress: progress.clone(),
+            drain: grant.map_or_else(Default::default, |grant| grant.drain.clone()),
+            from: node.agent.booted.value().map(|booted| booted.identity),
+            twin: true, // unknown, and the milder verdict
+            requested: asked.map(|status| status.since),
+        });
+    }
+
+    /// Answers the grant and gives the slot back.
+    fn answer(&mut self, outcome: Outcome, reason: Option<Reason>) {
+        let Some(attempt) = self.state.attempt.take() else {
+            return;
+        };
+        self.state.result = Some(RebootResult {
+            id: attempt.progress.id,
+            outcome,
+            code: reason.as_ref().map(|reason| reason.code),
+            at: self.now,
+        });
+        match reason {
+            Some(reason) => self.state.back_off(reason, &self.settings.retry, self.now),
+            None => self.state.backoff = None,
+        }
+    }
+
+    /// Gives an accepted grant up.
+    fn abort(mut self, reason: Reason) -> Step {
+        self.answer(Outcome::Aborted, Some(reason));
+        self.rest()
+    }
+
+    /// The Node's grant, unless it was answered already.
+    fn open_grant(&self) -> Option<&'a crate::values::Grant> {
+        let grant = self.node()?.operator.grant.value()?;
+        let answered = self
+            .state
+            .result
+            .as_ref()
+            .is_some_and(|result| result.id == grant.id);
+        (!answered).then_some(grant)
+    }
+
+    /// What is wrong with the operator's keys, if something is.
+    fn operator_trouble(&self) -> Option<Reason> {
+        let operator = &self.node()?.operator;
+        trouble(&operator.grant, crate::keys::REBOOT_OK)
+            .or_else(|| trouble(&operator.reserved, crate::keys::REBOOT_RESERVED))
+    }
+}
+
+/// Why `field`, found under `key`, is no value; `None` if it is one or absent.
+pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
+    match field {
+        Field::Absent | Field::Value(_) => None,
+        Field::OtherVersion(version) => {
+            let known = crate::keys::VERSION;
+            let text = format!("{key} is of protocol version {version}, this side speaks {known}");
+            Some(Reason::new(Code::ProtocolUnknown, text))
+        }
+        Field::Malformed(why) => Some(Reason::new(
+            Code::MalformedAnnotation,
+            format!("{key}: {why}"),
+        )),
+    }
+}

@@ -1,0 +1,114 @@
+//! What the agent wants to stand on its Node.
+
+use jiff::Timestamp;
+
+use super::state::Attempt;
+use super::{Act, NodeSeen, Step, Work};
+use crate::identity::GrantId;
+use crate::node::{NodeView, Published};
+use crate::reason::Reason;
+use crate::values::{Booted, Phase, Status};
+
+impl Work<'_> {
+    /// Publishes `phase` and `reason`, if the Node does not show them and all the rest already.
+    pub(super) fn publish(self, phase: Phase, reason: Option<Reason>) -> Step {
+        self.publish_or(phase, reason, Act::Wait, None)
+    }
+
+    /// The same; `act` is next once the Node shows everything, or when there is no Node to write to.
+    pub(super) fn publish_or(
+        self,
+        phase: Phase,
+        reason: Option<Reason>,
+        act: Act,
+        wake: Option<Timestamp>,
+    ) -> Step {
+        let write = self.node().and_then(|node| {
+            let want = self.published(node, phase, reason.as_ref());
+            want.patch(node).map(|_| Act::Publish(Box::new(want)))
+        });
+        // Without the Node only what concerns the host alone is done.
+        let act = match (&self.seen.node, act) {
+            (NodeSeen::Present { .. }, act) | (_, act @ (Act::Stage | Act::Wait)) => act,
+            (NodeSeen::Unknown(_) | NodeSeen::Absent, _) => Act::Wait,
+        };
+        Step {
+            state: self.state,
+            act: write.unwrap_or(act),
+            wake,
+            phase,
+            reason,
+        }
+    }
+
+    /// Leaves everything on the Node as it is and only tells why nothing happens: there may be an update under way that this agent
+    /// can't know.
+    pub(super) fn keep(self, reason: Reason) -> Step {
+        let write = self.node().and_then(|node| {
+            let mut want = self.published(node, Phase::Held, Some(&reason));
+            want.needed = node.agent.needed.value().copied();
+            want.progress = node.agent.progress.value().cloned();
+            want.owned = node.agent.owned.value().copied();
+            want.result = node.agent.result.value().cloned();
+            want.failed = node.agent.failed.value().cloned().unwrap_or_default();
+            want.unschedulable = None;
+            want.patch(node).map(|_| Act::Publish(Box::new(want)))
+        });
+        Step {
+            state: self.state,
+            act: write.unwrap_or(Act::Wait),
+            wake: None,
+            phase: Phase::Held,
+            reason: Some(reason),
+        }
+    }
+
+    fn published(&self, node: &NodeView, phase: Phase, reason: Option<&Reason>) -> Published {
+        let host = self.seen.host.as_ref().ok();
+        let attempt = self.state.attempt.as_ref();
+        let owned = node.agent.owned.value();
+        let (owned, unschedulable) = match attempt {
+            Some(attempt) => self.cordon(attempt, node),
+            None => (None, owned.map(|_| false)),
+        };
+        let since = match node.agent.status.value() {
+            Some(status) if status.phase == phase => status.since,
+            _ => self.now,
+        };
+        Published {
+            status: Status { phase, since },
+            reason: reason.cloned(),
+            // What is not known now stays as it was last known.
+            needed: match host {
+                Some(host) => host.pending.as_ref().map(|pending| pending.identity),
+                None => node.agent.needed.value().copied(),
+            },
+            booted: match host {
+                Some(host) => Some(Booted {
+                    identity: host.booted.identity,
+                    version: host.booted.version.clone(),
+                    boot: self.seen.boot,
+                }),
+                None => node.agent.booted.value().cloned(),
+            },
+            progress: attempt.map(|attempt| attempt.progress.clone()),
+            owned,
+            result: self.state.result.clone(),
+            failed: self.state.failed.clone(),
+            system: self.seen.system.clone(),
+            unschedulable,
+        }
+    }
+
+    /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs.
+    fn cordon(&self, attempt: &Attempt, node: &NodeView) -> (Option<GrantId>, Option<bool>) {
+        let id = attempt.progress.id;
+        let accepted = node.agent.progress.value() == Some(&attempt.progress);
+        let here = attempt.progress.boot == self.seen.boot;
+        match node.agent.owned.value() {
+            Some(_) => (Some(id), None),
+            None if accepted && here && !node.unschedulable => (Some(id), Some(true)),
+            None => (None, None),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! No grant is being acted on: announce, stage, and answer a grant that comes.
+
+use jiff::Timestamp;
+
+use super::state::Attempt;
+use super::{Act, NodeSeen, Step, Work};
+use crate::host::{Deployment, Host};
+use crate::reason::{Code, Reason};
+use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
+
+impl Work<'_> {
+    /// The step without an accepted grant.
+    pub(super) fn rest(mut self) -> Step {
+        let hold = self.holds();
+        if let Some(grant) = self.open_grant() {
+            match self.judge(grant, hold.as_ref()) {
+                Answer::Wait => {}
+                Answer::Accept(attempt) => {
+                    self.state.attempt = Some((*attempt).clone());
+                    return self.act(*attempt);
+                }
+                Answer::Refuse(code) => {
+                    self.state.result = Some(RebootResult {
+                        id: grant.id,
+                        outcome: Outcome::Refused,
+                        code: Some(code),
+                        at: self.now,
+                    });
+                }
+            }
+        }
+        let (phase, reason) = self.show(hold);
+        let act = if self.may_stage() {
+            Act::Stage
+        } else {
+            Act::Wait
+        };
+        let wake = self.pause_end();
+        self.publish_or(phase, reason, act, wake)
+    }
+
+    fn host(&self) -> Option<&Host> {
+        self.seen.host.as_ref().ok()
+    }
+
+    fn pending(&self) -> Option<&Deployment> {
+        self.host()?.pending.as_ref()
+    }
+
+    /// Why this node does not want to reboot now, though it may have to.
+    fn holds(&self) -> Option<Reason> {
+        let host = match &self.seen.host {
+            Ok(host) => host,
+            Err(why) => return Some(Reason::new(Code::RpmOstreeUnavailable, why)),
+        };
+        let node = self.node();
+        let failed = host
+            .pending
+            .as_ref()
+            .and_then(|pending| self.state.failed.find(&pending.identity));
+        let unready = |ready: bool, reported: bool| match (ready, reported) {
+            (false, _) => Some(Reason::new(Code::NodeNotReady, "the Node is not Ready")),
+            (true, false) => Some(Reason::new(
+                Code::NodeNotReady,
+                "the kubelet has not reported since this boot",
+            )),
+            (true, true) => None,
+        };
+        self.operator_trouble()
+            .or_else(|| {
+                node.is_some_and(|node| node.paused)
+                    .then(|| Code::Paused.into())
+            })
+            .or_else(|| self.settings.hold.then(|| Code::Hold.into()))
+            .or_else(|| {
+                let failed = failed?;
+                let text = format!("{} failed here: {}", failed.identity, failed.code.means());
+                Some(Reason::new(Code::IdentityFailed, text))
+            })
+            .or_else(|| {
+                let backoff = self.state.backoff.as_ref()?;
+                (backoff.until > self.now).then(|| backoff.reason.clone())
+            })
+            .or_else(|| self.inhibited())
+            .or_else(|| {
+                let node = node?;
+                unready(node.ready, node.kubelet_boot == Some(self.seen.boot))
+            })
+    }
+
+    /// Who holds shutdown up.
+    pub(super) fn inhibited(&self) -> Option<Reason> {
+        match &self.seen.inhibitors {
+            Err(why) => Some(Reason::new(
+                Code::Inhibited,
+                format!("logind does not tell: {why}"),
+            )),
+            Ok(inhibitors) => {
+                let first = inhibitors.first()?;
+                Some(Reason::new(
+                    Code::Inhibited,
+                    format!("{} holds shutdown up: {}", first.who, first.why),
+                ))
+            }
+        }
+    }
+
+    /// What to do with a grant that was not answered yet.
+    fn judge(&self, grant: &Grant, hold: Option<&Reason>) -> Answer {
+        if self.now > grant.deadline {
+            return Answer::Refuse(Code::GrantExpired);
+        }
+        let Some(host) = self.host().filter(|_| !self.seen.staging) else {
+            return Answer::Wait;
+        };
+        let matching = host
+            .pending
+            .as_ref()
+            .filter(|pending| pending.identity == grant.identity);
+        let Some(pending) = matching.filter(|_| grant.boot == self.seen.boot) else {
+            return Answer::Refuse(Code::GrantMismatch);
+        };
+        if let Some(hold) = hold {
+            return Answer::Refuse(hold.code);
+        }
+        Answer::Accept(Box::new(Attempt {
+            progress: Progress {
+                id: grant.id,
+                identity: grant.identity,
+                boot: self.seen.boot,
+                accepted: self.now,
+            },
+            drain: grant.drain.clone(),
+            from: Some(host.booted.identity),
+            twin: host
+                .others
+                .iter()
+                .any(|other| other.identity == pending.identity),
+            requested: None,
+        }))
+    }
+
+    fn show(&self, hold: Option<Reason>) -> (Phase, Option<Reason>) {
+        match (self.pending(), hold) {
+            (Some(_), Some(reason)) => (Phase::Held, Some(reason)),
+            (Some(_), None) if self.seen.staging => (Phase::Staged, None),
+            (Some(_), None) => (Phase::Waiting, self.check_failed()),
+            (None, hold) if self.seen.staging => (Phase::Staging, hold),
+            // Without a pending deployment nothing is held back, but what goes wrong is told.
+            (None, hold) => (Phase::Idle, hold.or_else(|| self.check_failed())),
+        }
+    }
+
+    fn check_failed(&self) -> Option<Reason> {
+        self.seen
+            .check_error
+            .as_ref()
+            .map(|why| Reason::new(Code::StageFailed, why))
+    }
+
+    /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
+    /// is our own once a slot is being prepared for it.
+    fn may_stage(&self) -> bool {
+        let wanted = self.seen.check_due && !self.seen.staging && !self.settings.hold;
+        let replaceable = match (self.host(), self.pending()) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(_), Some(pending)) => {
+                let ours = self.state.ours.as_ref() == Some(&pending.id);
+                let free = match &self.seen.node {
+                    NodeSeen::Present { view, .. } => {
+                        self.open_grant().is_none()
+                            && matches!(view.operator.reserved, Field::Absent)
+                    }
+                    NodeSeen::Unknown(_) | NodeSeen::Absent => false,
+                };
+                ours && free
+            }
+        };
+        wanted && replaceable
+    }
+
+    /// When a pause that is still on ends.
+    fn pause_end(&self) -> Option<Timestamp> {
+        self.state
+            .backoff
+            .as_ref()
+            .map(|backoff| backoff.until)
+            .filter(|until| *until > self.now)
+    }
+}
+
+/// What a grant is answered with.
+enum Answer {
+    /// Not yet: something is still to be seen.
+    Wait,
+    /// It can be acted on.
+    Accept(Box<Attempt>),
+    /// It can't.
+    Refuse(Code),
+}

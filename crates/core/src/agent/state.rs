@@ -1,0 +1,204 @@
+//! What the agent keeps in a file across its own death and the host's.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::drain::later;
+use crate::identity::Identity;
+use crate::reason::Reason;
+use crate::values::{DrainPolicy, Failures, Progress, RebootResult};
+
+/// Version of the file; it rises whenever a field is added or means something else.
+const VERSION: u32 = 1;
+
+/// Everything that must survive. Written whole, before the act that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// What the Node's annotations knew was taken over: false only before the first look at the Node after this file was lost.
+    pub adopted: bool,
+    /// The accepted grant that is being acted on.
+    pub attempt: Option<Attempt>,
+    /// The answer to the last grant.
+    pub result: Option<RebootResult>,
+    /// Identities that failed on this host.
+    pub failed: Failures,
+    /// Why and until when no reboot is asked for.
+    pub backoff: Option<Backoff>,
+    /// `id` of the deployment that the agent itself made rpm-ostree stage: only that one may be replaced by a newer one.
+    pub ours: Option<String>,
+    /// An update that was finalized and yet not there after the boot.
+    pub lost: Option<Lost>,
+}
+
+/// One accepted grant, from acceptance to result.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// As it stands on the Node.
+    pub progress: Progress,
+    /// How to drain.
+    pub drain: DrainPolicy,
+    /// What ran when it was accepted; unknown if this file was lost since.
+    pub from: Option<Identity>,
+    /// A deployment of the granted identity was there besides the pending one, so that finding one after the boot proves nothing.
+    pub twin: bool,
+    /// When finalizing and rebooting was about to be asked for.
+    pub requested: Option<Timestamp>,
+}
+
+/// A pause after a grant that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// How many in a row came to nothing.
+    pub tries: u32,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// How often one update got lost between finalizing and booting.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// The update.
+    pub identity: Identity,
+    /// How often.
+    pub times: u32,
+}
+
+/// How long to pause after failures: doubling from `first` to `cap`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Retry {
+    /// After the first failure.
+    pub first: SignedDuration,
+    /// At most.
+    pub cap: SignedDuration,
+}
+
+impl Retry {
+    /// The pause after failure number `tries`, counted from 1.
+    pub fn pause(&self, tries: u32) -> SignedDuration {
+        let factor = 1 << tries.saturating_sub(1).min(20);
+        self.first
+            .checked_mul(factor)
+            .unwrap_or(self.cap)
+            .min(self.cap)
+    }
+}
+
+impl State {
+    /// Pauses because of `reason`, longer than the last time.
+    pub(super) fn back_off(&mut self, reason: Reason, retry: &Retry, now: Timestamp) {
+        let tries = self
+            .backoff
+            .as_ref()
+            .map_or(0, |backoff| backoff.tries)
+            .saturating_add(1);
+        self.backoff = Some(Backoff {
+            tries,
+            until: later(now, retry.pause(tries)),
+            reason,
+        });
+    }
+
+    /// Brings a pause back within the cap, for the case that the clock was ahead when it was written.
+    pub(super) fn bound_backoff(&mut self, retry: &Retry, now: Timestamp) {
+        if let Some(backoff) = &mut self.backoff {
+            backoff.until = backoff.until.min(later(now, retry.cap));
+        }
+    }
+}
+
+/// Why a state file can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Written by a newer agent: it must not be overwritten, since an update may be under way in it.
+    #[error("it has version {0}, this agent knows version {VERSION}")]
+    Newer(u32),
+    /// Not a state file, or cut short; what matters can be read from the Node again.
+    #[error("{0}")]
+    Garbage(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct File<T> {
+    version: u32,
+    state: T,
+}
+
+impl State {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// Never in practice: the types have no value that JSON can't hold.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&File {
+            version: VERSION,
+            state: self,
+        })
+    }
+
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    /// When it is of another version, or none.
+    pub fn from_text(text: &str) -> Result<Self, StateError> {
+        let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
+        let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
+        match file.version {
+            VERSION => Self::deserialize(file.state).map_err(garbage),
+            0 => Err(StateError::Garbage("it has version 0".into())),
+            newer => Err(StateError::Newer(newer)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_cap() {
+        let retry = Retry {
+            first: SignedDuration::from_secs(60),
+            cap: SignedDuration::from_secs(3600),
+        };
+        let seconds: Vec<_> = [1, 2, 3, 7, 40, u32::MAX]
+            .map(|tries| retry.pause(tries).as_secs())
+            .into();
+        assert_eq!(seconds, [60, 120, 240, 3600, 3600, 3600]);
+    }
+
+    #[test]
+    fn a_state_is_read_back_and_nothing_else_is_taken_for_one() {
+        let state = State {
+            ours: Some("fedora-coreos-aa.0".into()),
+            backoff: Some(Backoff {
+                tries: 2,
+                until: Timestamp::UNIX_EPOCH,
+                reason: Reason::new(crate::reason::Code::DrainBlocked, "default/web"),
+            }),
+            ..State::default()
+        };
+        let text = state.to_text().unwrap();
+        assert_eq!(State::from_text(&text), Ok(state));
+        assert_eq!(
+            State::from_text(&text.replace("\"version\": 1", "\"version\": 2")),
+            Err(StateError::Newer(2))
+        );
+        for text in [
+            "",
+            "garbage",
+            &text[..text.len() / 2],
+            &text.replace("\"ours\"", "\"theirs\""),
+        ] {
+            assert!(
+                matches!(State::from_text(text), Err(StateError::Garbage(_))),
+                "{text}"
+            );
+        }
+    }
+}

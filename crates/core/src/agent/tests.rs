@@ -1,0 +1,714 @@
+//! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
+
+use super::state::Backoff;
+use super::*;
+use crate::host::Deployment;
+use crate::raw::RawNode;
+use crate::values::{DrainPolicy, Failure, Failures, Grant, Status};
+
+const OLD: Identity = Identity::Commit([1; 32]);
+const NEW: Identity = Identity::Commit([2; 32]);
+const OTHER: Identity = Identity::Commit([3; 32]);
+const BOOT: BootId = BootId::from_bytes([1; 16]);
+const NEXT: BootId = BootId::from_bytes([2; 16]);
+const ID: GrantId = GrantId { seq: 7, salt: 1 };
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn deployment(identity: Identity, staged: bool) -> Deployment {
+    Deployment {
+        id: format!("os-{}.0", identity.short()),
+        identity,
+        checksum: identity.short(),
+        version: identity.short(),
+        staged,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        hold: false,
+        retry: Retry {
+            first: SignedDuration::from_secs(60),
+            cap: SignedDuration::from_secs(600),
+        },
+        evict_every: SignedDuration::from_secs(5),
+        shutdown: SignedDuration::from_secs(300),
+        state_unusable: None,
+    }
+}
+
+/// A host with its Node; writes land at once.
+struct World {
+    state: State,
+    seen: Observation,
+    settings: Settings,
+    now: i64,
+}
+
+impl World {
+    /// `OLD` runs, `NEW` is staged.
+    fn new() -> Self {
+        let raw = RawNode {
+            name: "n1".into(),
+            ready: true,
+            boot_id: BOOT.to_string(),
+            ..RawNode::default()
+        };
+        Self {
+            state: State::default(),
+            seen: Observation {
+                boot: BOOT,
+                host: Ok(Host {
+                    booted: deployment(OLD, false),
+                    pending: Some(deployment(NEW, true)),
+                    others: vec![],
+                }),
+                node: NodeSeen::Present {
+                    view: Box::new(NodeView::parse(&raw).unwrap()),
+                    live: false,
+                },
+                pods: Some(vec![]),
+                evictions: vec![],
+                inhibitors: Ok(vec![]),
+                system: SystemLabels::default(),
+                staging: false,
+                check_due: false,
+                check_error: None,
+                asked: None,
+            },
+            settings: settings(),
+            now: 1000,
+        }
+    }
+
+    fn node(&mut self) -> &mut NodeView {
+        match &mut self.seen.node {
+            NodeSeen::Present { view, .. } => view,
+            other => panic!("no node: {other:?}"),
+        }
+    }
+
+    fn host(&mut self) -> &mut Host {
+        self.seen.host.as_mut().unwrap()
+    }
+
+    fn grant(&mut self) {
+        self.node().operator.grant = Field::Value(Grant {
+            id: ID,
+            identity: NEW,
+            boot: BOOT,
+            issued: at(1000),
+            deadline: at(1300),
+            drain: DrainPolicy {
+                timeout_seconds: 600,
+                ..DrainPolicy::default()
+            },
+        });
+    }
+
+    /// Steps, carrying out what concerns the Node, until something else is to be done.
+    fn run(&mut self) -> Step {
+        for _ in 0..20 {
+            let step = step(&self.state, &self.seen, &self.settings, at(self.now));
+            self.state = step.state.clone();
+            if let NodeSeen::Present { live, .. } = &mut self.seen.node {
+                *live = false;
+            }
+            match &step.act {
+                Act::Publish(want) => want.apply(self.node()),
+                Act::Confirm => match &mut self.seen.node {
+                    NodeSeen::Present { live, .. } => *live = true,
+                    other => panic!("no node to confirm: {other:?}"),
+                },
+                _ => return step,
+            }
+        }
+        panic!("the steps do not settle");
+    }
+
+    /// Phase, code and act once everything has settled.
+    fn shows(&mut self) -> (Phase, Option<Code>, Act) {
+        let step = self.run();
+        let status = self.node().agent.status.value().map(|status| status.phase);
+        assert_eq!(
+            status,
+            Some(step.phase),
+            "the Node shows what the step says"
+        );
+        (step.phase, step.reason.map(|reason| reason.code), step.act)
+    }
+
+    /// To the moment at which the reboot was asked for.
+    fn to_reboot(&mut self) {
+        self.grant();
+        assert_eq!(self.shows(), (Phase::Rebooting, None, Act::Finalize(NEW)));
+    }
+
+    /// A new boot into `booted`, with the kubelet up again.
+    fn boots(&mut self, booted: Identity, pending: Option<Deployment>, others: &[Identity]) {
+        self.seen.boot = NEXT;
+        self.seen.asked = None;
+        self.seen.host = Ok(Host {
+            booted: deployment(booted, false),
+            pending,
+            others: others
+                .iter()
+                .map(|identity| deployment(*identity, false))
+                .collect(),
+        });
+        self.node().kubelet_boot = Some(NEXT);
+    }
+
+    /// The answer, if the Node carries nothing of the attempt any more but its answer.
+    fn released(&mut self) -> Result<(Outcome, Option<Code>), String> {
+        let agent = self.node().agent.clone();
+        let answer = agent.result.value().filter(|answer| answer.id == ID);
+        match (agent.progress, agent.owned, answer) {
+            (Field::Absent, Field::Absent, Some(answer)) => Ok((answer.outcome, answer.code)),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    fn result(&self) -> Option<(Outcome, Option<Code>)> {
+        self.state
+            .result
+            .as_ref()
+            .map(|result| (result.outcome, result.code))
+    }
+}
+
+#[test]
+fn an_update_goes_all_the_way() {
+    let mut world = World::new();
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+    world.to_reboot();
+    assert!(world.node().unschedulable);
+    assert_eq!(world.node().agent.owned, Field::Value(ID));
+    assert_eq!(
+        world.state.attempt.as_ref().unwrap().requested,
+        Some(at(1000))
+    );
+    world.boots(NEW, None, &[OLD]);
+    world.now = 1200;
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    assert_eq!(world.released(), Ok((Outcome::Done, None)));
+    assert!(!world.node().unschedulable);
+}
+
+/// How an attempt under way ends when the world changes, the cordon being CUO's own.
+#[test]
+fn a_grant_that_can_not_be_used_any_more_is_given_back() {
+    type Change = fn(&mut World);
+    let cases: [(Code, Change); 8] = [
+        (Code::GrantRevoked, |world| {
+            world.node().operator.grant = Field::Absent
+        }),
+        (Code::GrantRevoked, |world| {
+            world.node().operator.grant = Field::OtherVersion(2)
+        }),
+        (Code::Paused, |world| world.node().paused = true),
+        (Code::Hold, |world| world.settings.hold = true),
+        (Code::Uncordoned, |world| world.node().unschedulable = false),
+        (Code::PendingChanged, |world| {
+            world.host().pending = Some(deployment(OTHER, false))
+        }),
+        (Code::PendingChanged, |world| world.host().pending = None),
+        (Code::DrainBlocked, |world| world.now = 1601),
+    ];
+    for (code, change) in cases {
+        let mut world = World::new();
+        world.grant();
+        world.seen.pods = Some(vec![web()]);
+        assert_eq!(
+            world.shows(),
+            (Phase::Draining, None, Act::Evict(vec![web()]))
+        );
+        assert!(world.node().unschedulable);
+        change(&mut world);
+        world.run();
+        assert_eq!(
+            world.released(),
+            Ok((Outcome::Aborted, Some(code))),
+            "{code}"
+        );
+        assert!(!world.node().unschedulable, "{code}");
+        assert_eq!(
+            world
+                .state
+                .backoff
+                .as_ref()
+                .map(|backoff| backoff.reason.code),
+            Some(code)
+        );
+    }
+}
+
+fn web() -> RawPod {
+    RawPod {
+        namespace: "default".into(),
+        name: "web".into(),
+        uid: "u1".into(),
+        ..RawPod::default()
+    }
+}
+
+#[test]
+fn a_grant_is_refused_where_it_does_not_fit() {
+    type Change = fn(&mut World);
+    let cases: [(Code, Change); 8] = [
+        (Code::GrantExpired, |world| world.now = 1301),
+        (Code::GrantMismatch, |world| {
+            world.host().pending = Some(deployment(OTHER, true))
+        }),
+        (Code::GrantMismatch, |world| world.host().pending = None),
+        (Code::GrantMismatch, |world| {
+            world.boots(OLD, Some(deployment(NEW, false)), &[])
+        }),
+        (Code::Paused, |world| world.node().paused = true),
+        (Code::NodeNotReady, |world| world.node().ready = false),
+        (Code::Inhibited, |world| {
+            world.seen.inhibitors = Ok(vec![Inhibitor {
+                who: "dnf".into(),
+                why: "writing".into(),
+            }]);
+        }),
+        (Code::IdentityFailed, |world| {
+            world.state.failed.add(Failure {
+                identity: NEW,
+                code: Code::RolledBack,
+                at: at(1),
+            });
+        }),
+    ];
+    for (code, change) in cases {
+        let mut world = World::new();
+        world.grant();
+        change(&mut world);
+        world.run();
+        assert_eq!(world.released(), Ok((Outcome::Refused, Some(code))));
+        assert!(!world.node().unschedulable, "{code}");
+        assert_eq!(world.state.attempt, None);
+    }
+}
+
+#[test]
+fn a_grant_waits_while_the_host_is_not_known_or_being_staged() {
+    type Change = fn(&mut World);
+    let cases: [Change; 2] = [
+        |world| world.seen.host = Err("no answer".into()),
+        |world| world.seen.staging = true,
+    ];
+    for change in cases {
+        let mut world = World::new();
+        world.grant();
+        change(&mut world);
+        world.run();
+        assert_eq!(
+            (world.result(), world.state.attempt.is_none()),
+            (None, true)
+        );
+    }
+}
+
+#[test]
+fn an_answered_grant_is_never_accepted_again() {
+    let mut world = World::new();
+    world.grant();
+    world.now = 1301;
+    world.run();
+    world.now = 1200; // the clock went back
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+    assert_eq!(
+        world.released(),
+        Ok((Outcome::Refused, Some(Code::GrantExpired)))
+    );
+}
+
+#[test]
+fn what_booted_decides() {
+    let fallback = deployment(NEW, false);
+    type Case = (
+        Identity,
+        Option<Deployment>,
+        &'static [Identity],
+        bool,
+        Outcome,
+        Option<Code>,
+    );
+    let cases: [Case; 8] = [
+        (NEW, None, &[OLD], true, Outcome::Done, None),
+        (NEW, None, &[OLD], false, Outcome::Done, None),
+        (
+            OLD,
+            Some(fallback),
+            &[],
+            true,
+            Outcome::Failed,
+            Some(Code::BootedFallback),
+        ),
+        (
+            OLD,
+            None,
+            &[NEW],
+            true,
+            Outcome::Failed,
+            Some(Code::RolledBack),
+        ),
+        (
+            OLD,
+            None,
+            &[],
+            true,
+            Outcome::Aborted,
+            Some(Code::UpdateLost),
+        ),
+        (
+            OLD,
+            Some(deployment(NEW, true)),
+            &[],
+            true,
+            Outcome::Aborted,
+            Some(Code::UpdateLost),
+        ),
+        (
+            OLD,
+            None,
+            &[],
+            false,
+            Outcome::Aborted,
+            Some(Code::ForeignReboot),
+        ),
+        (
+            OTHER,
+            None,
+            &[OLD],
+            true,
+            Outcome::Aborted,
+            Some(Code::ForeignDeployment),
+        ),
+    ];
+    for (booted, pending, others, requested, outcome, code) in cases {
+        let mut world = World::new();
+        if requested {
+            world.to_reboot();
+        } else {
+            world.grant();
+            world.seen.pods = Some(vec![web()]);
+            world.run();
+        }
+        world.boots(booted, pending, others);
+        world.run();
+        assert_eq!(world.released(), Ok((outcome, code)));
+        let bad = outcome == Outcome::Failed;
+        assert_eq!(world.state.failed.find(&NEW).is_some(), bad, "{code:?}");
+        assert_eq!(world.node().agent.failed.value().is_some(), bad, "{code:?}");
+    }
+}
+
+#[test]
+fn an_update_that_gets_lost_three_times_has_failed() {
+    let mut world = World::new();
+    for (times, outcome) in [
+        (1, Outcome::Aborted),
+        (2, Outcome::Aborted),
+        (3, Outcome::Failed),
+    ] {
+        world.now += 10_000;
+        let mut grant = None;
+        world.grant();
+        if let Field::Value(value) = &mut world.node().operator.grant {
+            value.id.seq += times;
+            value.deadline = at(1_000_000);
+            value.boot = BootId::from_bytes([u8::try_from(times).unwrap(); 16]);
+            grant = Some(value.clone());
+        }
+        let boot = grant.unwrap().boot;
+        world.seen.boot = boot;
+        world.node().kubelet_boot = Some(boot);
+        world.host().pending = Some(deployment(NEW, true));
+        assert_eq!(world.run().act, Act::Finalize(NEW));
+        world.boots(OLD, None, &[]);
+        world.seen.boot = BootId::from_bytes([99; 16]);
+        world.node().kubelet_boot = Some(world.seen.boot);
+        world.run();
+        assert_eq!(world.result(), Some((outcome, Some(Code::UpdateLost))));
+    }
+}
+
+#[test]
+fn nothing_is_released_before_the_node_is_back() {
+    type Change = fn(&mut World);
+    let cases: [(Option<Code>, Change); 3] = [
+        (Some(Code::NodeNotReady), |world| world.node().ready = false),
+        (Some(Code::NodeNotReady), |world| {
+            world.node().kubelet_boot = Some(BOOT)
+        }),
+        (Some(Code::RpmOstreeUnavailable), |world| {
+            world.seen.host = Err("no answer".into())
+        }),
+    ];
+    for (code, change) in cases {
+        let mut world = World::new();
+        world.to_reboot();
+        world.boots(NEW, None, &[OLD]);
+        change(&mut world);
+        assert_eq!(world.shows(), (Phase::Verifying, code, Act::Wait));
+        assert!(world.node().unschedulable && world.result().is_none());
+    }
+}
+
+#[test]
+fn a_cordon_of_somebody_else_stays() {
+    let mut world = World::new();
+    world.node().unschedulable = true;
+    world.to_reboot();
+    assert_eq!(world.node().agent.owned, Field::Absent);
+    world.boots(NEW, None, &[OLD]);
+    world.run();
+    assert!(world.node().unschedulable);
+}
+
+#[test]
+fn a_lost_state_is_rebuilt_from_the_node() {
+    for (reboot, expected) in [
+        (false, (Phase::Rebooting, None, Act::Finalize(NEW))),
+        (true, (Phase::Idle, None, Act::Wait)),
+    ] {
+        let mut world = World::new();
+        world.to_reboot();
+        world.state = State::default();
+        if reboot {
+            world.boots(NEW, None, &[OLD]);
+        }
+        assert_eq!(world.shows(), expected);
+        assert_eq!(world.result(), reboot.then_some((Outcome::Done, None)));
+    }
+    let mut world = World::new();
+    world.node().agent.failed = Field::Value(Failures {
+        identities: vec![Failure {
+            identity: NEW,
+            code: Code::RolledBack,
+            at: at(1),
+        }],
+    });
+    assert_eq!(
+        world.shows(),
+        (Phase::Held, Some(Code::IdentityFailed), Act::Wait)
+    );
+}
+
+#[test]
+fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
+    let mut world = World::new();
+    world.to_reboot();
+    assert_eq!(
+        world.run().act,
+        Act::Finalize(NEW),
+        "another process asked: ask again"
+    );
+    world.seen.asked = Some(Asked {
+        id: ID,
+        at: at(1000),
+        again: false,
+        refused: None,
+    });
+    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
+    world.now = 1301;
+    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Reboot));
+    world.seen.asked = Some(Asked {
+        id: ID,
+        at: at(1000),
+        again: true,
+        refused: None,
+    });
+    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
+    world.now = 1601;
+    assert_eq!(
+        world.shows(),
+        (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait)
+    );
+    assert!(
+        world.result().is_none() && world.node().unschedulable,
+        "the slot is kept"
+    );
+}
+
+#[test]
+fn a_refused_finalization_gives_the_slot_back() {
+    let mut world = World::new();
+    world.to_reboot();
+    world.seen.asked = Some(Asked {
+        id: ID,
+        at: at(1000),
+        again: false,
+        refused: Some("no such checksum".into()),
+    });
+    assert_eq!(
+        world.shows(),
+        (Phase::Held, Some(Code::FinalizeFailed), Act::Wait)
+    );
+    assert_eq!(
+        world.released(),
+        Ok((Outcome::Aborted, Some(Code::FinalizeFailed)))
+    );
+}
+
+#[test]
+fn nothing_reboots_while_the_api_server_does_not_answer() {
+    let mut world = World::new();
+    world.grant();
+    let mut view = None;
+    // Every stage of the way, cut off from there on.
+    for _ in 0..10 {
+        let next = step(&world.state, &world.seen, &world.settings, at(world.now));
+        let mut cut = world.seen.clone();
+        cut.node = NodeSeen::Unknown("refused".into());
+        let act = step(&next.state, &cut, &world.settings, at(world.now)).act;
+        assert_eq!(act, Act::Wait);
+        world.state = next.state;
+        match next.act {
+            Act::Publish(want) => want.apply(world.node()),
+            Act::Confirm => {
+                view = Some(());
+                world.seen.node = NodeSeen::Present {
+                    view: Box::new(world.node().clone()),
+                    live: true,
+                };
+            }
+            Act::Finalize(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(view, Some(()));
+}
+
+#[test]
+fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on_it() {
+    type Change = fn(&mut World);
+    let ours: Change = |world| world.state.ours = Some(deployment(NEW, true).id);
+    let cases: [(&str, bool, Vec<Change>); 9] = [
+        (
+            "nothing pending",
+            true,
+            vec![|world| world.host().pending = None],
+        ),
+        ("ours", true, vec![ours]),
+        ("an administrator's", false, vec![]),
+        (
+            "ours, but reserved",
+            false,
+            vec![ours, |world| {
+                world.node().operator.reserved = Field::Malformed(String::new());
+            }],
+        ),
+        (
+            "ours, but on hold",
+            false,
+            vec![ours, |world| world.settings.hold = true],
+        ),
+        (
+            "ours, but being staged",
+            false,
+            vec![ours, |world| world.seen.staging = true],
+        ),
+        (
+            "ours, but the Node is not known",
+            false,
+            vec![ours, |world| {
+                world.seen.node = NodeSeen::Unknown(String::new());
+            }],
+        ),
+        (
+            "ours and paused",
+            true,
+            vec![ours, |world| world.node().paused = true],
+        ),
+        (
+            "not due",
+            false,
+            vec![ours, |world| world.seen.check_due = false],
+        ),
+    ];
+    for (what, expected, changes) in cases {
+        let mut world = World::new();
+        world.seen.check_due = true;
+        for change in changes {
+            change(&mut world);
+        }
+        assert_eq!(world.run().act == Act::Stage, expected, "{what}");
+    }
+}
+
+#[test]
+fn garbage_of_the_operator_is_a_reason_and_no_grant() {
+    let cases = [
+        (
+            Field::Malformed("not JSON".into()),
+            Code::MalformedAnnotation,
+        ),
+        (Field::OtherVersion(2), Code::ProtocolUnknown),
+    ];
+    for (grant, code) in cases {
+        let mut world = World::new();
+        world.node().operator.grant = grant;
+        assert_eq!(world.shows(), (Phase::Held, Some(code), Act::Wait));
+        assert_eq!(world.result(), None);
+    }
+}
+
+#[test]
+fn an_unusable_state_touches_nothing_but_says_so() {
+    let mut world = World::new();
+    world.to_reboot();
+    let before = (
+        world.node().agent.progress.clone(),
+        world.node().agent.owned.clone(),
+    );
+    world.state = State::default();
+    world.settings.state_unusable = Some("state.json: version 2".into());
+    assert_eq!(
+        world.shows(),
+        (Phase::Held, Some(Code::StateUnreadable), Act::Wait)
+    );
+    assert_eq!(
+        (
+            world.node().agent.progress.clone(),
+            world.node().agent.owned.clone()
+        ),
+        before
+    );
+    assert!(world.node().unschedulable);
+}
+
+#[test]
+fn a_pause_ends_even_if_the_clock_was_ahead_when_it_began() {
+    let mut world = World::new();
+    let reason = Reason::from(Code::DrainBlocked);
+    world.state.backoff = Some(Backoff {
+        tries: 1,
+        until: at(90_000),
+        reason,
+    });
+    assert_eq!(
+        world.shows(),
+        (Phase::Held, Some(Code::DrainBlocked), Act::Wait)
+    );
+    world.now += 601;
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+}
+
+#[test]
+fn since_is_when_the_phase_began() {
+    let mut world = World::new();
+    world.run();
+    world.now = 5000;
+    world.run();
+    let expected = Status {
+        phase: Phase::Waiting,
+        since: at(1000),
+    };
+    assert_eq!(world.node().agent.status, Field::Value(expected));
+}
