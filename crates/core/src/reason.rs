@@ -41,6 +41,7 @@ macro_rules! codes {
 codes! {
     Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused.";
     Hold, "agent", "The agent's configuration holds updates on this host.", "Remove `hold` from the agent's configuration.";
+    ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.";
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.";
     Draining, "agent", "Pods are still leaving the node.", "Nothing, unless the pods that the reason names are stuck: look at their PodDisruptionBudgets and finalizers.";
     DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; it is tried again by itself.";

@@ -89,8 +89,8 @@ impl Work<'_> {
         if node.paused {
             return Err(Some(Code::Paused.into()));
         }
-        if self.settings.hold {
-            return Err(Some(Code::Hold.into()));
+        if let Some(reason) = &self.settings.hold {
+            return Err(Some(reason.clone()));
         }
         if node.agent.owned.value().is_some() && !node.unschedulable {
             return Err(Some(Code::Uncordoned.into()));
@@ -206,7 +206,7 @@ fn request(mut step: Step, pending: &Deployment, now: Timestamp) -> Step {
         attempt.requested = Some(now);
     }
     step.act = if pending.staged {
-        Act::Finalize(pending.identity)
+        Act::Finalize(pending.clone())
     } else {
         Act::Reboot
     };

@@ -15,8 +15,8 @@ mod verify;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::drain::{EvictionTry, RawPod};
-use crate::host::{Host, Inhibitor};
-use crate::identity::{BootId, GrantId, Identity};
+use crate::host::{Deployment, Host, Inhibitor};
+use crate::identity::{BootId, GrantId};
 use crate::node::{NodeView, Published, SystemLabels};
 use crate::reason::{Code, Reason};
 use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
@@ -82,8 +82,8 @@ pub struct Asked {
 /// What does not change while the agent runs, or only on request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// Neither stage nor reboot.
-    pub hold: bool,
+    /// Why neither to stage nor to reboot, where the configuration says so or can't be read.
+    pub hold: Option<Reason>,
     /// Pauses after a grant that came to nothing.
     pub retry: Retry,
     /// Pause between two evictions of one pod.
@@ -107,8 +107,8 @@ pub enum Act {
     Evict(Vec<RawPod>),
     /// Read the Node from the API server and come back with [`NodeSeen::Present`] `live`.
     Confirm,
-    /// Finalize the staged deployment of this identity, which reboots the host.
-    Finalize(Identity),
+    /// Finalize this staged deployment, which reboots the host.
+    Finalize(Deployment),
     /// Reboot the host through logind.
     Reboot,
 }

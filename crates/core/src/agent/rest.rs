@@ -71,7 +71,7 @@ impl Work<'_> {
                 node.is_some_and(|node| node.paused)
                     .then(|| Code::Paused.into())
             })
-            .or_else(|| self.settings.hold.then(|| Code::Hold.into()))
+            .or_else(|| self.settings.hold.clone())
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
@@ -161,7 +161,7 @@ impl Work<'_> {
     /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
     /// is our own once a slot is being prepared for it.
     fn may_stage(&self) -> bool {
-        let wanted = self.seen.check_due && !self.seen.staging && !self.settings.hold;
+        let wanted = self.seen.check_due && !self.seen.staging && self.settings.hold.is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,
             (Some(_), None) => true,

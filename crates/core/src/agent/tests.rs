@@ -2,7 +2,7 @@
 
 use super::state::Backoff;
 use super::*;
-use crate::host::Deployment;
+use crate::identity::Identity;
 use crate::raw::RawNode;
 use crate::values::{DrainPolicy, Failure, Failures, Grant, Status};
 
@@ -29,7 +29,7 @@ fn deployment(identity: Identity, staged: bool) -> Deployment {
 
 fn settings() -> Settings {
     Settings {
-        hold: false,
+        hold: None,
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
@@ -142,9 +142,9 @@ impl World {
     }
 
     /// To the moment at which the reboot was asked for.
-    fn to_reboot(&mut self) {
+    fn until_reboot(&mut self) {
         self.grant();
-        assert_eq!(self.shows(), (Phase::Rebooting, None, Act::Finalize(NEW)));
+        assert_eq!(self.shows(), (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true))));
     }
 
     /// A new boot into `booted`, with the kubelet up again.
@@ -184,7 +184,7 @@ impl World {
 fn an_update_goes_all_the_way() {
     let mut world = World::new();
     assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
-    world.to_reboot();
+    world.until_reboot();
     assert!(world.node().unschedulable);
     assert_eq!(world.node().agent.owned, Field::Value(ID));
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
             world.node().operator.grant = Field::OtherVersion(2)
         }),
         (Code::Paused, |world| world.node().paused = true),
-        (Code::Hold, |world| world.settings.hold = true),
+        (Code::Hold, |world| world.settings.hold = Some(Code::Hold.into())),
         (Code::Uncordoned, |world| world.node().unschedulable = false),
         (Code::PendingChanged, |world| {
             world.host().pending = Some(deployment(OTHER, false))
@@ -393,7 +393,7 @@ fn what_booted_decides() {
     for (booted, pending, others, requested, outcome, code) in cases {
         let mut world = World::new();
         if requested {
-            world.to_reboot();
+            world.until_reboot();
         } else {
             world.grant();
             world.seen.pods = Some(vec![web()]);
@@ -429,7 +429,7 @@ fn an_update_that_gets_lost_three_times_has_failed() {
         world.seen.boot = boot;
         world.node().kubelet_boot = Some(boot);
         world.host().pending = Some(deployment(NEW, true));
-        assert_eq!(world.run().act, Act::Finalize(NEW));
+        assert_eq!(world.run().act, Act::Finalize(deployment(NEW, true)));
         world.boots(OLD, None, &[]);
         world.seen.boot = BootId::from_bytes([99; 16]);
         world.node().kubelet_boot = Some(world.seen.boot);
@@ -452,7 +452,7 @@ fn nothing_is_released_before_the_node_is_back() {
     ];
     for (code, change) in cases {
         let mut world = World::new();
-        world.to_reboot();
+        world.until_reboot();
         world.boots(NEW, None, &[OLD]);
         change(&mut world);
         assert_eq!(world.shows(), (Phase::Verifying, code, Act::Wait));
@@ -464,7 +464,7 @@ fn nothing_is_released_before_the_node_is_back() {
 fn a_cordon_of_somebody_else_stays() {
     let mut world = World::new();
     world.node().unschedulable = true;
-    world.to_reboot();
+    world.until_reboot();
     assert_eq!(world.node().agent.owned, Field::Absent);
     world.boots(NEW, None, &[OLD]);
     world.run();
@@ -474,11 +474,11 @@ fn a_cordon_of_somebody_else_stays() {
 #[test]
 fn a_lost_state_is_rebuilt_from_the_node() {
     for (reboot, expected) in [
-        (false, (Phase::Rebooting, None, Act::Finalize(NEW))),
+        (false, (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true)))),
         (true, (Phase::Idle, None, Act::Wait)),
     ] {
         let mut world = World::new();
-        world.to_reboot();
+        world.until_reboot();
         world.state = State::default();
         if reboot {
             world.boots(NEW, None, &[OLD]);
@@ -503,10 +503,10 @@ fn a_lost_state_is_rebuilt_from_the_node() {
 #[test]
 fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
     let mut world = World::new();
-    world.to_reboot();
+    world.until_reboot();
     assert_eq!(
         world.run().act,
-        Act::Finalize(NEW),
+        Act::Finalize(deployment(NEW, true)),
         "another process asked: ask again"
     );
     world.seen.asked = Some(Asked {
@@ -539,7 +539,7 @@ fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
 #[test]
 fn a_refused_finalization_gives_the_slot_back() {
     let mut world = World::new();
-    world.to_reboot();
+    world.until_reboot();
     world.seen.asked = Some(Asked {
         id: ID,
         at: at(1000),
@@ -607,7 +607,7 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
         (
             "ours, but on hold",
             false,
-            vec![ours, |world| world.settings.hold = true],
+            vec![ours, |world| world.settings.hold = Some(Code::Hold.into())],
         ),
         (
             "ours, but being staged",
@@ -662,7 +662,7 @@ fn garbage_of_the_operator_is_a_reason_and_no_grant() {
 #[test]
 fn an_unusable_state_touches_nothing_but_says_so() {
     let mut world = World::new();
-    world.to_reboot();
+    world.until_reboot();
     let before = (
         world.node().agent.progress.clone(),
         world.node().agent.owned.clone(),

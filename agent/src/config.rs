@@ -1,0 +1,344 @@
+//! Configuration: TOML fragments, none of them needed.
+//!
+//! Fragments are `*.toml` in `config.d` below `/usr/lib/cuo-agent`, `/run/cuo-agent` and `/etc/cuo-agent`. A file in a later directory
+//! replaces the one of the same name in an earlier one; what remains is read in the order of the names, later keys over earlier ones.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use cuo_core::agent::Settings;
+use cuo_core::agent::state::Retry;
+use cuo_core::reason::{Code, Reason};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// Where fragments are, later ones first in rank.
+pub const DIRECTORIES: [&str; 3] = [
+    "usr/lib/cuo-agent/config.d",
+    "run/cuo-agent/config.d",
+    "etc/cuo-agent/config.d",
+];
+
+/// A span of time as people write it: `90s`, `10m`, `6h`, `1h 30m`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub SignedDuration);
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |why: &dyn fmt::Display| {
+            serde::de::Error::custom(format_args!("expected a time span such as \"90s\", \"10m\" or \"1h 30m\", found {text:?}: {why}"))
+        };
+        let span: SignedDuration = text.parse().map_err(|error: jiff::Error| wrong(&error))?;
+        if span < SignedDuration::from_secs(1) {
+            return Err(wrong(&"shorter than a second"));
+        }
+        Ok(Self(span))
+    }
+}
+
+/// Everything that can be configured; each default is good enough for a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Neither stage updates nor reboot.
+    pub hold: bool,
+    /// The Node's name; by default what the API server says of the credential, else the host's name.
+    pub node_name: Option<String>,
+    /// The kubeconfig; by default the first that is found of the agent's own and the kubelet's.
+    pub kubeconfig: Option<PathBuf>,
+    /// Looking for updates.
+    pub check: Check,
+    /// Pausing after a grant that came to nothing.
+    pub retry: RetryConfig,
+    /// Draining.
+    pub drain: Drain,
+    /// Rebooting.
+    pub reboot: Reboot,
+}
+
+/// `[check]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Check {
+    /// How often to look for an update.
+    pub period: Span,
+    /// At most this much is added to each period, at random, so that hosts don't ask all at once.
+    pub jitter: Span,
+}
+
+/// `[retry]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryConfig {
+    /// Pause after the first failure; it doubles with each.
+    pub first: Span,
+    /// Longest pause.
+    pub cap: Span,
+}
+
+/// `[drain]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// Pause between two evictions of one pod.
+    pub evict_every: Span,
+}
+
+/// `[reboot]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reboot {
+    /// How long the host may take to go down before the reboot is asked for in another way, and again before it is reported.
+    pub shutdown: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hold: false,
+            node_name: None,
+            kubeconfig: None,
+            check: Check::default(),
+            retry: RetryConfig::default(),
+            drain: Drain::default(),
+            reboot: Reboot::default(),
+        }
+    }
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        // Fedora CoreOS publishes every other week; four looks a day see an urgent fix soon enough and cost next to nothing.
+        Self { period: minutes(6 * 60), jitter: minutes(30) }
+    }
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self { first: minutes(1), cap: minutes(60) }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        // What kubectl drain does, too.
+        Self { evict_every: Span(SignedDuration::from_secs(5)) }
+    }
+}
+
+impl Default for Reboot {
+    fn default() -> Self {
+        // systemd lets a unit take 90 s to stop, ostree-finalize-staged 5 min.
+        Self { shutdown: minutes(10) }
+    }
+}
+
+fn minutes(count: i64) -> Span {
+    Span(SignedDuration::from_mins(count))
+}
+
+/// What is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It, or its directory, can't be read.
+    #[error("{path}: {why}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The system's error.
+        why: String,
+    },
+    /// It is no TOML, or has a key or value that is not known.
+    #[error("{path}:{line}: {message}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// In one line.
+        message: String,
+        /// With the text and a caret under the place, over several lines.
+        picture: String,
+    },
+}
+
+impl Config {
+    /// Reads all fragments below `root`. What is wrong is returned beside what could be read, so that the agent can stay up and tell.
+    pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
+        let mut errors = Vec::new();
+        let mut files = BTreeMap::new();
+        for directory in DIRECTORIES {
+            match fragments(&root.join(directory)) {
+                Ok(found) => files.extend(found),
+                Err(error) => errors.push(error),
+            }
+        }
+        let mut merged = toml::Table::new();
+        for path in files.into_values() {
+            match read(&path) {
+                Ok(table) => merge(&mut merged, table),
+                Err(error) => errors.push(error),
+            }
+        }
+        let config = merged.try_into().unwrap_or_else(|error: toml::de::Error| {
+            // Each fragment was good by itself, so this has not been seen to happen.
+            let why = error.message().to_owned();
+            errors.push(ConfigError::Unreadable { path: "all fragments together".into(), why });
+            Self::default()
+        });
+        (config, errors)
+    }
+
+    /// What the decisions need of it.
+    pub fn settings(&self, errors: &[ConfigError], state_unusable: Option<String>) -> Settings {
+        let held = || self.hold.then(|| Code::Hold.into());
+        let broken = errors.first().map(|error| Reason::new(Code::ConfigInvalid, error.to_string()));
+        Settings {
+            hold: broken.or_else(held),
+            retry: Retry { first: self.retry.first.0, cap: self.retry.cap.0 },
+            evict_every: self.drain.evict_every.0,
+            shutdown: self.reboot.shutdown.0,
+            state_unusable,
+        }
+    }
+}
+
+/// The fragments in `directory` by name; none if it does not exist.
+fn fragments(directory: &Path) -> Result<Vec<(std::ffi::OsString, PathBuf)>, ConfigError> {
+    let unreadable = |error: std::io::Error| ConfigError::Unreadable {
+        path: directory.display().to_string(),
+        why: error.to_string(),
+    };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push((entry.file_name(), path));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads one fragment and checks it by itself, so that an error has a place.
+fn read(path: &Path) -> Result<toml::Table, ConfigError> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: shown.clone(),
+        why: error.to_string(),
+    })?;
+    let invalid = |error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or_default();
+        ConfigError::Invalid {
+            path: shown.clone(),
+            line: before.matches('\n').count() + 1,
+            message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+            picture: error.to_string(),
+        }
+    };
+    toml::from_str::<Config>(&text).map_err(invalid)?;
+    toml::from_str(&text).map_err(invalid)
+}
+
+/// Lays `over` over `base`, table by table.
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn no_file_is_needed() {
+        let root = root(&[]);
+        assert_eq!(Config::load(root.path()), (Config::default(), vec![]));
+    }
+
+    #[test]
+    fn later_directories_replace_files_and_later_names_replace_keys() {
+        let root = root(&[
+            ("usr/lib/cuo-agent/config.d/10-vendor.toml", "hold = true\n[check]\nperiod = \"1h\"\njitter = \"5m\""),
+            ("usr/lib/cuo-agent/config.d/20-more.toml", "node_name = \"vendor\""),
+            ("run/cuo-agent/config.d/20-more.toml", "node_name = \"run\""),
+            ("etc/cuo-agent/config.d/90-admin.toml", "hold = false\n[check]\nperiod = \"1h 30m\""),
+            ("etc/cuo-agent/config.d/README", "not read"),
+        ]);
+        let (config, errors) = Config::load(root.path());
+        let expected = Config {
+            node_name: Some("run".into()),
+            check: Check { period: minutes(90), jitter: minutes(5) },
+            ..Config::default()
+        };
+        assert_eq!((config, errors), (expected, vec![]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let cases = [
+            ("hold = maybe", 1),
+            ("\n\nholt = true", 3),
+            ("[check]\nperiod = \"soon\"", 2),
+            ("[check]\nperiod = \"0s\"", 2),
+            ("[check]\nperiod = 5", 2),
+            ("[cheque]\n", 1),
+            ("hold = true\n[", 2),
+        ];
+        for (text, expected) in cases {
+            let root = root(&[("etc/cuo-agent/config.d/a.toml", text), ("etc/cuo-agent/config.d/b.toml", "node_name = \"n\"")]);
+            let (config, errors) = Config::load(root.path());
+            assert_eq!(config.node_name.as_deref(), Some("n"), "the good file still counts");
+            let [ConfigError::Invalid { path, line, message, picture }] = &errors[..] else {
+                panic!("{text}: {errors:?}");
+            };
+            assert!(path.ends_with("etc/cuo-agent/config.d/a.toml") && !message.is_empty(), "{text}");
+            assert_eq!(*line, expected, "{text}");
+            assert!(picture.contains('^'), "{picture}");
+            let hold = config.settings(&errors, None).hold.unwrap();
+            assert_eq!(hold.code, Code::ConfigInvalid);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_back() {
+        let shown = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(toml::from_str::<Config>(&shown), Ok(Config::default()));
+    }
+}

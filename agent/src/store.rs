@@ -1,0 +1,154 @@
+//! The agent's files: its state, its process id, and requests from its own command line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cuo_core::agent::state::{State, StateError};
+
+use crate::files::write_atomic;
+
+/// State that survives, below the root.
+const STATE: &str = "var/lib/cuo-agent/state.json";
+/// The state file that could not be read, kept for people to look at.
+const BROKEN: &str = "var/lib/cuo-agent/state.json.broken";
+/// Where the process id and requests are.
+const RUN: &str = "run/cuo-agent";
+
+/// What was found at start.
+#[derive(Debug)]
+pub enum Loaded {
+    /// A state, or none yet.
+    State(State),
+    /// A file that made no sense: it was moved aside, and the Node tells what matters.
+    Lost(String),
+    /// A file that must not be touched; the text says why.
+    Unusable(String),
+}
+
+/// The agent's files below one root.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Files below `root`, which is `/` but in tests.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Reads the state.
+    pub fn load(&self) -> Loaded {
+        let path = self.root.join(STATE);
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Loaded::State(State::default()),
+            Err(error) => return Loaded::Unusable(format!("{}: {error}", path.display())),
+        };
+        match State::from_text(&text) {
+            Ok(state) => Loaded::State(state),
+            Err(why @ StateError::Newer(_)) => Loaded::Unusable(format!("{}: {why}", path.display())),
+            Err(StateError::Garbage(why)) => match std::fs::rename(&path, self.root.join(BROKEN)) {
+                Ok(()) => Loaded::Lost(format!("{}: {why}", path.display())),
+                Err(error) => Loaded::Unusable(format!("{}: {why}; and it can't be moved aside: {error}", path.display())),
+            },
+        }
+    }
+
+    /// Writes the state, whole or not at all.
+    ///
+    /// # Errors
+    /// When it is not on disk for certain; the file is named.
+    pub fn save(&self, state: &State) -> Result<()> {
+        let path = self.root.join(STATE);
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+        }
+        let text = state.to_text().context("state as JSON")?;
+        write_atomic(&path, text.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
+    }
+
+    fn run_file(&self, name: &str) -> Result<PathBuf> {
+        let directory = self.root.join(RUN);
+        std::fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+        Ok(directory.join(name))
+    }
+
+    /// Notes this process as the running agent.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_pid(&self) -> Result<()> {
+        let path = self.run_file("pid")?;
+        write_atomic(&path, format!("{}\n", std::process::id()).as_bytes(), 0o644)
+            .with_context(|| format!("write {}", path.display()))
+    }
+
+    /// The process id that was noted last.
+    ///
+    /// # Errors
+    /// When there is none, or the file holds something else.
+    pub fn read_pid(&self) -> Result<i32> {
+        let path = self.root.join(RUN).join("pid");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: is cuo-agent.service running?", path.display()))?;
+        text.trim().parse().with_context(|| format!("{}: no process id", path.display()))
+    }
+
+    /// Asks the running agent to forget failed identities.
+    ///
+    /// # Errors
+    /// When the request can't be written.
+    pub fn request_forget(&self, what: &str) -> Result<()> {
+        let path = self.run_file("forget")?;
+        write_atomic(&path, what.as_bytes(), 0o644).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Takes a request to forget, if there is one.
+    ///
+    /// # Errors
+    /// When there is one that can't be read or removed.
+    pub fn take_forget(&self) -> Result<Option<String>> {
+        let path = self.root.join(RUN).join("forget");
+        match std::fs::read_to_string(&path) {
+            Ok(what) => {
+                std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+                Ok(Some(what.trim().to_owned()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_survives_and_garbage_is_kept_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        assert!(matches!(store.load(), Loaded::State(state) if state == State::default()));
+        let state = State { ours: Some("os-aa.0".into()), ..State::default() };
+        store.save(&state).unwrap();
+        assert!(matches!(store.load(), Loaded::State(found) if found == state));
+        let path = root.path().join(STATE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert!(matches!(store.load(), Loaded::Lost(_)));
+        assert_eq!(std::fs::read_to_string(root.path().join(BROKEN)).unwrap(), text[..text.len() / 2]);
+        std::fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
+        assert!(matches!(store.load(), Loaded::Unusable(why) if why.contains("state.json")));
+    }
+
+    #[test]
+    fn a_request_to_forget_is_taken_once() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        assert_eq!(store.take_forget().unwrap(), None);
+        store.request_forget("all").unwrap();
+        assert_eq!(store.take_forget().unwrap().as_deref(), Some("all"));
+        assert_eq!(store.take_forget().unwrap(), None);
+    }
+}
