@@ -1,0 +1,137 @@
+//! Facts about the host from files that never change while it is up.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cuo_core::identity::{BootId, ParseNameError};
+
+/// Why a fact is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be read.
+    #[error("can't read {}", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// The file holds no boot id.
+    #[error("{} is no boot id", .0.display())]
+    BootId(PathBuf, #[source] ParseNameError),
+}
+
+/// The id of the running boot, from `proc/sys/kernel/random/boot_id` under `root`.
+///
+/// # Errors
+/// When the file can't be read or holds something else; both name the file.
+pub fn boot_id(root: &Path) -> Result<BootId, Error> {
+    let path = root.join("proc/sys/kernel/random/boot_id");
+    let text = read(&path)?;
+    let parsed = text.trim_end().parse();
+    parsed.map_err(|error| Error::BootId(path, error))
+}
+
+/// What os-release says about the system.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OsRelease {
+    /// `ID`, such as `fedora`; `linux` where it is missing, as os-release(5) asks for.
+    pub id: String,
+    /// `VERSION_ID`, such as `43`; empty where it is missing.
+    pub version_id: String,
+    /// `PRETTY_NAME` for people; the id where it is missing.
+    pub pretty_name: String,
+}
+
+/// Reads `etc/os-release` under `root`, or `usr/lib/os-release` where that is missing.
+///
+/// # Errors
+/// When neither can be read; the second one is named.
+pub fn os_release(root: &Path) -> Result<OsRelease, Error> {
+    let first = read(&root.join("etc/os-release"));
+    let text = first.or_else(|_| read(&root.join("usr/lib/os-release")))?;
+    Ok(parse_os_release(&text))
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|error| Error::Read(path.to_owned(), error))
+}
+
+fn parse_os_release(text: &str) -> OsRelease {
+    let mut fields: BTreeMap<&str, String> = text
+        .lines()
+        .filter_map(|line| line.trim().split_once('='))
+        .map(|(key, value)| (key, unquote(value)))
+        .collect();
+    let mut take = |key| fields.remove(key).filter(|value| !value.is_empty());
+    let id = take("ID").unwrap_or_else(|| "linux".to_owned());
+    OsRelease {
+        version_id: take("VERSION_ID").unwrap_or_default(),
+        pretty_name: take("PRETTY_NAME").unwrap_or_else(|| id.clone()),
+        id,
+    }
+}
+
+/// A value without the shell quotes that os-release(5) allows.
+fn unquote(value: &str) -> String {
+    let inside = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    if let Some(literal) = inside('\'') {
+        return literal.to_owned();
+    }
+    let mut out = String::new();
+    let mut chars = inside('"').unwrap_or(value).chars();
+    while let Some(c) = chars.next() {
+        // A backslash makes the next character stand for itself.
+        out.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn os_release_is_read_as_a_shell_would() {
+        let release = |id: &str, version_id: &str, pretty_name: &str| OsRelease {
+            id: id.into(),
+            version_id: version_id.into(),
+            pretty_name: pretty_name.into(),
+        };
+        let table = [
+            (
+                "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=43\nPRETTY_NAME=\"Fedora CoreOS 43.20260101.3.0\"\n",
+                release("fedora", "43", "Fedora CoreOS 43.20260101.3.0"),
+            ),
+            (
+                "# comment\nID='rhel'\n\nVERSION_ID=\"9.4\"\nPRETTY_NAME=\"The \\\"best\\\" \\$1\"",
+                release("rhel", "9.4", "The \"best\" $1"),
+            ),
+            ("ID=\"\"\ngarbage", release("linux", "", "linux")),
+            ("", release("linux", "", "linux")),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_os_release(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_looked_up_under_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let error = os_release(root.path()).unwrap_err().to_string();
+        assert!(error.ends_with("usr/lib/os-release"), "{error}");
+        put("usr/lib/os-release", "ID=vendor");
+        assert_eq!(os_release(root.path()).unwrap().id, "vendor");
+        put("etc/os-release", "ID=admin");
+        assert_eq!(os_release(root.path()).unwrap().id, "admin");
+
+        assert!(matches!(boot_id(root.path()), Err(Error::Read(..))));
+        let path = "proc/sys/kernel/random/boot_id";
+        put(path, "nonsense\n");
+        assert!(matches!(boot_id(root.path()), Err(Error::BootId(..))));
+        let id = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
+        put(path, &format!("{id}\n"));
+        assert_eq!(boot_id(root.path()).unwrap().to_string(), id);
+    }
+}

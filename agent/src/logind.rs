@@ -1,0 +1,224 @@
+//! systemd-logind, over D-Bus: who blocks a reboot, asking for one, and whether one is under way.
+
+use std::time::Duration;
+
+use cuo_core::host::Inhibitor;
+use tokio::sync::watch;
+use tracing::warn;
+use zbus::{Connection, OwnedVariant};
+
+use crate::bus::{self, Bus, Event, Object, Signals};
+
+/// logind only ever answers from memory; a start of it by the bus takes 25 s at most.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const MANAGER: Object<'static> = Object {
+    service: Some("org.freedesktop.login1"),
+    path: "/org/freedesktop/login1",
+    interface: "org.freedesktop.login1.Manager",
+};
+
+/// `SD_LOGIND_ROOT_CHECK_INHIBITORS`: blocking locks stop root too, as they do by themselves since systemd 257. No other flag is ever
+/// set, and the two for a soft reboot least of all: that does not boot the staged kernel.
+const CHECK_INHIBITORS: u64 = 1;
+
+/// Why a request to logind did not succeed. Each text is one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Neither the bus nor logind could be reached.
+    #[error(
+        "systemd-logind did not answer {what} ({how}); see `systemctl status systemd-logind dbus`"
+    )]
+    Unavailable {
+        /// The method.
+        what: &'static str,
+        /// How that was noticed.
+        how: String,
+    },
+    /// A blocking inhibitor lock stopped the reboot.
+    #[error(
+        "an inhibitor lock blocks the reboot ({0}); `systemd-inhibit --list` shows who holds it"
+    )]
+    Inhibited(String),
+    /// A shutdown or reboot is under way already.
+    #[error("systemd-logind is busy with a shutdown that was asked for before")]
+    InProgress,
+    /// polkit refused.
+    #[error(
+        "systemd-logind does not allow the reboot ({0}); the polkit rule of the package grants it to the user cuo-agent"
+    )]
+    Denied(String),
+    /// logind refused for another reason, or answered with something unknown.
+    #[error("{what} of systemd-logind failed: {text}")]
+    Failed {
+        /// The method.
+        what: &'static str,
+        /// logind's own words.
+        text: String,
+    },
+}
+
+impl Error {
+    fn of_call(what: &'static str, error: &zbus::Error) -> Self {
+        let Some((name, text)) = bus::answered(error) else {
+            let how = error.to_string();
+            return match error {
+                zbus::Error::InputOutput(_) | zbus::Error::Connection(..) => {
+                    Self::Unavailable { what, how }
+                }
+                _ => Self::Failed { what, text: how },
+            };
+        };
+        match name.as_str() {
+            "org.freedesktop.login1.BlockedByInhibitorLock" => Self::Inhibited(text),
+            // systemd 257 has no name of its own for it yet.
+            "org.freedesktop.DBus.Error.AccessDenied" if text.contains("inhibitor") => {
+                Self::Inhibited(text)
+            }
+            "org.freedesktop.login1.OperationInProgress" => Self::InProgress,
+            "org.freedesktop.DBus.Error.AccessDenied"
+            | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired" => Self::Denied(text),
+            "org.freedesktop.DBus.Error.ServiceUnknown"
+            | "org.freedesktop.DBus.Error.NameHasNoOwner"
+            | "org.freedesktop.DBus.Error.NoReply"
+            | "org.freedesktop.DBus.Error.TimedOut" => Self::Unavailable { what, how: text },
+            name if name.contains(".Spawn.") || name.contains(".systemd1.") => {
+                Self::Unavailable { what, how: text }
+            }
+            _ => Self::Failed { what, text },
+        }
+    }
+}
+
+/// Talks to logind, each operation on a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Logind {
+    bus: Bus,
+}
+
+impl Logind {
+    /// A client on `bus`; nothing is called yet.
+    pub fn new(bus: Bus) -> Self {
+        Self { bus }
+    }
+
+    /// The locks that block a shutdown: those of mode `block`. A `delay` lock only postpones it, and `block-weak` is made not to stop
+    /// the system itself.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Failed`].
+    pub async fn inhibitors(&self) -> Result<Vec<Inhibitor>, Error> {
+        let what = "ListInhibitors";
+        let connection = self.connect(what).await?;
+        blocking(&connection).await
+    }
+
+    /// Asks for a reboot, which blocking inhibitor locks stop.
+    ///
+    /// `Ok` only says that logind took the request: the boot id tells whether the host rebooted. This process may be stopped before
+    /// the reply comes.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn reboot(&self) -> Result<(), Error> {
+        let what = "RebootWithFlags";
+        let connection = self.connect(what).await?;
+        let flagged = MANAGER.call::<()>(&connection, what, &CHECK_INHIBITORS, LIMIT);
+        match flagged.await {
+            Err(zbus::Error::FDO(error))
+                if matches!(*error, zbus::fdo::Error::UnknownMethod(_)) => {}
+            result => return result.map_err(|error| Error::of_call(what, &error)),
+        }
+        // Before systemd 251 there are no flags, and root goes past every lock.
+        if let Some(Inhibitor { who, why }) = blocking(&connection).await?.into_iter().next() {
+            return Err(Error::Inhibited(format!("{who}: {why}")));
+        }
+        let (what, interactive) = ("Reboot", false);
+        let plain = MANAGER.call(&connection, what, &interactive, LIMIT);
+        plain.await.map_err(|error| Error::of_call(what, &error))
+    }
+
+    /// Whether a shutdown or reboot is under way.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Failed`].
+    pub async fn preparing(&self) -> Result<bool, Error> {
+        let what = PREPARING;
+        preparing(&self.connect(what).await?).await
+    }
+
+    /// Whether a shutdown or reboot is under way, followed by signal: `true` from the moment it begins. Needs a tokio runtime.
+    pub fn shutdown(&self) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        let mut signals = Signals::new(self.bus.clone(), SHUTDOWN);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    event = signals.next() => event,
+                    () = sender.closed() => return,
+                };
+                let state = match event {
+                    Event::Connected(connection) => preparing(&connection).await,
+                    Event::Signal(message) => {
+                        if message
+                            .header()
+                            .member()
+                            .is_none_or(|m| m != "PrepareForShutdown")
+                        {
+                            continue;
+                        }
+                        let state = message.body().deserialize();
+                        state.map_err(|error| Error::of_call("PrepareForShutdown", &error))
+                    }
+                };
+                match state {
+                    Ok(state) => {
+                        sender.send_if_modified(|old| std::mem::replace(old, state) != state);
+                    }
+                    Err(error) => warn!(%error, "not known whether the host is shutting down"),
+                }
+            }
+        });
+        receiver
+    }
+
+    async fn connect(&self, what: &'static str) -> Result<Connection, Error> {
+        let connection = self.bus.connect().await;
+        connection.map_err(|error| Error::Unavailable {
+            what,
+            how: error.to_string(),
+        })
+    }
+}
+
+const PREPARING: &str = "PreparingForShutdown";
+const SHUTDOWN: &[&str] = &[
+    "type='signal',sender='org.freedesktop.login1',interface='org.freedesktop.login1.Manager',member='PrepareForShutdown'",
+];
+
+async fn blocking(connection: &Connection) -> Result<Vec<Inhibitor>, Error> {
+    type Lock = (String, String, String, String, u32, u32);
+    let what = "ListInhibitors";
+    let locks = MANAGER
+        .call::<Vec<Lock>>(connection, what, &(), LIMIT)
+        .await;
+    let locks = locks.map_err(|error| Error::of_call(what, &error))?;
+    let blocks =
+        |what: &str, mode: &str| mode == "block" && what.split(':').any(|what| what == "shutdown");
+    Ok(locks
+        .into_iter()
+        .filter(|(what, _, _, mode, ..)| blocks(what, mode))
+        .map(|(_, who, why, ..)| Inhibitor { who, why })
+        .collect())
+}
+
+async fn preparing(connection: &Connection) -> Result<bool, Error> {
+    let properties = Object {
+        interface: "org.freedesktop.DBus.Properties",
+        ..MANAGER
+    };
+    let arguments = (MANAGER.interface, PREPARING);
+    let value = properties.call::<OwnedVariant>(connection, "Get", &arguments, LIMIT);
+    let value = value.await.and_then(bool::try_from);
+    value.map_err(|error| Error::of_call(PREPARING, &error))
+}

@@ -1,0 +1,221 @@
+//! Why rpm-ostree did not do what it was asked for.
+
+use std::io;
+
+use crate::bus;
+
+/// Why a request to rpm-ostree did not succeed. Each text is one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bus itself is missing.
+    #[error("the system bus can't be reached ({0}); see `systemctl status dbus`")]
+    NoBus(String),
+    /// The bus can't start rpm-ostreed: not installed, masked, failed, or still starting.
+    #[error(
+        "rpm-ostreed can't be started ({0}); see `systemctl status rpm-ostreed`, and install rpm-ostree where there is no such unit"
+    )]
+    Unavailable(String),
+    /// rpm-ostreed runs, but the host is no rpm-ostree host.
+    #[error("this host was not booted from a deployment of rpm-ostree")]
+    NotBooted,
+    /// polkit or the bus policy refused.
+    #[error(
+        "rpm-ostreed does not allow {what} ({text}); the polkit rule of the package grants it to the user cuo-agent"
+    )]
+    Denied {
+        /// The method.
+        what: String,
+        /// The refusal's text.
+        text: String,
+    },
+    /// Another transaction is active. It ends by itself; `rpm-ostree cancel` ends one that hangs.
+    #[error("rpm-ostreed is busy with {who}")]
+    Busy {
+        /// The transaction, and who asked for it where rpm-ostreed tells.
+        who: String,
+    },
+    /// A finalization succeeded earlier: rpm-ostreed takes no transaction before the reboot that it asked for.
+    #[error("rpm-ostreed has asked for a reboot and takes nothing new until then")]
+    Rebooting,
+    /// rpm-ostreed tried or refused, and said why.
+    #[error("{what} of rpm-ostreed failed: {text}")]
+    Failed {
+        /// The method.
+        what: String,
+        /// rpm-ostreed's own words; several lines in places.
+        text: String,
+    },
+    /// The connection broke before the result: what was asked for may have happened.
+    #[error("rpm-ostreed went away during {what} ({how}); see `journalctl -u rpm-ostreed`")]
+    Lost {
+        /// The method.
+        what: String,
+        /// How that was noticed.
+        how: String,
+    },
+    /// No answer, or no sign of progress, for too long; a transaction was asked to cancel.
+    #[error("rpm-ostreed was silent for too long during {what} ({how})")]
+    Timeout {
+        /// The method.
+        what: String,
+        /// Which limit passed.
+        how: String,
+    },
+    /// An answer that no known version of rpm-ostreed gives.
+    #[error("rpm-ostreed answered {what} with something unknown ({why})")]
+    Protocol {
+        /// The method or object.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Error {
+    /// The error of a call of the method `what`.
+    pub(super) fn of_call(what: &str, error: &zbus::Error) -> Self {
+        let what = what.to_owned();
+        if let Some((name, text)) = bus::answered(error) {
+            return Self::of_answer(what, &name, text);
+        }
+        let how = error.to_string();
+        match error {
+            zbus::Error::InputOutput(io) if io.kind() == io::ErrorKind::TimedOut => {
+                Self::Timeout { what, how }
+            }
+            zbus::Error::InputOutput(_) => Self::Lost { what, how },
+            _ => Self::Protocol { what, why: how },
+        }
+    }
+
+    /// The error that the service or the bus answered with. Most failures of rpm-ostreed share one name, so their text has to be read;
+    /// busy has a code of its own (G_IO_ERROR_BUSY), but only since there is one.
+    fn of_answer(what: String, name: &str, text: String) -> Self {
+        let standard = name.strip_prefix("org.freedesktop.DBus.Error.");
+        match standard {
+            Some("ServiceUnknown" | "NameHasNoOwner" | "TimedOut") => Self::Unavailable(text),
+            Some(spawn) if spawn.starts_with("Spawn.") => Self::Unavailable(text),
+            Some("NoReply" | "Disconnected") => Self::Lost { what, how: text },
+            Some("AccessDenied" | "AuthFailed" | "InteractiveAuthorizationRequired") => {
+                Self::Denied { what, text }
+            }
+            Some("UnknownMethod" | "UnknownObject" | "UnknownInterface" | "InvalidArgs") => {
+                Self::Protocol { what, why: text }
+            }
+            _ if name.starts_with("org.freedesktop.systemd1.") => Self::Unavailable(text),
+            _ if text.starts_with("Reboot initiated") => Self::Rebooting,
+            _ => match busy(name, &text) {
+                Some(who) => Self::Busy { who },
+                None => Self::Failed { what, text },
+            },
+        }
+    }
+}
+
+/// With whom rpm-ostreed is busy, where the answer says that it is.
+fn busy(name: &str, text: &str) -> Option<String> {
+    let line = text.lines().next().unwrap_or_default();
+    if let Some(title) = line.strip_prefix("Transaction in progress: ") {
+        return Some(format!("the transaction {title:?}"));
+    }
+    if line.starts_with("System transaction in progress") {
+        let holder = "another program that holds ostree's lock, such as `ostree` or `bootc`";
+        return Some(holder.to_owned());
+    }
+    let coded = name.ends_with("._g_2dio_2derror_2dquark.Code26");
+    coded.then(|| line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: &str = "org.gtk.GDBus.UnmappedGError.Quark._g_2dio_2derror_2dquark.Code";
+
+    fn of(name: &str, text: &str) -> Error {
+        Error::of_answer("Upgrade".into(), name, text.into())
+    }
+
+    /// Names and texts seen with rpm-ostree 2026.2 and systemd 257.
+    #[test]
+    fn answers_are_told_apart() {
+        let standard = |name: &str| format!("org.freedesktop.DBus.Error.{name}");
+        let what = || "Upgrade".to_owned();
+        let busy = |who: &str| Error::Busy { who: who.into() };
+        let lock = "another program that holds ostree's lock, such as `ostree` or `bootc`";
+        let table = [
+            (
+                format!("{CODE}26"),
+                "Transaction in progress: upgrade\n You can cancel the current transaction with `rpm-ostree cancel`",
+                busy("the transaction \"upgrade\""),
+            ),
+            (
+                // Versions before the code for busy was used.
+                format!("{CODE}0"),
+                "Transaction in progress: (null)",
+                busy("the transaction \"(null)\""),
+            ),
+            (
+                format!("{CODE}26"),
+                "System transaction in progress",
+                busy(lock),
+            ),
+            (format!("{CODE}26"), "Later words", busy("Later words")),
+            (
+                format!("{CODE}0"),
+                "Reboot initiated, cannot start new transaction",
+                Error::Rebooting,
+            ),
+            (
+                format!("{CODE}0"),
+                "Missing expected checksum",
+                Error::Failed {
+                    what: what(),
+                    text: "Missing expected checksum".into(),
+                },
+            ),
+            (
+                standard("ServiceUnknown"),
+                "t",
+                Error::Unavailable("t".into()),
+            ),
+            (
+                standard("Spawn.ChildExited"),
+                "t",
+                Error::Unavailable("t".into()),
+            ),
+            (
+                "org.freedesktop.systemd1.UnitMasked".into(),
+                "t",
+                Error::Unavailable("t".into()),
+            ),
+            (
+                standard("NoReply"),
+                "t",
+                Error::Lost {
+                    what: what(),
+                    how: "t".into(),
+                },
+            ),
+            (
+                standard("AccessDenied"),
+                "t",
+                Error::Denied {
+                    what: what(),
+                    text: "t".into(),
+                },
+            ),
+            (
+                standard("UnknownMethod"),
+                "t",
+                Error::Protocol {
+                    what: what(),
+                    why: "t".into(),
+                },
+            ),
+        ];
+        for (name, text, expected) in table {
+            assert_eq!(of(&name, text), expected, "{name} {text}");
+        }
+    }
+}

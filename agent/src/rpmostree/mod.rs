@@ -1,0 +1,326 @@
+//! rpm-ostree, over D-Bus.
+//!
+//! rpm-ostreed is started by the first call and stops when idle, so it is called only when there is something to learn; what changes
+//! on the host is noticed by [`Client::changes`] and by [`crate::hostwatch`] without it.
+
+mod error;
+mod peer;
+mod read;
+mod session;
+
+use std::time::Duration;
+
+use cuo_core::host::{Deployment, Host};
+use tokio::sync::watch;
+use tracing::debug;
+use zbus::{OwnedVariant, Variant};
+
+pub use error::Error;
+
+use crate::bus::{Bus, Event, Signals};
+use session::{Options, SERVICE, Session};
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A read, which may have to start rpm-ostreed first (the bus gives that 25 s).
+    pub call: Duration,
+    /// A method that makes a transaction; rpm-ostree's own client allows as much.
+    pub transaction: Duration,
+    /// An answer on a transaction's own connection.
+    pub peer: Duration,
+    /// The longest silence while downloading and staging: a layer of a container image arrives without a sign of progress.
+    pub stage_idle: Duration,
+    /// The longest silence of a finalization, which gives no sign of progress at all.
+    pub finalize_idle: Duration,
+    /// The end of a transaction that was asked to cancel.
+    pub cancel: Duration,
+    /// Pause before a call is repeated that was answered with a transaction which was over already.
+    pub repeat: Duration,
+    /// How often that is done. Together with the pause it outlasts the 30 s after which rpm-ostreed throws clients out.
+    pub repeats: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call: Duration::from_secs(60),
+            transaction: Duration::from_secs(5 * 60),
+            peer: Duration::from_secs(30),
+            stage_idle: Duration::from_secs(30 * 60),
+            finalize_idle: Duration::from_secs(5 * 60),
+            cancel: Duration::from_secs(60),
+            repeat: Duration::from_secs(5),
+            repeats: 8,
+        }
+    }
+}
+
+/// What a run of [`Client::stage`] came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Staged {
+    /// The newest version is staged now and was not before. It is locked if this run staged it: only a finalization boots it.
+    New {
+        /// What is staged now.
+        deployment: Deployment,
+        /// What would have been booted instead until now, other than the booted deployment.
+        replaced: Option<Deployment>,
+    },
+    /// What a reboot would boot has not changed: there is nothing newer, or it was pending already.
+    NoUpdate {
+        /// Version of an update that rpm-ostree knows of and yet did not stage, for instance because the origin is pinned to a
+        /// commit; 2026.1 did so for every container image. Worth a warning, not a decision.
+        unstaged: Option<String>,
+    },
+    /// What a reboot would boot has changed, but it is nothing staged: somebody else was at work in the meantime.
+    Foreign {
+        /// What a reboot would boot now, other than the booted deployment.
+        pending: Option<Deployment>,
+    },
+}
+
+/// Where the booted deployment came from, and what else updates this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `remote:branch`, or the image reference with its transport; empty for a commit without a branch.
+    pub reference: String,
+    /// `AutomaticUpdatePolicy` of rpm-ostreed.conf: `none`, `check`, `stage` or `apply`; empty where it is not known.
+    pub policy: String,
+}
+
+impl Origin {
+    /// The update stream: last part of the branch, or tag of the image. `None` for a bare commit and for an image by digest only.
+    pub fn stream(&self) -> Option<&str> {
+        let named = self.reference.split_once('@');
+        let named = named.map_or(self.reference.as_str(), |(named, _digest)| named);
+        let (_, last) = named.rsplit_once(['/', ':'])?;
+        let image = self.reference.starts_with("ostree-");
+        // The last ':' of an image reference starts its tag, unless a '/' follows: then there is no tag.
+        let tagged = named.rfind(':') > named.rfind('/');
+        (!last.is_empty() && (!image || tagged)).then_some(last)
+    }
+}
+
+/// Talks to rpm-ostreed, each operation on a connection of its own.
+///
+/// Every operation can be dropped at any point. A transaction that is running then goes on, and the same operation joins it when it
+/// is called again.
+#[derive(Debug, Clone)]
+pub struct Client {
+    bus: Bus,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client on `bus`; nothing is called yet.
+    pub fn new(bus: Bus, limits: Limits) -> Self {
+        Self { bus, limits }
+    }
+
+    /// The deployments as they are on disk now. Starts rpm-ostreed if it does not run.
+    ///
+    /// # Errors
+    /// Any of [`Error`] except for `Busy`, `Rebooting` and `Failed`.
+    pub async fn host(&self) -> Result<Host, Error> {
+        self.read().await?.host()
+    }
+
+    /// Where the booted deployment came from. Starts rpm-ostreed if it does not run.
+    ///
+    /// # Errors
+    /// As for [`Client::host`].
+    pub async fn origin(&self) -> Result<Origin, Error> {
+        Ok(self.read().await?.origin())
+    }
+
+    /// Twice, because rpm-ostreed may have been about to stop, or about to be replaced by another version.
+    async fn read(&self) -> Result<read::Snapshot, Error> {
+        let attempt = async || Session::open(&self.bus, self.limits).await?.read().await;
+        match attempt().await {
+            Err(Error::Lost { what, how }) => {
+                debug!(what, how, "rpm-ostreed went away, once more");
+                attempt().await
+            }
+            result => result,
+        }
+    }
+
+    /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Client::finalize`]'s boots it.
+    ///
+    /// It replaces whatever is staged if there is something newer, an administrator's deployment too: ask [`Client::host`] first.
+    /// What is staged already and is the newest stays as it is, locked or not. `progress` gets short lines for people, up to hundreds
+    /// per second.
+    ///
+    /// # Errors
+    /// Any of [`Error`]. After `Lost` and `Timeout` the update may have been staged nevertheless.
+    pub async fn stage(&self, mut progress: impl FnMut(&str) + Send) -> Result<Staged, Error> {
+        let session = Session::open(&self.bus, self.limits).await?;
+        session.register().await?;
+        let first = session.read().await?;
+        let before = first.host()?;
+        // Equal in every version and every run: rpm-ostreed lets only an equal call join a transaction that runs already.
+        let options: Options = Options::from([
+            ("lock-finalization", Variant::from(true)),
+            (
+                "initiating-command-line",
+                Variant::from("cuo-agent: upgrade"),
+            ),
+        ]);
+        for _ in 0..=self.limits.repeats {
+            let address = session
+                .transaction(&first.os_path, "Upgrade", &options)
+                .await?;
+            let idle = self.limits.stage_idle;
+            let ended = peer::run(&address, "Upgrade", &self.limits, idle, &mut progress).await?;
+            if let Some(peer::Ended {
+                started: true,
+                result: Err(text),
+            }) = ended
+            {
+                let what = "Upgrade".to_owned();
+                return Err(Error::Failed { what, text });
+            }
+            let now = session.read().await?;
+            let staged = compare(&before, now.host()?, now.unstaged());
+            let fresh = ended.is_some_and(|ended| ended.started);
+            if fresh || !matches!(staged, Staged::NoUpdate { .. }) {
+                return Ok(staged);
+            }
+            // Somebody else's transaction, perhaps one that was over before anything new was published: it proves nothing.
+            debug!("joined a transaction that was over or came to nothing, once more");
+            tokio::time::sleep(self.limits.repeat).await;
+        }
+        let who = "a finished upgrade whose clients do not leave".to_owned();
+        Err(Error::Busy { who })
+    }
+
+    /// Has rpm-ostreed unlock the staged `deployment` and reboot the host at once.
+    ///
+    /// rpm-ostreed compares the deployment with what is staged in the same step, so nothing else can be booted by this. Blocking
+    /// inhibitor locks of shutdown are respected.
+    ///
+    /// # Errors
+    /// `Failed` says that nothing was done and why. `Ok`, `Lost`, `Timeout` and `Rebooting` leave it to the boot id to tell what
+    /// happened: the reboot may come before the reply does.
+    pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
+        let session = Session::open(&self.bus, self.limits).await?;
+        session.register().await?;
+        let os_path = session.read().await?.os_path;
+        let identity = deployment.identity.to_string();
+        match self.finalize_as(&session, &os_path, &identity).await {
+            // Until 2025.7 the expected checksum was the base commit for images too; the answer names what it wants.
+            Err(Error::Failed { text, .. })
+                if text.starts_with("Expected staged base checksum ")
+                    && text.ends_with(&format!(" found {}", deployment.checksum)) =>
+            {
+                self.finalize_as(&session, &os_path, &deployment.checksum)
+                    .await
+            }
+            result => result,
+        }
+    }
+
+    async fn finalize_as(
+        &self,
+        session: &Session,
+        os_path: &str,
+        checksum: &str,
+    ) -> Result<(), Error> {
+        let what = "FinalizeDeployment";
+        // An update that somebody else staged may be unlocked, or unlocked by an attempt that an inhibitor stopped.
+        let options: Options = Options::from([
+            ("checksum", Variant::from(checksum.to_owned())),
+            ("allow-unlocked", Variant::from(true)),
+            (
+                "initiating-command-line",
+                Variant::from("cuo-agent: finalize"),
+            ),
+        ]);
+        let idle = self.limits.finalize_idle;
+        // Twice, because an equal call's transaction can end between the reply and the connection to it. If it has finalized, the
+        // second call is refused with `Rebooting`.
+        for _ in 0..2 {
+            let address = session.transaction(os_path, what, &options).await?;
+            if let Some(ended) = peer::run(&address, what, &self.limits, idle, &mut |_| ()).await? {
+                let what = what.to_owned();
+                return ended.result.map_err(|text| Error::Failed { what, text });
+            }
+        }
+        Err(Error::Lost {
+            what: what.to_owned(),
+            how: "nobody listened at the address of its transaction".to_owned(),
+        })
+    }
+
+    /// Marked as changed each time the deployments may have changed, as far as rpm-ostreed runs and tells. Never starts it.
+    ///
+    /// Also marked whenever the signals start to be heard, because nobody knows what was missed. Needs a tokio runtime to run on.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        let (sender, receiver) = watch::channel(());
+        let mut signals = Signals::new(self.bus.clone(), CHANGES);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    event = signals.next() => event,
+                    () = sender.closed() => return,
+                };
+                if match event {
+                    Event::Connected(_) => true,
+                    Event::Signal(message) => may_change_deployments(&message),
+                } {
+                    sender.send_replace(());
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// What came of a run, by the deployments before and after: rpm-ostree reports success whether or not it staged anything.
+fn compare(before: &Host, now: Host, unstaged: Option<String>) -> Staged {
+    let id = |host: &Host| host.pending.as_ref().unwrap_or(&host.booted).id.clone();
+    if id(before) == id(&now) {
+        return Staged::NoUpdate { unstaged };
+    }
+    match now.pending {
+        Some(deployment) if deployment.staged => Staged::New {
+            deployment,
+            replaced: before.pending.clone(),
+        },
+        pending => Staged::Foreign { pending },
+    }
+}
+
+/// Signals of rpm-ostreed that may tell of changed deployments. A rule with its name does not start it.
+const CHANGES: &[&str] = &[
+    "type='signal',sender='org.projectatomic.rpmostree1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.projectatomic.rpmostree1'",
+];
+
+/// A deployment property changed, or rpm-ostreed appeared. That it vanished says nothing, and reading then would start it again, for
+/// ever: it vanishes whenever it was idle for a minute.
+fn may_change_deployments(message: &zbus::Message) -> bool {
+    let header = message.header();
+    let body = message.body();
+    match header.member().map(|member| member.as_str()) {
+        Some("PropertiesChanged") => {
+            type Changed = (
+                String,
+                std::collections::HashMap<String, OwnedVariant>,
+                Vec<String>,
+            );
+            let Ok((interface, changed, gone)) = body.deserialize::<Changed>() else {
+                return false;
+            };
+            interface.starts_with(SERVICE)
+                && changed
+                    .keys()
+                    .chain(&gone)
+                    .any(|key| key.contains("Deployment"))
+        }
+        Some("NameOwnerChanged") => body
+            .deserialize::<(String, String, String)>()
+            .is_ok_and(|(name, _, owner)| name == SERVICE && !owner.is_empty()),
+        _ => false,
+    }
+}

@@ -1,0 +1,233 @@
+//! One transaction, on the private connection that rpm-ostreed opens for it.
+//!
+//! All messages come through one stream that is polled all the time: with a stream per signal, a burst fills one that nobody polls,
+//! and zbus then stops reading the whole connection.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tracing::debug;
+use zbus::connection::Builder;
+use zbus::message::Type;
+use zbus::{Connection, Message, MessageStream, OwnedVariant};
+
+use super::{Error, Limits};
+use crate::bus::{self, Object};
+
+const TRANSACTION: Object<'static> = Object {
+    service: None,
+    path: "/",
+    interface: "org.projectatomic.rpmostree1.Transaction",
+};
+const PROPERTIES: Object<'static> = Object {
+    interface: "org.freedesktop.DBus.Properties",
+    ..TRANSACTION
+};
+
+/// How a transaction ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// This call started it. Otherwise an equal call of somebody, perhaps of an earlier run of this program, had started it, or it was
+    /// over already: rpm-ostreed hands out a finished transaction until its last client has left.
+    pub(super) started: bool,
+    /// Nothing, or rpm-ostreed's text about what failed.
+    pub(super) result: Result<(), String>,
+}
+
+/// Starts the transaction `what` at `address`, or joins it, and waits for its end. `idle` is how long nothing at all may be heard.
+///
+/// `None` says that nobody listens there any more: it ended between the reply and this call, or rpm-ostreed did.
+pub(super) async fn run(
+    address: &str,
+    what: &str,
+    limits: &Limits,
+    idle: Duration,
+    progress: &mut (impl FnMut(&str) + Send),
+) -> Result<Option<Ended>, Error> {
+    let Some(connection) = connect(address, what, limits).await? else {
+        return Ok(None);
+    };
+    let mut run = Run {
+        messages: MessageStream::from(&connection),
+        connection: &connection,
+        what,
+        limits,
+    };
+    let ended = run.follow(idle, progress).await;
+    drop(run);
+    // The transaction blocks all others until its last client has gone, so this is not left to a destructor.
+    if let Err(error) = connection.close().await {
+        debug!(%error, "the transaction's connection was closed already");
+    }
+    ended.map(Some)
+}
+
+/// Title of the transaction at `address`, and who asked for it. Does not start it, which anybody could.
+pub(super) async fn describe(address: &str, limits: &Limits) -> Option<(String, String)> {
+    let connection = connect(address, "Transaction", limits).await.ok()??;
+    let mut properties: HashMap<String, OwnedVariant> = PROPERTIES
+        .call(&connection, "GetAll", &TRANSACTION.interface, limits.peer)
+        .await
+        .inspect_err(|error| debug!(%error, "the active transaction did not describe itself"))
+        .ok()?;
+    let mut text = |key| String::try_from(properties.remove(key)?).ok();
+    let described = (text("Title")?, text("InitiatingClientDescription")?);
+    // An error means that it is closed already.
+    connection.close().await.ok();
+    Some(described)
+}
+
+/// `None` when nobody listens at `address`: the socket's file stays behind when rpm-ostreed dies, and goes away with the transaction.
+async fn connect(address: &str, what: &str, limits: &Limits) -> Result<Option<Connection>, Error> {
+    let connection = Builder::address(address).p2p().build();
+    match bus::within("the connection to the transaction", limits.peer, connection).await {
+        Ok(connection) => Ok(Some(connection)),
+        Err(zbus::Error::Connection(error, _))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            debug!(address, %error, "the transaction is gone");
+            Ok(None)
+        }
+        Err(error) => Err(broken(what, &error)),
+    }
+}
+
+/// On this connection an error that is neither a time limit nor an answer is the loss of the connection, whichever way zbus noticed.
+fn broken(what: &str, error: &zbus::Error) -> Error {
+    match Error::of_call(what, error) {
+        Error::Protocol { what, why } => Error::Lost { what, how: why },
+        error => error,
+    }
+}
+
+/// A connected transaction.
+struct Run<'a> {
+    messages: MessageStream,
+    connection: &'a Connection,
+    what: &'a str,
+    limits: &'a Limits,
+}
+
+impl Run<'_> {
+    /// Starts or joins it and reads until `Finished`.
+    async fn follow(
+        &mut self,
+        idle: Duration,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<Ended, Error> {
+        let (connection, limit) = (self.connection, self.limits.peer);
+        let mut start = Box::pin(TRANSACTION.call::<bool>(connection, "Start", &(), limit));
+        let mut started = None;
+        // Signals can come before the reply of Start, so both are awaited at once.
+        let result = loop {
+            tokio::select! {
+                reply = &mut start, if started.is_none() => {
+                    started = Some(reply.map_err(|error| broken(self.what, &error))?);
+                }
+                message = tokio::time::timeout(idle, self.messages.next()) => {
+                    let Ok(message) = message else {
+                        return Err(self.cancel(idle).await);
+                    };
+                    if let Some(result) = self.read(message, progress)? {
+                        break result;
+                    }
+                }
+            }
+        };
+        if started.is_none() {
+            // Nothing worth reading comes after Finished, except for that reply.
+            started = start.await.ok();
+        }
+        let started = started.unwrap_or(false);
+        Ok(Ended { started, result })
+    }
+
+    /// The end's result, if `message` is the end.
+    fn read(
+        &self,
+        message: Option<zbus::Result<Message>>,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<Option<Result<(), String>>, Error> {
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(broken(self.what, &error)),
+            None => {
+                let how = "it closed the connection before the end".to_owned();
+                let what = self.what.to_owned();
+                return Err(Error::Lost { what, how });
+            }
+        };
+        let header = message.header();
+        let ours = header
+            .interface()
+            .is_some_and(|i| *i == TRANSACTION.interface);
+        if !ours || message.message_type() != Type::Signal {
+            return Ok(None);
+        }
+        let member = header.member().map(|member| member.as_str());
+        if member != Some("Finished") {
+            if let Some(line) = member.and_then(|member| line(member, &message)) {
+                progress(&line);
+            }
+            return Ok(None);
+        }
+        let body = message.body();
+        let finished: (bool, String) = body.deserialize().map_err(|error| Error::Protocol {
+            what: "Finished".to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(Some(match finished {
+            (true, _) => Ok(()),
+            (false, text) => Err(text),
+        }))
+    }
+
+    /// Asks for the end of a transaction that was silent for `idle`, and gives it time to end, so that it blocks nobody afterwards.
+    async fn cancel(&mut self, idle: Duration) -> Error {
+        let how = format!("nothing was heard for {} s", idle.as_secs());
+        let what = self.what.to_owned();
+        let limits = self.limits;
+        let call = TRANSACTION.call::<()>(self.connection, "Cancel", &(), limits.peer);
+        let end = async {
+            while let Some(message) = self.messages.next().await {
+                if !matches!(self.read(Some(message), &mut |_| ()), Ok(None)) {
+                    break;
+                }
+            }
+        };
+        let (reply, end) = tokio::join!(call, tokio::time::timeout(limits.cancel, end));
+        if reply.is_err() || end.is_err() {
+            debug!(?reply, ?end, "the silent transaction can't be cancelled");
+        }
+        Error::Timeout { what, how }
+    }
+}
+
+/// A line for people about what the transaction does, where a signal says something new.
+fn line(member: &str, message: &Message) -> Option<String> {
+    let body = message.body();
+    match member {
+        "Message" | "TaskBegin" => body.deserialize().ok(),
+        "PercentProgress" => {
+            let (text, percent): (String, u32) = body.deserialize().ok()?;
+            Some(format!("{text} {percent}%"))
+        }
+        "DownloadProgress" => {
+            type Pairs = (u32, u32);
+            type Delta = (u32, u32, u32, u64);
+            type Progress = ((u64, u64), Pairs, (u32, u32, u32), Delta, Pairs, (u64, u64));
+            let (_, _, _, _, (fetched, requested), (bytes, rate)): Progress =
+                body.deserialize().ok()?;
+            let (kib, rate) = (bytes / 1024, rate / 1024);
+            Some(format!(
+                "{fetched} of {requested} objects, {kib} KiB, {rate} KiB/s"
+            ))
+        }
+        _ => None,
+    }
+}
