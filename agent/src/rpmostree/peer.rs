@@ -127,7 +127,12 @@ impl Run<'_> {
         let result = loop {
             tokio::select! {
                 reply = &mut start, if started.is_none() => {
-                    started = Some(reply.map_err(|error| broken(self.what, &error))?);
+                    started = match reply.map_err(|error| broken(self.what, &error)) {
+                        Ok(started) => Some(started),
+                        // The end may have been sent before the connection broke.
+                        Err(Error::Lost { .. }) => Some(false),
+                        Err(error) => return Err(error),
+                    };
                 }
                 message = tokio::time::timeout(idle, self.messages.next()) => {
                     let Ok(message) = message else {
@@ -155,8 +160,8 @@ impl Run<'_> {
     ) -> Result<Option<Result<(), String>>, Error> {
         let message = match message {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(broken(self.what, &error)),
-            None => {
+            broken => {
+                debug!(?broken, "no more messages of the transaction");
                 let how = "it closed the connection before the end".to_owned();
                 let what = self.what.to_owned();
                 return Err(Error::Lost { what, how });
@@ -229,5 +234,154 @@ fn line(member: &str, message: &Message) -> Option<String> {
             ))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// What a transaction does after `Start`, in order. It does nothing more after the last step.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Messages(u32),
+        Reply(bool),
+        Finished(bool, &'static str),
+        Close,
+    }
+    use Step::{Close, Finished, Messages, Reply};
+
+    /// A transaction at a socket in `directory`, that serves one client; `Cancel` is answered, and obeyed.
+    fn serve(directory: &Path, steps: &'static [Step]) -> String {
+        let path = directory.join("transaction.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let guid = zbus::Guid::generate();
+            let stream = stream.into_std().unwrap();
+            let builder = Builder::unix_stream(stream).server(guid).p2p();
+            let connection = builder.build().await.unwrap();
+            let mut calls = MessageStream::from(&connection);
+            while let Some(Ok(call)) = calls.next().await {
+                match call.header().member().unwrap().as_str() {
+                    "Start" => {
+                        for step in steps {
+                            play(&connection, &call, *step).await;
+                        }
+                    }
+                    "Cancel" => {
+                        connection.reply(&call.header(), &()).await.unwrap();
+                        play(
+                            &connection,
+                            &call,
+                            Finished(false, "Operation was cancelled"),
+                        )
+                        .await;
+                    }
+                    other => panic!("{other}"),
+                }
+            }
+        });
+        format!("unix:path={}", path.display())
+    }
+
+    async fn play(connection: &Connection, call: &Message, step: Step) {
+        match step {
+            Messages(count) => {
+                for _ in 0..count {
+                    signal(connection, "Message", &"fetching").await;
+                }
+            }
+            Reply(started) => connection.reply(&call.header(), &started).await.unwrap(),
+            Finished(success, text) => signal(connection, "Finished", &(success, text)).await,
+            Close => connection.clone().close().await.unwrap(),
+        }
+    }
+
+    async fn signal(
+        connection: &Connection,
+        member: &str,
+        body: &(impl serde::Serialize + zbus::DynamicType),
+    ) {
+        let (path, interface) = (TRANSACTION.path, TRANSACTION.interface);
+        let sent = connection.emit_signal(None::<&str>, path, interface, member, body);
+        sent.await.unwrap();
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            peer: Duration::from_secs(5),
+            cancel: Duration::from_secs(5),
+            ..Limits::default()
+        }
+    }
+
+    const IDLE: Duration = Duration::from_millis(300);
+
+    /// The result, and how many lines of progress there were.
+    async fn run_with(steps: &'static [Step]) -> (Result<Option<Ended>, Error>, u32) {
+        let directory = tempfile::tempdir().unwrap();
+        let address = serve(directory.path(), steps);
+        let mut lines = 0;
+        let result = run(&address, "Upgrade", &limits(), IDLE, &mut |_| lines += 1).await;
+        (result, lines)
+    }
+
+    #[tokio::test]
+    async fn a_transaction_runs_to_its_end_however_much_it_says() {
+        let ended = |started, result| Ok(Some(Ended { started, result }));
+        let lost = |how: &str| {
+            let what = "Upgrade".to_owned();
+            Err(Error::Lost {
+                what,
+                how: how.into(),
+            })
+        };
+        let silent = || Error::Timeout {
+            what: "Upgrade".into(),
+            how: "nothing was heard for 0 s".into(),
+        };
+        let gone = "it closed the connection before the end";
+        let table: &[(&[Step], Result<_, _>, u32)] = &[
+            (
+                &[Reply(true), Messages(1000), Finished(true, "")],
+                ended(true, Ok(())),
+                1000,
+            ),
+            // More messages than zbus keeps in a queue, before the reply that is waited for.
+            (
+                &[Messages(200), Reply(true), Finished(true, "")],
+                ended(true, Ok(())),
+                200,
+            ),
+            (&[Finished(true, ""), Reply(false)], ended(false, Ok(())), 0),
+            (
+                &[Reply(false), Finished(false, "no")],
+                ended(false, Err("no".into())),
+                0,
+            ),
+            (&[Finished(true, ""), Close], ended(false, Ok(())), 0),
+            (&[Reply(true), Messages(3), Close], lost(gone), 3),
+            (&[Reply(true), Messages(3)], Err(silent()), 3),
+        ];
+        for (steps, expected, lines) in table {
+            let (result, counted) = run_with(steps).await;
+            assert_eq!((&result, counted), (expected, *lines), "{steps:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_no_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("transaction.sock");
+        let address = format!("unix:path={}", path.display());
+        let attempt = async || run(&address, "Upgrade", &limits(), IDLE, &mut |_| ()).await;
+        assert_eq!(attempt().await, Ok(None), "no file");
+        drop(UnixListener::bind(&path).unwrap());
+        assert_eq!(attempt().await, Ok(None), "a file that was left behind");
     }
 }
