@@ -1,1 +1,26 @@
 //! CUO's only user of the Kubernetes client.
+//!
+//! The two programs see small typed things: a [`ClientSource`] that keeps a working client through every rotation of credentials, calls
+//! that each have a deadline and fail with an [`ApiError`], and streams that never end. What they say and hear are the shapes of
+//! `cuo_core`.
+
+mod backoff;
+pub mod credentials;
+pub mod error;
+pub mod events;
+pub mod evict;
+
+pub mod lease;
+pub mod ledger;
+pub mod node;
+pub mod pods;
+pub mod source;
+pub mod watch;
+mod wire;
+
+#[cfg(test)]
+mod double;
+
+pub use credentials::{Credentials, CredentialsError};
+pub use error::{ApiError, Retry};
+pub use source::{ClientSource, Program, Status};

@@ -8,6 +8,7 @@ pub mod drain;
 pub mod host;
 pub mod identity;
 pub mod keys;
+pub mod lease;
 pub mod node;
 pub mod raw;
 pub mod reason;

@@ -1,0 +1,57 @@
+//! Waiting longer after each failure, and not in step with everybody else.
+
+use std::time::Duration;
+
+/// Doubling delays between two bounds.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    first: Duration,
+    last: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// Delays from `first` up to `last`.
+    pub const fn new(first: Duration, last: Duration) -> Self {
+        Self {
+            first,
+            last,
+            next: first,
+        }
+    }
+
+    /// The next delay: between half of it and all of it, so that a thousand nodes do not come back at the same instant.
+    pub fn delay(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = self.last.min(whole * 2);
+        whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    /// Starts over with the shortest delay.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_bound_and_start_over() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::new(second, 5 * second);
+        let expect = |backoff: &mut Backoff, whole: Duration| {
+            let delay = backoff.delay();
+            assert!(
+                delay >= whole / 2 && delay <= whole,
+                "{delay:?} of {whole:?}"
+            );
+        };
+        for whole in [1, 2, 4, 5, 5] {
+            expect(&mut backoff, whole * second);
+        }
+        backoff.reset();
+        expect(&mut backoff, second);
+    }
+}

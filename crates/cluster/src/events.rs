@@ -1,0 +1,134 @@
+//! Events about Nodes, for people with `kubectl`.
+
+use cuo_core::reason::Reason;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Api;
+use kube::api::PostParams;
+
+use crate::error::ApiError;
+use crate::source::ClientSource;
+
+/// Events about cluster-wide objects live in this namespace.
+const NAMESPACE: &str = "default";
+
+/// Whether people have to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Things go their way.
+    Normal,
+    /// Something holds or failed.
+    Warning,
+}
+
+/// The Node that an Event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// `metadata.name`.
+    pub node: String,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+/// Publishes one Event. The caller takes care not to repeat itself.
+///
+/// `action` is what was being done, one word in upper camel case (`Drain`, `Grant`); `instance` tells which agent or operator says so:
+/// the node or the pod it runs on; `at` is now.
+///
+/// # Errors
+/// Any [`ApiError`]. Nothing depends on an Event, so log it and go on.
+pub async fn publish(
+    source: &ClientSource,
+    about: &About,
+    severity: Severity,
+    action: &str,
+    reason: &Reason,
+    instance: &str,
+    at: Timestamp,
+) -> Result<(), ApiError> {
+    let event = Event {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}.", about.node)),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        },
+        action: Some(action.to_owned()),
+        event_time: Some(MicroTime(at)),
+        note: Some(reason.message.clone()),
+        reason: Some(reason.code.as_str().to_owned()),
+        regarding: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(about.node.clone()),
+            uid: Some(about.uid.clone()),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some(format!(
+            "{}{}",
+            cuo_core::keys::PREFIX,
+            source.program().name
+        )),
+        reporting_instance: Some(instance.to_owned()),
+        type_: Some(format!("{severity:?}")),
+        ..Event::default()
+    };
+    let publish = source.call(|client| async move {
+        let api = Api::<Event>::namespaced(client, NAMESPACE);
+        api.create(&PostParams::default(), &event).await
+    });
+    publish.await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use cuo_core::reason::Code;
+    use serde_json::json;
+
+    use super::*;
+    use crate::double::{Api as Double, Reply};
+
+    #[tokio::test]
+    async fn an_event_names_the_node_the_reason_and_who_says_so() {
+        let api = Double::start(|request| {
+            Reply::json(201, serde_json::from_str(&request.body).unwrap_or_default())
+        })
+        .await;
+        let about = About {
+            node: "n1".into(),
+            uid: "u1".into(),
+        };
+        let reason = Reason::new(Code::DrainBlocked, "default/web-1 is blocked by web.");
+        let at = "2026-11-23T21:00:00.5Z".parse().unwrap();
+        let source = api.source().await;
+        publish(
+            &source,
+            &about,
+            Severity::Warning,
+            "Drain",
+            &reason,
+            "n1",
+            at,
+        )
+        .await
+        .unwrap();
+        let seen = api.seen();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(
+            seen[0].line,
+            "POST /apis/events.k8s.io/v1/namespaces/default/events?"
+        );
+        let expected = json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"generateName": "n1.", "namespace": "default"},
+            "action": "Drain", "reason": "DrainBlocked", "type": "Warning",
+            "note": "default/web-1 is blocked by web.",
+            "eventTime": "2026-11-23T21:00:00.500000Z",
+            "regarding": {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "u1"},
+            "reportingController": "cuo.coreos.com/cuo-agent", "reportingInstance": "n1",
+        });
+        let sent: serde_json::Value = serde_json::from_str(&seen[0].body).unwrap();
+        assert_eq!(sent, expected);
+    }
+}

@@ -1,0 +1,177 @@
+use serde_json::Value;
+
+use super::*;
+use crate::double::{Api as Double, Reply, Request, eventually};
+
+/// A Lease store with the API server's rules for versions. `edit` may change what is held before each request.
+fn server(
+    first: Option<Value>,
+    mut edit: impl FnMut(&mut Value, &Request) + Send,
+) -> impl FnMut(&Request) -> Reply + Send {
+    let mut held = first;
+    let mut version = 1;
+    move |request| {
+        let sent: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        if let Some(held) = &mut held {
+            edit(held, request);
+        }
+        match (request.method(), &held) {
+            ("GET", None) => return Reply::failure(404, "NotFound", "not found"),
+            ("PUT", Some(found))
+                if found["metadata"]["resourceVersion"] != sent["metadata"]["resourceVersion"] =>
+            {
+                return Reply::failure(409, "Conflict", "the object has been modified");
+            }
+            ("PUT" | "PATCH", _) => {
+                let mut next = sent;
+                version += 1;
+                next["metadata"]["resourceVersion"] = json!(version.to_string());
+                held = Some(next);
+            }
+            _ => {}
+        }
+        Reply::json(200, held.clone().unwrap_or_default())
+    }
+}
+
+fn lease(holder: &str, seconds: u32) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": NAME, "namespace": "cuo-system", "resourceVersion": "1"},
+        "spec": {
+            "holderIdentity": holder, "leaseDurationSeconds": seconds, "leaseTransitions": 3,
+            "renewTime": "2026-11-23T21:00:00.000000Z",
+        },
+    })
+}
+
+struct Running {
+    state: watch::Receiver<Leadership>,
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(api: &Double) -> Running {
+    let (sender, state) = watch::channel(Leadership::UNKNOWN);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let stop_at = async {
+        let _ = stopped.await;
+    };
+    let source = api.source().await;
+    let campaign = campaign(source, "cuo-system".into(), "me".into(), sender, stop_at);
+    Running {
+        state,
+        stop,
+        task: tokio::spawn(campaign),
+    }
+}
+
+/// What the last write says.
+fn written(api: &Double) -> Value {
+    let mut seen = api.seen().into_iter();
+    let last = seen
+        .rfind(|request| request.method() == "PUT")
+        .expect("a write");
+    serde_json::from_str(&last.body).unwrap()
+}
+
+#[tokio::test]
+async fn an_absent_lease_is_made_taken_and_given_back() {
+    let api = Double::start(server(None, |_, _| {})).await;
+    let running = start(&api).await;
+    eventually("it leads", || {
+        *running.state.borrow() == Leadership::Leading
+    })
+    .await;
+    let taken = written(&api);
+    assert_eq!(taken["spec"]["holderIdentity"], "me");
+    assert_eq!(taken["spec"]["leaseDurationSeconds"], 15);
+    assert_eq!(taken["spec"]["leaseTransitions"], 1);
+
+    running.stop.send(()).unwrap();
+    running.task.await.unwrap();
+    assert_eq!(*running.state.borrow(), Leadership::UNKNOWN);
+    let back = written(&api);
+    assert_eq!(back["spec"].get("holderIdentity"), None);
+    assert_eq!(back["spec"]["leaseDurationSeconds"], 1);
+    let path = "/apis/coordination.k8s.io/v1/namespaces/cuo-system/leases/cuo-operator";
+    let lines: Vec<_> = api.seen().into_iter().map(|request| request.line).collect();
+    assert_eq!(
+        lines,
+        [
+            format!("GET {path}"),
+            format!("PATCH {path}?&fieldManager=cuo-agent"),
+            format!("PUT {path}?"),
+            format!("GET {path}"),
+            format!("PUT {path}?"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_silent_holder_is_followed_for_its_time_and_then_replaced() {
+    let api = Double::start(server(Some(lease("old", 2)), |_, _| {})).await;
+    let begun = Instant::now();
+    let running = start(&api).await;
+    let following = Leadership::Waiting {
+        holder: Some("old".into()),
+        error: None,
+    };
+    eventually("it follows", || *running.state.borrow() == following).await;
+    eventually("it leads", || {
+        *running.state.borrow() == Leadership::Leading
+    })
+    .await;
+    assert!(
+        begun.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(written(&api)["spec"]["leaseTransitions"], 4);
+}
+
+#[tokio::test]
+async fn a_lease_taken_by_another_is_lost() {
+    let usurp = |held: &mut Value, request: &Request| {
+        let mine = held["spec"]["holderIdentity"] == "me";
+        if mine && request.method() == "PUT" {
+            *held = lease("other", 15);
+            held["metadata"]["resourceVersion"] = json!("77");
+        }
+    };
+    let api = Double::start(server(Some(lease("", 1)), usurp)).await;
+    let running = start(&api).await;
+    eventually("it leads", || {
+        *running.state.borrow() == Leadership::Leading
+    })
+    .await;
+    let following = Leadership::Waiting {
+        holder: Some("other".into()),
+        error: None,
+    };
+    eventually("it follows", || *running.state.borrow() == following).await;
+    running.stop.send(()).unwrap();
+    running.task.await.unwrap();
+    let seen = api.seen();
+    assert_eq!(
+        seen.last().unwrap().method(),
+        "GET",
+        "the other's lease is left alone"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_told() {
+    let api = Double::start(|_| Reply::failure(403, "Forbidden", "no")).await;
+    let running = start(&api).await;
+    let expected = Leadership::Waiting {
+        holder: None,
+        error: Some(ApiError::Forbidden {
+            message: "no".into(),
+        }),
+    };
+    eventually("the refusal is told", || {
+        *running.state.borrow() == expected
+    })
+    .await;
+}

@@ -1,0 +1,250 @@
+//! The own Node: who am I, read it, change it conditionally.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cuo_core::raw::{NodePatch, RawNode};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::Api;
+use kube::api::{GetParams, Patch, PatchParams, PostParams};
+use kube::core::Request;
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+use crate::source::ClientSource;
+use crate::wire::WireNode;
+
+pub(crate) const NODES: &str = "/api/v1/nodes";
+
+/// Names of annotations that are kept of a Node besides those of the protocol, such as those of reboot checks. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep(Arc<BTreeSet<String>>);
+
+impl Keep {
+    /// Keeps these names.
+    pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
+        Self(Arc::new(names.into_iter().map(Into::into).collect()))
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+}
+
+/// Who the API server takes this program for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user name, for people.
+    pub user: String,
+}
+
+impl Identity {
+    /// The name of the node, if the credentials are those of a node.
+    pub fn node(&self) -> Option<&str> {
+        self.user.strip_prefix("system:node:")
+    }
+}
+
+/// Asks the API server who this program is (`SelfSubjectReview`, which everybody may create).
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn whoami(source: &ClientSource) -> Result<Identity, ApiError> {
+    let review = source
+        .call(|client| async move {
+            Api::<SelfSubjectReview>::all(client)
+                .create(&PostParams::default(), &SelfSubjectReview::default())
+                .await
+        })
+        .await?;
+    let user = review.status.and_then(|status| status.user_info);
+    Ok(Identity {
+        user: user.and_then(|user| user.username).unwrap_or_default(),
+    })
+}
+
+/// Reads the Node `name`; `None` if there is none.
+///
+/// # Errors
+/// Any [`ApiError`] but [`ApiError::NotFound`].
+pub async fn get_node(
+    source: &ClientSource,
+    name: &str,
+    keep: &Keep,
+) -> Result<Option<RawNode>, ApiError> {
+    let request = Request::new(NODES).get(name, &GetParams::default())?;
+    let read = source.call(|client| async move { client.request::<WireNode>(request).await });
+    match read.await {
+        Ok(node) => Ok(Some(node.into_raw(keep))),
+        Err(ApiError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Changes the Node `name` if nobody else has since it was read, and returns it as it is afterwards.
+///
+/// # Errors
+/// [`ApiError::Conflict`] if somebody wrote it in between, [`ApiError::NotFound`] if it is gone; any other [`ApiError`]. After a time-out
+/// or a broken connection the change may have been made: read again.
+pub async fn patch_node(
+    source: &ClientSource,
+    name: &str,
+    patch: &NodePatch,
+    keep: &Keep,
+) -> Result<RawNode, ApiError> {
+    if patch.resource_version.is_empty() {
+        // An empty version would make the change unconditional.
+        return Err(ApiError::Other {
+            message: format!("a change of node {name} that names no version was not sent"),
+        });
+    }
+    let params = PatchParams {
+        field_manager: Some(source.program().name.to_owned()),
+        ..PatchParams::default()
+    };
+    let request = Request::new(NODES).patch(name, &params, &Patch::Merge(body(patch)))?;
+    let write = source.call(|client| async move { client.request::<WireNode>(request).await });
+    Ok(write.await?.into_raw(keep))
+}
+
+/// The merge patch: only what changes, and the version it was decided on.
+fn body(patch: &NodePatch) -> Value {
+    let mut metadata = Map::new();
+    metadata.insert("resourceVersion".into(), json!(patch.resource_version));
+    for (field, changes) in [
+        ("annotations", &patch.annotations),
+        ("labels", &patch.labels),
+    ] {
+        if !changes.is_empty() {
+            metadata.insert(field.into(), json!(changes));
+        }
+    }
+    let mut body = Map::new();
+    body.insert("metadata".into(), Value::Object(metadata));
+    if let Some(unschedulable) = patch.unschedulable {
+        // As `kubectl uncordon` does: schedulable is the field's absence.
+        let value = if unschedulable { Some(true) } else { None };
+        body.insert("spec".into(), json!({ "unschedulable": value }));
+    }
+    Value::Object(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::double::{Api, Reply, node};
+
+    fn patch() -> NodePatch {
+        NodePatch {
+            resource_version: "7".into(),
+            annotations: [
+                ("cuo.coreos.com/reason".to_owned(), None),
+                ("cuo.coreos.com/status".to_owned(), Some("x".to_owned())),
+            ]
+            .into(),
+            labels: [("cuo.coreos.com/id".to_owned(), Some("fedora".to_owned()))].into(),
+            unschedulable: Some(true),
+        }
+    }
+
+    #[test]
+    fn a_patch_holds_the_version_and_only_what_changes() {
+        let empty = NodePatch {
+            resource_version: "7".into(),
+            ..NodePatch::default()
+        };
+        let uncordon = NodePatch {
+            unschedulable: Some(false),
+            ..empty.clone()
+        };
+        let cases = [
+            (empty, r#"{"metadata":{"resourceVersion":"7"}}"#),
+            (
+                uncordon,
+                r#"{"metadata":{"resourceVersion":"7"},"spec":{"unschedulable":null}}"#,
+            ),
+            (
+                patch(),
+                r#"{"metadata":{"annotations":{"cuo.coreos.com/reason":null,"cuo.coreos.com/status":"x"},"labels":{"cuo.coreos.com/id":"fedora"},"resourceVersion":"7"},"spec":{"unschedulable":true}}"#,
+            ),
+        ];
+        for (patch, expected) in cases {
+            assert_eq!(body(&patch).to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_patch_is_one_conditional_request_of_the_program() {
+        let api = Api::start(|_| Reply::json(200, node("n1", "8"))).await;
+        let written = patch_node(&api.source().await, "n1", &patch(), &Keep::default()).await;
+        assert_eq!(written.unwrap().resource_version, "8");
+        let seen = api.seen();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(
+            seen[0].line,
+            "PATCH /api/v1/nodes/n1?&fieldManager=cuo-agent"
+        );
+        assert_eq!(
+            seen[0].header("content-type"),
+            "application/merge-patch+json"
+        );
+        assert_eq!(seen[0].header("user-agent"), "cuo-agent/0.0.0-test");
+        assert_eq!(seen[0].body, body(&patch()).to_string());
+    }
+
+    #[tokio::test]
+    async fn a_patch_without_a_version_is_never_sent() {
+        let api = Api::start(|_| Reply::json(200, node("n1", "8"))).await;
+        let unconditional = NodePatch::default();
+        let refused = patch_node(&api.source().await, "n1", &unconditional, &Keep::default()).await;
+        let message = "a change of node n1 that names no version was not sent".to_owned();
+        assert_eq!(refused, Err(ApiError::Other { message }));
+        assert!(api.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_conflict_is_told_as_such_and_is_not_tried_again() {
+        let api =
+            Api::start(|_| Reply::failure(409, "Conflict", "the object has been modified")).await;
+        let written = patch_node(&api.source().await, "n1", &patch(), &Keep::default()).await;
+        let message = "the object has been modified".to_owned();
+        assert_eq!(written, Err(ApiError::Conflict { message }));
+        assert_eq!(api.seen().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_absent_node_is_an_answer() {
+        let api = Api::start(|_| Reply::failure(404, "NotFound", "nodes \"n1\" not found")).await;
+        let read = get_node(&api.source().await, "n1", &Keep::default()).await;
+        assert_eq!(read, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn overload_is_told_at_once() {
+        let api = Api::start(|_| Reply::failure(503, "ServiceUnavailable", "busy")).await;
+        let read = get_node(&api.source().await, "n1", &Keep::default()).await;
+        let message = "busy".to_owned();
+        assert_eq!(read, Err(ApiError::Server { code: 503, message }));
+        assert_eq!(api.seen().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_node_knows_its_name_from_its_credentials() {
+        let api = Api::start(|_| {
+            Reply::json(
+                201,
+                json!({"metadata": {}, "status": {"userInfo": {"username": "system:node:n1"}}}),
+            )
+        })
+        .await;
+        let identity = whoami(&api.source().await).await.unwrap();
+        assert_eq!(identity.node(), Some("n1"));
+        assert_eq!(
+            Identity {
+                user: "admin".into()
+            }
+            .node(),
+            None
+        );
+    }
+}

@@ -1,0 +1,351 @@
+//! One working client, through every rotation of credentials.
+//!
+//! The client library reads certificates once. The kubelet's certificate is renewed under the agent's feet, and the old one stops being
+//! accepted some day; so files are looked at every minute, and at once when the API server refuses or can't be reached. A new client
+//! replaces the old one only when it could be made: half-written files change nothing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use kube::Client;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::credentials::{Credentials, CredentialsError, FileIdentity};
+use crate::error::{ApiError, chain};
+
+/// Every call ends within this.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(60);
+/// A client that worked for this long is renewed at once when it is refused.
+const FORGIVE: Duration = Duration::from_secs(600);
+/// Making a client may run a credential plugin.
+const BUILD: Duration = Duration::from_secs(30);
+
+/// Who uses the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// `cuo-agent` or `cuo-operator`: the field manager of every write.
+    pub name: &'static str,
+    /// Its version; `name/version` is the user agent of every request.
+    pub version: &'static str,
+}
+
+/// How it is with the credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// Rises with each new client; 0 while there is none.
+    pub generation: u64,
+    /// Where the credentials of the client in use came from: a path, or `service account`.
+    pub origin: Option<String>,
+    /// What is wrong with the credentials as they are now. The last good client stays in use.
+    pub problem: Option<CredentialsError>,
+}
+
+#[derive(Debug, Clone)]
+struct Shared {
+    status: Status,
+    client: Option<Connection>,
+}
+
+/// A client and what belongs to it.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub generation: u64,
+    pub client: Client,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Connection({})", self.generation)
+    }
+}
+
+/// Gives a client to whoever asks, and keeps it working. Clones share the client; the last one to go ends the background task.
+#[derive(Debug, Clone)]
+pub struct ClientSource {
+    shared: watch::Receiver<Shared>,
+    wishes: Arc<Wishes>,
+    program: Program,
+    _task: Arc<EndWithMe>,
+}
+
+/// What callers ask of the background task.
+#[derive(Debug, Default)]
+struct Wishes {
+    /// The newest generation that the API server refused.
+    refused: AtomicU64,
+    look: Notify,
+}
+
+#[derive(Debug)]
+struct EndWithMe(AbortHandle);
+
+impl Drop for EndWithMe {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl ClientSource {
+    /// Makes the first client, if that is possible now, and starts to watch over it. Never fails: a host may get its credentials later,
+    /// and [`ClientSource::status`] says what is missing. Needs to run in a tokio runtime.
+    pub async fn start(credentials: Credentials, program: Program) -> Self {
+        let (sender, shared) = watch::channel(Shared {
+            status: Status::default(),
+            client: None,
+        });
+        let wishes = Arc::new(Wishes::default());
+        let mut keeper = Keeper {
+            credentials,
+            program,
+            sender,
+            wishes: Arc::clone(&wishes),
+            files: None,
+            retry: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
+            renew: Backoff::new(Duration::from_secs(5), Duration::from_secs(300)),
+            renew_from: Instant::now(),
+        };
+        keeper.look().await;
+        let task = tokio::spawn(keeper.run());
+        Self {
+            shared,
+            wishes,
+            program,
+            _task: Arc::new(EndWithMe(task.abort_handle())),
+        }
+    }
+
+    /// How it is now.
+    pub fn status(&self) -> Status {
+        self.shared.borrow().status.clone()
+    }
+
+    /// Waits until the status is another than `seen`, and returns it.
+    pub async fn status_after(&self, seen: &Status) -> Status {
+        let mut shared = self.shared.clone();
+        match shared.wait_for(|now| now.status != *seen).await {
+            Ok(now) => now.status.clone(),
+            // The task ends only with the runtime, so nothing changes any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The namespace of the pod or of the kubeconfig's context; `None` while there is no client.
+    pub fn namespace(&self) -> Option<String> {
+        let shared = self.shared.borrow();
+        let connection = shared.client.as_ref()?;
+        Some(connection.client.default_namespace().to_owned())
+    }
+
+    /// The program that uses this source.
+    pub fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Tells that the API server refused the client of this generation. Calls of this crate do so themselves.
+    pub fn unauthorized(&self, generation: u64) {
+        self.wishes.refused.fetch_max(generation, Ordering::Relaxed);
+        self.wishes.look.notify_one();
+    }
+
+    /// The current client.
+    pub(crate) fn connection(&self) -> Result<Connection, ApiError> {
+        let shared = self.shared.borrow();
+        match (&shared.client, &shared.status.problem) {
+            (Some(connection), _) => Ok(connection.clone()),
+            (None, Some(problem)) => Err(problem.clone().into()),
+            (None, None) => Err(CredentialsError::NotFound(Vec::new()).into()),
+        }
+    }
+
+    /// Waits for a client of another generation.
+    pub(crate) async fn other_than(&self, generation: u64) {
+        let mut shared = self.shared.clone();
+        if shared
+            .wait_for(|now| now.status.generation != generation)
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Calls the API server with [`DEADLINE`].
+    pub(crate) async fn call<T, F>(&self, call: impl FnOnce(Client) -> F) -> Result<T, ApiError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        self.call_within(DEADLINE, call).await
+    }
+
+    /// Calls the API server with a deadline, and looks after the credentials if they may be why it failed.
+    pub(crate) async fn call_within<T, F>(
+        &self,
+        deadline: Duration,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let Connection { generation, client } = self.connection()?;
+        let result = match timeout(deadline, call(client)).await {
+            Ok(result) => result.map_err(ApiError::from),
+            Err(_) => Err(ApiError::Timeout { after: deadline }),
+        };
+        if let Err(error) = &result {
+            self.suspect(generation, error);
+        }
+        result
+    }
+
+    /// Has the credentials looked at if `error` may come from them: a refusal, or a CA that changed.
+    pub(crate) fn suspect(&self, generation: u64, error: &ApiError) {
+        match error {
+            ApiError::Unauthorized { .. } => self.unauthorized(generation),
+            ApiError::Unreachable { .. } => self.wishes.look.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+/// The background task.
+struct Keeper {
+    credentials: Credentials,
+    program: Program,
+    sender: watch::Sender<Shared>,
+    wishes: Arc<Wishes>,
+    /// What the client in use was made from.
+    files: Option<Vec<FileIdentity>>,
+    retry: Backoff,
+    /// Limits clients made from unchanged files: the API server may refuse for hours.
+    renew: Backoff,
+    renew_from: Instant,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        loop {
+            let wait = self.wait();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.wishes.look.notified() => {}
+            }
+            self.look().await;
+        }
+    }
+
+    fn wait(&mut self) -> Duration {
+        if self.sender.borrow().status.problem.is_some() {
+            self.retry.delay()
+        } else if self.refused() {
+            LOOK.min(self.renew_from.saturating_duration_since(Instant::now()))
+        } else {
+            LOOK
+        }
+    }
+
+    fn refused(&self) -> bool {
+        let generation = self.sender.borrow().status.generation;
+        generation > 0 && self.wishes.refused.load(Ordering::Relaxed) >= generation
+    }
+
+    /// Looks at the files, and makes a client if they changed, or if the API server refused the one made from them.
+    async fn look(&mut self) {
+        let found = match self.credentials.find() {
+            Ok(found) => found,
+            Err(problem) => return self.complain(problem),
+        };
+        let changed = self.files.as_ref() != Some(&found.files);
+        let renew = self.refused() && Instant::now() >= self.renew_from;
+        if !changed && !renew {
+            return self.settle();
+        }
+        let (origin, files) = (found.origin.clone(), found.files.clone());
+        let built = match found.config().await {
+            Ok(config) => build(config, self.program, &origin).await,
+            Err(problem) => Err(problem),
+        };
+        let client = match built {
+            Ok(client) => client,
+            Err(problem) => return self.complain(problem),
+        };
+        if changed || Instant::now() > self.renew_from + FORGIVE {
+            self.renew.reset();
+        }
+        self.renew_from = Instant::now() + self.renew.delay();
+        self.files = Some(files);
+        self.retry.reset();
+        self.sender.send_modify(|shared| {
+            let generation = shared.status.generation + 1;
+            info!(generation, "using the credentials of {origin}");
+            shared.client = Some(Connection { generation, client });
+            shared.status = Status {
+                generation,
+                origin: Some(origin),
+                problem: None,
+            };
+        });
+    }
+
+    /// The files are again those that the client in use was made from.
+    fn settle(&mut self) {
+        self.retry.reset();
+        self.sender
+            .send_if_modified(|shared| shared.status.problem.take().is_some());
+    }
+
+    fn complain(&self, problem: CredentialsError) {
+        self.sender.send_if_modified(|shared| {
+            if shared.status.problem.as_ref() == Some(&problem) {
+                return false;
+            }
+            warn!("credentials: {problem}");
+            shared.status.problem = Some(problem);
+            true
+        });
+    }
+}
+
+async fn build(
+    mut config: kube::Config,
+    program: Program,
+    origin: &str,
+) -> Result<Client, CredentialsError> {
+    let malformed = |message: String| CredentialsError::Malformed {
+        path: origin.into(),
+        message,
+    };
+    let agent = HeaderValue::try_from(format!("{}/{}", program.name, program.version))
+        .map_err(|error| malformed(chain(&error)))?;
+    config.headers.push((USER_AGENT, agent));
+    // A disruption budget refuses with 429, which the library would try again, silently and for minutes.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    // Deadlines of calls and of silent watches are shorter. This one ends a connection that both of them lost sight of.
+    config.read_timeout = Some(2 * crate::watch::SILENCE);
+    config.reset_reader_on_write = true;
+    // On a thread of its own, because a credential plugin blocks it.
+    let making = tokio::task::spawn_blocking(move || Client::try_from(config));
+    match timeout(BUILD, making).await {
+        Ok(Ok(made)) => made.map_err(|error| malformed(chain(&error))),
+        Ok(Err(error)) => Err(malformed(chain(&error))),
+        Err(_) => Err(malformed(format!(
+            "the credential plugin did not answer within {BUILD:?}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

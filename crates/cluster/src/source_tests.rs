@@ -1,0 +1,163 @@
+use super::*;
+use crate::double::{Api, PROGRAM, Reply, certificate, eventually, kubeconfig, node};
+use crate::node::{Keep, get_node};
+
+/// A kubeconfig at `dir` whose client certificate is in files beside it.
+fn with_certificate(dir: &std::path::Path, server: &str) -> Credentials {
+    let user = r#""user":{"client-certificate":"c.pem","client-key":"k.pem"}"#;
+    let path = dir.join("kubeconfig");
+    std::fs::write(&path, kubeconfig(server).replace(r#""user":{}"#, user)).unwrap();
+    let root = "/".into();
+    Credentials::File { path, root }
+}
+
+fn renew(dir: &std::path::Path) {
+    let (cert, key) = certificate("n1");
+    std::fs::write(dir.join("c.pem"), cert).unwrap();
+    std::fs::write(dir.join("k.pem"), key).unwrap();
+}
+
+#[tokio::test]
+async fn credentials_may_come_later() {
+    let api = Api::start(|_| Reply::json(200, node("n1", "1"))).await;
+    let root = tempfile::tempdir().unwrap();
+    let credentials = Credentials::Host {
+        root: root.path().to_owned(),
+    };
+    let source = ClientSource::start(credentials, PROGRAM).await;
+    let problem = source.status().problem.unwrap();
+    assert!(
+        matches!(problem, CredentialsError::NotFound(_)),
+        "{problem}"
+    );
+    let called = get_node(&source, "n1", &Keep::default()).await;
+    assert_eq!(called, Err(ApiError::Credentials(problem)));
+
+    std::fs::create_dir_all(root.path().join("etc/cuo-agent")).unwrap();
+    let path = root.path().join("etc/cuo-agent/kubeconfig");
+    std::fs::write(&path, kubeconfig(&format!("http://{}", api.address))).unwrap();
+    let seen = source.status();
+    let now = source.status_after(&seen).await;
+    let origin = Some(path.display().to_string());
+    assert_eq!(
+        now,
+        Status {
+            generation: 1,
+            origin,
+            problem: None
+        }
+    );
+    assert!(
+        get_node(&source, "n1", &Keep::default())
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_new_certificate_means_a_new_client_and_half_a_one_does_not() {
+    let api = Api::start(|_| Reply::json(200, node("n1", "1"))).await;
+    let dir = tempfile::tempdir().unwrap();
+    renew(dir.path());
+    let credentials = with_certificate(dir.path(), &format!("http://{}", api.address));
+    let source = ClientSource::start(credentials, PROGRAM).await;
+    assert_eq!(source.status().generation, 1, "{:?}", source.status());
+
+    // The certificate is written, its key not yet.
+    std::fs::write(dir.path().join("c.pem"), certificate("n1").0).unwrap();
+    source.wishes.look.notify_one();
+    eventually("the mismatch is seen", || source.status().problem.is_some()).await;
+    assert_eq!(source.status().generation, 1);
+    assert!(
+        get_node(&source, "n1", &Keep::default())
+            .await
+            .unwrap()
+            .is_some()
+    );
+
+    renew(dir.path());
+    source.wishes.look.notify_one();
+    eventually("the new pair is used", || source.status().generation == 2).await;
+    assert_eq!(source.status().problem, None);
+}
+
+#[tokio::test]
+async fn a_refusal_renews_the_client_but_not_over_and_over() {
+    let api = Api::start(|_| Reply::failure(401, "Unauthorized", "Unauthorized")).await;
+    let source = api.source().await;
+    let expected = Err(ApiError::Unauthorized {
+        message: "Unauthorized".into(),
+    });
+    let begun = std::time::Instant::now();
+    while source.status().generation == 1 {
+        assert_eq!(get_node(&source, "n1", &Keep::default()).await, expected);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The first client is given a few seconds before it is renewed from unchanged files.
+    assert!(
+        begun.elapsed() > Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(source.status().generation, 2);
+}
+
+#[tokio::test]
+async fn renewed_files_are_used_as_soon_as_the_old_ones_are_refused() {
+    let api = Api::start(|_| Reply::failure(401, "Unauthorized", "Unauthorized")).await;
+    let dir = tempfile::tempdir().unwrap();
+    renew(dir.path());
+    let credentials = with_certificate(dir.path(), &format!("http://{}", api.address));
+    let source = ClientSource::start(credentials, PROGRAM).await;
+    renew(dir.path());
+    let begun = std::time::Instant::now();
+    assert!(get_node(&source, "n1", &Keep::default()).await.is_err());
+    eventually("the renewed files are used", || {
+        source.status().generation == 2
+    })
+    .await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    // Bound and dropped: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    std::fs::write(&path, kubeconfig(&format!("http://{free}"))).unwrap();
+    let credentials = Credentials::File {
+        path,
+        root: "/".into(),
+    };
+    let source = ClientSource::start(credentials, PROGRAM).await;
+    let error = get_node(&source, "n1", &Keep::default()).await.unwrap_err();
+    let ApiError::Unreachable { message } = error else {
+        panic!("{error}");
+    };
+    assert!(message.contains("refused"), "{message}");
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_no_more_than_the_deadline() {
+    let api = Api::start(|_| Reply::watch([])).await;
+    let source = api.source().await;
+    let deadline = Duration::from_millis(200);
+    let called = source
+        .call_within(deadline, |client| async move {
+            let request = http::Request::get("/api/v1/nodes/n1")
+                .body(Vec::new())
+                .unwrap();
+            client.request_text(request).await
+        })
+        .await;
+    assert_eq!(called, Err(ApiError::Timeout { after: deadline }));
+}

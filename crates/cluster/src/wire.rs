@@ -1,0 +1,268 @@
+//! The parts of Nodes and Pods that are taken from the wire. Everything else, such as the list of images, is skipped while reading, so
+//! that a thousand Nodes stay small.
+
+use std::collections::BTreeMap;
+
+use cuo_core::drain::RawPod;
+use cuo_core::keys;
+use cuo_core::raw::RawNode;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
+use crate::node::Keep;
+
+/// One page of a list.
+#[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+pub(crate) struct Page<T> {
+    pub metadata: PageMeta,
+    #[serde(deserialize_with = "or_default")]
+    pub items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PageMeta {
+    pub resource_version: String,
+    #[serde(rename = "continue", default, deserialize_with = "or_default")]
+    pub next: String,
+}
+
+/// Go leaves out what is empty, and now and then writes `null`.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    uid: String,
+    resource_version: String,
+    #[serde(default, deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "or_default")]
+    annotations: BTreeMap<String, String>,
+    deletion_timestamp: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "or_default")]
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Owner {
+    kind: String,
+    #[serde(default)]
+    controller: bool,
+}
+
+/// A Node on the wire.
+#[derive(Clone, Deserialize)]
+pub(crate) struct WireNode {
+    metadata: Meta,
+    #[serde(default)]
+    spec: NodeSpec,
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct NodeSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    unschedulable: bool,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
+    #[serde(default)]
+    node_info: NodeInfo,
+}
+
+#[derive(Clone, Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct NodeInfo {
+    #[serde(rename = "bootID", default)]
+    boot_id: String,
+}
+
+impl WireNode {
+    pub fn resource_version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// What decisions need of it.
+    pub fn into_raw(self, keep: &Keep) -> RawNode {
+        let Meta {
+            name,
+            uid,
+            resource_version,
+            labels,
+            mut annotations,
+            deletion_timestamp,
+            ..
+        } = self.metadata;
+        annotations.retain(|key, _| key.starts_with(keys::PREFIX) || keep.contains(key));
+        let mut conditions = self.status.conditions.iter();
+        let ready = conditions.any(|c| c.kind == "Ready" && c.status == "True");
+        RawNode {
+            name,
+            uid,
+            resource_version,
+            labels,
+            annotations,
+            unschedulable: self.spec.unschedulable,
+            ready,
+            boot_id: self.status.node_info.boot_id,
+            deleting: deletion_timestamp.is_some(),
+        }
+    }
+}
+
+/// A Pod on the wire.
+#[derive(Clone, Deserialize)]
+pub(crate) struct WirePod {
+    metadata: Meta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct PodStatus {
+    #[serde(default)]
+    phase: String,
+}
+
+impl WirePod {
+    /// What draining needs of it.
+    pub fn into_raw(self) -> RawPod {
+        let meta = self.metadata;
+        let mut owners = meta.owner_references.into_iter();
+        RawPod {
+            namespace: meta.namespace,
+            name: meta.name,
+            uid: meta.uid,
+            controller: owners
+                .find(|owner| owner.controller)
+                .map(|owner| owner.kind),
+            mirror: meta.annotations.contains_key("kubernetes.io/config.mirror"),
+            completed: matches!(self.status.phase.as_str(), "Succeeded" | "Failed"),
+            terminating: meta.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_is_read_with_what_decisions_need_and_nothing_else() {
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {
+                "name": "n1", "uid": "u1", "resourceVersion": "7", "generation": 3,
+                "creationTimestamp": "2026-11-23T21:00:00Z", "deletionTimestamp": "2026-11-23T22:00:00Z",
+                "labels": {"kubernetes.io/os": "linux"},
+                "annotations": {
+                    "cuo.coreos.com/status": "idle since 2026-11-23T21:00:00Z",
+                    "example.com/check": "true", "example.com/other": "x",
+                },
+                "managedFields": [{"manager": "kubelet"}],
+            },
+            "spec": {"unschedulable": true, "podCIDR": "10.0.0.0/24"},
+            "status": {
+                "conditions": [
+                    {"type": "MemoryPressure", "status": "False"},
+                    {"type": "Ready", "status": "True", "reason": "KubeletReady"},
+                ],
+                "images": [{"names": ["a"], "sizeBytes": 1}],
+                "nodeInfo": {"bootID": "b1", "kernelVersion": "6"},
+            },
+        });
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect()
+        };
+        let expected = RawNode {
+            name: "n1".into(),
+            uid: "u1".into(),
+            resource_version: "7".into(),
+            labels: map(&[("kubernetes.io/os", "linux")]),
+            annotations: map(&[
+                ("cuo.coreos.com/status", "idle since 2026-11-23T21:00:00Z"),
+                ("example.com/check", "true"),
+            ]),
+            unschedulable: true,
+            ready: true,
+            boot_id: "b1".into(),
+            deleting: true,
+        };
+        let read: WireNode = serde_json::from_value(node).unwrap();
+        assert_eq!(read.into_raw(&Keep::new(["example.com/check"])), expected);
+
+        let bare = json!({
+            "metadata": {"name": "n2", "uid": "u2", "resourceVersion": "8", "annotations": null},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
+        });
+        let expected = RawNode {
+            name: "n2".into(),
+            uid: "u2".into(),
+            resource_version: "8".into(),
+            ..RawNode::default()
+        };
+        let read: WireNode = serde_json::from_value(bare).unwrap();
+        assert_eq!(read.into_raw(&Keep::default()), expected);
+    }
+
+    #[test]
+    fn a_pod_is_read_with_its_controller_and_its_end() {
+        let pod = json!({
+            "metadata": {
+                "name": "web-1", "namespace": "default", "uid": "p1", "resourceVersion": "9",
+                "annotations": {"kubernetes.io/config.mirror": "abc"},
+                "deletionTimestamp": "2026-11-23T22:00:00Z",
+                "ownerReferences": [
+                    {"kind": "Thing", "name": "t", "uid": "1"},
+                    {"kind": "ReplicaSet", "name": "web", "uid": "2", "controller": true},
+                ],
+            },
+            "spec": {"containers": []},
+            "status": {"phase": "Failed"},
+        });
+        let expected = RawPod {
+            namespace: "default".into(),
+            name: "web-1".into(),
+            uid: "p1".into(),
+            controller: Some("ReplicaSet".into()),
+            mirror: true,
+            completed: true,
+            terminating: true,
+        };
+        assert_eq!(
+            serde_json::from_value::<WirePod>(pod).unwrap().into_raw(),
+            expected
+        );
+    }
+}
