@@ -1,1 +1,244 @@
 //! CUO's logging to journald, a terminal or JSON.
+//!
+//! People read the message, and `journalctl` shows nothing else, so whatever matters is in the sentence. Fields are for machines: in the
+//! journal each gets the prefix `CUO_` and upper case, so `info!(phase = "draining", "…")` is found with
+//! `journalctl CUO_PHASE=draining`.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::str::FromStr;
+
+use tracing::Subscriber;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+pub mod gate;
+
+/// Environment variable with directives that are added to [`DEFAULT_FILTER`], such as `debug` or `cuo_cluster=trace`.
+pub const FILTER_VARIABLE: &str = "CUO_LOG";
+
+/// What is logged without [`FILTER_VARIABLE`]. Libraries are kept quiet: their errors come back as this program's own.
+pub const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,kube_client=warn,kube_runtime=warn,rustls=warn,tower=warn,zbus=warn";
+
+/// How to write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// To the journal if it reads the standard error output, else as text.
+    #[default]
+    Auto,
+    /// Lines for people on the standard error output, in colour on a terminal unless `NO_COLOR` is set.
+    Text,
+    /// One JSON object a line on the standard error output.
+    Json,
+}
+
+impl Format {
+    /// The formats as they are written on a command line.
+    pub const NAMES: [&str; 3] = ["auto", "text", "json"];
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [auto, text, json] = Self::NAMES;
+        f.pad(match self {
+            Self::Auto => auto,
+            Self::Text => text,
+            Self::Json => json,
+        })
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Auto, Self::Text, Self::Json];
+        let found = all.into_iter().find(|format| format.to_string() == text);
+        found.ok_or_else(|| format!("expected one of {}", Self::NAMES.join(", ")))
+    }
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The environment variable can't be understood.
+    #[error(
+        "environment variable {FILTER_VARIABLE}: {0}; expected directives such as `debug` or `cuo_cluster=trace`, with commas between"
+    )]
+    Filter(#[from] ParseError),
+    /// It was set up before.
+    #[error("logging is set up already: {0}")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets up logging for the whole process; `program` is its name in the journal (`SYSLOG_IDENTIFIER`).
+///
+/// # Errors
+/// When [`FILTER_VARIABLE`] can't be understood, or when it was called before.
+pub fn init(program: &str, format: Format) -> Result<(), InitError> {
+    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = std::io::stderr().is_terminal() && !no_color;
+    let layer = match choose(format, is_journal(stream.as_deref()), colour) {
+        // Without the socket the journal still takes lines from the standard error output.
+        Destination::Journal => journal(program).unwrap_or_else(|_| text(false)),
+        Destination::Text { colour } => text(colour),
+        Destination::Json => json(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()?;
+    Ok(())
+}
+
+fn filter(added: Option<&str>) -> Result<EnvFilter, ParseError> {
+    let added = added.unwrap_or_default();
+    EnvFilter::builder().parse(format!("{DEFAULT_FILTER},{added}"))
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    Journal,
+    Text { colour: bool },
+    Json,
+}
+
+fn choose(format: Format, journal: bool, colour: bool) -> Destination {
+    match format {
+        Format::Auto if journal => Destination::Journal,
+        Format::Auto | Format::Text => Destination::Text { colour },
+        Format::Json => Destination::Json,
+    }
+}
+
+/// Whether the journal reads this process' standard error output. The variable alone does not say so: it is inherited by children whose
+/// output goes elsewhere.
+fn is_journal(stream: Option<&str>) -> bool {
+    let stderr = rustix::fs::fstat(std::io::stderr()).ok();
+    stderr.is_some_and(|stat| stream == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)))
+}
+
+type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
+
+fn journal<S>(program: &str) -> std::io::Result<Boxed<S>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        ..PriorityMappings::new()
+    };
+    let layer = tracing_journald::layer()?
+        .with_syslog_identifier(program.to_owned())
+        .with_field_prefix(Some("CUO".to_owned()))
+        .with_priority_mappings(priorities);
+    Ok(layer.boxed())
+}
+
+fn text<S>(colour: bool) -> Boxed<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colour)
+        .boxed()
+}
+
+fn json<S>() -> Boxed<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::io::stderr)
+        .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_is_used_only_where_it_reads_along() {
+        let text = |colour| Destination::Text { colour };
+        let cases = [
+            (Format::Auto, true, false, Destination::Journal),
+            (Format::Auto, false, true, text(true)),
+            (Format::Auto, false, false, text(false)),
+            (Format::Text, true, false, text(false)),
+            (Format::Text, false, true, text(true)),
+            (Format::Json, true, true, Destination::Json),
+        ];
+        for (format, journal, colour, expected) in cases {
+            assert_eq!(
+                choose(format, journal, colour),
+                expected,
+                "{format} {journal} {colour}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_variable_must_name_this_very_output() {
+        let stat = rustix::fs::fstat(std::io::stderr()).unwrap();
+        let (device, inode) = (stat.st_dev, stat.st_ino);
+        let cases = [
+            (Some(format!("{device}:{inode}")), true),
+            (Some(format!("{device}:{}", inode + 1)), false),
+            (Some(String::new()), false),
+            (None, false),
+        ];
+        for (stream, expected) in cases {
+            assert_eq!(is_journal(stream.as_deref()), expected, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn formats_keep_their_names() {
+        for name in Format::NAMES {
+            assert_eq!(name.parse::<Format>().unwrap().to_string(), name);
+        }
+        assert_eq!(
+            "xml".parse::<Format>(),
+            Err("expected one of auto, text, json".into())
+        );
+    }
+
+    #[test]
+    fn the_variable_adds_to_the_default_and_takes_precedence() {
+        let directives = |added| -> Vec<String> {
+            let filter = filter(added).unwrap().to_string();
+            let mut all: Vec<_> = filter.split(',').map(str::to_owned).collect();
+            all.sort();
+            all
+        };
+        let mut default: Vec<_> = DEFAULT_FILTER.split(',').map(str::to_owned).collect();
+        default.sort();
+        assert_eq!(directives(None), default);
+        assert_eq!(directives(Some("")), default);
+
+        let mut louder = directives(Some("debug,kube_client=trace"));
+        let mut expected = default;
+        for (quiet, loud) in [("info", "debug"), ("kube_client=warn", "kube_client=trace")] {
+            expected
+                .iter_mut()
+                .filter(|d| *d == quiet)
+                .for_each(|d| *d = loud.to_owned());
+        }
+        expected.sort();
+        louder.sort();
+        assert_eq!(louder, expected);
+
+        assert!(filter(Some("cuo=loud")).is_err());
+    }
+}

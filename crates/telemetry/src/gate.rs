@@ -1,0 +1,55 @@
+//! Steps at which a test can hold a program to kill it there, or to change the world around it.
+
+/// Lets a test hold this program at the step `step`.
+///
+/// In builds with debug assertions, and only if the environment variable `CUO_TEST_GATE` names a directory in which a file `step` exists:
+/// creates the file `step.hit` there and waits until `step` is removed. In release builds it does nothing at all.
+pub async fn gate(step: &str) {
+    #[cfg(debug_assertions)]
+    if let Some(dir) = std::env::var_os("CUO_TEST_GATE") {
+        hold(std::path::Path::new(&dir), step).await;
+    }
+    #[cfg(not(debug_assertions))]
+    let _ = step;
+}
+
+#[cfg(debug_assertions)]
+async fn hold(dir: &std::path::Path, step: &str) {
+    let closed = dir.join(step);
+    if !closed.exists() {
+        return;
+    }
+    let hit = dir.join(format!("{step}.hit"));
+    if let Err(error) = std::fs::write(&hit, "") {
+        tracing::error!("test gate: can't create {}: {error}", hit.display());
+        return;
+    }
+    while closed.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_gate_holds_until_it_is_opened_and_an_open_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        hold(dir, "drain").await;
+        assert!(!dir.join("drain.hit").exists());
+
+        std::fs::write(dir.join("drain"), "").unwrap();
+        let mut held = std::pin::pin!(hold(dir, "drain"));
+        let waited = timeout(Duration::from_millis(100), &mut held).await;
+        assert!(waited.is_err() && dir.join("drain.hit").exists());
+
+        std::fs::remove_file(dir.join("drain")).unwrap();
+        timeout(Duration::from_secs(10), held).await.unwrap();
+    }
+}
