@@ -40,7 +40,9 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let wrong = |why: &dyn fmt::Display| {
-            serde::de::Error::custom(format_args!("expected a time span such as \"90s\", \"10m\" or \"1h 30m\", found {text:?}: {why}"))
+            serde::de::Error::custom(format_args!(
+                "expected a time span such as \"90s\", \"10m\" or \"1h 30m\", found {text:?}: {why}"
+            ))
         };
         let span: SignedDuration = text.parse().map_err(|error: jiff::Error| wrong(&error))?;
         if span < SignedDuration::from_secs(1) {
@@ -123,27 +125,37 @@ impl Default for Config {
 impl Default for Check {
     fn default() -> Self {
         // Fedora CoreOS publishes every other week; four looks a day see an urgent fix soon enough and cost next to nothing.
-        Self { period: minutes(6 * 60), jitter: minutes(30) }
+        Self {
+            period: minutes(6 * 60),
+            jitter: minutes(30),
+        }
     }
 }
 
 impl Default for RetryConfig {
     fn default() -> Self {
-        Self { first: minutes(1), cap: minutes(60) }
+        Self {
+            first: minutes(1),
+            cap: minutes(60),
+        }
     }
 }
 
 impl Default for Drain {
     fn default() -> Self {
         // What kubectl drain does, too.
-        Self { evict_every: Span(SignedDuration::from_secs(5)) }
+        Self {
+            evict_every: Span(SignedDuration::from_secs(5)),
+        }
     }
 }
 
 impl Default for Reboot {
     fn default() -> Self {
         // systemd lets a unit take 90 s to stop, ostree-finalize-staged 5 min.
-        Self { shutdown: minutes(10) }
+        Self {
+            shutdown: minutes(10),
+        }
     }
 }
 
@@ -176,6 +188,21 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The error as a person at a terminal wants it, over several lines where it has a place.
+    pub fn picture(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => self.to_string(),
+            Self::Invalid {
+                path,
+                line,
+                picture,
+                ..
+            } => format!("{path}:{line}:\n{picture}"),
+        }
+    }
+}
+
 impl Config {
     /// Reads all fragments below `root`. What is wrong is returned beside what could be read, so that the agent can stay up and tell.
     pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
@@ -197,7 +224,10 @@ impl Config {
         let config = merged.try_into().unwrap_or_else(|error: toml::de::Error| {
             // Each fragment was good by itself, so this has not been seen to happen.
             let why = error.message().to_owned();
-            errors.push(ConfigError::Unreadable { path: "all fragments together".into(), why });
+            errors.push(ConfigError::Unreadable {
+                path: "all fragments together".into(),
+                why,
+            });
             Self::default()
         });
         (config, errors)
@@ -206,10 +236,15 @@ impl Config {
     /// What the decisions need of it.
     pub fn settings(&self, errors: &[ConfigError], state_unusable: Option<String>) -> Settings {
         let held = || self.hold.then(|| Code::Hold.into());
-        let broken = errors.first().map(|error| Reason::new(Code::ConfigInvalid, error.to_string()));
+        let broken = errors
+            .first()
+            .map(|error| Reason::new(Code::ConfigInvalid, error.to_string()));
         Settings {
             hold: broken.or_else(held),
-            retry: Retry { first: self.retry.first.0, cap: self.retry.cap.0 },
+            retry: Retry {
+                first: self.retry.first.0,
+                cap: self.retry.cap.0,
+            },
             evict_every: self.drain.evict_every.0,
             shutdown: self.reboot.shutdown.0,
             state_unusable,
@@ -232,7 +267,10 @@ fn fragments(directory: &Path) -> Result<Vec<(std::ffi::OsString, PathBuf)>, Con
     for entry in entries {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             found.push((entry.file_name(), path));
         }
     }
@@ -252,7 +290,11 @@ fn read(path: &Path) -> Result<toml::Table, ConfigError> {
         ConfigError::Invalid {
             path: shown.clone(),
             line: before.matches('\n').count() + 1,
-            message: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+            message: error
+                .message()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
             picture: error.to_string(),
         }
     };
@@ -295,16 +337,28 @@ mod tests {
     #[test]
     fn later_directories_replace_files_and_later_names_replace_keys() {
         let root = root(&[
-            ("usr/lib/cuo-agent/config.d/10-vendor.toml", "hold = true\n[check]\nperiod = \"1h\"\njitter = \"5m\""),
-            ("usr/lib/cuo-agent/config.d/20-more.toml", "node_name = \"vendor\""),
+            (
+                "usr/lib/cuo-agent/config.d/10-vendor.toml",
+                "hold = true\n[check]\nperiod = \"1h\"\njitter = \"5m\"",
+            ),
+            (
+                "usr/lib/cuo-agent/config.d/20-more.toml",
+                "node_name = \"vendor\"",
+            ),
             ("run/cuo-agent/config.d/20-more.toml", "node_name = \"run\""),
-            ("etc/cuo-agent/config.d/90-admin.toml", "hold = false\n[check]\nperiod = \"1h 30m\""),
+            (
+                "etc/cuo-agent/config.d/90-admin.toml",
+                "hold = false\n[check]\nperiod = \"1h 30m\"",
+            ),
             ("etc/cuo-agent/config.d/README", "not read"),
         ]);
         let (config, errors) = Config::load(root.path());
         let expected = Config {
             node_name: Some("run".into()),
-            check: Check { period: minutes(90), jitter: minutes(5) },
+            check: Check {
+                period: minutes(90),
+                jitter: minutes(5),
+            },
             ..Config::default()
         };
         assert_eq!((config, errors), (expected, vec![]));
@@ -322,13 +376,31 @@ mod tests {
             ("hold = true\n[", 2),
         ];
         for (text, expected) in cases {
-            let root = root(&[("etc/cuo-agent/config.d/a.toml", text), ("etc/cuo-agent/config.d/b.toml", "node_name = \"n\"")]);
+            let root = root(&[
+                ("etc/cuo-agent/config.d/a.toml", text),
+                ("etc/cuo-agent/config.d/b.toml", "node_name = \"n\""),
+            ]);
             let (config, errors) = Config::load(root.path());
-            assert_eq!(config.node_name.as_deref(), Some("n"), "the good file still counts");
-            let [ConfigError::Invalid { path, line, message, picture }] = &errors[..] else {
+            assert_eq!(
+                config.node_name.as_deref(),
+                Some("n"),
+                "the good file still counts"
+            );
+            let [
+                ConfigError::Invalid {
+                    path,
+                    line,
+                    message,
+                    picture,
+                },
+            ] = &errors[..]
+            else {
                 panic!("{text}: {errors:?}");
             };
-            assert!(path.ends_with("etc/cuo-agent/config.d/a.toml") && !message.is_empty(), "{text}");
+            assert!(
+                path.ends_with("etc/cuo-agent/config.d/a.toml") && !message.is_empty(),
+                "{text}"
+            );
             assert_eq!(*line, expected, "{text}");
             assert!(picture.contains('^'), "{picture}");
             let hold = config.settings(&errors, None).hold.unwrap();

@@ -34,7 +34,9 @@ pub struct Store {
 impl Store {
     /// Files below `root`, which is `/` but in tests.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// Reads the state.
@@ -42,15 +44,22 @@ impl Store {
         let path = self.root.join(STATE);
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Loaded::State(State::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Loaded::State(State::default());
+            }
             Err(error) => return Loaded::Unusable(format!("{}: {error}", path.display())),
         };
         match State::from_text(&text) {
             Ok(state) => Loaded::State(state),
-            Err(why @ StateError::Newer(_)) => Loaded::Unusable(format!("{}: {why}", path.display())),
+            Err(why @ StateError::Newer(_)) => {
+                Loaded::Unusable(format!("{}: {why}", path.display()))
+            }
             Err(StateError::Garbage(why)) => match std::fs::rename(&path, self.root.join(BROKEN)) {
                 Ok(()) => Loaded::Lost(format!("{}: {why}", path.display())),
-                Err(error) => Loaded::Unusable(format!("{}: {why}; and it can't be moved aside: {error}", path.display())),
+                Err(error) => Loaded::Unusable(format!(
+                    "{}: {why}; and it can't be moved aside: {error}",
+                    path.display()
+                )),
             },
         }
     }
@@ -62,15 +71,18 @@ impl Store {
     pub fn save(&self, state: &State) -> Result<()> {
         let path = self.root.join(STATE);
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("create {}", directory.display()))?;
         }
         let text = state.to_text().context("state as JSON")?;
-        write_atomic(&path, text.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
+        write_atomic(&path, text.as_bytes(), 0o600)
+            .with_context(|| format!("write {}", path.display()))
     }
 
     fn run_file(&self, name: &str) -> Result<PathBuf> {
         let directory = self.root.join(RUN);
-        std::fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("create {}", directory.display()))?;
         Ok(directory.join(name))
     }
 
@@ -92,7 +104,9 @@ impl Store {
         let path = self.root.join(RUN).join("pid");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: is cuo-agent.service running?", path.display()))?;
-        text.trim().parse().with_context(|| format!("{}: no process id", path.display()))
+        text.trim()
+            .parse()
+            .with_context(|| format!("{}: no process id", path.display()))
     }
 
     /// Asks the running agent to forget failed identities.
@@ -101,7 +115,8 @@ impl Store {
     /// When the request can't be written.
     pub fn request_forget(&self, what: &str) -> Result<()> {
         let path = self.run_file("forget")?;
-        write_atomic(&path, what.as_bytes(), 0o644).with_context(|| format!("write {}", path.display()))
+        write_atomic(&path, what.as_bytes(), 0o644)
+            .with_context(|| format!("write {}", path.display()))
     }
 
     /// Takes a request to forget, if there is one.
@@ -112,7 +127,8 @@ impl Store {
         let path = self.root.join(RUN).join("forget");
         match std::fs::read_to_string(&path) {
             Ok(what) => {
-                std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("remove {}", path.display()))?;
                 Ok(Some(what.trim().to_owned()))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -130,14 +146,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
         assert!(matches!(store.load(), Loaded::State(state) if state == State::default()));
-        let state = State { ours: Some("os-aa.0".into()), ..State::default() };
+        let state = State {
+            ours: Some("os-aa.0".into()),
+            ..State::default()
+        };
         store.save(&state).unwrap();
         assert!(matches!(store.load(), Loaded::State(found) if found == state));
         let path = root.path().join(STATE);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
         assert!(matches!(store.load(), Loaded::Lost(_)));
-        assert_eq!(std::fs::read_to_string(root.path().join(BROKEN)).unwrap(), text[..text.len() / 2]);
+        assert_eq!(
+            std::fs::read_to_string(root.path().join(BROKEN)).unwrap(),
+            text[..text.len() / 2]
+        );
         std::fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
         assert!(matches!(store.load(), Loaded::Unusable(why) if why.contains("state.json")));
     }

@@ -1,0 +1,136 @@
+//! The command line.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{CommandFactory, Parser, Subcommand};
+use cuo_core::identity::Identity;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::config::Config;
+use crate::store::Store;
+
+/// Keeps this rpm-ostree host up to date: stages updates, and reboots when the cluster's cuo-operator grants it.
+#[derive(Debug, Parser)]
+#[command(name = "cuo-agent", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Directory below which the host's files are looked for.
+    #[arg(long, global = true, default_value = "/", value_name = "DIR")]
+    pub root: PathBuf,
+    /// What to do; without it, run as the host's agent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run as the host's agent (the default; cuo-agent.service does this).
+    Run {
+        /// How to write the log: auto (the journal where it listens, else text), text or json.
+        #[arg(long, default_value = "auto")]
+        log_format: cuo_telemetry::Format,
+    },
+    /// Make the running agent look for an update now.
+    Check,
+    /// Make the running agent forget that an identity failed here, so that it may be tried again.
+    Forget {
+        /// The identity (a commit, or sha256:… of an image), or `all`.
+        #[arg(value_parser = forgettable)]
+        identity: String,
+    },
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print what all fragments together say, defaults included; what is wrong goes to standard error.
+    Show,
+}
+
+fn forgettable(text: &str) -> Result<String, String> {
+    if text != "all" {
+        text.parse::<Identity>()
+            .map_err(|error| format!("{error}; or `all`"))?;
+    }
+    Ok(text.to_owned())
+}
+
+/// Carries out everything but [`Command::Run`].
+///
+/// # Errors
+/// What can't be done, with the file or process that it is about.
+pub fn once(root: &std::path::Path, command: Command) -> Result<()> {
+    let store = Store::new(root);
+    match command {
+        Command::Run { .. } => bail!("the agent is run by its main function"),
+        Command::Check => wake(&store),
+        Command::Forget { identity } => {
+            store.request_forget(&identity)?;
+            wake(&store)
+        }
+        Command::Config(ConfigCommand::Show) => show(root),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "cuo-agent", &mut io::stdout());
+            Ok(())
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command())
+            .render(&mut io::stdout())
+            .context("write the page"),
+    }
+}
+
+/// Sends SIGHUP to the running agent.
+fn wake(store: &Store) -> Result<()> {
+    let pid = store.read_pid()?;
+    let agent = Pid::from_raw(pid).with_context(|| format!("no such process id: {pid}"))?;
+    kill_process(agent, Signal::HUP).with_context(|| {
+        format!("process {pid} can't be signalled; see `systemctl status cuo-agent`")
+    })
+}
+
+fn show(root: &std::path::Path) -> Result<()> {
+    let (config, errors) = Config::load(root);
+    let text = toml::to_string(&config).context("configuration as TOML")?;
+    io::stdout().write_all(text.as_bytes()).context("write")?;
+    for error in &errors {
+        eprintln!("{}", error.picture());
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "{} of the configuration's files can't be used",
+            errors.len()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_an_identity_or_all_can_be_forgotten() {
+        assert!(forgettable("all").is_ok() && forgettable(&"ab".repeat(32)).is_ok());
+        assert!(forgettable("everything").unwrap_err().contains("or `all`"));
+    }
+}

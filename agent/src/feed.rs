@@ -1,0 +1,101 @@
+//! The own Node's name, and everything that becomes known of the Node.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cuo_cluster::node::{Keep, whoami};
+use cuo_cluster::watch::{NodeEvent, watch_node};
+use cuo_cluster::{ApiError, ClientSource};
+use cuo_core::identity::NodeName;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+/// Pause before the API server is asked for this host's name again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What becomes known.
+#[derive(Debug)]
+pub enum News {
+    /// What the Node is called; comes first, and once.
+    Named(NodeName),
+    /// The Node, or why it is not known.
+    Node(NodeEvent),
+    /// Nobody knows what the Node is called.
+    Nameless(String),
+}
+
+/// Finds the name, then watches the Node, for ever. The news stop when the receiver is dropped.
+pub fn start(
+    source: ClientSource,
+    configured: Option<String>,
+    root: &Path,
+) -> mpsc::Receiver<News> {
+    let (sender, receiver) = mpsc::channel(16);
+    let root = root.to_owned();
+    tokio::spawn(async move {
+        let Some(name) = find_name(&source, configured, root, &sender).await else {
+            return;
+        };
+        let mut events = watch_node(source, name.as_str(), Keep::default());
+        if sender.send(News::Named(name)).await.is_err() {
+            return;
+        }
+        while let Some(event) = events.next().await {
+            if sender.send(News::Node(event)).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The configured name, else the one in the credential, else the host's. `None` when nobody listens any more.
+async fn find_name(
+    source: &ClientSource,
+    configured: Option<String>,
+    root: PathBuf,
+    sender: &mpsc::Sender<News>,
+) -> Option<NodeName> {
+    loop {
+        let news = match named(source, configured.as_deref(), &root).await {
+            Ok(Ok(name)) => return Some(name),
+            Ok(Err(why)) => News::Nameless(why),
+            Err(error) => News::Node(NodeEvent::Disconnected(error)),
+        };
+        sender.send(news).await.ok()?;
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn named(
+    source: &ClientSource,
+    configured: Option<&str>,
+    root: &Path,
+) -> Result<Result<NodeName, String>, ApiError> {
+    if let Some(name) = configured {
+        return Ok(name
+            .parse()
+            .map_err(|error| format!("node_name of the configuration: {error}")));
+    }
+    let identity = whoami(source).await?;
+    if let Some(name) = identity.node() {
+        return Ok(name
+            .parse()
+            .map_err(|error| format!("user {}: {error}", identity.user)));
+    }
+    let path = root.join("proc/sys/kernel/hostname");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            return Ok(Err(format!(
+                "user {} is no node, and {}: {error}",
+                identity.user,
+                path.display()
+            )));
+        }
+    };
+    let name = text.trim().to_lowercase();
+    Ok(name
+        .parse()
+        .map_err(|error| format!("the host's name: {error}; set node_name in the configuration")))
+}

@@ -1,0 +1,204 @@
+//! Carrying one act out.
+
+use cuo_cluster::evict::{Evicted, evict};
+use cuo_core::agent::{Act, Asked};
+use cuo_core::drain::{self, EvictionTry, RawPod};
+use cuo_core::host::Deployment;
+use cuo_core::identity::GrantId;
+use cuo_core::node::{NodeView, Published};
+use cuo_core::values::Phase;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::Agent;
+use crate::rpmostree::{Error, Staged};
+
+/// What a task that ran beside the loop came to.
+pub enum Done {
+    /// A line of progress of staging.
+    Progress(String),
+    /// Staging ended.
+    Staged(Result<Staged, Error>),
+    /// A finalization was refused.
+    Refused {
+        /// For which grant it was asked.
+        id: GrantId,
+        /// rpm-ostree's words.
+        why: String,
+    },
+}
+
+/// A named step, for tests that cut the agent off there.
+pub async fn gate(moment: &str, name: &str) {
+    cuo_telemetry::gate::gate(&format!("agent-{moment}-{name}")).await;
+}
+
+/// What an act is called, by what it changes.
+pub fn name(act: &Act, node: Option<&NodeView>) -> &'static str {
+    match act {
+        Act::Wait => "wait",
+        Act::Stage => "stage",
+        Act::Evict(_) => "evict",
+        Act::Confirm => "confirm",
+        Act::Finalize(_) => "finalize",
+        Act::Reboot => "reboot",
+        Act::Publish(want) => node.map_or("publish", |node| published(want, node)),
+    }
+}
+
+fn published(want: &Published, node: &NodeView) -> &'static str {
+    let agent = &node.agent;
+    if want.result.is_some() && want.result.as_ref() != agent.result.value() {
+        "release"
+    } else if want.progress.is_some() && want.progress.as_ref() != agent.progress.value() {
+        "accept"
+    } else if want.owned.is_some() && want.owned.as_ref() != agent.owned.value() {
+        "cordon"
+    } else {
+        match want.status.phase {
+            Phase::Rebooting => "rebooting",
+            Phase::Verifying => "verifying",
+            _ => "publish",
+        }
+    }
+}
+
+impl Agent {
+    /// Carries `act` out; `false` if it was to wait.
+    pub(super) async fn act(&mut self, act: Act) -> bool {
+        match act {
+            Act::Wait => return false,
+            // The loop reads the Node before it comes here, and decides anew.
+            Act::Confirm => {}
+            Act::Publish(want) => self.node.publish(&self.source, &want).await,
+            Act::Stage => self.stage(),
+            Act::Evict(pods) => self.evict(&pods).await,
+            Act::Finalize(deployment) => self.finalize(deployment),
+            Act::Reboot => self.reboot().await,
+        }
+        true
+    }
+
+    fn stage(&mut self) {
+        let (client, done) = (self.host.client().clone(), self.done.clone());
+        self.host.stage_started();
+        tokio::spawn(async move {
+            // Progress is for people: where the loop does not keep up, lines are left out.
+            let line = |line: &str| {
+                let _ = done.try_send(Done::Progress(line.to_owned()));
+            };
+            let result = client.stage(line).await;
+            send(&done, Done::Staged(result)).await;
+        });
+    }
+
+    async fn evict(&mut self, pods: &[RawPod]) {
+        for pod in pods {
+            let refused = match evict(&self.source, pod).await {
+                Ok(Evicted::Accepted | Evicted::Gone) => None,
+                Ok(Evicted::Refused { message, .. }) => Some(message),
+                Err(error) => {
+                    warn!(pod = drain::name(pod), %error, "eviction failed");
+                    self.node.eviction_failed(&error);
+                    return;
+                }
+            };
+            info!(pod = drain::name(pod), refused, "evicted");
+            self.evictions.retain(|tried| tried.uid != pod.uid);
+            self.evictions.push(EvictionTry {
+                uid: pod.uid.clone(),
+                at: Timestamp::now(),
+                refused,
+            });
+        }
+    }
+
+    /// The id of the grant that is being acted on, and the note that a reboot is asked for because of it.
+    fn ask(&mut self) -> Option<GrantId> {
+        let id = self.state.attempt.as_ref()?.progress.id;
+        let before = self.asked.take().filter(|asked| asked.id == id);
+        self.asked = Some(match before {
+            Some(asked) => Asked {
+                again: true,
+                ..asked
+            },
+            None => Asked {
+                id,
+                at: Timestamp::now(),
+                again: false,
+                refused: None,
+            },
+        });
+        Some(id)
+    }
+
+    fn finalize(&mut self, deployment: Deployment) {
+        let Some(id) = self.ask() else { return };
+        info!(grant = %id, identity = %deployment.identity, "finalizing, which reboots the host");
+        let (client, done) = (self.host.client().clone(), self.done.clone());
+        tokio::spawn(async move {
+            match client.finalize(&deployment).await {
+                // Whether the host reboots is for the boot id to tell.
+                Ok(()) => info!("rpm-ostree has finalized and reboots"),
+                Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
+                    warn!(%error, "whether rpm-ostree reboots is not known; waiting for it");
+                }
+                Err(error) => {
+                    send(
+                        &done,
+                        Done::Refused {
+                            id,
+                            why: error.to_string(),
+                        },
+                    )
+                    .await
+                }
+            }
+        });
+    }
+
+    async fn reboot(&mut self) {
+        let Some(id) = self.ask() else { return };
+        info!(grant = %id, "rebooting through logind");
+        if let Err(error) = self.logind.reboot().await {
+            warn!(%error, "logind refuses to reboot");
+            if let Some(asked) = self.asked.as_mut().filter(|asked| !asked.again) {
+                asked.refused = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Takes the result of a task in.
+    pub(super) fn finished(&mut self, done: Done) {
+        match done {
+            Done::Progress(line) => self.host.stage_progress(line),
+            Done::Staged(result) => {
+                let retry = self.settings.retry;
+                let Some(id) = self.host.stage_ended(result, &self.config.check, &retry) else {
+                    return;
+                };
+                let mut state = self.state.clone();
+                state.ours = Some(id);
+                if let Err(error) = self.save(state) {
+                    // Then it counts as somebody else's: rebooted into as it stands, and not replaced before.
+                    warn!(
+                        error = format!("{error:#}"),
+                        "that the update is the agent's own can't be written down"
+                    );
+                }
+            }
+            Done::Refused { id, why } => {
+                self.host.outdated();
+                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
+                    asked.refused = Some(why);
+                }
+            }
+        }
+    }
+}
+
+/// Sends to the loop; when it is gone, the process is ending.
+async fn send(done: &mpsc::Sender<Done>, result: Done) {
+    let _ = done.send(result).await;
+}

@@ -1,0 +1,256 @@
+//! The host as the loop knows it: deployments, labels, and looking for updates.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cuo_core::agent::state::Retry;
+use cuo_core::host::Host;
+use cuo_core::identity::Identity;
+use cuo_core::node::SystemLabels;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::config::Check;
+use crate::facts;
+use crate::rpmostree::{Client, Error, Staged};
+
+/// Pause before rpm-ostree is asked again after it did not answer.
+const RETRY: Duration = Duration::from_secs(20);
+
+/// What is known of the host, and when to find out more.
+pub struct HostSide {
+    root: PathBuf,
+    client: Client,
+    known: Result<Host, String>,
+    outdated: bool,
+    retry_at: Option<Instant>,
+    labels: SystemLabels,
+    labelled: Option<Identity>,
+    next_check: Instant,
+    staging: bool,
+    progress: Option<String>,
+    failures: u32,
+    check_error: Option<String>,
+}
+
+impl HostSide {
+    pub fn new(root: &Path, client: Client) -> Self {
+        Self {
+            root: root.to_owned(),
+            client,
+            known: Err("not asked yet".into()),
+            outdated: true,
+            retry_at: None,
+            labels: SystemLabels::default(),
+            labelled: None,
+            next_check: Instant::now(),
+            staging: false,
+            progress: None,
+            failures: 0,
+            check_error: None,
+        }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn known(&self) -> &Result<Host, String> {
+        &self.known
+    }
+
+    pub fn labels(&self) -> &SystemLabels {
+        &self.labels
+    }
+
+    pub fn staging(&self) -> bool {
+        self.staging
+    }
+
+    pub fn progress(&self) -> Option<&str> {
+        self.progress.as_deref()
+    }
+
+    pub fn check_error(&self) -> &Option<String> {
+        &self.check_error
+    }
+
+    /// Something changed, or may have: read before the next decision.
+    pub fn outdated(&mut self) {
+        self.outdated = true;
+        self.retry_at = None;
+    }
+
+    pub fn check_now(&mut self) {
+        self.next_check = Instant::now();
+        self.outdated();
+    }
+
+    pub fn check_due(&self) -> bool {
+        Instant::now() >= self.next_check
+    }
+
+    /// When something is to be looked at here, at the latest.
+    pub fn wake(&self) -> Option<Instant> {
+        // A check that is overdue but not allowed now comes with whatever allows it.
+        let check = (!self.staging && !self.check_due()).then_some(self.next_check);
+        check.into_iter().chain(self.retry_at).min()
+    }
+
+    /// What a reboot would boot, for people.
+    pub fn target(&self) -> Option<String> {
+        let pending = self.known.as_ref().ok()?.pending.as_ref()?;
+        Some(format!(
+            "{} ({})",
+            pending.version,
+            pending.identity.short()
+        ))
+    }
+
+    /// Reads the deployments if they may have changed. A download changes nothing until it ends.
+    pub async fn refresh(&mut self) {
+        let retry = self.retry_at.is_some_and(|at| Instant::now() >= at);
+        if !self.outdated && !retry {
+            return;
+        }
+        self.outdated = false;
+        self.retry_at = None;
+        match self.client.host().await {
+            Ok(host) => {
+                self.label(&host).await;
+                self.known = Ok(host);
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.known.as_ref().err() != Some(&text) {
+                    warn!(%error, "the deployments can't be read");
+                }
+                self.known = Err(text);
+                self.retry_at = Some(Instant::now() + RETRY);
+            }
+        }
+    }
+
+    /// Finds out what the labels shall say, once per booted version.
+    async fn label(&mut self, host: &Host) {
+        if self.labelled == Some(host.booted.identity) {
+            return;
+        }
+        let id = match facts::os_release(&self.root) {
+            Ok(release) => Some(release.id),
+            Err(error) => {
+                warn!(%error, "the label for the operating system is left out");
+                None
+            }
+        };
+        let group = match self.client.origin().await {
+            Ok(origin) => origin.stream().map(str::to_owned),
+            Err(error) => {
+                warn!(%error, "the label for the stream is left out");
+                None
+            }
+        };
+        let labels = [id, Some(host.booted.version.clone()), group];
+        let [id, version, group] = labels.map(|text| text.and_then(label_value));
+        self.labels = SystemLabels { id, version, group };
+        self.labelled = Some(host.booted.identity);
+    }
+
+    pub fn stage_started(&mut self) {
+        self.staging = true;
+        self.progress = None;
+    }
+
+    pub fn stage_progress(&mut self, line: String) {
+        self.progress = Some(line);
+    }
+
+    /// Takes the end of a run in; gives the deployment that is ours now, if there is a new one.
+    pub fn stage_ended(
+        &mut self,
+        result: Result<Staged, Error>,
+        check: &Check,
+        retry: &Retry,
+    ) -> Option<String> {
+        self.staging = false;
+        self.progress = None;
+        self.outdated();
+        let jitter = check.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
+        let mut pause = check.period.0.unsigned_abs() + jitter;
+        let mut ours = None;
+        match result {
+            Ok(staged) => {
+                self.failures = 0;
+                self.check_error = None;
+                ours = told(staged);
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                pause = pause.min(retry.pause(self.failures).unsigned_abs());
+                warn!(%error, again_in = ?pause, "no update could be staged");
+                self.check_error = Some(error.to_string());
+            }
+        }
+        self.next_check = Instant::now() + pause;
+        ours
+    }
+}
+
+/// Logs what a run came to; gives the id of a newly staged deployment.
+fn told(staged: Staged) -> Option<String> {
+    match staged {
+        Staged::New {
+            deployment,
+            replaced,
+        } => {
+            let replaced = replaced.map(|old| old.version);
+            info!(version = deployment.version, identity = %deployment.identity, replaced, "staged an update");
+            return Some(deployment.id);
+        }
+        Staged::NoUpdate {
+            unstaged: Some(version),
+        } => {
+            warn!(
+                version,
+                "rpm-ostree knows of an update and did not stage it; see `rpm-ostree upgrade`"
+            );
+        }
+        Staged::NoUpdate { unstaged: None } => info!("no update"),
+        Staged::Foreign { .. } => {
+            info!("somebody else deployed something in the meantime, which is left as it is")
+        }
+    }
+    None
+}
+
+/// `text` as a label's value: at most 63 of the characters that Kubernetes allows, the others replaced.
+fn label_value(text: String) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let value: String = text
+        .chars()
+        .take(63)
+        .map(|c| if allowed(c) { c } else { '_' })
+        .collect();
+    let value = value.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label_value;
+
+    #[test]
+    fn labels_hold_what_kubernetes_allows() {
+        let cases = [
+            ("42.20260101.3.0", Some("42.20260101.3.0")),
+            ("1.2+git~3", Some("1.2_git_3")),
+            ("_x_", Some("x")),
+            ("", None),
+            ("///", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(label_value(text.into()).as_deref(), expected);
+        }
+        assert_eq!(label_value("a".repeat(100)), Some("a".repeat(63)));
+    }
+}

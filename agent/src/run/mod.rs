@@ -1,0 +1,356 @@
+//! The loop around [`cuo_core::agent::step`]: look, decide, write the state down, act, look again.
+
+mod acts;
+mod host;
+mod view;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_core::agent::state::State;
+use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods};
+use cuo_core::drain::EvictionTry;
+use cuo_core::identity::BootId;
+use cuo_core::reason::Reason;
+use cuo_core::values::Phase;
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Interval, sleep_until};
+use tracing::{error, info, warn};
+
+use crate::bus::Bus;
+use crate::config::{Config, ConfigError};
+use crate::logind::Logind;
+use crate::notify::Notify;
+use crate::rpmostree::{Client, Limits};
+use crate::store::{Loaded, Store};
+use crate::{facts, feed, hostwatch};
+
+use acts::Done;
+use host::HostSide;
+use view::NodeSide;
+
+/// Pause before the state is tried to be written again.
+const SAVE_RETRY: Duration = Duration::from_secs(10);
+/// How often what sends no news is looked at while something depends on it: pods during a drain, inhibitors that hold.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What the agent carries from one turn to the next.
+struct Agent {
+    store: Store,
+    config: Config,
+    settings: Settings,
+    state: State,
+    boot: BootId,
+    source: ClientSource,
+    host: HostSide,
+    node: NodeSide,
+    logind: Logind,
+    evictions: Vec<EvictionTry>,
+    asked: Option<Asked>,
+    done: mpsc::Sender<Done>,
+    notify: Notify,
+    shown: Option<(Phase, Option<Reason>)>,
+    shutting_down: bool,
+}
+
+/// What a turn leaves to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another turn at once: something was done.
+    Again,
+    /// Nothing before this, unless something changes.
+    Wait(Option<Instant>),
+}
+
+/// Runs until SIGTERM.
+///
+/// # Errors
+/// Only for what no report to the cluster could tell: signals that can't be received, a boot id that can't be read.
+pub async fn run(root: &Path) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
+    let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
+    let (done, mut results) = mpsc::channel(16);
+    let mut agent = Agent::new(root, done).await?;
+    let mut news = feed::start(agent.source.clone(), agent.config.node_name.clone(), root);
+    let mut deployments = agent.host.client().changes();
+    let mut files = hostwatch::changes(root, &[]);
+    let mut shutdown = agent.logind.shutdown();
+    let mut alive = Notify::alive_every().map(tokio::time::interval);
+    info!(boot = %agent.boot, version = env!("CARGO_PKG_VERSION"), "started");
+    loop {
+        let wake = match agent.turn().await {
+            Next::Again => Some(Instant::now()),
+            Next::Wait(wake) => wake,
+        };
+        tokio::select! {
+            // Signals first, so that a busy agent can be stopped.
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => agent.hangup(root),
+            () = tick(&mut alive) => Notify::alive(),
+            Some(result) = results.recv() => agent.finished(result),
+            Some(found) = news.recv() => agent.node.hear(found),
+            () = changed(&mut deployments) => agent.host.outdated(),
+            () = changed(&mut files) => agent.host.outdated(),
+            () = changed(&mut shutdown) => agent.shutting_down = *shutdown.borrow(),
+            () = until(wake) => {}
+        }
+    }
+    info!("stopped; what is under way goes on when the agent is started again");
+    Notify::stopping();
+    Ok(())
+}
+
+/// The next beat, or never where none are asked for.
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The next change, or never once nobody can tell any more.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Agent {
+    async fn new(root: &Path, done: mpsc::Sender<Done>) -> Result<Self> {
+        let (config, errors) = Config::load(root);
+        tell(&errors);
+        let store = Store::new(root);
+        if let Err(error) = store.write_pid() {
+            warn!(
+                error = format!("{error:#}"),
+                "`cuo-agent check` and `forget` will not find this process"
+            );
+        }
+        let (state, unusable) = match store.load() {
+            Loaded::State(state) => (state, None),
+            Loaded::Lost(why) => {
+                warn!(
+                    why,
+                    "the state was unreadable and moved aside; it is rebuilt from the Node"
+                );
+                (State::default(), None)
+            }
+            Loaded::Unusable(why) => {
+                error!(why, "the state can't be used, so nothing is done");
+                (State::default(), Some(why))
+            }
+        };
+        let credentials = match &config.kubeconfig {
+            Some(path) => Credentials::File {
+                path: path.clone(),
+                root: root.to_owned(),
+            },
+            None => Credentials::Host {
+                root: root.to_owned(),
+            },
+        };
+        let program = Program {
+            name: "cuo-agent",
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        Ok(Self {
+            settings: config.settings(&errors, unusable),
+            boot: facts::boot_id(root)?,
+            source: ClientSource::start(credentials, program).await,
+            host: HostSide::new(root, Client::new(Bus::system(), Limits::default())),
+            node: NodeSide::default(),
+            logind: Logind::new(Bus::system()),
+            evictions: Vec::new(),
+            asked: None,
+            notify: Notify::default(),
+            shown: None,
+            shutting_down: false,
+            store,
+            config,
+            state,
+            done,
+        })
+    }
+
+    /// Looks, decides, writes the state down, acts once.
+    async fn turn(&mut self) -> Next {
+        if self.shutting_down {
+            // What would be begun now could only be cut off. If the shutdown is called off, logind tells.
+            self.notify.status("the host is shutting down".into());
+            return Next::Wait(None);
+        }
+        self.node.refresh(&self.source).await;
+        self.host.refresh().await;
+        let mut seen = self.observe().await;
+        let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
+        if decision.act == Act::Confirm {
+            acts::gate("decided", "confirm").await;
+            match self.node.confirm(&self.source).await {
+                Some(live) => seen.node = live,
+                None => return Next::Again,
+            }
+            decision = step(&self.state, &seen, &self.settings, Timestamp::now());
+        }
+        self.carry_out(decision).await
+    }
+
+    async fn carry_out(&mut self, decision: Step) -> Next {
+        self.show(&decision);
+        let name = acts::name(&decision.act, self.node.view());
+        acts::gate("decided", name).await;
+        if decision.state != self.state
+            && let Err(error) = self.save(decision.state)
+        {
+            error!(
+                error = format!("{error:#}"),
+                "the state can't be written, so nothing is done"
+            );
+            self.settings.state_unusable = Some(format!("{error:#}"));
+            return Next::Wait(Some(Instant::now() + SAVE_RETRY));
+        }
+        acts::gate("before", name).await;
+        let wake = decision.wake;
+        let acted = self.act(decision.act).await;
+        acts::gate("after", name).await;
+        if acted {
+            Next::Again
+        } else {
+            Next::Wait(self.wake(wake))
+        }
+    }
+
+    fn save(&mut self, state: State) -> Result<()> {
+        self.store.save(&state)?;
+        if state.attempt.is_none() {
+            self.evictions.clear();
+            self.asked = None;
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// When to look again at the latest.
+    fn wake(&self, decided: Option<Timestamp>) -> Option<Instant> {
+        let now = Timestamp::now();
+        let decided = decided.map(|time| {
+            let left = time.duration_since(now).unsigned_abs();
+            Instant::now() + if time > now { left } else { Duration::ZERO }
+        });
+        let held = matches!(&self.shown, Some((_, Some(Reason { code, .. }))) if *code == cuo_core::reason::Code::Inhibited);
+        let looking = wants_pods(&self.state, &self.boot) || held;
+        let look = looking.then(|| Instant::now() + LOOK);
+        [decided, look, self.node.retry_at(), self.host.wake()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    async fn observe(&mut self) -> Observation {
+        let draining = wants_pods(&self.state, &self.boot);
+        let cordoned = self.node.view().is_some_and(|view| view.unschedulable);
+        let pods = if draining && cordoned {
+            self.node.pods(&self.source).await
+        } else {
+            None
+        };
+        let pending = self
+            .host
+            .known()
+            .as_ref()
+            .is_ok_and(|host| host.pending.is_some());
+        let inhibitors = if pending {
+            self.logind.inhibitors().await
+        } else {
+            Ok(Vec::new())
+        };
+        Observation {
+            boot: self.boot,
+            host: self.host.known().clone(),
+            node: self.node.seen(),
+            pods,
+            evictions: self.evictions.clone(),
+            inhibitors: inhibitors.map_err(|error| error.to_string()),
+            system: self.host.labels().clone(),
+            staging: self.host.staging(),
+            check_due: self.host.check_due(),
+            check_error: self.host.check_error().clone(),
+            asked: self.asked.clone(),
+        }
+    }
+
+    /// Tells the journal and systemd about a change.
+    fn show(&mut self, decision: &Step) {
+        let now = (decision.phase, decision.reason.clone());
+        let reason = now.1.as_ref().map(ToString::to_string);
+        self.notify.status(match (&reason, self.host.progress()) {
+            (None, None) => decision.phase.to_string(),
+            (None, Some(progress)) => format!("{}: {progress}", decision.phase),
+            (Some(reason), _) => format!("{}: {reason}", decision.phase),
+        });
+        if self.shown.as_ref() != Some(&now) {
+            let target = self.host.target();
+            info!(phase = %decision.phase, reason, target, "{}", decision.phase.means());
+            self.shown = Some(now);
+        }
+    }
+
+    /// Reads the configuration again, looks for an update, and takes requests.
+    fn hangup(&mut self, root: &Path) {
+        let (config, errors) = Config::load(root);
+        tell(&errors);
+        self.settings = config.settings(&errors, self.settings.state_unusable.take());
+        if config.node_name != self.config.node_name || config.kubeconfig != self.config.kubeconfig
+        {
+            warn!("node_name and kubeconfig are read at start only; restart cuo-agent.service");
+        }
+        self.config = config;
+        self.host.check_now();
+        match self.store.take_forget() {
+            Ok(None) => {}
+            Ok(Some(what)) => self.forget(&what),
+            Err(error) => warn!(
+                error = format!("{error:#}"),
+                "the request to forget can't be taken"
+            ),
+        }
+    }
+
+    fn forget(&mut self, what: &str) {
+        let mut state = self.state.clone();
+        state
+            .failed
+            .identities
+            .retain(|failure| what != "all" && failure.identity.to_string() != what);
+        state.backoff = None;
+        state.lost = None;
+        match self.save(state) {
+            Ok(()) => info!(what, "forgotten"),
+            Err(error) => error!(
+                error = format!("{error:#}"),
+                "the state can't be written, so nothing was forgotten"
+            ),
+        }
+    }
+}
+
+fn tell(errors: &[ConfigError]) {
+    for error in errors {
+        error!("{}", error.picture());
+    }
+}

@@ -1,0 +1,211 @@
+//! The Node as the loop knows it, and pauses after the API server failed.
+
+use std::time::Duration;
+
+use cuo_cluster::node::{Keep, get_node, patch_node};
+use cuo_cluster::watch::NodeEvent;
+use cuo_cluster::{ApiError, ClientSource, Retry};
+use cuo_core::agent::NodeSeen;
+use cuo_core::drain::RawPod;
+use cuo_core::identity::NodeName;
+use cuo_core::node::{NodeView, Published};
+use cuo_core::raw::RawNode;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::feed::News;
+
+/// Pauses after a failed call: doubling from the first to the last.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+
+/// What is known of the Node.
+#[derive(Debug, Default)]
+pub struct NodeSide {
+    name: Option<NodeName>,
+    view: Option<NodeView>,
+    /// The Node was seen not to exist.
+    absent: bool,
+    /// Why it is not known now.
+    trouble: Option<String>,
+    retry_at: Option<Instant>,
+    failures: u32,
+    /// What is known may be older than what happened: read before the next decision.
+    outdated: bool,
+}
+
+impl NodeSide {
+    pub fn view(&self) -> Option<&NodeView> {
+        self.view.as_ref()
+    }
+
+    /// When to try again after a failure.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    pub fn seen(&self) -> NodeSeen {
+        match (&self.trouble, &self.view) {
+            (Some(why), _) => NodeSeen::Unknown(why.clone()),
+            (None, Some(view)) => NodeSeen::Present {
+                view: Box::new(view.clone()),
+                live: false,
+            },
+            (None, None) if self.absent => NodeSeen::Absent,
+            (None, None) => NodeSeen::Unknown("not read yet".into()),
+        }
+    }
+
+    pub fn hear(&mut self, news: News) {
+        match news {
+            News::Named(name) => {
+                info!(node = %name, "this host is a node");
+                self.name = Some(name);
+            }
+            News::Nameless(why) => self.troubled(why, None),
+            News::Node(NodeEvent::Present(raw)) => self.learn(&raw),
+            News::Node(NodeEvent::Absent) => self.gone(),
+            // The watch goes on by itself; whatever comes next ends the trouble.
+            News::Node(NodeEvent::Disconnected(error)) => self.troubled(error.to_string(), None),
+        }
+    }
+
+    fn learn(&mut self, raw: &RawNode) {
+        match NodeView::parse(raw) {
+            Ok(view) => {
+                let older = self
+                    .view
+                    .as_ref()
+                    .is_some_and(|known| known.uid == view.uid && is_older(&view, known));
+                if !older {
+                    self.view = Some(view);
+                }
+                self.absent = false;
+                self.well();
+            }
+            Err(error) => self.troubled(error.to_string(), None),
+        }
+    }
+
+    fn gone(&mut self) {
+        self.view = None;
+        self.absent = true;
+        self.well();
+    }
+
+    /// The API server answered: what was in the way no longer is, unless a pause is on.
+    fn well(&mut self) {
+        if self.retry_at.is_none() && self.trouble.take().is_some() {
+            info!("the API server answers again");
+        }
+    }
+
+    fn troubled(&mut self, why: String, retry_at: Option<Instant>) {
+        if self.trouble.as_ref() != Some(&why) {
+            warn!(why, "the Node can't be read or written for now");
+        }
+        self.trouble = Some(why);
+        self.retry_at = retry_at;
+    }
+
+    /// Takes a failed call in: read again, or pause.
+    fn failed(&mut self, error: &ApiError) {
+        self.outdated = true;
+        let pause = match error.retry_class() {
+            Retry::Reread => {
+                debug!(%error, "reading again");
+                return;
+            }
+            Retry::Later(Some(pause)) => pause,
+            Retry::Denied => PAUSES[1],
+            Retry::Later(None) | Retry::Credentials => {
+                self.failures = self.failures.saturating_add(1);
+                let doubled = PAUSES[0].saturating_mul(1 << self.failures.min(10));
+                doubled.min(PAUSES[1])
+            }
+        };
+        self.troubled(
+            error.to_string(),
+            Some(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 2.0)),
+        );
+    }
+
+    /// Reads the Node if something failed and the pause is over.
+    pub async fn refresh(&mut self, source: &ClientSource) {
+        let paused = self.retry_at.is_some_and(|at| Instant::now() < at);
+        let Some(name) = self.name.clone().filter(|_| self.outdated && !paused) else {
+            return;
+        };
+        self.retry_at = None;
+        self.outdated = false;
+        self.read(source, &name).await;
+    }
+
+    async fn read(&mut self, source: &ClientSource, name: &NodeName) -> bool {
+        match get_node(source, name.as_str(), &Keep::default()).await {
+            Ok(Some(raw)) => {
+                self.view = None; // a live read is never older
+                self.failures = 0;
+                self.learn(&raw);
+            }
+            Ok(None) => self.gone(),
+            Err(error) => {
+                self.failed(&error);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The Node from the API server itself; `None` when it does not tell.
+    pub async fn confirm(&mut self, source: &ClientSource) -> Option<NodeSeen> {
+        let name = self.name.clone()?;
+        if !self.read(source, &name).await {
+            return None;
+        }
+        Some(match self.seen() {
+            NodeSeen::Present { view, .. } => NodeSeen::Present { view, live: true },
+            other => other,
+        })
+    }
+
+    /// Writes `want`, on the condition that the Node is still as it is known.
+    pub async fn publish(&mut self, source: &ClientSource, want: &Published) {
+        let (Some(name), Some(view)) = (&self.name, &self.view) else {
+            return;
+        };
+        let Some(patch) = want.patch(view) else {
+            return;
+        };
+        match patch_node(source, name.as_str(), &patch, &Keep::default()).await {
+            Ok(raw) => {
+                self.failures = 0;
+                self.learn(&raw);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// The pods on this node; `None` when the API server does not tell.
+    pub async fn pods(&mut self, source: &ClientSource) -> Option<Vec<RawPod>> {
+        let name = self.name.clone().filter(|_| self.trouble.is_none())?;
+        match cuo_cluster::pods::pods_of(source, name.as_str()).await {
+            Ok(pods) => Some(pods),
+            Err(error) => {
+                self.failed(&error);
+                None
+            }
+        }
+    }
+
+    /// Takes a failed eviction in.
+    pub fn eviction_failed(&mut self, error: &ApiError) {
+        self.failed(error);
+    }
+}
+
+/// `found` is an older version of the object than `known`. Versions are numbers that rise (Kubernetes 1.35 made that official); where
+/// they are something else, nothing is older, and a write on an old version is refused by the API server anyway.
+fn is_older(found: &NodeView, known: &NodeView) -> bool {
+    let number = |view: &NodeView| view.resource_version.parse::<u64>().ok();
+    matches!((number(found), number(known)), (Some(found), Some(known)) if found < known)
+}
