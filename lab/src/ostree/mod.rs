@@ -1,1 +1,35 @@
-//! To be described.
+//! The rpm-ostreed double of one host: a process of its own, activated by the host's private bus.
+//!
+//! It behaves as rpm-ostree 2026.2 was seen to behave, with both kinds of origin: deployment dictionaries, the cached update and its
+//! quirks, transactions over a socket of their own, error texts. The ObjectManager interface, the experimental interface and polkit
+//! are left out.
+//!
+//! Its world is in files that tests change: [`Sysroot`], [`Remote`], [`Faults`], all through [`NodeRoot`]. What reached it is in
+//! `lab/calls.jsonl` ([`CallRecord`]).
+
+mod actions;
+mod bus;
+mod daemon;
+mod dict;
+mod failure;
+mod faults;
+mod files;
+mod gvariant;
+mod peer;
+mod release;
+mod serve;
+mod state;
+mod task;
+pub mod texts;
+mod transaction;
+mod update;
+mod view;
+mod work;
+
+pub use daemon::CallRecord;
+pub use failure::Failure;
+pub use faults::{Effect, Fault, Faults, Pace, Policy, Stage};
+pub use files::{LabFile, NodeRoot};
+pub use release::{Release, Remote, Trouble};
+pub use serve::{NAME, run};
+pub use state::{CachedUpdate, Deployed, Origin, Sysroot};

@@ -1,0 +1,132 @@
+//! What a remote or a registry offers, and how its names follow from a version.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::files::LabFile;
+
+/// One version of the operating system. Commit and digest follow from the version, so they are the same on every host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// `version` of the commit or of the image label.
+    pub version: String,
+    /// Commit time, seconds since 1970.
+    pub timestamp: u64,
+}
+
+impl Release {
+    /// A release whose time follows from its version: a component of eight digits is its day, otherwise the numbers in it count.
+    pub fn new(version: &str) -> Self {
+        Self {
+            version: version.to_owned(),
+            timestamp: timestamp(version),
+        }
+    }
+
+    /// Commit on a plain ostree branch, 64 hexadecimal digits.
+    pub fn commit(&self) -> String {
+        sha256(&format!("commit {}", self.version))
+    }
+
+    /// Manifest digest of the container image, with `sha256:`.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", sha256(&format!("image {}", self.version)))
+    }
+
+    /// The local commit that an import of the image makes; it is not the commit inside the image.
+    pub fn merge_commit(&self) -> String {
+        sha256(&format!("merge {}", self.version))
+    }
+}
+
+/// Lower-case hexadecimal SHA-256 of a text.
+pub(crate) fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut out, byte| {
+            // Writing to a String can't fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+}
+
+fn timestamp(version: &str) -> u64 {
+    const START: u64 = 1_704_103_200; // 2024-01-01 10:00 UTC
+    let day = version
+        .split('.')
+        .find(|part| part.len() == 8)
+        .and_then(|part| jiff::civil::Date::strptime("%Y%m%d", part).ok())
+        .and_then(|date| date.at(10, 0, 0, 0).in_tz("UTC").ok())
+        .and_then(|time| u64::try_from(time.timestamp().as_second()).ok());
+    day.unwrap_or_else(|| {
+        let numbers = version
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|part| part.parse::<u64>().ok());
+        numbers
+            .zip([86_400, 3_600, 60])
+            .fold(START, |sum, (number, weight)| {
+                sum + number % 10_000 * weight
+            })
+    })
+}
+
+/// What the other end answers: `lab/remote.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// Everything that can be fetched by commit, version or digest.
+    pub releases: Vec<Release>,
+    /// Version that the branch and the tag point at.
+    pub newest: String,
+    /// Set while the other end can't be used.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why nothing can be fetched. The texts are those of rpm-ostree 2026.2, see [`super::texts::trouble`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trouble {
+    /// Nobody listens.
+    Down,
+    /// The server answers 500.
+    ServerError,
+    /// The branch or tag does not exist.
+    NoSuchBranch,
+    /// GPG verification is on, the commit has no signature.
+    Unsigned,
+    /// The disk of the host is full.
+    DiskFull,
+}
+
+impl LabFile for Remote {
+    const NAME: &'static str = "remote.json";
+}
+
+impl Remote {
+    /// A remote at `newest` that offers nothing else.
+    pub fn new(newest: &str) -> Self {
+        Self {
+            releases: vec![Release::new(newest)],
+            newest: newest.to_owned(),
+            trouble: None,
+        }
+    }
+
+    /// Offers `version` and points branch and tag at it.
+    pub fn publish(&mut self, version: &str) {
+        if self.find(|release| release.version == version).is_none() {
+            self.releases.push(Release::new(version));
+        }
+        version.clone_into(&mut self.newest);
+    }
+
+    /// The first release that fits.
+    pub fn find(&self, fits: impl Fn(&Release) -> bool) -> Option<&Release> {
+        self.releases.iter().find(|release| fits(release))
+    }
+
+    /// What branch and tag point at.
+    pub fn head(&self) -> Option<&Release> {
+        self.find(|release| release.version == self.newest)
+    }
+}
