@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// Everything that can be configured; each default is good enough for a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Neither stage updates nor reboot.
@@ -106,20 +106,6 @@ pub struct Drain {
 pub struct Reboot {
     /// How long the host may take to go down before the reboot is asked for in another way, and again before it is reported.
     pub shutdown: Span,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hold: false,
-            node_name: None,
-            kubeconfig: None,
-            check: Check::default(),
-            retry: RetryConfig::default(),
-            drain: Drain::default(),
-            reboot: Reboot::default(),
-        }
-    }
 }
 
 impl Default for Check {

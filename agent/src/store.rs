@@ -18,7 +18,7 @@ const RUN: &str = "run/cuo-agent";
 #[derive(Debug)]
 pub enum Loaded {
     /// A state, or none yet.
-    State(State),
+    State(Box<State>),
     /// A file that made no sense: it was moved aside, and the Node tells what matters.
     Lost(String),
     /// A file that must not be touched; the text says why.
@@ -45,12 +45,12 @@ impl Store {
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Loaded::State(State::default());
+                return Loaded::State(Box::default());
             }
             Err(error) => return Loaded::Unusable(format!("{}: {error}", path.display())),
         };
         match State::from_text(&text) {
-            Ok(state) => Loaded::State(state),
+            Ok(state) => Loaded::State(Box::new(state)),
             Err(why @ StateError::Newer(_)) => {
                 Loaded::Unusable(format!("{}: {why}", path.display()))
             }
@@ -145,13 +145,13 @@ mod tests {
     fn a_state_survives_and_garbage_is_kept_aside() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
-        assert!(matches!(store.load(), Loaded::State(state) if state == State::default()));
+        assert!(matches!(store.load(), Loaded::State(state) if *state == State::default()));
         let state = State {
             ours: Some("os-aa.0".into()),
             ..State::default()
         };
         store.save(&state).unwrap();
-        assert!(matches!(store.load(), Loaded::State(found) if found == state));
+        assert!(matches!(store.load(), Loaded::State(found) if *found == state));
         let path = root.path().join(STATE);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();

@@ -159,7 +159,7 @@ impl Client {
         let first = session.read().await?;
         let before = first.host()?;
         // Equal in every version and every run: rpm-ostreed lets only an equal call join a transaction that runs already.
-        let options: Options = Options::from([
+        let options = Options::from([
             ("lock-finalization", Variant::from(true)),
             (
                 "initiating-command-line",
@@ -228,7 +228,7 @@ impl Client {
     ) -> Result<(), Error> {
         let what = "FinalizeDeployment";
         // An update that somebody else staged may be unlocked, or unlocked by an attempt that an inhibitor stopped.
-        let options: Options = Options::from([
+        let options = Options::from([
             ("checksum", Variant::from(checksum.to_owned())),
             ("allow-unlocked", Variant::from(true)),
             (

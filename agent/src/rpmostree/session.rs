@@ -1,6 +1,6 @@
 //! One connection to the bus, for one operation on rpm-ostreed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tracing::debug;
 use zbus::{Connection, OwnedVariant, Variant};
@@ -26,8 +26,9 @@ fn stateroot(path: &str) -> Object<'_> {
     }
 }
 
-/// Options of a method: keys that a version does not know are ignored by it.
-pub(super) type Options = HashMap<&'static str, Variant<'static>>;
+/// Options of a method; keys that a version does not know are ignored by it. Sorted, because rpm-ostreed takes two calls for equal only
+/// if their options come in the same order.
+pub(super) type Options = BTreeMap<&'static str, Variant<'static>>;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -69,7 +70,7 @@ impl Session {
     /// Makes this program known by name in rpm-ostreed's journal and to whoever it keeps waiting. Nothing else depends on it, so a
     /// refusal does not matter. Ends with the connection, after which rpm-ostreed may stop when idle.
     pub(super) async fn register(&self) -> Result<(), Error> {
-        let options: Options = HashMap::from([("id", Variant::from("cuo-agent"))]);
+        let options = Options::from([("id", Variant::from("cuo-agent"))]);
         match self.sysroot("RegisterClient", &(options,)).await {
             Err(Error::Denied { text, .. }) => {
                 debug!(text, "not registered as a client of rpm-ostreed");

@@ -143,7 +143,7 @@ impl Agent {
             );
         }
         let (state, unusable) = match store.load() {
-            Loaded::State(state) => (state, None),
+            Loaded::State(state) => (*state, None),
             Loaded::Lost(why) => {
                 warn!(
                     why,
