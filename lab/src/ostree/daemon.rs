@@ -347,7 +347,7 @@ impl Daemon {
         } else {
             SYSROOT_PATH
         };
-        let none: [&str; 0] = [];
+        let none = Vec::<&str>::new();
         let body = (interface, properties, none);
         let sent = async {
             let path = ObjectPath::try_from(path)?;

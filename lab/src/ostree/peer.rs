@@ -123,7 +123,7 @@ impl Peer {
 pub(super) async fn emit(to: &SignalEmitter<'_>, signal: Signal) -> Result<()> {
     match signal {
         Signal::Title(title) => {
-            let none: [&str; 0] = [];
+            let none = Vec::<&str>::new();
             let body = (NAME, title_changed(title), none);
             to.emit(
                 "org.freedesktop.DBus.Properties",
