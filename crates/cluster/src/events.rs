@@ -50,7 +50,7 @@ pub async fn publish(
 ) -> Result<(), ApiError> {
     let event = Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}.", about.node)),
+            generate_name: Some(format!("{}-", source.program().name)),
             namespace: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },
@@ -121,7 +121,7 @@ mod tests {
         );
         let expected = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
-            "metadata": {"generateName": "n1.", "namespace": "default"},
+            "metadata": {"generateName": "cuo-agent-", "namespace": "default"},
             "action": "Drain", "reason": "DrainBlocked", "type": "Warning",
             "note": "default/web-1 is blocked by web.",
             "eventTime": "2026-11-23T21:00:00.500000Z",

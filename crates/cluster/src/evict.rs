@@ -11,6 +11,9 @@ use kube::core::Request;
 use crate::error::ApiError;
 use crate::source::ClientSource;
 
+/// Part of the refusal of a pod with two budgets, which has status 500 (seen with Kubernetes 1.37).
+const TWO_BUDGETS: &str = "more than one PodDisruptionBudget";
+
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evicted {
@@ -18,7 +21,7 @@ pub enum Evicted {
     Accepted,
     /// There is no such pod any more: none, or another one of the same name.
     Gone,
-    /// Not now: a disruption budget, or an overloaded API server.
+    /// Not now: a disruption budget, two budgets for one pod (which the API server never evicts), or an overloaded API server.
     Refused {
         /// The API server's words; they name the budget.
         message: String,
@@ -57,6 +60,13 @@ pub async fn evict(source: &ClientSource, pod: &RawPod) -> Result<Evicted, ApiEr
             message,
             retry_after,
         }),
+        // A fault of the cluster's objects that the API server reports as its own.
+        Err(ApiError::Server { code: 500, message }) if message.contains(TWO_BUDGETS) => {
+            Ok(Evicted::Refused {
+                message,
+                retry_after: None,
+            })
+        }
         Err(error) => Err(error),
     }
 }
@@ -130,6 +140,7 @@ mod tests {
             },
         });
         let message = "m".to_owned();
+        let two_budgets = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         let cases = [
             (Reply::failure(404, "NotFound", "m"), Ok(Evicted::Gone)),
             (Reply::failure(409, "Conflict", "m"), Ok(Evicted::Gone)),
@@ -147,6 +158,10 @@ mod tests {
                     message: "Too many requests, please try again later.".into(),
                     retry_after: None,
                 }),
+            ),
+            (
+                Reply::failure(500, "InternalError", two_budgets),
+                Ok(Evicted::Refused { message: two_budgets.into(), retry_after: None }),
             ),
             (Reply::failure(403, "Forbidden", "m"), Err(ApiError::Forbidden { message: message.clone() })),
             (Reply::failure(500, "InternalError", "m"), Err(ApiError::Server { code: 500, message })),
