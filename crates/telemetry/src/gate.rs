@@ -29,7 +29,7 @@ async fn hold(dir: &std::path::Path, step: &str) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, debug_assertions))]
 mod tests {
     use std::time::Duration;
 
