@@ -144,7 +144,10 @@ impl World {
     /// To the moment at which the reboot was asked for.
     fn until_reboot(&mut self) {
         self.grant();
-        assert_eq!(self.shows(), (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true))));
+        assert_eq!(
+            self.shows(),
+            (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true)))
+        );
     }
 
     /// A new boot into `booted`, with the kubelet up again.
@@ -210,7 +213,9 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
             world.node().operator.grant = Field::OtherVersion(2)
         }),
         (Code::Paused, |world| world.node().paused = true),
-        (Code::Hold, |world| world.settings.hold = Some(Code::Hold.into())),
+        (Code::Hold, |world| {
+            world.settings.hold = Some(Code::Hold.into())
+        }),
         (Code::Uncordoned, |world| world.node().unschedulable = false),
         (Code::PendingChanged, |world| {
             world.host().pending = Some(deployment(OTHER, false))
@@ -474,7 +479,10 @@ fn a_cordon_of_somebody_else_stays() {
 #[test]
 fn a_lost_state_is_rebuilt_from_the_node() {
     for (reboot, expected) in [
-        (false, (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true)))),
+        (
+            false,
+            (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true))),
+        ),
         (true, (Phase::Idle, None, Act::Wait)),
     ] {
         let mut world = World::new();

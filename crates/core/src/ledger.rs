@@ -1,0 +1,49 @@
+//! The ledger: one object that names every slot that is out.
+//!
+//! It is written only on the condition that nobody else has since it was read, so two operators can never both hand out the last slot.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{BootId, GrantId, Identity, NodeName};
+
+/// Key of the ConfigMap's data under which the ledger is, as JSON with a version.
+pub const DATA_KEY: &str = "ledger.json";
+
+/// All slots that are out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The highest number that was given to a grant; numbers only rise.
+    pub seq: u64,
+    /// The slots, by the node that has it.
+    pub entries: BTreeMap<NodeName, Entry>,
+}
+
+/// One slot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The grant's id.
+    pub id: GrantId,
+    /// What the grant allows to boot.
+    pub identity: Identity,
+    /// The boot that it allows to leave.
+    pub boot: BootId,
+    /// How far it is.
+    pub stage: Stage,
+    /// When the entry was written.
+    pub since: Timestamp,
+}
+
+/// How far a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The node is next, but can't have been granted: the entry may be dropped at any time.
+    Reserved,
+    /// The grant may be on the Node: the entry may be dropped only once it was seen, live, not to be.
+    Granted,
+}

@@ -1,0 +1,91 @@
+//! Whether one node may be granted, apart from the budget.
+
+use super::{Planner, holds};
+use crate::agent::trouble;
+use crate::keys;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::values::Phase;
+
+impl Planner<'_> {
+    /// Whether a node without a slot may have one.
+    pub(super) fn candidate(&mut self, node: &NodeView) -> Result<(), Reason> {
+        self.wants(node)?;
+        if holds(node) {
+            let text = "what is left of an earlier grant on the Node has to go first";
+            return Err(Reason::new(Code::Reserved, text));
+        }
+        Ok(())
+    }
+
+    /// Whether the node wants to reboot, and may now.
+    pub(super) fn wants(&mut self, node: &NodeView) -> Result<(), Reason> {
+        understood(node)?;
+        let Some(identity) = node.agent.needed.value() else {
+            return Err(Code::UpToDate.into());
+        };
+        if node.paused {
+            return Err(Code::Paused.into());
+        }
+        if let Some(reason) = self.failed_before(identity) {
+            return Err(reason);
+        }
+        match node.agent.status.value().map(|status| status.phase) {
+            Some(Phase::Waiting) => {}
+            phase => return Err(agent_holds(node, phase)),
+        }
+        let boot = node.agent.booted.value().map(|booted| booted.boot);
+        if !node.ready || node.deleting || boot.is_none() || node.kubelet_boot != boot {
+            return Err(Code::NodeNotReady.into());
+        }
+        if self.policy.paused {
+            return Err(Code::ClusterPaused.into());
+        }
+        if self.window.is_none() {
+            let next = self.policy.windows.next_opening(self.now);
+            self.wakes.extend(next);
+            let when = next.map_or("never".to_owned(), |time| time.to_string());
+            return Err(Reason::new(
+                Code::WindowClosed,
+                format!("the next window opens {when}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The identity failed on any node: no other one tries it.
+    fn failed_before(&self, identity: &crate::identity::Identity) -> Option<Reason> {
+        self.seen.nodes.values().find_map(|node| {
+            let failure = node.agent.failed.value()?.find(identity)?;
+            let text = format!("{identity} failed on node {} ({})", node.name, failure.code);
+            Some(Reason::new(Code::IdentityFailed, text))
+        })
+    }
+}
+
+/// Everything on the Node that matters is of this protocol.
+fn understood(node: &NodeView) -> Result<(), Reason> {
+    if node.protocol.is_absent() {
+        return Err(Code::NoAgent.into());
+    }
+    let (agent, operator) = (&node.agent, &node.operator);
+    let problem = trouble(&node.protocol, keys::PROTOCOL)
+        .or_else(|| trouble(&operator.grant, keys::REBOOT_OK))
+        .or_else(|| trouble(&operator.reserved, keys::REBOOT_RESERVED))
+        .or_else(|| trouble(&agent.progress, keys::REBOOT_IN_PROGRESS))
+        .or_else(|| trouble(&agent.status, keys::STATUS))
+        .or_else(|| trouble(&agent.needed, keys::REBOOT_NEEDED))
+        .or_else(|| trouble(&agent.booted, keys::BOOTED))
+        .or_else(|| trouble(&agent.result, keys::REBOOT_RESULT))
+        .or_else(|| trouble(&agent.failed, keys::FAILED));
+    problem.map_or(Ok(()), Err)
+}
+
+/// The agent is not waiting for a grant: in its own words, where it says why.
+fn agent_holds(node: &NodeView, phase: Option<Phase>) -> Reason {
+    let phase = phase.map_or("unknown", Phase::as_str);
+    match node.agent.reason.value() {
+        Some(reason) => Reason::new(Code::AgentHolds, format!("{phase}: {reason}")),
+        None => Reason::new(Code::AgentHolds, format!("the agent is {phase}")),
+    }
+}

@@ -1,0 +1,258 @@
+//! One slot that is out: its next write, or why it waits.
+
+use super::{Act, Planner};
+use crate::drain::later;
+use crate::identity::NodeName;
+use crate::ledger::{Entry, Stage};
+use crate::node::{Allotted, NodeView};
+use crate::reason::{Code, Reason};
+use crate::values::{Grant, Outcome, Reservation};
+
+/// What is next for a slot.
+pub(super) struct Next {
+    pub act: Option<Act>,
+    pub verdict: Option<Reason>,
+}
+
+impl Next {
+    fn wait(reason: impl Into<Reason>) -> Self {
+        Self {
+            act: None,
+            verdict: Some(reason.into()),
+        }
+    }
+
+    fn act(act: Act, reason: impl Into<Reason>) -> Self {
+        Self {
+            act: Some(act),
+            verdict: Some(reason.into()),
+        }
+    }
+
+    fn only(act: Act) -> Self {
+        Self {
+            act: Some(act),
+            verdict: None,
+        }
+    }
+}
+
+impl Planner<'_> {
+    pub(super) fn slot(&mut self, name: &NodeName, entry: &Entry) -> Next {
+        let node = self.seen.nodes.get(name);
+        match (entry.stage, node) {
+            (Stage::Reserved, None) => Next::only(self.drop_entry(name)),
+            (Stage::Reserved, Some(node)) => self.reserved(node, entry),
+            (Stage::Granted, None) => self.vanished(name, entry),
+            (Stage::Granted, Some(node)) => self.granted(node, entry),
+        }
+    }
+
+    /// The ledger without the entry of `name`.
+    fn drop_entry(&self, name: &NodeName) -> Act {
+        let mut ledger = self.ledger.clone();
+        ledger.entries.remove(name);
+        ledger.seq = self.last_seq();
+        Act::WriteLedger(ledger)
+    }
+
+    fn write(&self, node: &NodeView, allotted: Allotted) -> Act {
+        Act::WriteNode(node.name.clone(), Box::new(allotted))
+    }
+
+    /// What the entry was made for is what the node still wants.
+    fn still_wanted(&mut self, node: &NodeView, entry: &Entry) -> Result<(), Reason> {
+        self.wants(node)?;
+        let same = node.agent.needed.value() == Some(&entry.identity);
+        let here = node
+            .agent
+            .booted
+            .value()
+            .is_some_and(|booted| booted.boot == entry.boot);
+        if same && here {
+            Ok(())
+        } else {
+            Err(Code::GrantMismatch.into())
+        }
+    }
+
+    /// A reserved slot: on to the Node, through the checks, to granted, or dropped.
+    fn reserved(&mut self, node: &NodeView, entry: &Entry) -> Next {
+        let judged = self
+            .still_wanted(node, entry)
+            .and_then(|()| self.fits(&self.used(), node));
+        if let Err(reason) = judged {
+            return Next::act(self.drop_entry(&node.name), reason);
+        }
+        self.wakes.extend(self.window);
+        let shown = node.operator.reserved.value().map(|reserved| reserved.id);
+        if shown != Some(entry.id) {
+            let reservation = Reservation {
+                id: entry.id,
+                identity: entry.identity,
+                boot: entry.boot,
+            };
+            let allotted = Allotted {
+                reserved: Some(reservation),
+                before: !self.policy.before.is_empty(),
+                reset: self
+                    .policy
+                    .before
+                    .iter()
+                    .chain(&self.policy.after)
+                    .cloned()
+                    .collect(),
+                ..Allotted::default()
+            };
+            return Next::act(self.write(node, allotted), Code::Reserved);
+        }
+        if let Some(reason) = missing(node, &self.policy.before, Code::BeforeChecks) {
+            return Next::wait(reason);
+        }
+        let mut ledger = self.ledger.clone();
+        ledger.entries.insert(
+            node.name.clone(),
+            Entry {
+                stage: Stage::Granted,
+                ..entry.clone()
+            },
+        );
+        ledger.seq = self.last_seq();
+        Next::act(Act::WriteLedger(ledger), Code::Reserved)
+    }
+
+    /// A granted slot whose Node is not known any more.
+    fn vanished(&self, name: &NodeName, entry: &Entry) -> Next {
+        match self.seen.live.get(name) {
+            None => Next::only(Act::Confirm(name.clone())),
+            Some(live) if live.as_ref().is_none_or(|live| !carries(live, entry)) => {
+                Next::only(self.drop_entry(name))
+            }
+            // The watch is behind.
+            Some(_) => Next {
+                act: None,
+                verdict: None,
+            },
+        }
+    }
+
+    /// A granted slot: on to the Node, to the answer, through the checks, off the Node, dropped.
+    fn granted(&mut self, node: &NodeView, entry: &Entry) -> Next {
+        let id = entry.id;
+        let operator = &node.operator;
+        if let Some(grant) = operator.grant.value().filter(|grant| grant.id == id) {
+            return self.on_node(node, entry, grant);
+        }
+        if operator
+            .reserved
+            .value()
+            .is_some_and(|reserved| reserved.id == id)
+        {
+            return self.hand_over(node, entry);
+        }
+        if node
+            .agent
+            .progress
+            .value()
+            .is_some_and(|progress| progress.id == id)
+        {
+            // Somebody removed the grant; the agent gives it up, or has rebooted already and answers.
+            return Next::wait(Code::Rebooting);
+        }
+        match self.seen.live.get(&node.name) {
+            None => Next::act(Act::Confirm(node.name.clone()), Code::Granted),
+            Some(live) if live.as_ref().is_none_or(|live| !carries(live, entry)) => {
+                Next::only(self.drop_entry(&node.name))
+            }
+            Some(_) => Next::wait(Code::Granted),
+        }
+    }
+
+    /// The reservation is to become the grant, unless something changed: then it is taken off, which keeps every write of the grant
+    /// that is still on its way from succeeding.
+    fn hand_over(&mut self, node: &NodeView, entry: &Entry) -> Next {
+        if let Err(reason) = self.still_wanted(node, entry) {
+            return Next::act(self.write(node, Allotted::default()), reason);
+        }
+        let limit = later(self.now, self.policy.accept_timeout);
+        let grant = Grant {
+            id: entry.id,
+            identity: entry.identity,
+            boot: entry.boot,
+            issued: self.now,
+            deadline: self.window.map_or(limit, |end| end.min(limit)),
+            drain: self.policy.drain.clone(),
+        };
+        let allotted = Allotted {
+            grant: Some(grant),
+            ..Allotted::default()
+        };
+        Next::act(self.write(node, allotted), Code::Granted)
+    }
+
+    /// The grant is on the Node.
+    fn on_node(&mut self, node: &NodeView, entry: &Entry, grant: &Grant) -> Next {
+        let answer = node
+            .agent
+            .result
+            .value()
+            .filter(|result| result.id == entry.id);
+        let accepted = node
+            .agent
+            .progress
+            .value()
+            .is_some_and(|progress| progress.id == entry.id);
+        match answer {
+            Some(answer) if answer.outcome == Outcome::Done => self.after(node, grant),
+            Some(_) => Next::only(self.write(node, Allotted::default())),
+            None if accepted => Next::wait(Code::Rebooting),
+            None => {
+                let wanted = self.still_wanted(node, entry);
+                let expired = self.now > grant.deadline;
+                self.wakes
+                    .push(later(grant.deadline, jiff::SignedDuration::from_secs(1)));
+                match wanted {
+                    Ok(()) if expired => {
+                        Next::act(self.write(node, Allotted::default()), Code::GrantExpired)
+                    }
+                    Ok(()) => Next::wait(Code::Granted),
+                    Err(reason) => Next::act(self.write(node, Allotted::default()), reason),
+                }
+            }
+        }
+    }
+
+    /// The node is done; the after-reboot checks decide when the slot is free.
+    fn after(&self, node: &NodeView, grant: &Grant) -> Next {
+        let Some(reason) = missing(node, &self.policy.after, Code::AfterChecks) else {
+            return Next::only(self.write(node, Allotted::default()));
+        };
+        if node.operator.after {
+            return Next::wait(reason);
+        }
+        let allotted = Allotted {
+            grant: Some(grant.clone()),
+            after: true,
+            ..Allotted::default()
+        };
+        Next::act(self.write(node, allotted), reason)
+    }
+}
+
+/// Which of the checks have not passed.
+fn missing(node: &NodeView, checks: &[String], code: Code) -> Option<Reason> {
+    let open: Vec<_> = checks
+        .iter()
+        .filter(|name| !node.check_passed(name))
+        .map(String::as_str)
+        .collect();
+    (!open.is_empty()).then(|| Reason::new(code, format!("not yet true: {}", open.join(", "))))
+}
+
+/// The Node has anything of the entry.
+fn carries(node: &NodeView, entry: &Entry) -> bool {
+    let id = Some(entry.id);
+    node.operator.grant.value().map(|grant| grant.id) == id
+        || node.operator.reserved.value().map(|reserved| reserved.id) == id
+        || node.agent.progress.value().map(|progress| progress.id) == id
+}
