@@ -18,6 +18,7 @@ use zbus::{OwnedVariant, Variant};
 pub use error::Error;
 
 use crate::bus::{Bus, Event, Signals};
+use read::Snapshot;
 use session::{Options, SERVICE, Session};
 
 /// How long is waited for what.
@@ -133,16 +134,20 @@ impl Client {
         Ok(self.read().await?.origin())
     }
 
-    /// Twice, because rpm-ostreed may have been about to stop, or about to be replaced by another version.
-    async fn read(&self) -> Result<read::Snapshot, Error> {
+    async fn read(&self) -> Result<Snapshot, Error> {
         let attempt = async || Session::open(&self.bus, self.limits).await?.read().await;
-        match attempt().await {
-            Err(Error::Lost { what, how }) => {
-                debug!(what, how, "rpm-ostreed went away, once more");
-                attempt().await
-            }
-            result => result,
-        }
+        twice(attempt).await
+    }
+
+    /// A session that rpm-ostreed knows by name, and what was read at its beginning.
+    async fn begin(&self) -> Result<(Session, Snapshot), Error> {
+        let attempt = async || {
+            let session = Session::open(&self.bus, self.limits).await?;
+            session.register().await?;
+            let snapshot = session.read().await?;
+            Ok((session, snapshot))
+        };
+        twice(attempt).await
     }
 
     /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Client::finalize`]'s boots it.
@@ -154,9 +159,7 @@ impl Client {
     /// # Errors
     /// Any of [`Error`]. After `Lost` and `Timeout` the update may have been staged nevertheless.
     pub async fn stage(&self, mut progress: impl FnMut(&str) + Send) -> Result<Staged, Error> {
-        let session = Session::open(&self.bus, self.limits).await?;
-        session.register().await?;
-        let first = session.read().await?;
+        let (session, first) = self.begin().await?;
         let before = first.host()?;
         // Equal in every version and every run: rpm-ostreed lets only an equal call join a transaction that runs already.
         let options = Options::from([
@@ -203,9 +206,7 @@ impl Client {
     /// `Failed` says that nothing was done and why. `Ok`, `Lost`, `Timeout` and `Rebooting` leave it to the boot id to tell what
     /// happened: the reboot may come before the reply does.
     pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
-        let session = Session::open(&self.bus, self.limits).await?;
-        session.register().await?;
-        let os_path = session.read().await?.os_path;
+        let (session, Snapshot { os_path, .. }) = self.begin().await?;
         let identity = deployment.identity.to_string();
         match self.finalize_as(&session, &os_path, &identity).await {
             // Until 2025.7 the expected checksum was the base commit for images too; the answer names what it wants.
@@ -273,6 +274,17 @@ impl Client {
             }
         });
         receiver
+    }
+}
+
+/// Reads once more if rpm-ostreed went away: it may have been about to stop, or has crashed a moment ago.
+async fn twice<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    match attempt().await {
+        Err(Error::Lost { what, how }) => {
+            debug!(what, how, "rpm-ostreed went away, once more");
+            attempt().await
+        }
+        result => result,
     }
 }
 
