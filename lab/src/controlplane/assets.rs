@@ -1,0 +1,372 @@
+//! The programs of a control plane: found, or built once from their Go modules.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
+
+use crate::process::{bound, spawn_logged};
+
+/// Time between two lines of progress while something takes long.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Both builds together took 7 minutes on two idle cores; a machine that needs longer than this is not usable for the lab.
+const BUILD_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Where the programs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    /// `etcd`.
+    pub etcd: PathBuf,
+    /// `kube-apiserver`.
+    pub apiserver: PathBuf,
+    /// `kube-controller-manager`.
+    pub controller_manager: PathBuf,
+    /// `kube-scheduler`.
+    pub scheduler: PathBuf,
+    /// `kubectl`.
+    pub kubectl: PathBuf,
+}
+
+/// A Go module without any code of its own, that requires what is built.
+struct Module {
+    name: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+}
+
+const ETCD_MODULE: Module = Module {
+    name: "etcd",
+    go_mod: include_str!("../../assets/etcd/go.mod"),
+    go_sum: include_str!("../../assets/etcd/go.sum"),
+};
+const KUBERNETES_MODULE: Module = Module {
+    name: "kubernetes",
+    go_mod: include_str!("../../assets/kubernetes/go.mod"),
+    go_sum: include_str!("../../assets/kubernetes/go.sum"),
+};
+
+/// One program: the file's name, and the package it is built from.
+struct Program {
+    name: &'static str,
+    module: &'static Module,
+    package: &'static str,
+}
+
+const ETCD: Program = Program {
+    name: "etcd",
+    module: &ETCD_MODULE,
+    package: "go.etcd.io/etcd/server/v3",
+};
+const APISERVER: Program = kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver");
+const CONTROLLER_MANAGER: Program = kubernetes(
+    "kube-controller-manager",
+    "k8s.io/kubernetes/cmd/kube-controller-manager",
+);
+const SCHEDULER: Program = kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler");
+const KUBECTL: Program = kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl");
+
+const fn kubernetes(name: &'static str, package: &'static str) -> Program {
+    Program {
+        name,
+        module: &KUBERNETES_MODULE,
+        package,
+    }
+}
+
+/// Finds the programs, and builds those that are not there; `progress` gets a line at least every ten seconds meanwhile.
+///
+/// With `KUBEBUILDER_ASSETS` set (the folder that `setup-envtest` makes), etcd, kube-apiserver and kubectl are taken from there, and
+/// the other two if they are there. Everything else is built from Go modules at pinned versions into a cache folder, once: 7 minutes
+/// on two cores, later runs take milliseconds. The cache is `$CUO_LAB_CACHE`, else `$XDG_CACHE_HOME/cuo-lab`, else `~/.cache/cuo-lab`.
+/// Several processes may call this at the same time; one builds, the others wait for it.
+///
+/// # Errors
+/// When `KUBEBUILDER_ASSETS` lacks one of its three programs, when there is no Go toolchain, or when the build fails (the error
+/// names its log).
+pub async fn ensure(progress: impl Fn(&str)) -> Result<Binaries> {
+    let Some(given) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty())
+    else {
+        let built = built(
+            &[ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBECTL],
+            &progress,
+        )
+        .await?;
+        return Ok(Binaries {
+            etcd: built.join(ETCD.name),
+            apiserver: built.join(APISERVER.name),
+            controller_manager: built.join(CONTROLLER_MANAGER.name),
+            scheduler: built.join(SCHEDULER.name),
+            kubectl: built.join(KUBECTL.name),
+        });
+    };
+    let given = PathBuf::from(given);
+    for program in [ETCD, APISERVER, KUBECTL] {
+        let path = given.join(program.name);
+        ensure!(
+            path.is_file(),
+            "KUBEBUILDER_ASSETS is set, but {} is not there; let setup-envtest fill that folder, or unset the variable",
+            path.display()
+        );
+    }
+    let others =
+        if given.join(CONTROLLER_MANAGER.name).is_file() && given.join(SCHEDULER.name).is_file() {
+            given.clone()
+        } else {
+            built(&[CONTROLLER_MANAGER, SCHEDULER], &progress).await?
+        };
+    Ok(Binaries {
+        etcd: given.join(ETCD.name),
+        apiserver: given.join(APISERVER.name),
+        controller_manager: others.join(CONTROLLER_MANAGER.name),
+        scheduler: others.join(SCHEDULER.name),
+        kubectl: given.join(KUBECTL.name),
+    })
+}
+
+/// The cache folder that holds `programs`, built if it is not there.
+async fn built(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf> {
+    let cache = cache()?;
+    fs::create_dir_all(&cache)
+        .with_context(|| format!("create the cache folder {}", cache.display()))?;
+    let flags = linker_flags()?;
+    let key = key(programs, &flags);
+    let published = cache.join(format!("control-plane-{key}"));
+    if published.is_dir() {
+        return Ok(published);
+    }
+    find_go()?;
+    let lock = cache.join(format!("control-plane-{key}.lock"));
+    let _held = locked(&lock, progress).await?;
+    if published.is_dir() {
+        return Ok(published);
+    }
+
+    // The lock makes the partial folder ours; one left by a build that was killed is started over (Go's own cache keeps its work).
+    let partial = cache.join(format!("control-plane-{key}.partial"));
+    let log = cache.join(format!("control-plane-{key}.log"));
+    for (path, removed) in [
+        (&partial, fs::remove_dir_all(&partial)),
+        (&log, fs::remove_file(&log)),
+    ] {
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error)
+                    .with_context(|| format!("remove {} of an earlier build", path.display()));
+            }
+            _ => (),
+        }
+    }
+    let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+    progress(&format!(
+        "building {} from Go modules, once: about 7 minutes on two cores; log: {}",
+        names.join(", "),
+        log.display()
+    ));
+    for program in programs {
+        build(program, &flags, &partial, &log, progress).await?;
+    }
+    fs::rename(&partial, &published)
+        .with_context(|| format!("publish the build as {}", published.display()))?;
+    Ok(published)
+}
+
+/// The user's cache folder of the lab.
+fn cache() -> Result<PathBuf> {
+    let named = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    named("CUO_LAB_CACHE")
+        .or_else(|| named("XDG_CACHE_HOME").map(|path| path.join("cuo-lab")))
+        .or_else(|| named("HOME").map(|path| path.join(".cache/cuo-lab")))
+        .context("no place for the control plane's programs: set CUO_LAB_CACHE to a folder")
+}
+
+/// Names everything that decides what is built, so that a change of any of it is another cache entry.
+fn key(programs: &[Program], flags: &str) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    };
+    part(std::env::consts::ARCH);
+    part(flags);
+    for program in programs {
+        part(program.name);
+        part(program.package);
+        part(program.module.go_mod);
+        part(program.module.go_sum);
+    }
+    hash.finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Drops what only debuggers need, and gives the programs the version that clients ask for: built from a module they would say 0.0.0.
+fn linker_flags() -> Result<String> {
+    let (version, major, minor) = required_version(KUBERNETES_MODULE.go_mod)
+        .context("assets/kubernetes/go.mod requires no release of k8s.io/kubernetes")?;
+    let mut flags = "-s -w".to_owned();
+    for package in [
+        "k8s.io/component-base/version",
+        "k8s.io/client-go/pkg/version",
+    ] {
+        flags += &format!(
+            " -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+        );
+    }
+    Ok(flags)
+}
+
+/// The release of Kubernetes that a `go.mod` requires: whole, its major and its minor number.
+fn required_version(go_mod: &str) -> Option<(&str, &str, &str)> {
+    let version = go_mod
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"))?;
+    let version = version.split_whitespace().next()?;
+    let (major, rest) = version.split_once('.')?;
+    let (minor, _) = rest.split_once('.')?;
+    Some((version, major, minor))
+}
+
+/// Holds the file `path` locked; the kernel frees it when the returned file is dropped, however this process ends.
+async fn locked(path: &Path, progress: &impl Fn(&str)) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("create the lock {}", path.display()))?;
+    let begin = Instant::now();
+    let mut told = begin;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                ensure!(
+                    begin.elapsed() < BUILD_DEADLINE,
+                    "another process holds {} for too long",
+                    path.display()
+                );
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    progress(&format!(
+                        "another process builds the control plane; waiting for {} s",
+                        begin.elapsed().as_secs()
+                    ));
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock {}", path.display()));
+            }
+        }
+    }
+}
+
+/// Builds one program to `folder/NAME`. The module is written beside it, so that Go never writes to the source tree.
+async fn build(
+    program: &Program,
+    flags: &str,
+    folder: &Path,
+    log: &Path,
+    progress: &impl Fn(&str),
+) -> Result<()> {
+    let Program {
+        name,
+        module,
+        package,
+    } = program;
+    let source = folder.join("modules").join(module.name);
+    fs::create_dir_all(&source).with_context(|| format!("create {}", source.display()))?;
+    for (file, text) in [("go.mod", module.go_mod), ("go.sum", module.go_sum)] {
+        let path = source.join(file);
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+
+    let begin = Instant::now();
+    let mut command = bound("go");
+    command
+        .args(["build", "-trimpath", "-ldflags", flags, "-o"])
+        .arg(folder.join(name))
+        .arg(package)
+        .current_dir(&source)
+        // Flags of the user's environment would not be part of the key.
+        .envs([
+            ("CGO_ENABLED", "0"),
+            ("GOFLAGS", "-mod=readonly"),
+            ("GOWORK", "off"),
+        ]);
+    let mut child = spawn_logged(&mut command, log)?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.with_context(|| format!("wait for the build of {name}"))?,
+            () = sleep(TELL_EVERY) => progress(&format!("building {name}: {} s", begin.elapsed().as_secs())),
+        }
+        ensure!(
+            begin.elapsed() < BUILD_DEADLINE,
+            "the build of {name} took longer than {BUILD_DEADLINE:?}; log: {}",
+            log.display()
+        );
+    };
+    if !status.success() {
+        bail!(
+            "the build of {name} failed ({status}); its last words, from {}:\n{}",
+            log.display(),
+            super::tail(log)
+        );
+    }
+    progress(&format!("built {name} in {} s", begin.elapsed().as_secs()));
+    Ok(())
+}
+
+/// Fails with the remedy when there is no Go toolchain.
+fn find_go() -> Result<()> {
+    match std::process::Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error).context(
+            "the lab's control plane is built with Go, and `go` does not start; install Go (https://go.dev/dl) and put it in PATH, \
+             or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_comes_from_the_module_that_is_built() {
+        let flags = linker_flags().unwrap();
+        let (version, ..) = required_version(KUBERNETES_MODULE.go_mod).unwrap();
+        assert_eq!(
+            flags.matches(&format!(".gitVersion=v{version} ")).count(),
+            2,
+            "both packages that programs ask: {flags}"
+        );
+        let pinned = format!(" {}", version.replacen("1.", "v0.", 1));
+        let staging: Vec<&str> = KUBERNETES_MODULE
+            .go_mod
+            .lines()
+            .filter(|line| line.contains("=>"))
+            .collect();
+        assert_eq!(
+            staging
+                .iter()
+                .filter(|line| line.ends_with(&pinned))
+                .count(),
+            staging.len(),
+            "{staging:#?}"
+        );
+    }
+
+    #[test]
+    fn what_is_built_decides_the_place_in_the_cache() {
+        let all = [ETCD, KUBECTL];
+        let keys = [key(&all, "-s"), key(&all, "-w"), key(&all[..1], "-s")];
+        assert_eq!(keys[0], key(&[ETCD, KUBECTL], "-s"));
+        assert!(keys[0] != keys[1] && keys[0] != keys[2], "{keys:?}");
+    }
+}
