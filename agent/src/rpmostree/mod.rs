@@ -135,19 +135,29 @@ impl Client {
     }
 
     async fn read(&self) -> Result<Snapshot, Error> {
-        let attempt = async || Session::open(&self.bus, self.limits).await?.read().await;
-        twice(attempt).await
+        match self.read_once().await {
+            Err(error) if went_away(&error) => self.read_once().await,
+            result => result,
+        }
+    }
+
+    async fn read_once(&self) -> Result<Snapshot, Error> {
+        Session::open(&self.bus, self.limits).await?.read().await
     }
 
     /// A session that rpm-ostreed knows by name, and what was read at its beginning.
     async fn begin(&self) -> Result<(Session, Snapshot), Error> {
-        let attempt = async || {
-            let session = Session::open(&self.bus, self.limits).await?;
-            session.register().await?;
-            let snapshot = session.read().await?;
-            Ok((session, snapshot))
-        };
-        twice(attempt).await
+        match self.begin_once().await {
+            Err(error) if went_away(&error) => self.begin_once().await,
+            result => result,
+        }
+    }
+
+    async fn begin_once(&self) -> Result<(Session, Snapshot), Error> {
+        let session = Session::open(&self.bus, self.limits).await?;
+        session.register().await?;
+        let snapshot = session.read().await?;
+        Ok((session, snapshot))
     }
 
     /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Client::finalize`]'s boots it.
@@ -277,15 +287,13 @@ impl Client {
     }
 }
 
-/// Reads once more if rpm-ostreed went away: it may have been about to stop, or has crashed a moment ago.
-async fn twice<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
-    match attempt().await {
-        Err(Error::Lost { what, how }) => {
-            debug!(what, how, "rpm-ostreed went away, once more");
-            attempt().await
-        }
-        result => result,
+/// Whether it is worth reading once more: rpm-ostreed may have been about to stop, or has crashed a moment ago.
+fn went_away(error: &Error) -> bool {
+    let lost = matches!(error, Error::Lost { .. });
+    if lost {
+        debug!(%error, "once more");
     }
+    lost
 }
 
 /// What came of a run, by the deployments before and after: rpm-ostree reports success whether or not it staged anything.
@@ -341,6 +349,29 @@ fn may_change_deployments(message: &zbus::Message) -> bool {
 mod tests {
     use super::*;
 
+    /// Does not compile if an operation can't run in a task of its own.
+    #[test]
+    fn operations_can_be_spawned() {
+        fn spawn(_: impl Future<Output: Send> + Send) {}
+        let client = Client::new(Bus::system(), Limits::default());
+        spawn(client.host());
+        spawn(client.origin());
+        spawn(client.stage(|_| ()));
+        let deployment = deployment("one", true);
+        spawn(client.finalize(&deployment));
+    }
+
+    fn deployment(id: &str, staged: bool) -> Deployment {
+        let commit = "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589";
+        Deployment {
+            id: id.into(),
+            identity: commit.parse().unwrap(),
+            checksum: commit.into(),
+            version: "v".into(),
+            staged,
+        }
+    }
+
     #[test]
     fn the_stream_is_the_last_part_of_the_branch_or_the_tag() {
         let table = [
@@ -386,15 +417,6 @@ mod tests {
 
     #[test]
     fn only_the_default_deployment_proves_that_something_was_staged() {
-        let deployment = |id: &str, staged| Deployment {
-            id: id.into(),
-            identity: "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589"
-                .parse()
-                .unwrap(),
-            checksum: "c".into(),
-            version: "v".into(),
-            staged,
-        };
         let host = |pending| Host {
             booted: deployment("booted", false),
             pending,
