@@ -3,6 +3,7 @@
 //! rpm-ostreed is started by the first call and stops when idle, so it is called only when there is something to learn; what changes
 //! on the host is noticed by [`Client::changes`] and by [`crate::hostwatch`] without it.
 
+mod changes;
 mod error;
 mod peer;
 mod read;
@@ -13,13 +14,13 @@ use std::time::Duration;
 use cuo_core::host::{Deployment, Host};
 use tokio::sync::watch;
 use tracing::debug;
-use zbus::{OwnedVariant, Variant};
+use zbus::Variant;
 
 pub use error::Error;
 
-use crate::bus::{Bus, Event, Signals};
+use crate::bus::Bus;
 use read::Snapshot;
-use session::{Options, SERVICE, Session};
+use session::{Options, Session};
 
 /// How long is waited for what.
 #[derive(Debug, Clone, Copy)]
@@ -267,23 +268,7 @@ impl Client {
     ///
     /// Also marked whenever the signals start to be heard, because nobody knows what was missed. Needs a tokio runtime to run on.
     pub fn changes(&self) -> watch::Receiver<()> {
-        let (sender, receiver) = watch::channel(());
-        let mut signals = Signals::new(self.bus.clone(), CHANGES);
-        tokio::spawn(async move {
-            loop {
-                let event = tokio::select! {
-                    event = signals.next() => event,
-                    () = sender.closed() => return,
-                };
-                if match event {
-                    Event::Connected(_) => true,
-                    Event::Signal(message) => may_change_deployments(&message),
-                } {
-                    sender.send_replace(());
-                }
-            }
-        });
-        receiver
+        changes::follow(self.bus.clone())
     }
 }
 
@@ -308,40 +293,6 @@ fn compare(before: &Host, now: Host, unstaged: Option<String>) -> Staged {
             replaced: before.pending.clone(),
         },
         pending => Staged::Foreign { pending },
-    }
-}
-
-/// Signals of rpm-ostreed that may tell of changed deployments. A rule with its name does not start it.
-const CHANGES: &[&str] = &[
-    "type='signal',sender='org.projectatomic.rpmostree1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
-    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.projectatomic.rpmostree1'",
-];
-
-/// A deployment property changed, or rpm-ostreed appeared. That it vanished says nothing, and reading then would start it again, for
-/// ever: it vanishes whenever it was idle for a minute.
-fn may_change_deployments(message: &zbus::Message) -> bool {
-    let header = message.header();
-    let body = message.body();
-    match header.member().map(|member| member.as_str()) {
-        Some("PropertiesChanged") => {
-            type Changed = (
-                String,
-                std::collections::HashMap<String, OwnedVariant>,
-                Vec<String>,
-            );
-            let Ok((interface, changed, gone)) = body.deserialize::<Changed>() else {
-                return false;
-            };
-            interface.starts_with(SERVICE)
-                && changed
-                    .keys()
-                    .chain(&gone)
-                    .any(|key| key.contains("Deployment"))
-        }
-        Some("NameOwnerChanged") => body
-            .deserialize::<(String, String, String)>()
-            .is_ok_and(|(name, _, owner)| name == SERVICE && !owner.is_empty()),
-        _ => false,
     }
 }
 
