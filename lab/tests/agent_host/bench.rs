@@ -1,0 +1,243 @@
+//! One host without an agent, and the agent's clients for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use cuo_agent::bus::Bus;
+use cuo_agent::logind::Logind;
+use cuo_agent::rpmostree::{Client, Limits};
+use cuo_core::host::Deployment;
+use cuo_lab::logind::Inhibitors;
+use cuo_lab::machine::{HostSpec, Machine};
+use cuo_lab::ostree::{self, Deployed, Fault, Faults, Remote, Sysroot};
+use cuo_lab::wait::until;
+use futures::StreamExt;
+use tempfile::TempDir;
+use zbus::{Connection, MessageStream, Variant, connection};
+
+pub const OLD: &str = "43.20260101.3.0";
+pub const NEW: &str = "43.20260115.3.0";
+pub const NEWER: &str = "43.20260129.3.0";
+
+/// What a loaded machine may need for anything that takes milliseconds.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A host on a branch that booted [`OLD`], while the remote offers [`NEW`].
+pub fn branch() -> HostSpec {
+    let newest = Some(NEW.to_owned());
+    HostSpec {
+        newest,
+        ..HostSpec::ostree(OLD)
+    }
+}
+
+/// The same on an image.
+pub fn image() -> HostSpec {
+    let newest = Some(NEW.to_owned());
+    HostSpec {
+        newest,
+        ..HostSpec::container(OLD)
+    }
+}
+
+/// How the agent has to see one of the lab's deployments.
+pub fn seen(deployed: &Deployed) -> Deployment {
+    Deployment {
+        id: deployed.id("fedora-coreos"),
+        identity: deployed.identity().parse().unwrap(),
+        checksum: deployed.checksum(),
+        version: deployed.release.version.clone(),
+        staged: deployed.staged,
+    }
+}
+
+pub struct Bench {
+    pub machine: Machine,
+    directory: TempDir,
+}
+
+impl Bench {
+    pub async fn new(spec: HostSpec) -> Self {
+        let mut bench = Self::down(spec);
+        bench.machine.boot().await.unwrap();
+        bench
+    }
+
+    /// A host that is not yet booted.
+    pub fn down(spec: HostSpec) -> Self {
+        let directory = TempDir::new().unwrap();
+        let machine = Machine::create(directory.path(), "n1", spec).unwrap();
+        Self { machine, directory }
+    }
+
+    pub fn bus(&self) -> Bus {
+        Bus::at(self.machine.root().bus_address())
+    }
+
+    pub fn client(&self) -> Client {
+        self.client_within(Limits {
+            call: PATIENCE,
+            transaction: PATIENCE,
+            peer: PATIENCE,
+            stage_idle: PATIENCE,
+            finalize_idle: PATIENCE,
+            cancel: PATIENCE,
+            repeat: Duration::from_millis(200),
+            repeats: 5,
+        })
+    }
+
+    pub fn client_within(&self, limits: Limits) -> Client {
+        Client::new(self.bus(), limits)
+    }
+
+    pub fn logind(&self) -> Logind {
+        Logind::new(self.bus())
+    }
+
+    pub fn inject(&self, method: &str, stage: ostree::Stage, effect: ostree::Effect) {
+        self.machine
+            .inject(Fault::once(method, stage, effect))
+            .unwrap();
+    }
+
+    /// Every fault has happened.
+    pub fn struck(&self) -> bool {
+        let faults: Faults = self.machine.root().load().unwrap();
+        faults.rules.is_empty()
+    }
+
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        self.machine.root().edit(change).unwrap();
+    }
+
+    pub fn set_remote(&self, change: impl FnOnce(&mut Remote)) {
+        self.machine.root().edit(change).unwrap();
+    }
+
+    pub fn set_sysroot(&self, change: impl FnOnce(&mut Sysroot)) {
+        self.machine.root().edit(change).unwrap();
+    }
+
+    pub fn set_logind(&self, change: impl FnOnce(&mut Inhibitors)) {
+        self.machine.root().edit(change).unwrap();
+    }
+
+    pub fn publish(&self, version: &str) {
+        self.machine.publish(version).unwrap();
+    }
+
+    pub fn sysroot(&self) -> Sysroot {
+        self.machine.sysroot().unwrap()
+    }
+
+    /// The staged deployment's version and lock.
+    pub fn staged(&self) -> Option<(String, bool)> {
+        let sysroot = self.sysroot();
+        let staged = sysroot.staged()?;
+        Some((staged.release.version.clone(), staged.locked))
+    }
+
+    /// Arguments of the calls of `method` that reached rpm-ostreed.
+    pub fn calls(&self, method: &str) -> Vec<String> {
+        let calls = self.machine.calls().unwrap().into_iter();
+        calls
+            .filter(|call| call.method == method)
+            .map(|call| call.arguments)
+            .collect()
+    }
+
+    /// Method and flags of the reboot that logind let through.
+    pub async fn rebooted(&self) -> (String, u64) {
+        let request = self.machine.wait_reboot_request(PATIENCE).await.unwrap();
+        (request.method, request.flags)
+    }
+
+    /// Ends the bus and everything on it, and starts it again.
+    pub async fn restart_bus(&mut self) {
+        self.machine.power_off().await.unwrap();
+        self.machine.boot().await.unwrap();
+    }
+
+    /// Whether rpm-ostreed is on the bus.
+    pub async fn awake(&self) -> bool {
+        let connection = self.machine.connect().await.unwrap();
+        let bus = zbus::fdo::DBusProxy::new(&connection).await.unwrap();
+        bus.name_has_owner(ostree::NAME.try_into().unwrap()).await.unwrap()
+    }
+
+    /// Waits until it has left.
+    pub async fn wait_asleep(&self) {
+        let look = async || Ok((!self.awake().await).then_some(()));
+        until("the idle exit of rpm-ostreed", PATIENCE, look).await.unwrap();
+    }
+
+    /// Another client of rpm-ostreed that calls `method` and does nothing more yet.
+    pub async fn foreign(
+        &self,
+        method: &str,
+        body: &(impl serde::Serialize + zbus::DynamicType),
+    ) -> Foreign {
+        let bus = self.machine.connect().await.unwrap();
+        let (path, interface) = (
+            "/org/projectatomic/rpmostree1/fedora_coreos",
+            "org.projectatomic.rpmostree1.OS",
+        );
+        let reply = bus
+            .call_method(Some(ostree::NAME), path, Some(interface), method, body)
+            .await
+            .unwrap();
+        let address = reply.body().deserialize().unwrap();
+        Foreign { bus, address }
+    }
+
+    /// The log of the bus and its services, for the message of a failing test.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("n1/lab/bus.log")).unwrap_or_default()
+    }
+}
+
+/// Somebody else's transaction.
+pub struct Foreign {
+    pub bus: Connection,
+    pub address: String,
+}
+
+impl Foreign {
+    /// Starts it and stays on its connection until its end, and longer.
+    pub async fn finish(&self) -> Connection {
+        let peer = connection::Builder::address(self.address.as_str())
+            .p2p()
+            .build()
+            .await
+            .unwrap();
+        let mut messages = MessageStream::from(&peer);
+        let interface = Some("org.projectatomic.rpmostree1.Transaction");
+        peer.call_method(None::<&str>, "/", interface, "Start", &())
+            .await
+            .unwrap();
+        while let Some(message) = messages.next().await {
+            if message
+                .unwrap()
+                .header()
+                .member()
+                .is_some_and(|member| member == "Finished")
+            {
+                break;
+            }
+        }
+        peer
+    }
+}
+
+/// The options that the agent stages with: only equal calls join each other.
+pub fn upgrade_options() -> BTreeMap<&'static str, Variant<'static>> {
+    BTreeMap::from([
+        (
+            "initiating-command-line",
+            Variant::from("cuo-agent: upgrade"),
+        ),
+        ("lock-finalization", Variant::from(true)),
+    ])
+}

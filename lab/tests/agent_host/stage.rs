@@ -1,0 +1,228 @@
+//! Staging that works, alone and beside others.
+
+use std::time::Duration;
+
+use cuo_agent::rpmostree::{Error, Staged};
+use cuo_core::host::Host;
+use cuo_lab::ostree::{Effect, Release, Stage, Sysroot};
+
+use crate::bench::{Bench, NEW, NEWER, OLD, branch, image, seen, upgrade_options};
+
+/// How the agent has to see the host that the lab made.
+fn host(sysroot: &Sysroot) -> Host {
+    let pending = sysroot.default().filter(|one| !one.booted);
+    Host {
+        booted: seen(sysroot.booted().unwrap()),
+        pending: pending.map(seen),
+        others: sysroot.rollback().map(seen).into_iter().collect(),
+    }
+}
+
+#[tokio::test]
+async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
+    for spec in [branch(), image()] {
+        let bench = Bench::new(spec).await;
+        let origin = bench.sysroot().deployments.remove(0).origin;
+        let client = bench.client();
+        assert_eq!(
+            client.host().await,
+            Ok(host(&bench.sysroot())),
+            "nothing pending"
+        );
+        let about = client.origin().await.unwrap();
+        assert_eq!(
+            (about.reference.as_str(), about.policy.as_str()),
+            (origin.text(), "none")
+        );
+        assert_eq!(about.stream(), Some("stable"));
+
+        let first = client.stage(|_| ()).await;
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), true)), "{origin:?}");
+        let one = seen(bench.sysroot().staged().unwrap());
+        assert_eq!(
+            first,
+            Ok(Staged::New {
+                deployment: one.clone(),
+                replaced: None
+            })
+        );
+        assert_eq!(client.host().await, Ok(host(&bench.sysroot())));
+
+        let again = client.stage(|_| ()).await;
+        assert_eq!(again, Ok(Staged::NoUpdate { unstaged: None }), "{origin:?}");
+
+        // A newer one over the own, locked one is locked as well.
+        bench.publish(NEWER);
+        let newer = client.stage(|_| ()).await;
+        let two = seen(bench.sysroot().staged().unwrap());
+        assert_eq!(
+            newer,
+            Ok(Staged::New {
+                deployment: two,
+                replaced: Some(one)
+            })
+        );
+        assert_eq!(bench.staged(), Some((NEWER.to_owned(), true)), "{origin:?}");
+    }
+}
+
+#[tokio::test]
+async fn layers_and_rollbacks_are_seen() {
+    let bench = Bench::new(branch()).await;
+    bench.set_sysroot(|sysroot| {
+        sysroot.deployments[0].packages = vec!["htop".to_owned()];
+        let mut old = sysroot.deployments[0].clone();
+        (old.booted, old.release) = (false, Release::new("43.20251201.3.0"));
+        sysroot.deployments.push(old);
+    });
+    let client = bench.client();
+    let found = client.host().await.unwrap();
+    assert_eq!(found, host(&bench.sysroot()));
+    assert_eq!(
+        found.booted.identity.to_string(),
+        Release::new(OLD).commit()
+    );
+    assert_ne!(found.booted.checksum, Release::new(OLD).commit());
+    client.stage(|_| ()).await.unwrap();
+    assert_eq!(client.host().await, Ok(host(&bench.sysroot())));
+}
+
+#[tokio::test]
+async fn a_burst_of_messages_neither_hangs_nor_loses_any() {
+    let bench = Bench::new(branch()).await;
+    bench.inject("Upgrade", Stage::Running, Effect::Burst(200));
+    let mut burst = 0;
+    let staged = bench
+        .client()
+        .stage(|line| burst += u32::from(line.starts_with("burst ")))
+        .await;
+    assert!(
+        matches!(staged, Ok(Staged::New { .. })),
+        "{staged:?}\n{}",
+        bench.log()
+    );
+    assert_eq!(burst, 200);
+}
+
+#[tokio::test]
+async fn signals_that_overtake_the_reply_of_start_are_not_lost() {
+    let bench = Bench::new(image()).await;
+    // The work, of some 130 ms, is over long before Start is answered.
+    bench.inject("Upgrade", Stage::Start, Effect::Delay(1_000));
+    let staged = bench.client().stage(|_| ()).await;
+    assert!(
+        matches!(staged, Ok(Staged::New { .. })),
+        "{staged:?}\n{}",
+        bench.log()
+    );
+}
+
+#[tokio::test]
+async fn two_runs_share_one_transaction() {
+    let bench = Bench::new(branch()).await;
+    bench.set_faults(|faults| faults.pace.pull = 1_000);
+    let client = bench.client();
+    let (mut one, mut two) = (vec![], vec![]);
+    let (first, second) = tokio::join!(
+        client.stage(|line| one.push(line.to_owned())),
+        client.stage(|line| two.push(line.to_owned())),
+    );
+    assert!(
+        matches!(first, Ok(Staged::New { .. })),
+        "{first:?}\n{}",
+        bench.log()
+    );
+    assert_eq!(first, second);
+    assert_eq!(bench.calls("Upgrade").len(), 2);
+    let staging = "Staging deployment".to_owned();
+    assert!(
+        one.contains(&staging) && two.contains(&staging),
+        "{one:?} {two:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_of_somebody_else_is_named() {
+    let bench = Bench::new(branch()).await;
+    let nothing = upgrade_options();
+    let other = bench
+        .foreign("UpdateDeployment", &(&nothing, &nothing))
+        .await;
+    let unique = other.bus.unique_name().unwrap().to_string();
+    let busy = bench.client().stage(|_| ()).await;
+    let who = format!("the transaction \"new-deployment\" of caller {unique}");
+    assert_eq!(busy, Err(Error::Busy { who }));
+    // Looking at it did not start it, so it ends with its owner.
+    drop(other);
+    let staged = run_until_not_busy(&bench).await;
+    assert!(
+        matches!(staged, Ok(Staged::New { .. })),
+        "{staged:?}\n{}",
+        bench.log()
+    );
+}
+
+async fn run_until_not_busy(bench: &Bench) -> Result<Staged, Error> {
+    loop {
+        match bench.client().stage(|_| ()).await {
+            Err(Error::Busy { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
+            result => return result,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_finished_transaction_that_is_held_open_proves_nothing() {
+    let bench = Bench::new(branch()).await;
+    bench.publish(OLD);
+    let other = bench.foreign("Upgrade", &upgrade_options()).await;
+    let held = other.finish().await;
+    bench.publish(NEW);
+    let busy = bench.client().stage(|_| ()).await;
+    let who = "a finished upgrade whose clients do not leave".to_owned();
+    assert_eq!(busy, Err(Error::Busy { who }));
+    assert_eq!(bench.staged(), None);
+
+    let client = bench.client();
+    let (staged, ()) = tokio::join!(client.stage(|_| ()), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        held.close().await.unwrap();
+    });
+    assert!(
+        matches!(staged, Ok(Staged::New { .. })),
+        "{staged:?}\n{}",
+        bench.log()
+    );
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_gone_before_it_is_reached_is_asked_for_again() {
+    let bench = Bench::new(branch()).await;
+    let other = bench.foreign("Upgrade", &upgrade_options()).await;
+    let socket = bench.machine.root().join("run/rpm-ostree-transaction.sock");
+    std::fs::remove_file(socket).unwrap();
+    let client = bench.client();
+    let (staged, ()) = tokio::join!(client.stage(|_| ()), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.bus.close().await.unwrap();
+    });
+    assert!(
+        matches!(staged, Ok(Staged::New { .. })),
+        "{staged:?}\n{}",
+        bench.log()
+    );
+    assert!(bench.calls("Upgrade").len() > 2);
+}
+
+#[tokio::test]
+async fn success_is_not_taken_for_a_staged_update() {
+    // As 2026.1 did. A branch's local ref tells that there is something; of an image nothing does.
+    for (spec, unstaged) in [(branch(), Some(NEW.to_owned())), (image(), None)] {
+        let bench = Bench::new(spec).await;
+        bench.inject("Upgrade", Stage::Deploy, Effect::Nothing);
+        let staged = bench.client().stage(|_| ()).await;
+        assert_eq!(staged, Ok(Staged::NoUpdate { unstaged }), "{}", bench.log());
+        assert_eq!(bench.staged(), None);
+    }
+}
