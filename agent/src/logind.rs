@@ -129,7 +129,7 @@ impl Logind {
                 if matches!(*error, zbus::fdo::Error::UnknownMethod(_)) => {}
             result => return result.map_err(|error| Error::of_call(what, &error)),
         }
-        // Before systemd 251 there are no flags, and root goes past every lock.
+        // Before systemd 248 there are no flags, and root goes past every lock.
         if let Some(Inhibitor { who, why }) = blocking(&connection).await?.into_iter().next() {
             return Err(Error::Inhibited(format!("{who}: {why}")));
         }

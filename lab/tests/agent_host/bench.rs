@@ -148,6 +148,14 @@ impl Bench {
             .collect()
     }
 
+    /// Waits until there are at least `count` of them.
+    pub async fn wait_calls(&self, method: &str, count: usize) {
+        let look = async || Ok((self.calls(method).len() >= count).then_some(()));
+        until(format!("{count} calls of {method}"), PATIENCE, look)
+            .await
+            .unwrap();
+    }
+
     /// Method and flags of the reboot that logind let through.
     pub async fn rebooted(&self) -> (String, u64) {
         let request = self.machine.wait_reboot_request(PATIENCE).await.unwrap();
@@ -162,15 +170,16 @@ impl Bench {
 
     /// Whether rpm-ostreed is on the bus.
     pub async fn awake(&self) -> bool {
-        let connection = self.machine.connect().await.unwrap();
-        let bus = zbus::fdo::DBusProxy::new(&connection).await.unwrap();
-        bus.name_has_owner(ostree::NAME.try_into().unwrap()).await.unwrap()
+        runs(&self.machine.connect().await.unwrap()).await
     }
 
     /// Waits until it has left.
     pub async fn wait_asleep(&self) {
-        let look = async || Ok((!self.awake().await).then_some(()));
-        until("the idle exit of rpm-ostreed", PATIENCE, look).await.unwrap();
+        let bus = self.machine.connect().await.unwrap();
+        let look = async || Ok((!runs(&bus).await).then_some(()));
+        until("the idle exit of rpm-ostreed", PATIENCE, look)
+            .await
+            .unwrap();
     }
 
     /// Another client of rpm-ostreed that calls `method` and does nothing more yet.
@@ -196,6 +205,13 @@ impl Bench {
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("n1/lab/bus.log")).unwrap_or_default()
     }
+}
+
+/// Asks the bus, which does not start it.
+async fn runs(connection: &Connection) -> bool {
+    let bus = zbus::fdo::DBusProxy::new(connection).await.unwrap();
+    let name = ostree::NAME.try_into().unwrap();
+    bus.name_has_owner(name).await.unwrap()
 }
 
 /// Somebody else's transaction.

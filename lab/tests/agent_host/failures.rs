@@ -6,7 +6,9 @@ use cuo_agent::bus::Bus;
 use cuo_agent::rpmostree::{Client, Error, Limits, Staged};
 use cuo_lab::ostree::{Effect, NAME, Release, Stage, Trouble, texts};
 
-use crate::bench::{Bench, NEW, branch, image};
+use cuo_lab::wait::until;
+
+use crate::bench::{Bench, NEW, PATIENCE, branch, image, upgrade_options};
 
 #[tokio::test]
 async fn a_crash_at_any_point_is_noticed_and_the_next_run_succeeds() {
@@ -153,29 +155,22 @@ async fn a_run_that_is_dropped_before_its_start_frees_the_slot() {
     let client = bench.client();
     tokio::select! {
         result = client.stage(|_| ()) => panic!("{result:?}"),
-        () = async {
-            while bench.calls("Upgrade").is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        } => {}
+        () = bench.wait_calls("Upgrade", 1) => {}
     }
-    // Its transaction is made for a caller that has left the bus; another call than an equal one would find the slot taken.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert!(
-        !bench
-            .machine
-            .root()
-            .join("run/rpm-ostree-transaction.sock")
-            .exists(),
-        "{}",
-        bench.log()
-    );
-    let staged = client.stage(|_| ()).await;
-    assert!(
-        matches!(staged, Ok(Staged::New { .. })),
-        "{staged:?}\n{}",
-        bench.log()
-    );
+    // Its transaction is made for a caller that has left the bus: nobody will start it, and only leaving gives the slot back.
+    let given_back = async || {
+        Ok(bench
+            .log()
+            .contains("caller left before Start")
+            .then_some(()))
+    };
+    until("the end of the transaction", PATIENCE, given_back)
+        .await
+        .unwrap();
+    let nothing = upgrade_options();
+    bench
+        .foreign("UpdateDeployment", &(&nothing, &nothing))
+        .await;
 }
 
 #[tokio::test]

@@ -29,10 +29,7 @@ async fn changes_are_told_and_a_sleeping_daemon_is_left_alone() {
     let mut changes = bench.client().changes();
     assert!(told(&mut changes).await, "subscribed");
     assert!(silent(&mut changes).await);
-    assert!(
-        !bench.awake().await,
-        "listening has started it"
-    );
+    assert!(!bench.awake().await, "listening has started it");
 
     bench.client().host().await.unwrap();
     assert!(told(&mut changes).await, "it appeared");
@@ -60,6 +57,7 @@ async fn changes_are_told_and_a_sleeping_daemon_is_left_alone() {
 #[tokio::test]
 async fn a_listener_that_never_looks_stops_nothing() {
     let bench = Bench::new(branch()).await;
+    bench.set_faults(|faults| (faults.pace.pull, faults.pace.deploy) = (0, 0));
     let client = bench.client();
     let changes = client.changes();
     for version in 0..40 {

@@ -1,12 +1,11 @@
 //! Staging that works, alone and beside others.
 
-use std::time::Duration;
-
 use cuo_agent::rpmostree::{Error, Staged};
 use cuo_core::host::Host;
 use cuo_lab::ostree::{Effect, Release, Stage, Sysroot};
+use cuo_lab::wait::until;
 
-use crate::bench::{Bench, NEW, NEWER, OLD, branch, image, seen, upgrade_options};
+use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, image, seen, upgrade_options};
 
 /// How the agent has to see the host that the lab made.
 fn host(sysroot: &Sysroot) -> Host {
@@ -154,21 +153,18 @@ async fn a_transaction_of_somebody_else_is_named() {
     assert_eq!(busy, Err(Error::Busy { who }));
     // Looking at it did not start it, so it ends with its owner.
     drop(other);
-    let staged = run_until_not_busy(&bench).await;
+    let not_busy = async || {
+        let result = bench.client().stage(|_| ()).await;
+        Ok((!matches!(result, Err(Error::Busy { .. }))).then_some(result))
+    };
+    let staged = until("the end of the other transaction", PATIENCE, not_busy)
+        .await
+        .unwrap();
     assert!(
         matches!(staged, Ok(Staged::New { .. })),
         "{staged:?}\n{}",
         bench.log()
     );
-}
-
-async fn run_until_not_busy(bench: &Bench) -> Result<Staged, Error> {
-    loop {
-        match bench.client().stage(|_| ()).await {
-            Err(Error::Busy { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
-            result => return result,
-        }
-    }
 }
 
 #[tokio::test]
@@ -183,9 +179,9 @@ async fn a_finished_transaction_that_is_held_open_proves_nothing() {
     assert_eq!(busy, Err(Error::Busy { who }));
     assert_eq!(bench.staged(), None);
 
-    let client = bench.client();
+    let (client, joined) = (bench.client(), bench.calls("Upgrade").len());
     let (staged, ()) = tokio::join!(client.stage(|_| ()), async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        bench.wait_calls("Upgrade", joined + 2).await;
         held.close().await.unwrap();
     });
     assert!(
@@ -204,7 +200,7 @@ async fn a_transaction_that_is_gone_before_it_is_reached_is_asked_for_again() {
     std::fs::remove_file(socket).unwrap();
     let client = bench.client();
     let (staged, ()) = tokio::join!(client.stage(|_| ()), async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        bench.wait_calls("Upgrade", 3).await;
         other.bus.close().await.unwrap();
     });
     assert!(
