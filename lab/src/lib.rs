@@ -7,6 +7,7 @@
 //! The lab fails loudly: it is a test, so a panic with a clear message is its way to say that the bench itself is broken.
 
 pub mod controlplane;
+pub mod image;
 pub mod kubelet;
 pub mod logind;
 pub mod machine;

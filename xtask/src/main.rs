@@ -1,3 +1,47 @@
-//! CUO's build and test tasks.
+//! CUO's build and test tasks: `cargo xtask TASK`.
 
-fn main() {}
+mod codegen;
+mod image;
+mod oci;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// CUO's build and test tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the operator's container image, without a container engine.
+    Image(image::Arguments),
+    /// Bring the generated parts of the documentation up to date.
+    Codegen(codegen::Arguments),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Image(arguments) => image::run(&arguments).await,
+        Task::Codegen(arguments) => codegen::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

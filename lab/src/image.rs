@@ -1,0 +1,85 @@
+//! The operator as it is in its container image: one static program in an otherwise empty tree.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::bound;
+
+/// User and group that it runs as. A number needs no `/etc/passwd`, and is what `runAsNonRoot` can judge.
+pub const USER: u32 = 65532;
+/// The program in the tree.
+pub const PROGRAM: &str = "cuo-operator";
+
+/// How it is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// As it is shipped.
+    Release,
+    /// With the development profile, quickly and with the steps at which tests can hold it (`cuo_telemetry::gate`).
+    Debug,
+}
+
+/// Where everything about the image is made; other builds know nothing of it.
+pub fn folder() -> PathBuf {
+    root().join("target/image")
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The path of the tree, with the program built from the sources as they are now. Cargo's output goes to standard error.
+///
+/// The first time takes minutes; with nothing changed, a second.
+///
+/// # Errors
+/// When the program can't be built or put in its place.
+pub async fn rootfs(build: Build) -> Result<PathBuf> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let (profile, directory, tree) = match build {
+        Build::Release => ("release", "release", "rootfs"),
+        Build::Debug => ("dev", "debug", "rootfs-debug"),
+    };
+    let folder = folder();
+    let status = bound(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "cuo-operator",
+            "--profile",
+            profile,
+        ])
+        .args(["--target", &target])
+        .current_dir(root())
+        // Without libraries beside it, it needs the C library inside. Flags for a named target leave build scripts alone.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_TARGET_DIR", folder.join("build"))
+        .status()
+        .await
+        .context("start cargo")?;
+    ensure!(
+        status.success(),
+        "cargo could not build cuo-operator: {status}"
+    );
+    let program = folder
+        .join("build")
+        .join(target)
+        .join(directory)
+        .join(PROGRAM);
+    let tree = folder.join(tree);
+    place(&program, &tree)
+        .with_context(|| format!("put {} into {}", program.display(), tree.display()))?;
+    Ok(tree)
+}
+
+/// Copies `program` into `tree`, in one step: one that is running there goes on with the old file.
+fn place(program: &Path, tree: &Path) -> io::Result<()> {
+    fs::create_dir_all(tree)?;
+    let beside = tree.with_extension(format!("{}.next", std::process::id()));
+    fs::copy(program, &beside)?;
+    fs::rename(&beside, tree.join(PROGRAM))
+}

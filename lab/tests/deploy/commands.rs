@@ -1,0 +1,132 @@
+//! The documentation's commands for `kubectl`, as they stand there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use cuo_lab::controlplane::assets;
+use cuo_lab::process::bound;
+use tokio::time::timeout;
+
+use crate::{Bench, repository};
+
+const PAGES: [&str; 6] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/behaviours.md",
+    "docs/coming-from.md",
+    "docs/operations.md",
+    "docs/protocol.md",
+];
+/// The section with the commands that end everything.
+const UNINSTALL: &str = "Uninstall";
+/// Hollow kubelets have neither containers' output nor their ports.
+const NEED_A_CONTAINER: [&str; 2] = [" logs ", " port-forward "];
+const COMMAND_WITHIN: Duration = Duration::from_secs(60);
+
+/// One command of a page.
+#[derive(Debug, PartialEq, Eq)]
+struct Command {
+    page: &'static str,
+    section: String,
+    text: String,
+}
+
+/// The commands for `kubectl` in the shell blocks of `page`; continued lines are one.
+fn commands(page: &'static str, text: &str) -> Vec<Command> {
+    let (mut section, mut inside, mut found) = (String::new(), false, Vec::new());
+    for line in text.replace("\\\n", "").lines() {
+        let line = line.trim();
+        match line.strip_prefix("```") {
+            Some(language) => inside = language == "sh",
+            None if inside && line.starts_with("kubectl ") => {
+                let section = section.clone();
+                found.push(Command {
+                    page,
+                    section,
+                    text: line.to_owned(),
+                });
+            }
+            None if !inside && line.starts_with('#') => {
+                section = line.trim_start_matches(['#', ' ']).to_owned();
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn commands_are_found_in_shell_blocks_only() {
+    let text = "# A\nkubectl no\n```sh\nkubectl a \\\n  b # c\nsystemctl d\n```\n```json\nkubectl no\n```\n## B c\n```sh\n# x\nkubectl e\n```\n";
+    let found = commands("p", text);
+    let picture: Vec<_> = found
+        .iter()
+        .map(|found| (found.section.as_str(), found.text.as_str()))
+        .collect();
+    assert_eq!(picture, [("A", "kubectl a   b # c"), ("B c", "kubectl e")]);
+}
+
+fn all() -> Result<Vec<Command>> {
+    let mut found = Vec::new();
+    for page in PAGES {
+        let path = repository().join(page);
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        found.extend(commands(page, &text));
+    }
+    Ok(found)
+}
+
+/// Runs every command but those of the last section, with `NODE` as n1.
+pub async fn run_all(bench: &Bench) -> Result<()> {
+    let all = all()?;
+    let ends = |command: &&Command| {
+        command.section == UNINSTALL || command.text.contains("kubectl delete -f")
+    };
+    let now: Vec<_> = all.iter().filter(|command| !ends(command)).collect();
+    ensure!(
+        now.len() > 10,
+        "the documentation's commands are not found: {now:?}"
+    );
+    for command in now {
+        run(bench, command).await?;
+    }
+    Ok(())
+}
+
+/// Runs the commands that end everything.
+pub async fn run_uninstall(bench: &Bench) -> Result<()> {
+    let last = all()?
+        .into_iter()
+        .filter(|command| command.section == UNINSTALL);
+    for command in last {
+        run(bench, &command).await?;
+    }
+    Ok(())
+}
+
+async fn run(bench: &Bench, command: &Command) -> Result<()> {
+    let Command { page, text, .. } = command;
+    if NEED_A_CONTAINER.iter().any(|what| text.contains(what)) {
+        return Ok(());
+    }
+    let kubectl = assets::ensure(|line| eprintln!("{line}")).await?.kubectl;
+    let folder = kubectl
+        .parent()
+        .and_then(Path::to_str)
+        .context("kubectl is in a folder")?;
+    let path = format!("{folder}:{}", std::env::var("PATH")?);
+    let text = text.replace("NODE", "n1");
+    let mut shell = bound("sh");
+    shell.args(["-c", &text]).current_dir(repository());
+    shell
+        .envs([("PATH", path.as_str()), ("HOME", folder)])
+        .env("KUBECONFIG", bench.plane.admin_kubeconfig());
+    let output = timeout(COMMAND_WITHIN, shell.output()).await;
+    let output = output
+        .with_context(|| format!("{page}: `{text}` did not end within {COMMAND_WITHIN:?}"))??;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{page}: `{text}`: {told}");
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! `deploy/operator.yaml` on a real API server: what it makes, allows and refuses, and that nothing of it stays behind.
+//!
+//! One control plane serves all steps, one after the other.
+
+mod commands;
+mod policy;
+mod rights;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use cuo_lab::controlplane::{ControlPlane, NodeCredential, Options};
+use cuo_lab::kubelet::{Boot, Kubelet, NodeSpec};
+use cuo_lab::wait::until;
+use serde_json::Value;
+
+const NAMESPACE: &str = "cuo-system";
+const SOON: Duration = Duration::from_secs(30);
+/// Every object of the manifest, and where it is.
+const OBJECTS: [(&str, &str); 12] = [
+    ("namespace/cuo-system", ""),
+    ("serviceaccount/cuo-operator", NAMESPACE),
+    ("clusterrole.rbac.authorization.k8s.io/cuo-operator", ""),
+    (
+        "clusterrolebinding.rbac.authorization.k8s.io/cuo-operator",
+        "",
+    ),
+    ("role.rbac.authorization.k8s.io/cuo-operator", NAMESPACE),
+    (
+        "rolebinding.rbac.authorization.k8s.io/cuo-operator",
+        NAMESPACE,
+    ),
+    (
+        "role.rbac.authorization.k8s.io/cuo-operator-events",
+        "default",
+    ),
+    (
+        "rolebinding.rbac.authorization.k8s.io/cuo-operator-events",
+        "default",
+    ),
+    (
+        "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-operator-keys",
+        "",
+    ),
+    (
+        "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-operator-keys",
+        "",
+    ),
+    ("poddisruptionbudget.policy/cuo-operator", NAMESPACE),
+    ("deployment.apps/cuo-operator", NAMESPACE),
+];
+
+/// The repository's root.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn manifest() -> PathBuf {
+    repository().join("deploy/operator.yaml")
+}
+
+#[test]
+fn the_image_is_of_this_version() {
+    let text = std::fs::read_to_string(manifest()).unwrap();
+    let expected = format!(
+        " image: ghcr.io/coreos/cuo-operator:{}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let images: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("image:"))
+        .map(str::trim_end)
+        .collect();
+    assert!(
+        matches!(&images[..], [one] if one.ends_with(&expected)),
+        "deploy/operator.yaml should name the version in Cargo.toml: {images:?}"
+    );
+}
+
+#[tokio::test]
+async fn one_file_is_the_whole_operator() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::start(dir.path()).await.unwrap();
+    let step = |name: &str| eprintln!("{name}");
+
+    step("it is made at once, and applying it again changes nothing");
+    applied_twice(&bench).await.unwrap();
+    step("the operator's pod is admitted, scheduled and may be evicted");
+    workload::runs(&bench).await.unwrap();
+    step("a cordoned node does not get it back");
+    workload::leaves_a_drained_node(&bench).await.unwrap();
+    step("the operator has these rights and no other");
+    rights::exactly(&bench).await.unwrap();
+    step("ledger and lease are kept when the file is applied again");
+    rights::ledger_stays(&bench).await.unwrap();
+    step("a node can't write the operator's keys, and all of its own");
+    policy::guards(&bench).await.unwrap();
+    step("the commands of the documentation work");
+    commands::run_all(&bench).await.unwrap();
+    step("what the documentation says of uninstalling leaves nothing");
+    deleted(&bench).await.unwrap();
+}
+
+/// The cluster of this test: a control-plane node and a worker.
+struct Bench {
+    dir: PathBuf,
+    plane: ControlPlane,
+    _kubelets: [Kubelet; 2],
+}
+
+impl Bench {
+    async fn start(dir: &Path) -> Result<Self> {
+        let plane = ControlPlane::start(&dir.join("plane"), Options::default()).await?;
+        let node = |name: &str, labels: &[&str]| NodeSpec {
+            name: name.into(),
+            labels: labels
+                .iter()
+                .map(|label| ((*label).to_owned(), String::new()))
+                .collect::<BTreeMap<_, _>>(),
+            boot: Boot {
+                id: "0f3a9b2c-1111-4222-8333-abcdefabcdef".into(),
+                os_image: "Fedora CoreOS 44".into(),
+            },
+        };
+        let kubelets = [
+            Kubelet::start(
+                &plane,
+                node("n1", &["node-role.kubernetes.io/control-plane"]),
+            )
+            .await?,
+            Kubelet::start(&plane, node("n2", &[])).await?,
+        ];
+        Ok(Self {
+            dir: dir.to_owned(),
+            plane,
+            _kubelets: kubelets,
+        })
+    }
+
+    /// `kubectl` as admin; arguments separated by spaces.
+    async fn kubectl(&self, arguments: &str) -> Result<String> {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        self.plane.kubectl(&arguments).await
+    }
+
+    /// `kubectl` on the manifest.
+    async fn manifest(&self, arguments: &[&str]) -> Result<String> {
+        let manifest = manifest();
+        let file = manifest.to_str().context("the path is text")?;
+        self.plane
+            .kubectl(&[arguments, &["-f", file]].concat())
+            .await
+    }
+
+    /// The kubeconfig of a node's kubelet.
+    fn node(&self, name: &str) -> Result<PathBuf> {
+        let path = self.dir.join(name).join("kubeconfig");
+        self.plane.node_kubeconfig(
+            name,
+            &path,
+            NodeCredential::Embedded,
+            Duration::from_secs(3600),
+        )?;
+        Ok(path)
+    }
+
+    /// The kubeconfig of a service account in the operator's namespace.
+    async fn account(&self, name: &str) -> Result<PathBuf> {
+        let path = self.dir.join(format!("{name}.kubeconfig"));
+        self.plane
+            .service_account_kubeconfig(NAMESPACE, name, &path)
+            .await?;
+        Ok(path)
+    }
+
+    /// `kubectl` with somebody else's credentials; what it says when it is refused is an inner error.
+    async fn kubectl_as(
+        &self,
+        kubeconfig: &Path,
+        arguments: &[&str],
+    ) -> Result<Result<String, String>> {
+        let kubeconfig = kubeconfig.to_str().context("the path is text")?;
+        let done = self
+            .plane
+            .kubectl(&[&["--kubeconfig", kubeconfig], arguments].concat())
+            .await;
+        Ok(done.map_err(|error| format!("{error:#}")))
+    }
+}
+
+/// Every object of the manifest as it is, without what the cluster itself keeps up to date in it.
+async fn all(bench: &Bench) -> Result<Vec<Value>> {
+    let list: Value = serde_json::from_str(&bench.manifest(&["get", "-o", "json"]).await?)?;
+    let mut items = list["items"].as_array().cloned().unwrap_or_default();
+    for item in &mut items {
+        item["status"] = Value::Null;
+        item["metadata"]["resourceVersion"] = Value::Null;
+        // The deployment controller counts the rollouts here.
+        item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = Value::Null;
+    }
+    Ok(items)
+}
+
+async fn applied_twice(bench: &Bench) -> Result<()> {
+    let printed = bench.manifest(&["apply"]).await?;
+    let expected: Vec<_> = OBJECTS
+        .iter()
+        .map(|(name, _)| format!("{name} created"))
+        .collect();
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
+    let before = all(bench).await?;
+    assert_eq!(before.len(), OBJECTS.len());
+    bench.manifest(&["apply"]).await?;
+    assert_eq!(all(bench).await?, before);
+    // Nothing that the API server knows better or warns of either.
+    let strict = [
+        "apply",
+        "--dry-run=server",
+        "--warnings-as-errors",
+        "--validate=strict",
+    ];
+    bench.manifest(&strict).await.map(drop)
+}
+
+async fn deleted(bench: &Bench) -> Result<()> {
+    let keys = cuo_core::keys::TABLE.iter();
+    for key in keys {
+        for (kind, verb) in [("annotation", "annotate"), ("label", "label")] {
+            if key.kind.contains(kind) {
+                bench
+                    .kubectl(&format!("{verb} node n1 --overwrite {}=true", key.name))
+                    .await?;
+            }
+        }
+    }
+    commands::run_uninstall(bench).await?;
+    for (name, namespace) in OBJECTS {
+        let namespace = if namespace.is_empty() {
+            "default"
+        } else {
+            namespace
+        };
+        let found = bench
+            .kubectl(&format!(
+                "get {name} -n {namespace} --ignore-not-found -o name"
+            ))
+            .await?;
+        ensure!(found.is_empty(), "{name} is still there");
+    }
+    let others =
+        "all,configmaps,leases.coordination.k8s.io,roles,rolebindings,poddisruptionbudgets";
+    let everywhere = bench.kubectl(&format!("get {others} -A -o name")).await?;
+    ensure!(
+        !everywhere.contains("cuo"),
+        "something stayed: {everywhere}"
+    );
+    let nodes = bench.kubectl("get nodes -o yaml").await?;
+    ensure!(
+        !nodes.contains("cuo.coreos.com"),
+        "something stayed on a Node: {nodes}"
+    );
+    until("nodes to be free again", SOON, async || {
+        let patch = ["patch", "node", "n1", "--type=merge", "-p", policy::GRANT];
+        Ok(bench.kubectl_as(&bench.node("n1")?, &patch).await?.ok())
+    })
+    .await
+    .map(drop)
+}

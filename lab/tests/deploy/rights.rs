@@ -1,0 +1,133 @@
+//! What the operator's service account may do.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use cuo_cluster::{ClientSource, Credentials, Program, ledger};
+use serde_json::{Value, json};
+
+use crate::{Bench, NAMESPACE};
+
+/// One permission: group, resource, name, verb.
+type Right = (String, String, String, String);
+
+/// What the API server says that `kubeconfig` may do in `namespace`.
+async fn rights(bench: &Bench, kubeconfig: &Path, namespace: &str) -> Result<BTreeSet<Right>> {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace},
+    });
+    let file = bench.dir.join("review.json");
+    std::fs::write(&file, review.to_string())?;
+    let file = file.to_string_lossy().into_owned();
+    let answer = bench
+        .kubectl_as(
+            kubeconfig,
+            &["create", "--validate=false", "-o", "json", "-f", &file],
+        )
+        .await?;
+    let answer: Value = serde_json::from_str(&answer.map_err(anyhow::Error::msg)?)?;
+    ensure!(answer["status"]["incomplete"] == json!(false), "{answer}");
+    let texts = |list: &Value| -> Vec<String> {
+        let texts = list
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    };
+    let mut rights = BTreeSet::new();
+    for rule in answer["status"]["resourceRules"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let mut names = texts(&rule["resourceNames"]);
+        if names.is_empty() {
+            names.push("*".into());
+        }
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for name in &names {
+                    for verb in texts(&rule["verbs"]) {
+                        rights.insert((group.clone(), resource.clone(), name.clone(), verb));
+                    }
+                }
+            }
+        }
+    }
+    Ok(rights)
+}
+
+fn expand(rules: &[(&str, &str, &str, &str)]) -> BTreeSet<Right> {
+    let each = rules.iter().flat_map(|(group, resource, name, verbs)| {
+        verbs.split(' ').map(|verb| {
+            (
+                (*group).into(),
+                (*resource).into(),
+                (*name).into(),
+                verb.into(),
+            )
+        })
+    });
+    each.collect()
+}
+
+pub async fn exactly(bench: &Bench) -> Result<()> {
+    let operator = bench.account("cuo-operator").await?;
+    // What every service account may do is not the manifest's.
+    let anybody = bench.account("default").await?;
+    let nodes = ("", "nodes", "*", "get list patch watch");
+    let own = [
+        nodes,
+        ("", "configmaps", "cuo-ledger", "create get patch update"),
+        (
+            "coordination.k8s.io",
+            "leases",
+            "cuo-operator",
+            "create get patch update",
+        ),
+    ];
+    let events = [nodes, ("events.k8s.io", "events", "*", "create")];
+    for (namespace, expected) in [
+        (NAMESPACE, &own[..]),
+        ("default", &events),
+        ("kube-system", &[nodes]),
+    ] {
+        let all = rights(bench, &operator, namespace).await?;
+        let shared = rights(bench, &anybody, namespace).await?;
+        let own: BTreeSet<_> = all.difference(&shared).cloned().collect();
+        assert_eq!(own, expand(expected), "in {namespace}");
+    }
+    Ok(())
+}
+
+/// Makes the ledger as the operator does, and applies the manifest over it.
+pub async fn ledger_stays(bench: &Bench) -> Result<()> {
+    let credentials = Credentials::File {
+        path: bench.account("cuo-operator").await?,
+        root: "/".into(),
+    };
+    let program = Program {
+        name: "cuo-operator",
+        version: "0.0.0-test",
+    };
+    let source = ClientSource::start(credentials, program).await;
+    let empty = ledger::read(&source, NAMESPACE).await?;
+    assert_eq!(empty.text(), None);
+    let written = ledger::replace(
+        &source,
+        NAMESPACE,
+        &empty,
+        r#"{"v":1,"seq":7,"entries":{}}"#,
+    )
+    .await?;
+    for how in [
+        &["apply"][..],
+        &["apply", "--server-side", "--force-conflicts"],
+    ] {
+        bench.manifest(how).await?;
+        assert_eq!(ledger::read(&source, NAMESPACE).await?, written);
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! `cargo xtask codegen`: the parts of the documentation that are printed from the code.
+//!
+//! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
+
+use std::fmt::Write;
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use cuo_core::keys;
+use cuo_core::reason::Code;
+use cuo_core::values::Phase;
+
+use crate::root;
+
+/// What to do.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Change nothing, and fail where a page is not up to date.
+    #[arg(long)]
+    check: bool,
+}
+
+/// What is printed: page, name, text.
+fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
+    Ok(vec![
+        ("docs/protocol.md", "keys", key_table()),
+        ("docs/protocol.md", "phases", phase_table()),
+        ("docs/protocol.md", "reasons", reason_table()),
+        (
+            "docs/operations.md",
+            "agent configuration",
+            agent_configuration()?,
+        ),
+        ("docs/operations.md", "removal of all keys", removal()),
+    ])
+}
+
+/// Prints all parts into their pages, or tells which are not as they should be.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut stale = Vec::new();
+    for (page, name, text) in parts()? {
+        let path = root().join(page);
+        let before = fs::read_to_string(&path).with_context(|| format!("read {page}"))?;
+        let after = replace(&before, name, &text).with_context(|| page.to_owned())?;
+        if before == after {
+            continue;
+        }
+        if arguments.check {
+            stale.push(format!("{page}, {name}:\n{}", difference(&before, &after)));
+        } else {
+            fs::write(&path, after).with_context(|| format!("write {page}"))?;
+            println!("{page}: {name}");
+        }
+    }
+    ensure!(
+        stale.is_empty(),
+        "run `cargo xtask codegen`:\n{}",
+        stale.join("\n")
+    );
+    Ok(())
+}
+
+/// `page` with `text` as the part `name`.
+fn replace(page: &str, name: &str, text: &str) -> Result<String> {
+    let (begin, end) = (
+        format!("<!-- generated: {name} -->\n"),
+        format!("<!-- end of {name} -->\n"),
+    );
+    let mut halves = page.split(&begin);
+    let (Some(before), Some(rest), None) = (halves.next(), halves.next(), halves.next()) else {
+        bail!("expected one line `{}`", begin.trim_end());
+    };
+    let (_, after) = rest
+        .split_once(&end)
+        .with_context(|| format!("no line `{}`", end.trim_end()))?;
+    Ok(format!("{before}{begin}{text}{end}{after}"))
+}
+
+/// The lines that differ, without what is the same before and after them.
+fn difference(before: &str, after: &str) -> String {
+    let (old, new): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
+    let same = old
+        .iter()
+        .zip(&new)
+        .take_while(|(old, new)| old == new)
+        .count();
+    let (old, new) = (&old[same..], &new[same..]);
+    let tail = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take_while(|(old, new)| old == new)
+        .count();
+    let lines = |sign: char, lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| format!("{sign}{line}\n"))
+            .collect::<String>()
+    };
+    lines('-', &old[..old.len() - tail]) + &lines('+', &new[..new.len() - tail])
+}
+
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(
+        &head
+            .iter()
+            .map(|cell| (*cell).to_owned())
+            .collect::<Vec<_>>(),
+    );
+    text += &line(&vec!["---".to_owned(); head.len()]);
+    for row in rows {
+        text += &line(
+            &row.iter()
+                .map(|cell| cell.replace('|', "\\|"))
+                .collect::<Vec<_>>(),
+        );
+    }
+    text
+}
+
+fn key_table() -> String {
+    let row = |key: &keys::Key| {
+        let name = key.name.strip_prefix(keys::PREFIX).unwrap_or(key.name);
+        vec![
+            format!("`{name}`"),
+            key.kind.into(),
+            key.writer.into(),
+            key.value.into(),
+        ]
+    };
+    table(
+        &["Key", "Kind", "Written by", "Value"],
+        keys::TABLE.iter().map(row),
+    )
+}
+
+fn phase_table() -> String {
+    let row = |phase: &Phase| vec![format!("`{phase}`"), phase.means().to_owned()];
+    table(&["Phase", "Meaning"], Phase::ALL.iter().map(row))
+}
+
+fn reason_table() -> String {
+    let row = |code: &Code| {
+        vec![
+            format!("`{code}`"),
+            code.who().into(),
+            code.means().into(),
+            code.remedy().into(),
+        ]
+    };
+    table(
+        &["Code", "Given by", "Meaning", "What to do"],
+        Code::ALL.iter().map(row),
+    )
+}
+
+/// What `cuo-agent config show` prints where nothing is configured.
+fn agent_configuration() -> Result<String> {
+    let defaults = toml::to_string(&cuo_agent::config::Config::default())
+        .context("the agent's configuration as TOML")?;
+    Ok(format!("```toml\n{defaults}```\n"))
+}
+
+/// The commands that remove every key from every Node.
+fn removal() -> String {
+    let mut text = "```sh\n".to_owned();
+    for (kind, verb) in [("annotation", "annotate"), ("label", "label")] {
+        let _ = write!(text, "kubectl {verb} nodes --all");
+        for key in keys::TABLE.iter().filter(|key| key.kind.contains(kind)) {
+            let _ = write!(text, " \\\n  {}-", key.name);
+        }
+        text += "\n";
+    }
+    text + "```\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_is_up_to_date() {
+        if let Err(error) = run(&Arguments { check: true }) {
+            panic!("{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_replaced_and_nothing_else() {
+        let page = "a\n<!-- generated: x -->\nold\n<!-- end of x -->\nb\n";
+        let expected = "a\n<!-- generated: x -->\nnew\nmore\n<!-- end of x -->\nb\n";
+        let after = replace(page, "x", "new\nmore\n").unwrap();
+        assert_eq!(after, expected);
+        assert_eq!(replace(&after, "x", "new\nmore\n").unwrap(), expected);
+        assert_eq!(difference(page, &after), "-old\n+new\n+more\n");
+        for broken in ["a\n", "<!-- generated: x -->\n", &page.repeat(2)] {
+            assert!(replace(broken, "x", "").is_err(), "{broken}");
+        }
+    }
+}
