@@ -10,9 +10,9 @@ pub enum Error {
     /// The bus itself is missing.
     #[error("the system bus can't be reached ({0}); see `systemctl status dbus`")]
     NoBus(String),
-    /// The bus can't start rpm-ostreed: not installed, masked, failed, or still starting.
+    /// The bus can't start rpm-ostreed (not installed, masked, failed, or still starting), or it went away before anything was asked.
     #[error(
-        "rpm-ostreed can't be started ({0}); see `systemctl status rpm-ostreed`, and install rpm-ostree where there is no such unit"
+        "rpm-ostreed can't be reached ({0}); see `systemctl status rpm-ostreed`, and install rpm-ostree where there is no such unit"
     )]
     Unavailable(String),
     /// rpm-ostreed runs, but the host is no rpm-ostree host.

@@ -146,12 +146,19 @@ impl Client {
         Session::open(&self.bus, self.limits).await?.read().await
     }
 
-    /// A session that rpm-ostreed knows by name, and what was read at its beginning.
+    /// A session that rpm-ostreed knows by name, and what was read at its beginning. Fails as `Lost` or `Timeout` never, because
+    /// nothing was asked for yet.
     async fn begin(&self) -> Result<(Session, Snapshot), Error> {
-        match self.begin_once().await {
+        let begun = match self.begin_once().await {
             Err(error) if went_away(&error) => self.begin_once().await,
             result => result,
-        }
+        };
+        begun.map_err(|error| match error {
+            Error::Lost { what, how } | Error::Timeout { what, how } => {
+                Error::Unavailable(format!("{what}: {how}"))
+            }
+            error => error,
+        })
     }
 
     async fn begin_once(&self) -> Result<(Session, Snapshot), Error> {
@@ -214,8 +221,8 @@ impl Client {
     /// inhibitor locks of shutdown are respected.
     ///
     /// # Errors
-    /// `Failed` says that nothing was done and why. `Ok`, `Lost`, `Timeout` and `Rebooting` leave it to the boot id to tell what
-    /// happened: the reboot may come before the reply does.
+    /// `Lost`, `Timeout` and `Rebooting`, as `Ok`, leave it to the boot id to tell what happened: the reboot may come before the reply
+    /// does. After any other error nothing was done, and the error says why.
     pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
         let (session, Snapshot { os_path, .. }) = self.begin().await?;
         let identity = deployment.identity.to_string();

@@ -183,6 +183,17 @@ async fn a_daemon_that_stops_at_the_wrong_moment_is_asked_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_lost_before_anything_is_asked_for() {
+    let bench = Bench::new(branch()).await;
+    for _ in 0..2 {
+        bench.inject("Reload", Stage::Call, Effect::Crash);
+    }
+    let staged = bench.client().stage(|_| ()).await;
+    assert!(matches!(staged, Err(Error::Unavailable(_))), "{staged:?}");
+    assert_eq!(bench.calls("Upgrade"), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_daemon_that_does_not_answer_is_given_up() {
     let bench = Bench::new(branch()).await;
     bench.inject("Reload", Stage::Call, Effect::Hang);

@@ -1,8 +1,15 @@
-//! The agent's host side against the doubles of rpm-ostreed and logind, on a private bus.
+//! The agent's host side against the doubles of rpm-ostree and logind, on a private bus.
 
+// Marked as tests, because their functions that are none may fail loudly too.
+#[cfg(test)]
 mod bench;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
 mod finalize;
+#[cfg(test)]
 mod logind;
+#[cfg(test)]
 mod signals;
+#[cfg(test)]
 mod stage;
