@@ -1,0 +1,377 @@
+//! Flags and environment variables: the operator has no configuration file.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{Command, CommandFactory, Parser};
+use cuo_cluster::Credentials;
+use cuo_cluster::node::Keep;
+use cuo_core::identity::NodeName;
+use cuo_core::keys;
+use cuo_core::plan::Policy;
+use cuo_core::values::{DrainPolicy, OnTimeout};
+use cuo_core::window::{Window, Windows};
+use jiff::SignedDuration;
+
+/// Longest time that may be given for anything.
+const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Decides which node of the cluster reboots into its staged update, and when; the cuo-agent on the node does the rest.
+///
+/// Each flag can also be given as the environment variable that is named with it; the flag takes precedence.
+#[derive(Debug, Clone, PartialEq, Parser)]
+#[command(name = "cuo-operator", version, about, max_term_width = 100)]
+pub struct Config {
+    /// When nodes may be granted a reboot, as "[DAYS] HH:MM LENGTH [ZONE]", such as "Mon-Fri 22:00 4h Europe/Berlin"; without days it
+    /// opens daily, without a zone it is in UTC. Repeat the flag, or put ';' between, for several. Without any, it is always open.
+    #[arg(
+        long = "window",
+        env = "CUO_WINDOW",
+        value_name = "WINDOW",
+        value_delimiter = ';'
+    )]
+    pub windows: Vec<Window>,
+    /// Most nodes that may be rebooting or otherwise out of service when one more is granted.
+    #[arg(long, env = "CUO_MAX_UNAVAILABLE", value_name = "N", default_value = "1", value_parser = count)]
+    pub max_unavailable: usize,
+    /// Grant nothing, and withdraw what was not accepted yet.
+    #[arg(long, env = "CUO_PAUSED", value_parser = BoolishValueParser::new())]
+    pub paused: bool,
+    /// Annotations that have to be `true` on a node before it is granted, with commas between. Set them by what runs on nodes with the
+    /// label cuo.coreos.com/before-reboot=true.
+    #[arg(long, env = "CUO_BEFORE_REBOOT_ANNOTATIONS", value_name = "NAMES", value_delimiter = ',', value_parser = check)]
+    pub before_reboot_annotations: Vec<String>,
+    /// Annotations that have to be `true` on a node that rebooted before its slot is free, with commas between. Set them by what runs on
+    /// nodes with the label cuo.coreos.com/after-reboot=true.
+    #[arg(long, env = "CUO_AFTER_REBOOT_ANNOTATIONS", value_name = "NAMES", value_delimiter = ',', value_parser = check)]
+    pub after_reboot_annotations: Vec<String>,
+    /// How long an agent may take to accept its grant.
+    #[arg(long, env = "CUO_ACCEPT_TIMEOUT", value_name = "TIME", default_value = "5m", value_parser = length)]
+    pub accept_timeout: SignedDuration,
+    /// How long a drain may take. When it is over, the agent uncordons its node and gives the slot back.
+    #[arg(long, env = "CUO_DRAIN_TIMEOUT", value_name = "TIME", default_value = "10m", value_parser = length)]
+    pub drain_timeout: SignedDuration,
+    /// Namespace of the ledger and the lease: the operator's own.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "cuo-system", value_parser = namespace)]
+    pub namespace: String,
+    /// Node that the operator runs on; it goes last.
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub own_node: Option<NodeName>,
+    /// Name of this process in Events and, with something random added, in the lease.
+    #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "cuo-operator", value_parser = filled)]
+    pub identity: String,
+    /// Kubeconfig to use in place of the pod's service account.
+    #[arg(long, env = "CUO_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Address for /metrics, /healthz and /readyz.
+    #[arg(
+        long,
+        env = "CUO_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: SocketAddr,
+    /// How to write the log: auto (the journal where it listens, else text), text or json.
+    #[arg(
+        long,
+        env = "CUO_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "auto"
+    )]
+    pub log_format: cuo_telemetry::Format,
+}
+
+impl Config {
+    /// Reads flags (the first of `args` is the program's name) and environment variables.
+    ///
+    /// # Errors
+    /// What is wrong with which flag or variable; also when help or the version is asked for. Meant for [`clap::Error::exit`].
+    pub fn load<T: Into<OsString> + Clone>(
+        args: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(args)
+            .map_err(|error| with_variable(error, Self::command(), |name| std::env::var_os(name)))
+    }
+
+    /// What the flags ask of the plan.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            max_unavailable: self.max_unavailable,
+            paused: self.paused,
+            windows: Windows::new(self.windows.clone()),
+            before: self.before_reboot_annotations.clone(),
+            after: self.after_reboot_annotations.clone(),
+            accept_timeout: self.accept_timeout,
+            drain: DrainPolicy {
+                timeout_seconds: u32::try_from(self.drain_timeout.as_secs()).unwrap_or(u32::MAX),
+                on_timeout: OnTimeout::Abort,
+            },
+        }
+    }
+
+    /// The annotations that the plan needs of each Node besides CUO's own.
+    pub fn keep(&self) -> Keep {
+        let names = self.before_reboot_annotations.iter();
+        Keep::new(names.chain(&self.after_reboot_annotations).cloned())
+    }
+
+    /// Where the credentials come from.
+    pub fn credentials(&self) -> Credentials {
+        match &self.kubeconfig {
+            Some(path) => Credentials::File {
+                path: path.clone(),
+                root: "/".into(),
+            },
+            None => Credentials::Pod,
+        }
+    }
+}
+
+/// Names the environment variable along with the flag if the value may have come from there: in a pod nobody wrote the flag.
+fn with_variable(
+    mut error: clap::Error,
+    mut command: Command,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    command.build();
+    let found = command
+        .get_arguments()
+        .find(|argument| argument.to_string() == *shown)
+        .and_then(|argument| argument.get_env()?.to_str())
+        .and_then(|name| Some((name, variable(name)?)));
+    if let Some((name, value)) = found {
+        let tip = format!(
+            "the environment variable {name} is {:?}",
+            value.to_string_lossy()
+        );
+        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tip);
+    }
+    error
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number of nodes, 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn length(text: &str) -> Result<SignedDuration, String> {
+    let expected = "expected a length of time from 1s to 7 days (168h), such as 90s or 5m";
+    let found: SignedDuration = text
+        .parse()
+        .map_err(|error| format!("{error}; {expected}"))?;
+    if found < SignedDuration::from_secs(1) || found > LONGEST {
+        return Err(expected.to_owned());
+    }
+    Ok(found)
+}
+
+/// A name of at most 63 characters of which the first and the last are letters or digits.
+fn word(text: &str, inner: impl Fn(u8) -> bool) -> bool {
+    let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    let inside = bytes.iter().all(|c| c.is_ascii_alphanumeric() || inner(*c));
+    bytes.len() <= 63 && inside && edge(bytes.first()) && edge(bytes.last())
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let lower = !text.bytes().any(|c| c.is_ascii_uppercase());
+    if lower && word(text, |c| c == b'-') {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of a namespace: a-z, 0-9 and '-'".to_owned())
+    }
+}
+
+/// The name of a check's annotation.
+fn check(text: &str) -> Result<String, String> {
+    if text.starts_with(keys::PREFIX) {
+        return Err(format!(
+            "names that begin with {} are CUO's own",
+            keys::PREFIX
+        ));
+    }
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    // A prefix has the form of a Node's name.
+    let prefix = prefix.is_none_or(|prefix| prefix.parse::<NodeName>().is_ok());
+    if prefix && word(name, |c| matches!(c, b'-' | b'_' | b'.')) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of an annotation, such as example.com/backup-done".to_owned())
+    }
+}
+
+fn filled(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("expected a name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(args: &[&str]) -> Result<Config, clap::Error> {
+        Config::load([&["cuo-operator"], args].concat())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn without_flags_one_node_at_a_time_goes_at_any_time() {
+        let expected = Config {
+            windows: vec![],
+            max_unavailable: 1,
+            paused: false,
+            before_reboot_annotations: vec![],
+            after_reboot_annotations: vec![],
+            accept_timeout: SignedDuration::from_mins(5),
+            drain_timeout: SignedDuration::from_mins(10),
+            namespace: "cuo-system".into(),
+            own_node: None,
+            identity: "cuo-operator".into(),
+            kubeconfig: None,
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            log_format: cuo_telemetry::Format::Auto,
+        };
+        assert_eq!(load(&[]).unwrap(), expected);
+        assert_eq!(expected.credentials(), Credentials::Pod);
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let args = [
+            "--window=Mon-Fri 22:00 4h Europe/Berlin;Sat,Sun 01:30 90m",
+            "--window=12:00 1h",
+            "--max-unavailable=2",
+            "--paused",
+            "--before-reboot-annotations=example.com/a,b",
+            "--after-reboot-annotations=c_d.e",
+            "--accept-timeout=90s",
+            "--drain-timeout=1h 30m",
+            "--namespace=updates",
+            "--own-node=n1",
+            "--identity=pod-1",
+            "--kubeconfig=/k",
+            "--listen=[::1]:9000",
+            "--log-format=json",
+        ];
+        let window = |text: &str| text.parse::<Window>().unwrap();
+        let expected = Config {
+            windows: vec![
+                window("Mon-Fri 22:00 4h Europe/Berlin"),
+                window("Sat,Sun 01:30 90m"),
+                window("12:00 1h"),
+            ],
+            max_unavailable: 2,
+            paused: true,
+            before_reboot_annotations: vec!["example.com/a".into(), "b".into()],
+            after_reboot_annotations: vec!["c_d.e".into()],
+            accept_timeout: SignedDuration::from_secs(90),
+            drain_timeout: SignedDuration::from_mins(90),
+            namespace: "updates".into(),
+            own_node: Some("n1".parse().unwrap()),
+            identity: "pod-1".into(),
+            kubeconfig: Some("/k".into()),
+            listen: "[::1]:9000".parse().unwrap(),
+            log_format: cuo_telemetry::Format::Json,
+        };
+        let config = load(&args).unwrap();
+        assert_eq!(config, expected);
+        assert_eq!(config.policy().drain.timeout_seconds, 5400);
+        assert_eq!(config.keep(), Keep::new(["example.com/a", "b", "c_d.e"]));
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_flag_and_what_is_expected() {
+        let window = "expected \"[DAYS] HH:MM LENGTH [ZONE]\"";
+        let time = "expected a length of time from 1s to 7 days (168h), such as 90s or 5m";
+        let nodes = "expected a number of nodes, 1 or more";
+        let annotation = "expected the name of an annotation, such as example.com/backup-done";
+        let cases = [
+            ("--window=", window),
+            ("--window=22:00", window),
+            ("--window=Moon 22:00 1h", window),
+            ("--window=22:00 1h Mars/Base", window),
+            ("--window=22:00 1h;", window),
+            ("--window=22:00 soon", window),
+            ("--max-unavailable=0", nodes),
+            ("--max-unavailable=-1", nodes),
+            ("--max-unavailable=50%", nodes),
+            ("--max-unavailable=", nodes),
+            ("--accept-timeout=300", time),
+            ("--accept-timeout=0s", time),
+            ("--accept-timeout=-5m", time),
+            ("--drain-timeout=8d", time),
+            ("--drain-timeout=169h", time),
+            ("--before-reboot-annotations=a,,b", annotation),
+            ("--before-reboot-annotations=", annotation),
+            ("--before-reboot-annotations=a b", annotation),
+            ("--after-reboot-annotations=Example.com/a", annotation),
+            ("--after-reboot-annotations=a/b/c", annotation),
+            (
+                "--after-reboot-annotations=cuo.coreos.com/reboot-ok",
+                "are CUO's own",
+            ),
+            ("--namespace=", "expected the name of a namespace"),
+            ("--namespace=Updates", "expected the name of a namespace"),
+            ("--namespace=-a", "expected the name of a namespace"),
+            ("--own-node=Node_1", "a DNS-1123 subdomain"),
+            ("--identity= ", "expected a name"),
+            ("--listen=8080", "invalid socket address syntax"),
+            ("--log-format=xml", "expected one of auto, text, json"),
+            ("--paused=maybe", "unexpected value"),
+            ("--windows=22:00 1h", "unexpected argument"),
+            ("now", "unexpected argument"),
+        ];
+        for (arg, expected) in cases {
+            let error = load(&[arg]).unwrap_err();
+            let text = error.to_string();
+            let flag = arg.split('=').next().unwrap();
+            assert!(
+                text.contains(flag) && text.contains(expected),
+                "{arg}: {text}"
+            );
+            assert_eq!(error.exit_code(), 2, "{arg}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_is_named_with_the_flag() {
+        let error = || Config::try_parse_from(["cuo-operator", "--max-unavailable=0"]).unwrap_err();
+        let set = |name: &str| (name == "CUO_MAX_UNAVAILABLE").then(|| OsString::from("0"));
+        let tip = "the environment variable CUO_MAX_UNAVAILABLE is \"0\"";
+        let named = with_variable(error(), Config::command(), set).to_string();
+        assert!(named.contains(tip), "{named}");
+        let unnamed = with_variable(error(), Config::command(), |_| None).to_string();
+        assert!(!unnamed.contains("environment"), "{unnamed}");
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for flag in ["--help", "--version"] {
+            assert_eq!(load(&[flag]).unwrap_err().exit_code(), 0);
+        }
+        let help = load(&["--help"]).unwrap_err().to_string();
+        for argument in Config::command().get_arguments() {
+            if let Some(variable) = argument.get_env() {
+                assert!(help.contains(variable.to_str().unwrap()), "{help}");
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The cluster side of CUO as a library: the loop around [`cuo_core::plan::plan`] that `cuo-operator` runs.
+
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod metrics;
+pub mod run;
+pub mod steps;
+pub mod tell;

@@ -1,0 +1,141 @@
+//! The loop around [`cuo_core::plan::plan`]: see the Nodes and the ledger, decide, write once, see again.
+
+mod pause;
+mod turn;
+mod watched;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cuo_cluster::lease::{Leadership, campaign};
+use cuo_cluster::watch::watch_nodes;
+use cuo_cluster::{ClientSource, Program};
+use futures::{FutureExt, StreamExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep_until, timeout};
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::{health, http, tell};
+
+use turn::Operator;
+
+/// How long the end waits for the lease to be given back and for Events that wait.
+const END: Duration = Duration::from_secs(6);
+
+/// Runs until SIGTERM.
+///
+/// # Errors
+/// Only for what can't get better by waiting: signals that can't be received, an address that can't be listened on.
+pub async fn run(config: Config) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
+    let metrics = Arc::new(Metrics::new(config.max_unavailable));
+    let (health, probe) = health::health();
+    let listener = http::listen(config.listen).await?;
+    let address = listener.local_addr().context("the address of /metrics")?;
+    tokio::spawn(http::serve(listener, Arc::clone(&metrics), probe));
+    let program = Program {
+        name: "cuo-operator",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    info!(version = program.version, %address, "started");
+    let source = ClientSource::start(config.credentials(), program).await;
+    let (events, queue) = mpsc::channel(tell::LIMIT);
+    let (instance, counts) = (config.identity.clone(), Arc::clone(&metrics));
+    let publishing = tokio::spawn(tell::publish_all(source.clone(), instance, counts, queue));
+    let (mut leadership, lead) = Lead::start(&config, &source);
+    let mut nodes = watch_nodes(source.clone(), config.keep());
+    let teller = tell::Teller::new(events, Arc::clone(&metrics));
+    let mut operator = Operator::new(&config, source, metrics, health, teller);
+    operator.led(&leadership.borrow_and_update());
+    loop {
+        // Whoever stops to lead, stops in the middle of whatever it is at: each write stands for itself.
+        let wake = tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = changed(&mut leadership) => {
+                operator.led(&leadership.borrow_and_update());
+                continue;
+            }
+            wake = operator.turn() => wake,
+        };
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = changed(&mut leadership) => operator.led(&leadership.borrow_and_update()),
+            Some(event) = nodes.next() => {
+                operator.hear(event);
+                // One decision for all that is there already.
+                while let Some(Some(event)) = nodes.next().now_or_never() {
+                    operator.hear(event);
+                }
+            }
+            () = sleep_until(wake) => {}
+        }
+    }
+    drop(operator);
+    lead.end().await;
+    if timeout(END, publishing).await.is_err() {
+        warn!("some Events were not published");
+    }
+    info!("stopped; grants that are out stay valid, and agents go on with them");
+    Ok(())
+}
+
+/// The next change, or never once nobody can tell any more.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The campaign for the lease.
+struct Lead {
+    stop: oneshot::Sender<()>,
+    campaign: JoinHandle<()>,
+}
+
+impl Lead {
+    fn start(config: &Config, source: &ClientSource) -> (watch::Receiver<Leadership>, Self) {
+        let (state, leadership) = watch::channel(Leadership::UNKNOWN);
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move {
+            // An error means that the sender is gone, which is an end as well.
+            let _ = stopped.await;
+        };
+        let campaign = if without_lease() {
+            warn!("leading without a lease, as CUO_TEST_NO_LEASE asks for");
+            state.send_replace(Leadership::Leading);
+            tokio::spawn(async move {
+                stopped.await;
+                drop(state);
+            })
+        } else {
+            let me = format!("{}-{:08x}", config.identity, fastrand::u32(..));
+            let namespace = config.namespace.clone();
+            tokio::spawn(campaign(source.clone(), namespace, me, state, stopped))
+        };
+        (leadership, Self { stop, campaign })
+    }
+
+    /// Gives the lease back.
+    async fn end(self) {
+        // An error means that the campaign has ended.
+        let _ = self.stop.send(());
+        if timeout(END, self.campaign).await.is_err() {
+            warn!("the lease was not given back in time; it runs out by itself");
+        }
+    }
+}
+
+/// Tests run two operators that both lead, which no lease would allow.
+fn without_lease() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("CUO_TEST_NO_LEASE").is_some_and(|set| set == "1")
+}

@@ -1,0 +1,104 @@
+//! Pauses after calls of the API server that failed.
+
+use std::time::Duration;
+
+use cuo_cluster::{ApiError, Retry};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// The first pause after somebody else's write won: long enough for the watch to bring it.
+const CONFLICT: Duration = Duration::from_millis(50);
+/// The first pause after a failure.
+const FIRST: Duration = Duration::from_millis(500);
+/// The longest pause, and the one after a refusal.
+const LAST: Duration = Duration::from_secs(30);
+
+/// Whether to pause, after which failures.
+#[derive(Debug, Default)]
+pub struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+    told: Option<String>,
+}
+
+impl Pause {
+    /// Until when; `None` if there is no pause, or no longer.
+    pub fn until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| now < *until)
+    }
+
+    /// A call succeeded.
+    pub fn well(&mut self) {
+        self.failures = 0;
+        if self.told.take().is_some() {
+            info!("the API server answers again");
+        }
+    }
+
+    /// A call failed: pauses, longer each time, and not in step with others.
+    pub fn failed(&mut self, what: &str, error: &ApiError) {
+        let doubled = |first: Duration| first.saturating_mul(1 << self.failures.min(10)).min(LAST);
+        let pause = match error.retry_class() {
+            Retry::Reread => doubled(CONFLICT),
+            Retry::Later(Some(asked)) => asked.max(FIRST),
+            Retry::Later(None) | Retry::Credentials => doubled(FIRST),
+            Retry::Denied => LAST,
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+        let text = format!("{what}: {error}");
+        if error.retry_class() == Retry::Reread {
+            debug!("{text}; it is read again");
+        } else if self.told.as_ref() != Some(&text) {
+            warn!("{text}; it is tried again");
+            self.told = Some(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_of_failures_has_its_pause_and_success_starts_over() {
+        let message = || "m".to_owned();
+        let conflict = ApiError::Conflict { message: message() };
+        let server = ApiError::Server {
+            code: 503,
+            message: message(),
+        };
+        let forbidden = ApiError::Forbidden { message: message() };
+        let busy = ApiError::TooManyRequests {
+            retry_after: Some(Duration::from_secs(7)),
+            message: message(),
+        };
+        let unauthorized = ApiError::Unauthorized { message: message() };
+        let cases = [
+            (conflict, [50, 100, 200, 30_000]),
+            (server, [500, 1000, 2000, 30_000]),
+            (unauthorized, [500, 1000, 2000, 30_000]),
+            (forbidden, [30_000, 30_000, 30_000, 30_000]),
+            (busy, [7000, 7000, 7000, 7000]),
+        ];
+        for (error, expected) in cases {
+            let mut pause = Pause::default();
+            let expect = |pause: &mut Pause, whole: u64| {
+                let (before, whole) = (Instant::now(), Duration::from_millis(whole));
+                pause.failed("a call", &error);
+                let until = pause.until(before).unwrap();
+                let range = before + whole / 2..=Instant::now() + whole;
+                assert!(range.contains(&until), "{error}: {until:?} in {range:?}");
+                assert_eq!(pause.until(until), None);
+            };
+            let [first, second, third, last] = expected;
+            for whole in [first, second, third] {
+                expect(&mut pause, whole);
+            }
+            pause.failures += 100;
+            expect(&mut pause, last);
+            pause.well();
+            expect(&mut pause, first);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One turn of the loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cuo_cluster::lease::Leadership;
+use cuo_cluster::ledger::{self, Stored};
+use cuo_cluster::node::{Keep, get_node, patch_node};
+use cuo_cluster::watch::NodesEvent;
+use cuo_cluster::{ApiError, ClientSource, Retry};
+use cuo_core::identity::NodeName;
+use cuo_core::ledger::Ledger;
+use cuo_core::node::{Allotted, NodeView};
+use cuo_core::plan::{Act, Plan, Policy, Snapshot, plan};
+use cuo_core::values::{Field, to_json};
+use cuo_telemetry::gate::gate;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::pause::Pause;
+use super::watched::Watched;
+use crate::config::Config;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::steps::{self, Write};
+use crate::tell::Teller;
+
+/// Longest wait between two turns. They cost no request; deadlines and windows are on the wall clock, which may be set at any time.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often a ledger that makes no sense is read again: nobody tells when it was repaired.
+const REPAIR: Duration = Duration::from_secs(30);
+
+/// What the operator carries from one turn to the next.
+pub struct Operator {
+    source: ClientSource,
+    namespace: String,
+    keep: Keep,
+    policy: Policy,
+    leading: bool,
+    seen: Snapshot,
+    /// The ledger that `seen` shows; `None` if it has to be read before the next decision.
+    stored: Option<Stored>,
+    read_at: Instant,
+    watched: Watched,
+    pause: Pause,
+    teller: Teller,
+    metrics: Arc<Metrics>,
+    health: Health,
+}
+
+impl Operator {
+    pub fn new(
+        config: &Config,
+        source: ClientSource,
+        metrics: Arc<Metrics>,
+        health: Health,
+        teller: Teller,
+    ) -> Self {
+        Self {
+            source,
+            namespace: config.namespace.clone(),
+            keep: config.keep(),
+            policy: config.policy(),
+            leading: false,
+            seen: Snapshot {
+                nodes: Default::default(),
+                ledger: Field::Absent,
+                live: Default::default(),
+                own_node: config.own_node.clone(),
+            },
+            stored: None,
+            read_at: Instant::now(),
+            watched: Watched::default(),
+            pause: Pause::default(),
+            teller,
+            metrics,
+            health,
+        }
+    }
+
+    /// Leads from now on, or no longer.
+    pub fn led(&mut self, leadership: &Leadership) {
+        self.leading = *leadership == Leadership::Leading;
+        self.metrics.led(self.leading);
+        self.stored = None;
+        self.teller.forget();
+        match leadership {
+            Leadership::Leading => {}
+            Leadership::Waiting {
+                error: Some(error), ..
+            } => info!("not leading: {error}"),
+            Leadership::Waiting { holder, .. } => {
+                info!(holder, "not leading");
+            }
+        }
+    }
+
+    /// Takes in what the watch tells.
+    pub fn hear(&mut self, event: NodesEvent) {
+        if let NodesEvent::Disconnected(error) = &event {
+            self.metrics.failed(error);
+        }
+        self.watched.hear(&mut self.seen.nodes, event);
+        self.metrics.watching(self.watched.missing().is_none());
+    }
+
+    /// Decides and writes once, if it may; returns when the next turn is due at the latest.
+    pub async fn turn(&mut self) -> Instant {
+        self.health.turned(self.watched.missing().cloned());
+        let now = Instant::now();
+        let last = now + LOOK;
+        if !self.leading || self.watched.missing().is_some() {
+            return last;
+        }
+        let paused = self.pause.until(now);
+        if let Some(until) = paused.max(self.watched.behind(&self.seen.nodes, now)) {
+            return until.min(last);
+        }
+        match self.decide_and_write().await {
+            Ok(Some(wake)) => wake.min(last),
+            Ok(None) => Instant::now(),
+            Err(Failed { what, error }) => {
+                self.metrics.failed(&error);
+                self.pause.failed(&what, &error);
+                // Whatever failed, somebody else may have written meanwhile, or the write may have been done.
+                self.stored = None;
+                Instant::now()
+            }
+        }
+    }
+
+    /// `None` after a write, else when to decide again.
+    async fn decide_and_write(&mut self) -> Result<Option<Instant>, Failed> {
+        self.read_ledger().await?;
+        let plan = self.plan().await?;
+        self.metrics.planned(&self.seen, &plan);
+        let Some((write, name)) = steps::written(&plan.act, &self.seen) else {
+            self.teller.settled(&self.seen, &plan);
+            return Ok(Some(self.rest(&plan)));
+        };
+        gate(&format!("operator-before-{}", write.as_str())).await;
+        let result = match &plan.act {
+            Act::WriteLedger(next) => self.write_ledger(next, write, &name, &plan).await,
+            Act::WriteNode(_, allotted) => self.write_node(allotted, write, &name, &plan).await,
+            Act::Wait | Act::Confirm(_) => Ok(()),
+        };
+        result.map_err(|error| Failed::new(format!("{} of node {name}", write.as_str()), error))?;
+        self.pause.well();
+        gate(&format!("operator-after-{}", write.as_str())).await;
+        Ok(None)
+    }
+
+    /// Reads the ledger, unless it is known.
+    async fn read_ledger(&mut self) -> Result<(), Failed> {
+        let broken = !self.seen.ledger.is_absent() && self.seen.ledger.value().is_none();
+        let known = self.stored.is_some() && !(broken && Instant::now() >= self.read_at + REPAIR);
+        if known {
+            return Ok(());
+        }
+        let read = ledger::read(&self.source, &self.namespace).await;
+        let what = || format!("read ConfigMap {}/{}", self.namespace, ledger::NAME);
+        let stored = read.map_err(|error| Failed::new(what(), error))?;
+        self.pause.well();
+        self.read_at = Instant::now();
+        self.seen.ledger = Field::json(stored.text().map(str::to_owned).as_ref());
+        if let Field::Malformed(why) = &self.seen.ledger {
+            error!("nothing is granted: the ledger makes no sense: {why}");
+        }
+        self.stored = Some(stored);
+        Ok(())
+    }
+
+    /// Decides, with a live read of each Node that the decision needs.
+    async fn plan(&mut self) -> Result<Plan, Failed> {
+        self.seen.live.clear();
+        loop {
+            let plan = plan(&self.seen, &self.policy, Timestamp::now());
+            let Act::Confirm(name) = &plan.act else {
+                return Ok(plan);
+            };
+            gate(&format!("operator-before-{}", steps::CONFIRM)).await;
+            let read = get_node(&self.source, name.as_str(), &self.keep).await;
+            let raw = read.map_err(|error| Failed::new(format!("read node {name}"), error))?;
+            gate(&format!("operator-after-{}", steps::CONFIRM)).await;
+            let node = raw.and_then(|raw| NodeView::parse(&raw).ok());
+            self.seen.live.insert(name.clone(), node);
+        }
+    }
+
+    async fn write_ledger(
+        &mut self,
+        next: &Ledger,
+        write: Write,
+        name: &NodeName,
+        plan: &Plan,
+    ) -> Result<(), ApiError> {
+        let Some(stored) = &self.stored else {
+            return Ok(());
+        };
+        let text = to_json(next);
+        let stored = ledger::replace(&self.source, &self.namespace, stored, &text).await?;
+        self.told(write, name, plan);
+        self.seen.ledger = Field::Value(next.clone());
+        self.stored = Some(stored);
+        Ok(())
+    }
+
+    async fn write_node(
+        &mut self,
+        allotted: &Allotted,
+        write: Write,
+        name: &NodeName,
+        plan: &Plan,
+    ) -> Result<(), ApiError> {
+        let Some(node) = self.seen.nodes.get(name) else {
+            return Ok(());
+        };
+        let Some(patch) = allotted.patch(node) else {
+            return Ok(());
+        };
+        match patch_node(&self.source, name.as_str(), &patch, &self.keep).await {
+            Ok(raw) => {
+                self.told(write, name, plan);
+                self.watched.written(&raw);
+                Ok(())
+            }
+            Err(error) => {
+                if error.retry_class() == Retry::Reread {
+                    self.watched.outdated(node);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn told(&mut self, write: Write, name: &NodeName, plan: &Plan) {
+        self.metrics.wrote(write);
+        self.teller.wrote(write, name, &self.seen, plan);
+    }
+
+    /// When to decide again if nothing changes before.
+    fn rest(&self, plan: &Plan) -> Instant {
+        let now = Timestamp::now();
+        let left = plan.wake.map(|time| {
+            let left = time.duration_since(now);
+            if left.is_positive() {
+                left.unsigned_abs()
+            } else {
+                Duration::ZERO
+            }
+        });
+        Instant::now() + left.unwrap_or(LOOK).min(LOOK)
+    }
+}
+
+/// A call that failed, and what it was to do.
+struct Failed {
+    what: String,
+    error: ApiError,
+}
+
+impl Failed {
+    fn new(what: String, error: ApiError) -> Self {
+        Self { what, error }
+    }
+}

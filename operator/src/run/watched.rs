@@ -1,0 +1,210 @@
+//! What the watch tells about the Nodes, and whether that is recent enough to decide on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cuo_cluster::watch::NodesEvent;
+use cuo_core::identity::NodeName;
+use cuo_core::node::NodeView;
+use cuo_core::raw::RawNode;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+/// How long the watch is waited for at most after a write or a conflict. What is decided on an old Node after that is refused by the
+/// API server.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Nodes = BTreeMap<NodeName, NodeView>;
+
+/// A version that a Node is known to have reached, and the watch has yet to bring.
+///
+/// Nothing is decided before it came. The watch brings the changes of all Nodes in their order, so with it has come everything that
+/// happened before: a grant is never decided on nodes as they were before its reservation.
+#[derive(Debug)]
+struct Awaited {
+    name: NodeName,
+    version: u64,
+    until: Instant,
+}
+
+/// How far the watch is.
+#[derive(Debug)]
+pub struct Watched {
+    /// Why the Nodes are not known as they are.
+    missing: Option<String>,
+    awaited: Option<Awaited>,
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self {
+            missing: Some("the nodes have not been listed yet".to_owned()),
+            awaited: None,
+        }
+    }
+}
+
+impl Watched {
+    /// Why the Nodes are not known as they are; `None` while the watch is in touch.
+    pub fn missing(&self) -> Option<&String> {
+        self.missing.as_ref()
+    }
+
+    /// Until when to wait for the watch, if something that is known to have happened has not come yet.
+    pub fn behind(&mut self, nodes: &Nodes, now: Instant) -> Option<Instant> {
+        self.awaited = self.awaited.take().filter(|awaited| {
+            let known = nodes.get(&awaited.name).and_then(version);
+            known.is_some_and(|known| known < awaited.version) && now < awaited.until
+        });
+        self.awaited.as_ref().map(|awaited| awaited.until)
+    }
+
+    /// The Node was written, and is now like this.
+    pub fn written(&mut self, raw: &RawNode) {
+        if let (Ok(name), Ok(version)) = (raw.name.parse(), raw.resource_version.parse()) {
+            self.wait_for(name, version);
+        }
+    }
+
+    /// The API server has a later version of the Node than `known`.
+    pub fn outdated(&mut self, known: &NodeView) {
+        if let Some(version) = version(known) {
+            self.wait_for(known.name.clone(), version.saturating_add(1));
+        }
+    }
+
+    fn wait_for(&mut self, name: NodeName, version: u64) {
+        let until = Instant::now() + PATIENCE;
+        self.awaited = Some(Awaited {
+            name,
+            version,
+            until,
+        });
+    }
+
+    /// Takes in what the watch tells.
+    pub fn hear(&mut self, nodes: &mut Nodes, event: NodesEvent) {
+        match event {
+            NodesEvent::Reset(all) => {
+                *nodes = all.iter().filter_map(parse).collect();
+                self.awaited = None;
+                if self.missing.take().is_some() {
+                    info!("the nodes are known: {}", nodes.len());
+                }
+            }
+            NodesEvent::Changed(raw) => nodes.extend(parse(&raw)),
+            NodesEvent::Gone(name) => {
+                if let Ok(name) = name.parse::<NodeName>() {
+                    nodes.remove(&name);
+                }
+            }
+            NodesEvent::Disconnected(error) => {
+                let why = format!("the nodes can't be watched: {error}");
+                if self.missing.as_ref() != Some(&why) {
+                    warn!("{why}");
+                }
+                self.missing = Some(why);
+            }
+        }
+    }
+}
+
+fn parse(raw: &RawNode) -> Option<(NodeName, NodeView)> {
+    match NodeView::parse(raw) {
+        Ok(view) => Some((view.name.clone(), view)),
+        Err(error) => {
+            error!("a Node is left out of account: {error}");
+            None
+        }
+    }
+}
+
+/// Versions are numbers that rise (Kubernetes 1.35 made that official); where they are something else, nothing is waited for.
+fn version(node: &NodeView) -> Option<u64> {
+    node.resource_version.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use cuo_cluster::ApiError;
+
+    use super::*;
+
+    fn raw(name: &str, version: &str) -> RawNode {
+        RawNode {
+            name: name.into(),
+            resource_version: version.into(),
+            ..RawNode::default()
+        }
+    }
+
+    fn known(nodes: &Nodes) -> Vec<(&str, &str)> {
+        let known = nodes.values();
+        known
+            .map(|node| (node.name.as_str(), node.resource_version.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn the_watch_is_the_only_truth() {
+        let (mut watched, mut nodes) = (Watched::default(), Nodes::new());
+        assert!(watched.missing().is_some());
+        watched.hear(
+            &mut nodes,
+            NodesEvent::Reset(vec![raw("a", "1"), raw("b", "2")]),
+        );
+        watched.hear(&mut nodes, NodesEvent::Changed(raw("b", "3")));
+        watched.hear(&mut nodes, NodesEvent::Changed(raw("c", "4")));
+        watched.hear(&mut nodes, NodesEvent::Gone("a".into()));
+        assert_eq!(known(&nodes), [("b", "3"), ("c", "4")]);
+        assert_eq!(watched.missing(), None);
+
+        let error = ApiError::Timeout {
+            after: Duration::from_secs(1),
+        };
+        watched.hear(&mut nodes, NodesEvent::Disconnected(error));
+        let why = "the nodes can't be watched: no answer from the API server within 1s".to_owned();
+        assert_eq!(watched.missing(), Some(&why));
+
+        watched.hear(&mut nodes, NodesEvent::Reset(vec![raw("d", "5")]));
+        assert_eq!((watched.missing(), known(&nodes)), (None, vec![("d", "5")]));
+    }
+
+    /// What ends the wait for a Node, from which version on.
+    #[test]
+    fn a_write_or_a_conflict_is_waited_for() {
+        type Mark = fn(&mut Watched, &Nodes);
+        let written: Mark = |watched, _| watched.written(&raw("a", "7"));
+        let conflict: Mark = |watched, nodes| {
+            for node in nodes.values() {
+                watched.outdated(node);
+            }
+        };
+        let cases = [
+            (written, Some(NodesEvent::Changed(raw("a", "6"))), true),
+            (written, Some(NodesEvent::Changed(raw("a", "7"))), false),
+            (written, Some(NodesEvent::Changed(raw("a", "8"))), false),
+            (written, Some(NodesEvent::Changed(raw("b", "9"))), true),
+            (written, Some(NodesEvent::Gone("a".into())), false),
+            (written, Some(NodesEvent::Reset(vec![raw("a", "2")])), false),
+            (written, None, true),
+            (conflict, Some(NodesEvent::Changed(raw("a", "5"))), true),
+            (conflict, Some(NodesEvent::Changed(raw("a", "6"))), false),
+            (conflict, None, true),
+            (|watched, _| watched.written(&raw("a", "x")), None, false),
+        ];
+        for (index, (mark, event, expected)) in cases.into_iter().enumerate() {
+            let (mut watched, mut nodes) = (Watched::default(), Nodes::new());
+            watched.hear(&mut nodes, NodesEvent::Reset(vec![raw("a", "5")]));
+            mark(&mut watched, &nodes);
+            if let Some(event) = event {
+                watched.hear(&mut nodes, event);
+            }
+            let now = Instant::now();
+            let behind = watched.behind(&nodes, now).is_some();
+            assert_eq!(behind, expected, "case {index}");
+            let late = watched.behind(&nodes, now + PATIENCE);
+            assert_eq!(late, None, "case {index}: for ever");
+        }
+    }
+}

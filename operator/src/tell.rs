@@ -1,0 +1,211 @@
+//! Decisions told to people: the log, and Events about Nodes.
+//!
+//! An Event tells of a decision when its write succeeded, and of why a node waits when that changes to another code. A text that only
+//! moves with the clock or with the queue is no news, and neither is anything that was so when this process began to lead.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cuo_cluster::ClientSource;
+use cuo_cluster::events::{About, Severity, publish};
+use cuo_core::identity::NodeName;
+use cuo_core::ledger::Stage;
+use cuo_core::node::NodeView;
+use cuo_core::plan::{Act, Plan, Snapshot};
+use cuo_core::reason::{Code, Reason};
+use cuo_core::values::Outcome;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tracing::{debug, info};
+
+use crate::metrics::{Metrics, outcome_name};
+use crate::steps::Write;
+
+/// An Event that waits to be published.
+pub type Waiting = (About, News);
+
+/// Events that may wait to be published: one for each node of a large cluster.
+pub const LIMIT: usize = 2000;
+/// Pause between two Events, so that news of a whole cluster does not hold up what matters at the API server.
+const PACE: Duration = Duration::from_millis(20);
+
+/// One thing worth telling about a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// What was being done.
+    pub action: &'static str,
+    /// Whether people have to look.
+    pub severity: Severity,
+    /// What happened, or why nothing does.
+    pub reason: Reason,
+}
+
+impl News {
+    fn new(action: &'static str, severity: Severity, code: Code, text: String) -> Self {
+        Self {
+            action,
+            severity,
+            reason: Reason::new(code, text),
+        }
+    }
+}
+
+/// Remembers what was told last.
+#[derive(Debug)]
+pub struct Teller {
+    events: mpsc::Sender<Waiting>,
+    metrics: Arc<Metrics>,
+    told: BTreeMap<NodeName, Code>,
+}
+
+impl Teller {
+    /// A teller that hands its Events to `events`.
+    pub fn new(events: mpsc::Sender<Waiting>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            events,
+            metrics,
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets what was told: others lead in between, and tell.
+    pub fn forget(&mut self) {
+        self.told.clear();
+    }
+
+    /// `write`, which carried out `plan` for what was `seen` until then, succeeded.
+    pub fn wrote(&mut self, write: Write, name: &NodeName, seen: &Snapshot, plan: &Plan) {
+        info!(node = %name, write = write.as_str(), "{}: {}", name, write.means());
+        let Some(node) = seen.nodes.get(name) else {
+            return;
+        };
+        if write == Write::NodeRelease
+            && let Some(answer) = node.agent.result.value()
+        {
+            self.metrics.answered(answer.outcome);
+        }
+        if let Some(news) = decided(write, node, seen, plan) {
+            self.told.insert(name.clone(), news.reason.code);
+            self.tell(node, news);
+        }
+    }
+
+    /// Nothing is left to be done for now: tells which nodes wait for something else than before.
+    pub fn settled(&mut self, seen: &Snapshot, plan: &Plan) {
+        self.told.retain(|name, _| seen.nodes.contains_key(name));
+        for (name, reason) in &plan.verdicts {
+            let before = self.told.insert(name.clone(), reason.code);
+            let Some(node) = seen.nodes.get(name).filter(|_| before != Some(reason.code)) else {
+                continue;
+            };
+            match waits(reason).filter(|_| before.is_some()) {
+                Some(news) => self.tell(node, news),
+                None => debug!(node = %name, code = %reason.code, "{name}: {reason}"),
+            }
+        }
+    }
+
+    fn tell(&self, node: &NodeView, news: News) {
+        let (name, reason) = (&node.name, &news.reason);
+        info!(node = %name, code = %reason.code, "{name}: {reason}");
+        let about = About {
+            node: name.to_string(),
+            uid: node.uid.clone(),
+        };
+        if self.events.try_send((about, news)).is_err() {
+            self.metrics.dropped();
+        }
+    }
+}
+
+/// The decision that `write` carries out, where it is one.
+fn decided(write: Write, node: &NodeView, seen: &Snapshot, plan: &Plan) -> Option<News> {
+    let verdict = plan.verdicts.get(&node.name);
+    let gave_up = |what: &str| {
+        let verdict = verdict?;
+        let text = format!("{what}: {}", verdict.message);
+        Some(News::new("Withdraw", Severity::Normal, verdict.code, text))
+    };
+    match (write, &plan.act) {
+        (Write::LedgerReserve, Act::WriteLedger(ledger)) => {
+            let entry = ledger.entries.get(&node.name)?;
+            let text = format!(
+                "next to reboot into {} (grant {})",
+                entry.identity, entry.id
+            );
+            Some(News::new("Reserve", Severity::Normal, Code::Reserved, text))
+        }
+        (Write::NodeGrant, Act::WriteNode(_, allotted)) => {
+            let grant = allotted.grant.as_ref()?;
+            let text = format!(
+                "may reboot into {}, to be accepted until {} (grant {})",
+                grant.identity, grant.deadline, grant.id
+            );
+            Some(News::new("Grant", Severity::Normal, Code::Granted, text))
+        }
+        (Write::NodeWithdraw, _) => gave_up("the grant was withdrawn"),
+        (Write::LedgerDrop, _) => {
+            let entry = seen.ledger.value()?.entries.get(&node.name)?;
+            // What was granted has been told about when it was taken off the Node.
+            (entry.stage == Stage::Reserved).then(|| gave_up("the reservation was given up"))?
+        }
+        (Write::NodeRelease, _) => answered(node),
+        _ => None,
+    }
+}
+
+/// What the agent answered.
+fn answered(node: &NodeView) -> Option<News> {
+    let (answer, grant) = (node.agent.result.value()?, node.operator.grant.value()?);
+    let (identity, id) = (grant.identity, grant.id);
+    if answer.outcome == Outcome::Done {
+        let text = format!("rebooted into {identity}; the slot is free (grant {id})");
+        let severity = Severity::Normal;
+        return Some(News::new("Release", severity, Code::UpToDate, text));
+    }
+    let code = answer.code.unwrap_or(Code::AgentHolds);
+    let text = format!(
+        "the agent answered {} to the grant {id} of {identity}; the slot is free: {}",
+        outcome_name(answer.outcome),
+        code.means()
+    );
+    Some(News::new("Release", Severity::Warning, code, text))
+}
+
+/// Why the node waits, where that is told by no write.
+fn waits(reason: &Reason) -> Option<News> {
+    let (action, severity) = match reason.code {
+        Code::Reserved | Code::Granted | Code::UpToDate | Code::NoAgent => return None,
+        Code::Rebooting => ("Accept", Severity::Normal),
+        Code::IdentityFailed
+        | Code::MalformedAnnotation
+        | Code::NodeNotReady
+        | Code::ProtocolUnknown => ("Hold", Severity::Warning),
+        _ => ("Hold", Severity::Normal),
+    };
+    Some(News {
+        action,
+        severity,
+        reason: reason.clone(),
+    })
+}
+
+/// Publishes what the teller says, until it is gone. Nothing depends on an Event, so one that fails is not tried again.
+pub async fn publish_all(
+    source: ClientSource,
+    instance: String,
+    metrics: Arc<Metrics>,
+    mut events: mpsc::Receiver<Waiting>,
+) {
+    while let Some((about, news)) = events.recv().await {
+        let (severity, action, reason) = (news.severity, news.action, &news.reason);
+        let now = Timestamp::now();
+        let result = publish(&source, &about, severity, action, reason, &instance, now).await;
+        if let Err(error) = result {
+            metrics.failed(&error);
+            debug!(node = about.node, %error, "an Event was not published");
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
