@@ -315,7 +315,7 @@ async fn build(
         bail!(
             "the build of {name} failed ({status}); its last words, from {}:\n{}",
             log.display(),
-            super::tail(log)
+            super::startup::tail(log)
         );
     }
     progress(&format!("built {name} in {} s", begin.elapsed().as_secs()));

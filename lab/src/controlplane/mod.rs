@@ -5,50 +5,40 @@
 
 pub mod assets;
 mod audit;
+mod credentials;
 mod kubeconfig;
 mod pki;
 mod programs;
+mod startup;
 mod supervisor;
 
 use std::fmt;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::PostParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 pub use audit::AuditEntry;
+pub use credentials::NodeCredential;
 
 use crate::process::bound;
-use crate::wait::until;
-use assets::Binaries;
-use kubeconfig::Proof;
 use pki::Authority;
-use supervisor::{Background, Program, State, Supervised};
+use startup::{client, ready, running_until, start_apiserver, start_controllers};
+use supervisor::{Background, State, Supervised};
 
-/// Time for a program to become ready; seconds are usual, a busy machine needs more.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Time for a single answer of the API server.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Time for a command of `kubectl`.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
-/// Ports for the API server: below the range that the kernel gives to outgoing connections, so that the port is still free when
-/// the server is started again.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-/// How many ports are tried; another one is needed when somebody takes it between the look and the start.
-const PORT_TRIALS: usize = 5;
 /// Validity of certificates that no test cares about.
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What may be chosen about a control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,16 +55,6 @@ impl Default for Options {
             node_grace: Duration::from_secs(10),
         }
     }
-}
-
-/// How a node's kubeconfig holds the client certificate of its kubelet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeCredential {
-    /// Inside of the kubeconfig, as after a first `kubeadm join`.
-    Embedded,
-    /// In `pki/kubelet-client-current.pem` beside the kubeconfig: a symlink to a file with certificate and key, that
-    /// [`ControlPlane::rotate_node_cert`] turns. The kubeconfig names it relative to itself, so the folder can be anywhere.
-    Rotating,
 }
 
 /// A running control plane; all of it ends when this is dropped.
@@ -126,23 +106,11 @@ impl ControlPlane {
 
         let (apiserver, port, admin) =
             start_apiserver(&background, &binaries, &folder, &authority).await?;
-        let server = server(port);
-        let controllers = [
+        let programs = [
             programs::controller_manager(&binaries, &folder, &options),
             programs::scheduler(&binaries, &folder),
         ];
-        for controller in &controllers {
-            let user = format!("system:{}", controller.name);
-            let identity = authority.client(&user, None, LONG)?;
-            let text = kubeconfig::render(
-                &server,
-                &authority.pem(),
-                &user,
-                &Proof::Embedded(&identity),
-            )?;
-            kubeconfig::write(&programs::kubeconfig(&folder, controller.name), &text)?;
-        }
-        let controllers = controllers.map(|program| Supervised::start(&background, program));
+        let controllers = start_controllers(&background, &folder, &authority, port, programs)?;
         let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), "default");
         running_until(
             &controllers[0],
@@ -197,103 +165,6 @@ impl ControlPlane {
         client(self.runtime(), kubeconfig).await
     }
 
-    /// Writes the kubeconfig of the kubelet of `node` to `path`, as kubeadm does: user `system:node:NODE`, group `system:nodes`,
-    /// with a certificate that ends after `validity`. Whatever is there is replaced.
-    ///
-    /// # Errors
-    /// When a file can't be written; it is named.
-    pub fn node_kubeconfig(
-        &self,
-        node: &str,
-        path: &Path,
-        credential: NodeCredential,
-        validity: Duration,
-    ) -> Result<()> {
-        let user = format!("system:node:{node}");
-        let text = match credential {
-            NodeCredential::Embedded => {
-                let identity = self.node_identity(node, validity)?;
-                kubeconfig::render(
-                    &self.server(),
-                    &self.ca_pem(),
-                    &user,
-                    &Proof::Embedded(&identity),
-                )?
-            }
-            NodeCredential::Rotating => {
-                self.rotate_node_cert(node, path, validity)?;
-                let file = format!("{PKI}/{}", kubeconfig::CURRENT);
-                kubeconfig::render(&self.server(), &self.ca_pem(), &user, &Proof::File(&file))?
-            }
-        };
-        kubeconfig::write(path, &text)
-    }
-
-    /// Gives `node` a new certificate beside the kubeconfig `path`, which stays as it is ([`NodeCredential::Rotating`]). The old
-    /// certificate is accepted until its own end.
-    ///
-    /// # Errors
-    /// When a file can't be written; it is named.
-    pub fn rotate_node_cert(&self, node: &str, path: &Path, validity: Duration) -> Result<()> {
-        let folder = path
-            .parent()
-            .with_context(|| format!("{} has no folder", path.display()))?;
-        kubeconfig::turn(&folder.join(PKI), &self.node_identity(node, validity)?)
-    }
-
-    fn node_identity(&self, node: &str, validity: Duration) -> Result<pki::Identity> {
-        self.authority.client(
-            &format!("system:node:{node}"),
-            Some("system:nodes"),
-            validity,
-        )
-    }
-
-    /// A token of a service account, valid for an hour.
-    ///
-    /// # Errors
-    /// When there is no such service account, or the API server doesn't answer.
-    pub async fn token(&self, namespace: &str, service_account: &str) -> Result<String> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.admin(), namespace);
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                expiration_seconds: Some(3600),
-                ..TokenRequestSpec::default()
-            }),
-            ..TokenRequest::default()
-        };
-        let parameters = PostParams::default();
-        let answer = answered(
-            format!("a token for the service account {namespace}/{service_account}"),
-            accounts.create_token_request(service_account, &parameters, &request),
-        )
-        .await?;
-        answer
-            .status
-            .and_then(|status| status.token)
-            .context("a TokenRequest was answered without a token")
-    }
-
-    /// Writes a kubeconfig with a token of a service account ([`Self::token`]) to `path`.
-    ///
-    /// # Errors
-    /// As [`Self::token`], or when the file can't be written.
-    pub async fn service_account_kubeconfig(
-        &self,
-        namespace: &str,
-        service_account: &str,
-        path: &Path,
-    ) -> Result<()> {
-        let token = self.token(namespace, service_account).await?;
-        let text = kubeconfig::render(
-            &self.server(),
-            &self.ca_pem(),
-            service_account,
-            &Proof::Token(&token),
-        )?;
-        kubeconfig::write(path, &text)
-    }
-
     /// Kills the API server; clients find the port closed. etcd, controllers and scheduler go on.
     ///
     /// # Errors
@@ -342,7 +213,7 @@ impl ControlPlane {
     }
 
     /// All writes to the API so far, in the order in which they were answered. Leases of kubelets are left out: they are a
-    /// heartbeat. An entry is written after its answer was sent, so wait for one with [`until`].
+    /// heartbeat. An entry is written after its answer was sent, so wait for one with [`crate::wait::until`].
     ///
     /// # Errors
     /// When the audit log can't be read or has an unknown shape.
@@ -394,111 +265,12 @@ impl ControlPlane {
     }
 }
 
-/// The folder beside a kubeconfig that has the rotating certificate.
-const PKI: &str = "pki";
-
 fn server(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
 fn admin_kubeconfig(folder: &Path) -> PathBuf {
     folder.join("admin.kubeconfig")
-}
-
-/// Starts the API server on a free port and waits until it is ready.
-async fn start_apiserver(
-    background: &Background,
-    binaries: &Binaries,
-    folder: &Path,
-    authority: &Authority,
-) -> Result<(Supervised, u16, Client)> {
-    let identity = authority.client("kubernetes-admin", Some("system:masters"), LONG)?;
-    let mut trials = 0;
-    loop {
-        trials += 1;
-        let port = free_port()?;
-        let text = kubeconfig::render(
-            &server(port),
-            &authority.pem(),
-            "kubernetes-admin",
-            &Proof::Embedded(&identity),
-        )?;
-        kubeconfig::write(&admin_kubeconfig(folder), &text)?;
-        let admin = client(background.runtime(), &admin_kubeconfig(folder)).await?;
-        let apiserver = Supervised::start(background, programs::apiserver(binaries, folder, port));
-        match running_until(&apiserver, "the API server to be ready", async || {
-            ready(&admin).await
-        })
-        .await
-        {
-            Ok(()) => return Ok((apiserver, port, admin)),
-            Err(error)
-                if trials < PORT_TRIALS
-                    && format!("{error:#}").contains("address already in use") =>
-            {
-                tracing::info!(port, "the port was taken meanwhile, trying another");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A loopback port that nobody has right now.
-fn free_port() -> Result<u16> {
-    (0..100)
-        .map(|_| fastrand::u16(PORTS))
-        .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
-        .with_context(|| format!("no free loopback port found in {PORTS:?}"))
-}
-
-/// A client whose connections live on `runtime`.
-async fn client(runtime: &Handle, kubeconfig: &Path) -> Result<Client> {
-    let described = || format!("kubeconfig {}", kubeconfig.display());
-    let read = Kubeconfig::read_from(kubeconfig).with_context(described)?;
-    let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
-        .await
-        .with_context(described)?;
-    config.default_retry = false;
-    let _inside = runtime.enter();
-    Client::try_from(config).with_context(described)
-}
-
-/// Whether the API server says that it is ready.
-async fn ready(admin: &Client) -> Result<Option<()>> {
-    let request = http::Request::get("/readyz")
-        .body(Vec::new())
-        .context("make a request")?;
-    let text = answered("the API server's readiness", admin.request_text(request)).await?;
-    Ok((text == "ok").then_some(()))
-}
-
-/// Waits for `probe` as long as `program` runs.
-async fn running_until(
-    program: &Supervised,
-    what: &str,
-    mut probe: impl AsyncFnMut() -> Result<Option<()>>,
-) -> Result<()> {
-    let Program { name, log, .. } = &program.program;
-    let waited = until(what, READY_WITHIN, async || {
-        if program.state() == State::Ended {
-            return Ok(Some(false));
-        }
-        Ok(probe().await?.map(|()| true))
-    })
-    .await;
-    match waited {
-        Ok(true) => Ok(()),
-        Ok(false) => bail!(
-            "{name} ended while waiting for {what}; its last words, from {}:\n{}",
-            log.display(),
-            tail(log)
-        ),
-        Err(error) => Err(error.context(format!(
-            "{name} runs, but; its last words, from {}:\n{}",
-            log.display(),
-            tail(log)
-        ))),
-    }
 }
 
 /// One call of the API, with a deadline and a name.
@@ -512,18 +284,5 @@ pub(crate) async fn answered<T>(
             "{}: no answer from the API server within {ANSWER_WITHIN:?}",
             what.as_ref()
         ),
-    }
-}
-
-/// The last lines of a log, for an error.
-fn tail(log: &Path) -> String {
-    const LINES: usize = 12;
-    match fs::read(log) {
-        Ok(text) => {
-            let text = String::from_utf8_lossy(&text);
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(LINES)..].join("\n")
-        }
-        Err(error) => format!("(can't be read: {error})"),
     }
 }

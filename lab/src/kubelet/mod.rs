@@ -28,7 +28,7 @@ pub use container::Container;
 use container::Hook;
 pub use status::TERMINATE_AFTER;
 
-use crate::controlplane::{ControlPlane, NodeCredential};
+use crate::controlplane::{ControlPlane, LONG, NodeCredential};
 
 /// Time between two heartbeats.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -56,9 +56,10 @@ pub struct NodeSpec {
 /// How a host goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Down {
-    /// A shutdown that the kubelet notices: it says `Ready=False` before it ends.
+    /// A shutdown that the kubelet notices: it says `Ready=False` before it ends. The pods keep the status that they had.
     Announced,
-    /// It just stops; the controllers notice when heartbeats are missing for [`crate::controlplane::Options::node_grace`].
+    /// It just stops; the controllers notice when heartbeats are missing for [`crate::controlplane::Options::node_grace`], and
+    /// then call its pods unready too.
     Silent,
 }
 
@@ -102,12 +103,7 @@ impl Kubelet {
             .join("kubelets")
             .join(&node.name)
             .join("kubeconfig");
-        control_plane.node_kubeconfig(
-            &node.name,
-            &kubeconfig,
-            NodeCredential::Embedded,
-            Duration::from_secs(365 * 24 * 3600),
-        )?;
+        control_plane.node_kubeconfig(&node.name, &kubeconfig, NodeCredential::Embedded, LONG)?;
         let kubelet = Self {
             shared: Arc::new(Shared {
                 address: format!("10.1.{}.{}", fastrand::u8(..), fastrand::u8(1..255)),
