@@ -6,10 +6,12 @@ use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Arg, Args, CommandFactory};
 use cuo_core::keys;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
+use cuo_operator::config::Config as OperatorConfig;
+use cuo_operator::metrics::Metrics;
 
 use crate::root;
 
@@ -32,6 +34,8 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             "agent configuration",
             agent_configuration()?,
         ),
+        ("docs/operations.md", "operator flags", operator_flags()),
+        ("docs/operations.md", "operator metrics", operator_metrics()),
         ("docs/operations.md", "removal of all keys", removal()),
     ])
 }
@@ -161,6 +165,43 @@ fn agent_configuration() -> Result<String> {
     let defaults = toml::to_string(&cuo_agent::config::Config::default())
         .context("the agent's configuration as TOML")?;
     Ok(format!("```toml\n{defaults}```\n"))
+}
+
+/// What `cuo-operator --help` lists.
+fn operator_flags() -> String {
+    let command = OperatorConfig::command();
+    let row = |arg: &Arg| {
+        let flag = arg.get_long().map(|long| format!("`--{long}`"));
+        let variable = arg.get_env().map(|name| format!("`{}`", name.display()));
+        let defaults = arg.get_default_values().iter();
+        let defaults: Vec<_> = defaults
+            .map(|value| format!("`{}`", value.display()))
+            .collect();
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = help.replace('<', "\\<");
+        vec![
+            flag.unwrap_or_default(),
+            variable.unwrap_or_default(),
+            defaults.join(", "),
+            help,
+        ]
+    };
+    let own = command
+        .get_arguments()
+        .filter(|arg| arg.get_env().is_some());
+    table(&["Flag", "Variable", "Default", "Meaning"], own.map(row))
+}
+
+/// What `/metrics` says about itself.
+fn operator_metrics() -> String {
+    let text = Metrics::new(1).text();
+    let rows = text.lines().filter_map(|line| {
+        let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
+        let counter = text.contains(&format!("# TYPE {name} counter\n"));
+        let suffix = if counter { "_total" } else { "" };
+        Some(vec![format!("`{name}{suffix}`"), help.to_owned()])
+    });
+    table(&["Metric", "Meaning"], rows)
 }
 
 /// The commands that remove every key from every Node.
