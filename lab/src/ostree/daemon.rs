@@ -1,20 +1,16 @@
 //! The daemon's state: one slot for a transaction, the registered clients, what the bus shows.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use rustix::process::{Signal as Kill, getpid, kill_process};
-use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 use zbus::names::BusName;
 use zbus::{Connection, ObjectPath};
 
 use super::failure::Failure;
-use super::faults::{Effect, Faults, Stage, ms};
+use super::faults::{Effect, Stage, ms};
 use super::files::NodeRoot;
 use super::state::Sysroot;
 use super::texts;
@@ -24,17 +20,6 @@ use super::work::{self, Done};
 
 /// Object of the sysroot.
 pub(super) const SYSROOT_PATH: &str = "/org/projectatomic/rpmostree1/Sysroot";
-
-/// One line of `lab/calls.jsonl`: a method call that reached the double.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallRecord {
-    /// Method name.
-    pub method: String,
-    /// Unique bus name of the caller.
-    pub sender: String,
-    /// Arguments as text.
-    pub arguments: String,
-}
 
 /// The daemon.
 #[derive(Debug)]
@@ -80,73 +65,6 @@ impl Daemon {
 
     pub(super) fn view<R>(&self, look: impl FnOnce(&View) -> R) -> R {
         look(&self.inner().view)
-    }
-
-    /// The files decide anew at each use; a broken one is the test's mistake and is in the log.
-    pub(super) fn faults(&self) -> Faults {
-        self.root.load().unwrap_or_else(|error| {
-            error!("{error:#}");
-            Faults::none()
-        })
-    }
-
-    /// Takes the fault for this point.
-    pub(super) fn fault(&self, method: &str, stage: Stage) -> Option<Effect> {
-        let taken = self
-            .root
-            .edit(|faults: &mut Faults| faults.take(method, stage));
-        let effect = taken.unwrap_or_else(|error| {
-            error!("{error:#}");
-            None
-        });
-        if let Some(effect) = &effect {
-            info!(method, ?stage, ?effect, "fault");
-        }
-        effect
-    }
-
-    /// Dies as from a crash: nothing is cleaned up.
-    pub(super) fn die(&self) -> ! {
-        // Without a core file, unlike abort; that is only the last resort, when this returns at all.
-        let _ = kill_process(getpid(), Kill::KILL);
-        std::process::abort()
-    }
-
-    /// Records a call and lets a fault of [`Stage::Call`] happen.
-    pub(super) async fn arrive(
-        &self,
-        method: &str,
-        sender: &str,
-        arguments: &str,
-    ) -> Result<(), Failure> {
-        self.record(method, sender, arguments);
-        match self.fault(method, Stage::Call) {
-            Some(Effect::Crash) => self.die(),
-            Some(Effect::Refuse { name, text }) => return Err(Failure::new(&name, text)),
-            Some(Effect::Fail(text)) => return Err(Failure::failed(text)),
-            Some(Effect::Hang | Effect::HangForever) => std::future::pending().await,
-            Some(Effect::Delay(time)) => tokio::time::sleep(ms(time)).await,
-            Some(Effect::Nothing | Effect::Burst(_)) | None => {}
-        }
-        Ok(())
-    }
-
-    fn record(&self, method: &str, sender: &str, arguments: &str) {
-        let record = CallRecord {
-            method: method.to_owned(),
-            sender: sender.to_owned(),
-            arguments: arguments.to_owned(),
-        };
-        let path = self.root.join("lab/calls.jsonl");
-        let written = serde_json::to_string(&record)
-            .map_err(anyhow::Error::from)
-            .and_then(|line| {
-                let mut file = File::options().create(true).append(true).open(&path)?;
-                Ok(file.write_all(format!("{line}\n").as_bytes())?)
-            });
-        if let Err(error) = written {
-            error!("write {}: {error:#}", path.display());
-        }
     }
 
     /// A transaction for this call: a new one, or the one that an equal call made. Returns its address.
@@ -370,7 +288,7 @@ impl Daemon {
     async fn is_on_bus(&self, name: &str) -> bool {
         let asked = async {
             let bus = zbus::fdo::DBusProxy::new(&self.bus).await?;
-            let name = BusName::try_from(name).map_err(zbus::Error::from)?;
+            let name = BusName::try_from(name)?;
             bus.name_has_owner(name).await
         };
         // When the bus can't be asked, it is the double that leaves.

@@ -75,9 +75,10 @@ pub struct Fault {
 pub enum Stage {
     /// The call arrived, nothing was answered. The only stage of calls that make no transaction.
     Call,
-    /// The address was answered, nobody called `Start`.
+    /// The address was answered, nobody called `Start`. Only [`Effect::Crash`] is possible here.
     Opened,
-    /// `Start` arrived; effects happen before it is answered, while the work begins already with [`Effect::Delay`].
+    /// `Start` arrived and is not yet answered: [`Effect::Crash`], [`Effect::Hang`], or [`Effect::Delay`] of the answer alone, so
+    /// that signals overtake it.
     Start,
     /// The work began, the title is set.
     Running,
@@ -107,7 +108,7 @@ pub enum Effect {
     },
     /// Nothing further happens until `Cancel`; before `Start` nothing further happens at all.
     Hang,
-    /// As [`Effect::Hang`], and `Cancel` does nothing.
+    /// As [`Effect::Hang`], but `Cancel` does nothing.
     HangForever,
     /// This many milliseconds pass.
     Delay(u64),

@@ -3,7 +3,7 @@
 //! Every process reads them anew when it needs them and writes them by an atomic rename under one lock, so a test may change the
 //! world at any moment, and a double that is killed loses nothing.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -115,14 +115,18 @@ impl NodeRoot {
         }
     }
 
-    /// Gives `ostree/deploy` a new mtime, as libostree does on each change of the deployments.
+    /// Gives `ostree/deploy` a new mtime, as libostree does on each change of the deployments. Both times change, for a change of the
+    /// mtime alone is no `IN_ATTRIB` to those who watch.
     ///
     /// # Errors
     /// When the directory can't be opened or changed.
     pub fn bump_deploy(&self) -> Result<()> {
         let path = self.join("ostree/deploy");
         File::open(&path)
-            .and_then(|directory| directory.set_modified(SystemTime::now()))
+            .and_then(|directory| {
+                let now = SystemTime::now();
+                directory.set_times(FileTimes::new().set_accessed(now).set_modified(now))
+            })
             .with_context(|| format!("bump mtime of {}", path.display()))
     }
 

@@ -8,6 +8,7 @@
 //! `lab/calls.jsonl` ([`CallRecord`]).
 
 mod actions;
+mod arrival;
 mod bus;
 mod daemon;
 mod dict;
@@ -26,7 +27,7 @@ mod update;
 mod view;
 mod work;
 
-pub use daemon::CallRecord;
+pub use arrival::CallRecord;
 pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults, Pace, Policy, Stage};
 pub use files::{LabFile, NodeRoot};

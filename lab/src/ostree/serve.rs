@@ -20,6 +20,9 @@ pub const NAME: &str = "org.projectatomic.rpmostree1";
 /// How often the daemon looks whether it is still needed. The real one does so with seconds of slack.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long it stays after it gave up its name.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// Runs until the daemon is idle for long enough, or the bus is gone.
 ///
 /// # Errors
@@ -77,6 +80,7 @@ pub async fn run(root: NodeRoot) -> Result<()> {
     if let Err(error) = bus.release_name(NAME).await {
         warn!(%error, "could not release the name");
     }
-    bus.graceful_shutdown().await;
+    // Answers that are being sent still go out; a call that comes now gets NoReply, as it does from the real one.
+    tokio::time::sleep(LINGER).await;
     Ok(())
 }

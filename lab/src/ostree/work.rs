@@ -172,10 +172,7 @@ pub(super) async fn check_inhibitors(work: &Work<'_>) -> Result<(), Break> {
     let answer = timeout(LOGIND_DEADLINE, call).await;
     let listed = match answer {
         Err(_) => Err("Timeout was reached".to_owned()),
-        Ok(Err(zbus::Error::MethodError(name, text, _))) => {
-            Err(format!("GDBus.Error:{name}: {}", text.unwrap_or_default()))
-        }
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(as_gdbus(&error)),
         Ok(Ok(reply)) => {
             let locks = reply.body().deserialize::<Vec<Inhibitor>>();
             locks.map_err(|error| error.to_string())
@@ -190,6 +187,19 @@ pub(super) async fn check_inhibitors(work: &Work<'_>) -> Result<(), Break> {
         Some((_, who, why, ..)) => Err(texts::inhibited(&who, &why).into()),
         None => Ok(()),
     }
+}
+
+/// An error as GDBus words it.
+fn as_gdbus(error: &zbus::Error) -> String {
+    let (name, text) = match error {
+        zbus::Error::MethodError(name, text, _) => (name.as_str(), text.as_deref()),
+        zbus::Error::FDO(error) => match error.as_ref() {
+            zbus::fdo::Error::ZBus(error) => return error.to_string(),
+            error => return format!("GDBus.Error:{error}"),
+        },
+        error => return error.to_string(),
+    };
+    format!("GDBus.Error:{name}: {}", text.unwrap_or_default())
 }
 
 /// What runs at once after `Finished`. Its failure is ignored, as the exit status of `systemctl reboot` is.

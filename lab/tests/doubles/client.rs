@@ -109,7 +109,7 @@ impl Client {
         let address = self.begin(method, body).await.unwrap();
         let peer = Peer::connect(&address).await;
         assert!(peer.start().await);
-        peer.to_the_end().await
+        peer.until_the_end().await
     }
 
     /// As [`Client::run`], the outcome alone.
@@ -117,11 +117,17 @@ impl Client {
         self.run(method, body).await.1
     }
 
-    pub async fn property<T: TryFrom<OwnedVariant, Error = zbus::Error>>(
-        &self,
-        path: &str,
-        name: &str,
-    ) -> T {
+    pub async fn property<T>(&self, path: &str, name: &str) -> T
+    where
+        T: TryFrom<OwnedVariant, Error = zbus::Error>,
+    {
+        self.try_property(path, name).await.unwrap()
+    }
+
+    async fn try_property<T>(&self, path: &str, name: &str) -> zbus::Result<T>
+    where
+        T: TryFrom<OwnedVariant, Error = zbus::Error>,
+    {
         let interface = match path {
             SYSROOT => "org.projectatomic.rpmostree1.Sysroot",
             _ => "org.projectatomic.rpmostree1.OS",
@@ -131,42 +137,52 @@ impl Client {
         let call = self
             .bus
             .call_method(Some(NAME), path, properties, "Get", &body);
-        let value: OwnedVariant = call.await.unwrap().body().deserialize().unwrap();
-        value.try_into().unwrap()
+        let value: OwnedVariant = call.await?.body().deserialize()?;
+        value.try_into()
     }
 
     pub async fn active(&self) -> (String, String, String) {
         self.property(SYSROOT, "ActiveTransaction").await
     }
 
-    /// Waits until no transaction is in the slot.
+    /// Waits until no transaction is in the slot. A daemon that has just died may lose a question.
     pub async fn wait_free(&self) {
         until("a free slot", DEADLINE, async || {
-            Ok(self.active().await.0.is_empty().then_some(()))
+            let active: (String, String, String) =
+                self.try_property(SYSROOT, "ActiveTransaction").await?;
+            Ok(active.0.is_empty().then_some(()))
         })
         .await
         .unwrap();
     }
 
-    /// Names of the properties that change, per signal, from now on.
-    pub async fn watch_properties(&self) -> mpsc::UnboundedReceiver<String> {
+    pub async fn watch_properties(&self) -> Changes {
         let rule =
             "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'";
-        let mut stream = MessageStream::for_match_rule(rule, &self.bus, None)
+        Changes(
+            MessageStream::for_match_rule(rule, &self.bus, None)
+                .await
+                .unwrap(),
+        )
+    }
+}
+
+/// Changed properties of the bus's objects.
+pub struct Changes(MessageStream);
+
+impl Changes {
+    /// The names that the next signal has.
+    pub async fn next(&mut self) -> String {
+        let message = timeout(DEADLINE, self.0.next())
             .await
+            .unwrap()
+            .unwrap()
             .unwrap();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Some(Ok(message)) = stream.next().await {
-                let body = message.body();
-                let (_, properties, _): (String, Dictionary, Vec<String>) =
-                    body.deserialize().unwrap();
-                let mut names: Vec<_> = properties.into_keys().collect();
-                names.sort();
-                drop(sender.send(names.join(" ")));
-            }
-        });
-        receiver
+        let body = message.body();
+        let (_, properties, _): (String, Dictionary, Vec<String>) = body.deserialize().unwrap();
+        let mut names: Vec<_> = properties.into_keys().collect();
+        names.sort();
+        names.join(" ")
     }
 }
 
@@ -215,6 +231,16 @@ impl Peer {
             .unwrap()
     }
 
+    pub async fn property(&self, name: &str) -> String {
+        let body = ("org.projectatomic.rpmostree1.Transaction", name);
+        let interface = Some("org.freedesktop.DBus.Properties");
+        let call = self
+            .connection
+            .call_method(None::<&str>, "/", interface, "Get", &body);
+        let value: OwnedVariant = call.await.unwrap().body().deserialize().unwrap();
+        value.try_into().unwrap()
+    }
+
     /// Calls `Start` without waiting for its answer.
     pub fn start_anyhow(&self) {
         let connection = self.connection.clone();
@@ -239,13 +265,13 @@ impl Peer {
     }
 
     /// Everything up to `Finished` or `EOF`, and that; then closes the connection.
-    pub async fn to_the_end(mut self) -> (Vec<String>, String) {
+    pub async fn until_the_end(mut self) -> (Vec<String>, String) {
         let seen = self.finish().await;
         self.leave().await;
         seen
     }
 
-    /// As [`Peer::to_the_end`], but stays.
+    /// As [`Peer::until_the_end`], but stays.
     pub async fn finish(&mut self) -> (Vec<String>, String) {
         let mut seen = Vec::new();
         loop {

@@ -105,7 +105,12 @@ async fn deployments_have_the_observed_keys_and_types() {
     for (spec, additional) in cases {
         let host = Host::new(spec).await;
         let mut expected = common();
-        expected.extend(additional.into_iter().cloned().flatten());
+        expected.extend(
+            additional
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         assert_eq!(types(&host, "BootedDeployment").await, expected);
         assert_eq!(types(&host, "DefaultDeployment").await, expected);
         assert_eq!(types(&host, "RollbackDeployment").await, BTreeMap::new());
@@ -195,7 +200,7 @@ async fn cached_updates_have_the_observed_keys_and_types() {
         let address = client.check().await;
         let peer = super::client::Peer::connect(&address).await;
         assert!(peer.start().await);
-        assert_eq!(peer.to_the_end().await.1, "Finished true");
+        assert_eq!(peer.until_the_end().await.1, "Finished true");
         client.wait_free().await;
         client.reload().await;
         assert_eq!(types(&host, "CachedUpdate").await, checked);

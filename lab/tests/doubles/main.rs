@@ -1,4 +1,12 @@
 //! The doubles of rpm-ostreed and logind against what was observed of the real ones, and the machine around them.
 
+// Tells clippy that helpers outside of test functions are tests as well, so they may unwrap.
+#![cfg(test)]
+
 mod client;
+mod faults;
 mod foreign;
+mod neighbours;
+mod power;
+mod slot;
+mod updates;

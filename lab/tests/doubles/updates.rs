@@ -1,0 +1,388 @@
+//! Checks, updates and the life of their transactions, as transcripts of rpm-ostree 2026.2 show them.
+
+use cuo_lab::machine::HostSpec;
+use cuo_lab::ostree::{Faults, Origin, Release, Remote, Trouble, texts};
+use zbus::Variant;
+
+use super::client::{Client, Dictionary, Host, OS, Options, Peer, V1, V2, V3, options};
+
+const FETCHED: &str = "Message 9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5 kB content written";
+const NOTHING_FETCHED: &str = "Message 0 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written";
+const FREED: &str = "Message Freed: 229.0 kB (pkgcache branches: 0)";
+
+fn title(text: &str) -> String {
+    let body = format!("{{\"Title\": <\"{text}\">}}");
+    format!("PropertiesChanged org.projectatomic.rpmostree1.Transaction {body} @as []")
+}
+
+async fn text(client: &Client, path: &str, property: &str, key: &str) -> Option<String> {
+    let all: Dictionary = client.property(path, property).await;
+    match all.get(key).map(|value| &**value) {
+        Some(Variant::Str(text)) => Some(text.as_str().to_owned()),
+        Some(other) => Some(other.to_string()),
+        None => None,
+    }
+}
+
+async fn cached(client: &Client, key: &str) -> Option<String> {
+    text(client, OS, "CachedUpdate", key).await
+}
+
+#[tokio::test]
+async fn a_branch_is_checked_and_staged() {
+    let host = Host::new(HostSpec::ostree(V1)).await;
+    host.machine.publish(V2).unwrap();
+    let client = host.client().await;
+    let mut changes = client.watch_properties().await;
+
+    let mut peer = Peer::connect(&client.check().await).await;
+    assert_eq!(
+        changes.next().await,
+        "ActiveTransaction ActiveTransactionPath"
+    );
+    assert!(peer.start().await);
+    let (signals, end) = peer.finish().await;
+    let message = "Message 1 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written";
+    assert_eq!(
+        signals,
+        [&title("upgrade (check only)"), message, "ProgressEnd"]
+    );
+    assert_eq!(end, "Finished true");
+    // The stateroot knows before Finished, the sysroot after it.
+    let first = "BootedDeployment CachedUpdate DefaultDeployment HasCachedUpdateRpmDiff";
+    assert_eq!(changes.next().await, first);
+    assert_eq!(changes.next().await, "Deployments");
+    assert_eq!(
+        cached(&client, "checksum").await,
+        Some(Release::new(V2).commit())
+    );
+    assert_eq!(cached(&client, "version").await.as_deref(), Some(V2));
+    assert_eq!(
+        cached(&client, "ref-has-new-commit").await.as_deref(),
+        Some("true")
+    );
+    let pending = text(&client, OS, "BootedDeployment", "pending-base-version").await;
+    assert_eq!(pending.as_deref(), Some(V2));
+    peer.leave().await;
+    assert_eq!(
+        changes.next().await,
+        "ActiveTransaction ActiveTransactionPath"
+    );
+
+    let lock = options([
+        ("lock-finalization", true.into()),
+        ("initiating-command-line", "lab stage".into()),
+    ]);
+    let (signals, end) = client
+        .run("UpdateDeployment", &(Options::new(), lock))
+        .await;
+    assert_eq!(end, "Finished true");
+    let expected = [
+        &title("lab stage"),
+        FETCHED,
+        "ProgressEnd",
+        "TaskBegin Staging deployment",
+        "TaskEnd done",
+    ];
+    assert_eq!(signals, expected);
+    client.wait_free().await;
+    let default: Dictionary = client.property(OS, "DefaultDeployment").await;
+    assert_eq!(default["staged"].to_string(), "true");
+    assert!(!default.contains_key("finalization-locked"));
+    assert!(host.machine.sysroot().unwrap().staged().unwrap().locked);
+    let id = format!("fedora-coreos-{}.0", Release::new(V2).commit());
+    assert_eq!(cached(&client, "deployment").await, Some(id));
+
+    // Nothing new: what is staged stays as it is, the branch is only looked at.
+    let (signals, end) = client.run("Upgrade", &(Options::new(),)).await;
+    assert_eq!(end, "Finished true");
+    let expected = [
+        &title("upgrade"),
+        NOTHING_FETCHED,
+        "ProgressEnd",
+        "Message No upgrade available.",
+    ];
+    assert_eq!(signals, expected);
+    client.wait_free().await;
+
+    // A later check forgets that something is staged.
+    let peer = Peer::connect(&client.check().await).await;
+    assert!(peer.start().await);
+    assert_eq!(peer.until_the_end().await.1, "Finished true");
+    client.wait_free().await;
+    client.reload().await;
+    assert_eq!(cached(&client, "deployment").await, None);
+    assert_eq!(cached(&client, "version").await.as_deref(), Some(V2));
+
+    // A newer one replaces it.
+    host.machine.publish(V3).unwrap();
+    let (signals, _) = client.run("Upgrade", &(Options::new(),)).await;
+    assert_eq!(signals.last().unwrap(), FREED);
+    let versions: Vec<_> = host.machine.sysroot().unwrap().deployments;
+    let versions: Vec<_> = versions
+        .into_iter()
+        .map(|one| one.release.version)
+        .collect();
+    assert_eq!(versions, [V3, V1]);
+}
+
+#[tokio::test]
+async fn an_image_is_checked_late_and_then_stuck() {
+    let host = Host::new(HostSpec::container(V1)).await;
+    let (one, two, three) = (Release::new(V1), Release::new(V2), Release::new(V3));
+    host.machine.publish(V2).unwrap();
+    let client = host.client().await;
+
+    let mut peer = Peer::connect(&client.check().await).await;
+    assert!(peer.start().await);
+    let (signals, end) = peer.finish().await;
+    assert_eq!(signals, [&title("upgrade (check only)"), "ProgressEnd"]);
+    assert_eq!(end, "Finished true");
+    // Nothing to see while the peer is there, unless asked to reload.
+    assert_eq!(cached(&client, "version").await, None);
+    client.reload().await;
+    assert_eq!(cached(&client, "version").await.as_deref(), Some(V2));
+    assert_eq!(client.active().await.0, "AutomaticUpdateTrigger");
+    assert_eq!(cached(&client, "checksum").await, Some(one.merge_commit()));
+    assert_eq!(
+        cached(&client, "ref-has-new-commit").await.as_deref(),
+        Some("false")
+    );
+    let any_digest: Dictionary = client.property(OS, "CachedUpdate").await;
+    assert!(
+        any_digest
+            .values()
+            .all(|value| !value.to_string().contains(&two.digest()))
+    );
+    peer.leave().await;
+    client.wait_free().await;
+
+    let (signals, end) = client.run("Upgrade", &(Options::new(),)).await;
+    assert_eq!(end, "Finished true");
+    let reference = "ostree-unverified-registry:127.0.0.1:8972/fcos:stable";
+    let chunk: String = two.merge_commit().chars().take(21).collect();
+    let expected = [
+        title("upgrade"),
+        format!("Message Pulling manifest: {reference}"),
+        format!("Message Importing: {reference} (digest: {})", two.digest()),
+        "Message ostree chunk layers needed: 1 (1.1 MB)".to_owned(),
+        format!("TaskBegin [1/1] Fetching ostree chunk {chunk} (1.1 MB)"),
+        "TaskEnd done".to_owned(),
+        "ProgressEnd".to_owned(),
+        "TaskBegin Staging deployment".to_owned(),
+        "TaskEnd done".to_owned(),
+    ];
+    assert_eq!(signals, expected);
+    client.wait_free().await;
+    assert_eq!(cached(&client, "version").await, None);
+    assert_eq!(cached(&client, "checksum").await, Some(two.merge_commit()));
+    let digest = text(
+        &client,
+        OS,
+        "DefaultDeployment",
+        "container-image-reference-digest",
+    )
+    .await;
+    assert_eq!(digest, Some(two.digest()));
+
+    // The tag moves on, the check does not; Upgrade does.
+    host.machine.publish(V3).unwrap();
+    let peer = Peer::connect(&client.check().await).await;
+    assert!(peer.start().await);
+    assert_eq!(peer.until_the_end().await.1, "Finished true");
+    client.wait_free().await;
+    client.reload().await;
+    assert_eq!(cached(&client, "version").await.as_deref(), Some(V2));
+    assert_eq!(
+        client.outcome("Upgrade", &(Options::new(),)).await,
+        "Finished true"
+    );
+    client.wait_free().await;
+    let staged = host.machine.sysroot().unwrap().staged().cloned().unwrap();
+    assert_eq!(staged.identity(), three.digest());
+}
+
+#[tokio::test]
+async fn a_deployment_is_picked_by_revision() {
+    let (two, nothing) = (Release::new(V2), "a".repeat(64));
+    let ostree = Origin::parse("fedora:fedora/x86_64/coreos/stable");
+    let image = Origin::parse("ostree-unverified-registry:127.0.0.1:8972/fcos:stable");
+    let digest = format!("sha256:{nothing}");
+    let failed = |text: String| format!("Finished false {text}");
+    let done = "Finished true".to_owned();
+    let cases = [
+        (HostSpec::ostree(V1), two.commit(), done.clone()),
+        (
+            HostSpec::ostree(V1),
+            format!("revision={}", two.commit()),
+            done.clone(),
+        ),
+        (HostSpec::ostree(V1), format!("version={V2}"), done.clone()),
+        (HostSpec::ostree(V1), V2.to_owned(), done.clone()),
+        (
+            HostSpec::ostree(V1),
+            nothing.clone(),
+            failed(texts::commit_not_found(&nothing, &ostree)),
+        ),
+        (
+            HostSpec::ostree(V1),
+            "99.9".to_owned(),
+            failed(texts::version_not_found("99.9", &ostree)),
+        ),
+        (HostSpec::container(V1), two.digest(), done),
+        (
+            HostSpec::container(V1),
+            digest.clone(),
+            failed(texts::manifest_unknown(&digest, &image)),
+        ),
+        (
+            HostSpec::container(V1),
+            V2.to_owned(),
+            failed(texts::INVALID_REFERENCE.to_owned()),
+        ),
+    ];
+    for (spec, revision, expected) in cases {
+        let host = Host::new(spec).await;
+        host.machine.publish(V2).unwrap();
+        let client = host.client().await;
+        let outcome = client
+            .outcome("Deploy", &(revision.clone(), Options::new()))
+            .await;
+        assert_eq!(outcome, expected, "{revision}");
+        let staged = host
+            .machine
+            .sysroot()
+            .unwrap()
+            .staged()
+            .map(|one| one.release.version.clone());
+        let staged_it = outcome == "Finished true";
+        assert_eq!(staged, staged_it.then(|| V2.to_owned()), "{revision}");
+        // Only a stage by branch or tag writes it.
+        assert_eq!(cached(&client, "deployment").await, None);
+    }
+}
+
+#[tokio::test]
+async fn failures_of_the_other_end_are_texts_of_finished() {
+    let ostree = "While pulling fedora/x86_64/coreos/stable: ";
+    let fetching = "While fetching http://127.0.0.1:8971/remote/summary.sig: ";
+    let image = "Preparing import: Fetching manifest: failed to invoke method OpenImage: ";
+    let cases = [
+        (
+            HostSpec::ostree(V1),
+            Trouble::Down,
+            format!("{ostree}{fetching}[7] Could not connect to server"),
+        ),
+        (
+            HostSpec::ostree(V1),
+            Trouble::ServerError,
+            format!("{ostree}{fetching}Server returned HTTP 500"),
+        ),
+        (
+            HostSpec::ostree(V1),
+            Trouble::NoSuchBranch,
+            format!("{ostree}No such branch 'fedora/x86_64/coreos/stable' in repository summary"),
+        ),
+        (
+            HostSpec::ostree(V1),
+            Trouble::Unsigned,
+            format!(
+                "{ostree}Commit {}: GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)",
+                Release::new(V2).commit()
+            ),
+        ),
+        (
+            HostSpec::container(V1),
+            Trouble::Down,
+            format!(
+                "{image}pinging container registry 127.0.0.1:8972: Get \"http://127.0.0.1:8972/v2/\": dial tcp 127.0.0.1:8972: \
+                 connect: connection refused"
+            ),
+        ),
+        (
+            HostSpec::container(V1),
+            Trouble::NoSuchBranch,
+            format!("{image}reading manifest stable in 127.0.0.1:8972/fcos: manifest unknown"),
+        ),
+    ];
+    for (spec, trouble, text) in cases {
+        let host = Host::new(spec).await;
+        host.machine.publish(V2).unwrap();
+        host.machine
+            .root()
+            .edit(|remote: &mut Remote| remote.trouble = Some(trouble))
+            .unwrap();
+        let client = host.client().await;
+        let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
+        assert_eq!(outcome, format!("Finished false {text}"), "{trouble:?}");
+    }
+}
+
+#[tokio::test]
+async fn going_back_needs_permission() {
+    let host = Host::new(HostSpec::ostree(V2)).await;
+    host.machine.publish(V1).unwrap();
+    let client = host.client().await;
+    let (new, old) = (Release::new(V2).commit(), Release::new(V1).commit());
+    let refused = format!(
+        "Finished false While pulling fedora/x86_64/coreos/stable: Upgrade target revision '{old}' with timestamp 'Mon Jan  1 \
+         10:00:00 2024' is chronologically older than current revision '{new}' with timestamp 'Thu Feb  1 10:00:00 2024'; use \
+         --allow-downgrade to permit"
+    );
+    let allow = options([("allow-downgrade", true.into())]);
+    let revision = options([("set-revision", old.into())]);
+    assert_eq!(client.outcome("Upgrade", &(Options::new(),)).await, refused);
+    client.wait_free().await;
+    assert_eq!(
+        client
+            .outcome("UpdateDeployment", &(revision.clone(), Options::new()))
+            .await,
+        refused
+    );
+    client.wait_free().await;
+    assert_eq!(
+        client.outcome("UpdateDeployment", &(revision, allow)).await,
+        "Finished true"
+    );
+}
+
+#[tokio::test]
+async fn modes_and_drivers() {
+    let host = Host::new(HostSpec::ostree(V1)).await;
+    let client = host.client().await;
+    let trigger = async |mode: &'static str| {
+        let mode = options([("mode", mode.into())]);
+        client
+            .call::<_, (bool, String)>(OS, "AutomaticUpdateTrigger", &(mode,))
+            .await
+    };
+    assert_eq!(trigger("none").await, Ok((false, String::new())));
+    assert_eq!(trigger("auto").await, Ok((false, String::new())));
+    let bogus = format!(
+        "{}: Invalid value for AutomaticUpdatePolicy: 'bogus'",
+        texts::FAILED
+    );
+    assert_eq!(trigger("bogus").await, Err(bogus));
+
+    let driver = options([("register-driver", "lab".into())]);
+    let (signals, end) = client.run("Deploy", &("", driver.clone())).await;
+    assert_eq!(end, "Finished true");
+    assert_eq!(
+        signals.last().unwrap(),
+        "Message Empty string revision found; registering update driver only"
+    );
+    let path = host.machine.root().join("run/rpm-ostree/update-driver.gv");
+    let content = std::fs::read(path).unwrap();
+    assert!(
+        content
+            .windows(17)
+            .any(|window| window == b"cuo-agent.service")
+    );
+    client.wait_free().await;
+    host.machine
+        .root()
+        .edit(|faults: &mut Faults| faults.caller_unit = None)
+        .unwrap();
+    let end = client.outcome("Deploy", &("", driver)).await;
+    assert_eq!(end, "Finished false could not find caller systemd unit");
+}
