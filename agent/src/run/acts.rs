@@ -120,13 +120,13 @@ impl Agent {
         let before = self.asked.take().filter(|asked| asked.id == id);
         self.asked = Some(match before {
             Some(asked) => Asked {
-                again: true,
+                again: Some(Timestamp::now()),
                 ..asked
             },
             None => Asked {
                 id,
                 at: Timestamp::now(),
-                again: false,
+                again: None,
                 refused: None,
             },
         });
@@ -163,7 +163,7 @@ impl Agent {
         info!(grant = %id, "rebooting through logind");
         if let Err(error) = self.logind.reboot().await {
             warn!(%error, "logind refuses to reboot");
-            if let Some(asked) = self.asked.as_mut().filter(|asked| !asked.again) {
+            if let Some(asked) = self.asked.as_mut().filter(|asked| asked.again.is_none()) {
                 asked.refused = Some(error.to_string());
             }
         }

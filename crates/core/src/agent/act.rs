@@ -1,6 +1,6 @@
 //! A grant was accepted under this boot: cordon, drain, finalize, reboot.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::state::Attempt;
 use super::{Act, NodeSeen, Step, Work};
@@ -10,6 +10,9 @@ use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::values::{Grant, Phase};
+
+/// Deadlines are over once the second that they name is.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 impl Work<'_> {
     /// The step with an accepted grant, before the boot.
@@ -41,7 +44,12 @@ impl Work<'_> {
                 if self.now > limit {
                     return self.abort(reason);
                 }
-                return self.publish_or(Phase::Draining, Some(reason), Act::Wait, Some(limit));
+                return self.publish_or(
+                    Phase::Draining,
+                    Some(reason),
+                    Act::Wait,
+                    Some(later(limit, SECOND)),
+                );
             }
         };
         let blocked = match self.drained(node, limit) {
@@ -53,7 +61,12 @@ impl Work<'_> {
         };
         match blocked {
             Some(reason) if self.now > limit => self.abort(reason),
-            Some(reason) => self.publish_or(Phase::Draining, Some(reason), Act::Wait, Some(limit)),
+            Some(reason) => self.publish_or(
+                Phase::Draining,
+                Some(reason),
+                Act::Wait,
+                Some(later(limit, SECOND)),
+            ),
             None => {
                 let now = self.now;
                 let shown = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
@@ -123,7 +136,7 @@ impl Work<'_> {
                     "the time-out passed before the pods were known",
                 ))
             } else {
-                goes(None, Act::Wait, Some(limit))
+                goes(None, Act::Wait, Some(later(limit, SECOND)))
             };
         };
         let leaving = drain::leaving(pods);
@@ -152,7 +165,12 @@ impl Work<'_> {
         } else {
             Act::Evict(round.evict)
         };
-        goes(reason, act, Some(round.wake.unwrap_or(limit).min(limit)))
+        let over = later(limit, SECOND);
+        goes(
+            reason,
+            act,
+            Some(round.wake.map_or(over, |wake| wake.min(over))),
+        )
     }
 
     /// From the request to the end of this boot.
@@ -169,19 +187,19 @@ impl Work<'_> {
         if let Some(why) = &asked.refused {
             return self.abort(Reason::new(Code::FinalizeFailed, why));
         }
-        let again = later(asked.at, self.settings.shutdown);
-        let over = later(again, self.settings.shutdown);
-        if self.now > over {
+        let patience = later(asked.again.unwrap_or(asked.at), self.settings.shutdown);
+        if self.now <= patience {
+            return self.publish_or(
+                Phase::Rebooting,
+                None,
+                Act::Wait,
+                Some(later(patience, SECOND)),
+            );
+        }
+        if asked.again.is_some() || granted(&attempt, node).is_none() {
             return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
         }
-        if self.now <= again || asked.again {
-            let wake = if asked.again { over } else { again };
-            return self.publish_or(Phase::Rebooting, None, Act::Wait, Some(wake));
-        }
-        if granted(&attempt, node).is_none() {
-            return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
-        }
-        let mut step = self.publish_or(Phase::Rebooting, None, Act::Confirm, Some(over));
+        let mut step = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
         if step.act == Act::Confirm && live {
             step.act = Act::Reboot;
         }

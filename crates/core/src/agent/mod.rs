@@ -73,8 +73,8 @@ pub struct Asked {
     pub id: GrantId,
     /// When it was first asked for.
     pub at: Timestamp,
-    /// logind was asked too, after nothing had happened.
-    pub again: bool,
+    /// When logind was asked too, after nothing had happened.
+    pub again: Option<Timestamp>,
     /// The refusal, in the words of rpm-ostree or logind.
     pub refused: Option<String>,
 }

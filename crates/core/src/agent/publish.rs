@@ -6,7 +6,7 @@ use super::state::Attempt;
 use super::{Act, NodeSeen, Step, Work};
 use crate::identity::GrantId;
 use crate::node::{NodeView, Published};
-use crate::reason::Reason;
+use crate::reason::{Code, Reason};
 use crate::values::{Booted, Phase, Status};
 
 impl Work<'_> {
@@ -69,7 +69,7 @@ impl Work<'_> {
         let owned = node.agent.owned.value();
         let (owned, unschedulable) = match attempt {
             Some(attempt) => self.cordon(attempt, node),
-            None => (None, owned.map(|_| false)),
+            None => (None, owned.filter(|id| !self.disowned(id)).map(|_| false)),
         };
         let since = match node.agent.status.value() {
             Some(status) if status.phase == phase => status.since,
@@ -98,6 +98,12 @@ impl Work<'_> {
             system: self.seen.system.clone(),
             unschedulable,
         }
+    }
+
+    /// Somebody was seen to uncordon the node in spite of `id`, so a cordon that is there now is not the agent's.
+    fn disowned(&self, id: &GrantId) -> bool {
+        let answer = self.state.result.as_ref().filter(|answer| answer.id == *id);
+        answer.is_some_and(|answer| answer.code == Some(Code::Uncordoned))
     }
 
     /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs.

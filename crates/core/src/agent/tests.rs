@@ -476,6 +476,25 @@ fn a_cordon_of_somebody_else_stays() {
     assert!(world.node().unschedulable);
 }
 
+/// Found by the search: the agent has seen the uncordon and given up, but not yet said so when somebody cordons the node for good.
+#[test]
+fn a_cordon_after_a_seen_uncordon_is_somebody_elses() {
+    let mut world = World::new();
+    world.grant();
+    world.seen.pods = Some(vec![web()]);
+    world.run();
+    world.node().unschedulable = false;
+    let given_up = step(&world.state, &world.seen, &world.settings, at(world.now));
+    world.state = given_up.state;
+    world.node().unschedulable = true;
+    world.run();
+    assert_eq!(
+        world.released(),
+        Ok((Outcome::Aborted, Some(Code::Uncordoned)))
+    );
+    assert!(world.node().unschedulable);
+}
+
 #[test]
 fn a_lost_state_is_rebuilt_from_the_node() {
     for (reboot, expected) in [
@@ -520,7 +539,7 @@ fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
     world.seen.asked = Some(Asked {
         id: ID,
         at: at(1000),
-        again: false,
+        again: None,
         refused: None,
     });
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
@@ -529,11 +548,11 @@ fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
     world.seen.asked = Some(Asked {
         id: ID,
         at: at(1000),
-        again: true,
+        again: Some(at(1301)),
         refused: None,
     });
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
-    world.now = 1601;
+    world.now = 1602;
     assert_eq!(
         world.shows(),
         (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait)
@@ -551,7 +570,7 @@ fn a_refused_finalization_gives_the_slot_back() {
     world.seen.asked = Some(Asked {
         id: ID,
         at: at(1000),
-        again: false,
+        again: None,
         refused: Some("no such checksum".into()),
     });
     assert_eq!(

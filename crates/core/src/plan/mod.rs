@@ -342,3 +342,6 @@ fn unavailable(node: &NodeView) -> bool {
         .is_some_and(|status| status.phase == crate::values::Phase::Failed);
     !node.ready || node.unschedulable || node.deleting || failed
 }
+
+#[cfg(test)]
+mod tests;

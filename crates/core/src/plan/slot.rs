@@ -43,7 +43,7 @@ impl Planner<'_> {
         match (entry.stage, node) {
             (Stage::Reserved, None) => Next::only(self.drop_entry(name)),
             (Stage::Reserved, Some(node)) => self.reserved(node, entry),
-            (Stage::Granted, None) => self.vanished(name, entry),
+            (Stage::Granted, None) => self.untraced(name, entry),
             (Stage::Granted, Some(node)) => self.granted(node, entry),
         }
     }
@@ -121,19 +121,30 @@ impl Planner<'_> {
         Next::act(Act::WriteLedger(ledger), Code::Reserved)
     }
 
-    /// A granted slot whose Node is not known any more.
-    fn vanished(&self, name: &NodeName, entry: &Entry) -> Next {
-        match self.seen.live.get(name) {
-            None => Next::only(Act::Confirm(name.clone())),
-            Some(live) if live.as_ref().is_none_or(|live| !carries(live, entry)) => {
-                Next::only(self.drop_entry(name))
-            }
-            // The watch is behind.
-            Some(_) => Next {
-                act: None,
-                verdict: None,
-            },
+    /// A granted slot of which the known Node shows nothing, or whose Node is not known: the API server itself has to say so.
+    ///
+    /// A Node that was deleted and made anew while its host was about to reboot shows nothing either. Its agent, if there is one, says
+    /// at once whether it goes on; without a word of it, the slot is kept for as long as it could still act on the grant.
+    fn untraced(&mut self, name: &NodeName, entry: &Entry) -> Next {
+        let live = match self.seen.live.get(name) {
+            None => return Next::act(Act::Confirm(name.clone()), Code::Granted),
+            Some(None) => return Next::only(self.drop_entry(name)),
+            Some(Some(live)) => live,
+        };
+        let acts_until = later(
+            later(entry.since, self.policy.accept_timeout),
+            self.policy.drain.timeout(),
+        );
+        if carries(live, entry) {
+            return Next::wait(Code::Granted); // the watch is behind
         }
+        if live.protocol.is_absent() && self.now <= acts_until {
+            self.wakes
+                .push(later(acts_until, jiff::SignedDuration::from_secs(1)));
+            let text = "the Node was made anew in the middle of it; waiting for its agent";
+            return Next::wait(Reason::new(Code::Rebooting, text));
+        }
+        Next::only(self.drop_entry(name))
     }
 
     /// A granted slot: on to the Node, to the answer, through the checks, off the Node, dropped.
@@ -159,13 +170,7 @@ impl Planner<'_> {
             // Somebody removed the grant; the agent gives it up, or has rebooted already and answers.
             return Next::wait(Code::Rebooting);
         }
-        match self.seen.live.get(&node.name) {
-            None => Next::act(Act::Confirm(node.name.clone()), Code::Granted),
-            Some(live) if live.as_ref().is_none_or(|live| !carries(live, entry)) => {
-                Next::only(self.drop_entry(&node.name))
-            }
-            Some(_) => Next::wait(Code::Granted),
-        }
+        self.untraced(&node.name, entry)
     }
 
     /// The reservation is to become the grant, unless something changed: then it is taken off, which keeps every write of the grant

@@ -1,0 +1,123 @@
+//! Bugs to be found: if the search did not find them, it would find nothing.
+
+use cuo_core::agent::state::State;
+use cuo_core::agent::{NodeSeen, Observation};
+use cuo_core::identity::GrantId;
+use cuo_core::node::NodeView;
+use cuo_core::values::{DrainPolicy, Failures, Field, Grant};
+use jiff::Timestamp;
+
+use crate::world::{NEW, Scope, deployment};
+use crate::{ALONE, CLUSTER};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// The agent takes whatever is granted for what it has pending.
+    IgnoresIdentity,
+    /// The operator drops a slot without a look at the Node.
+    DropsUnseen,
+    /// Nobody's writes are conditional.
+    WritesWithoutCondition,
+    /// The operator takes every node for in service.
+    OverlooksUnavailable,
+    /// The agent takes any boot for success.
+    TrustsAnyBoot,
+    /// The agent takes every cordon for its own.
+    OwnsEveryCordon,
+    /// The agent takes a drain that did not end for one that did.
+    OverlooksPods,
+    /// The agent asks its cache instead of the API server before it reboots.
+    ConfirmsFromCache,
+    /// The agent writes its own grant.
+    AgentGrantsItself,
+    /// The operator does not look at what failed.
+    ForgetsFailures,
+}
+
+impl Bug {
+    pub const ALL: &[Self] = &[
+        Self::IgnoresIdentity,
+        Self::DropsUnseen,
+        Self::WritesWithoutCondition,
+        Self::OverlooksUnavailable,
+        Self::TrustsAnyBoot,
+        Self::OwnsEveryCordon,
+        Self::OverlooksPods,
+        Self::ConfirmsFromCache,
+        Self::AgentGrantsItself,
+        Self::ForgetsFailures,
+    ];
+
+    /// Where it shows, and as which invariant.
+    pub fn hunt(self) -> (Scope, &'static str) {
+        match self {
+            Self::IgnoresIdentity => (ALONE, "I1"),
+            Self::DropsUnseen | Self::OverlooksUnavailable => (CLUSTER, "I2"),
+            Self::WritesWithoutCondition => (CLUSTER, "I"),
+            Self::TrustsAnyBoot => (ALONE, "I3"),
+            Self::OwnsEveryCordon => (ALONE, "I4"),
+            Self::OverlooksPods => (ALONE, "I5"),
+            Self::ConfirmsFromCache => (ALONE, "I6"),
+            Self::AgentGrantsItself => (ALONE, "I9"),
+            Self::ForgetsFailures => (CLUSTER, "I10"),
+        }
+    }
+
+    /// Falsifies what the agent sees.
+    pub fn blind_agent(self, seen: &mut Observation, disk: &State) {
+        let NodeSeen::Present { view, .. } = &mut seen.node else {
+            return;
+        };
+        match self {
+            Self::IgnoresIdentity => {
+                let pending = seen
+                    .host
+                    .as_ref()
+                    .ok()
+                    .and_then(|host| host.pending.as_ref());
+                if let (Field::Value(grant), Some(pending)) = (&mut view.operator.grant, pending) {
+                    grant.identity = pending.identity;
+                }
+            }
+            Self::TrustsAnyBoot => {
+                let granted = disk
+                    .attempt
+                    .as_ref()
+                    .filter(|attempt| attempt.progress.boot != seen.boot);
+                if let (Ok(host), Some(attempt)) = (&mut seen.host, granted) {
+                    host.booted = deployment(attempt.progress.identity, false);
+                }
+            }
+            Self::OwnsEveryCordon if view.unschedulable => {
+                view.agent.owned = Field::Value(GrantId { seq: 1, salt: 1 });
+            }
+            Self::OverlooksPods => seen.pods = Some(vec![]),
+            _ => {}
+        }
+    }
+
+    /// Falsifies what the operator sees.
+    pub fn blind_operator(self, node: &mut NodeView) {
+        match self {
+            Self::OverlooksUnavailable => (node.ready, node.unschedulable) = (true, false),
+            Self::ForgetsFailures => node.agent.failed = Field::Value(Failures::default()),
+            _ => {}
+        }
+    }
+
+    /// [`Bug::AgentGrantsItself`] at work.
+    pub fn grant_itself(node: &mut NodeView) {
+        let boot = node.kubelet_boot.unwrap();
+        node.operator.grant = Field::Value(Grant {
+            id: GrantId {
+                seq: 1,
+                salt: boot.salt(),
+            },
+            identity: NEW,
+            boot,
+            issued: Timestamp::UNIX_EPOCH,
+            deadline: Timestamp::MAX,
+            drain: DrainPolicy::default(),
+        });
+    }
+}

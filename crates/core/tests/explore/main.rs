@@ -1,0 +1,85 @@
+//! Every reachable state of a small cluster: agents, two operators without leadership, their hosts and Nodes, and a bounded number of
+//! faults, each possible at every point. Invariants are checked at each write and at each act on a host.
+//!
+//! The agents' [`cuo_core::agent::step`] and the operators' [`cuo_core::plan::plan`] are the real ones. A write is decided, then it is
+//! in flight, then it arrives: in between anything else may happen, the process that sent it may die, and it may arrive all the same.
+//! `bugs.rs` plants a bug for each invariant, which the search has to find: that is the test of this test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by a panic, in its helpers too"
+)]
+
+mod agents;
+mod bugs;
+mod faults;
+mod operators;
+mod search;
+mod world;
+
+use bugs::Bug;
+use search::{Report, explore};
+use world::Scope;
+
+/// One node and one operator, with several faults after one another.
+const ALONE: Scope = Scope {
+    nodes: 1,
+    operators: 1,
+    faults: 2,
+    control_plane: 0,
+    bug: None,
+};
+/// Three nodes, two of them control plane, and two operators.
+const CLUSTER: Scope = Scope {
+    nodes: 3,
+    operators: 2,
+    faults: 1,
+    control_plane: 2,
+    bug: None,
+};
+
+fn explored(scope: Scope) -> Report {
+    let report = explore(scope);
+    println!(
+        "{scope:?}: {} states, {} transitions, {} of them settled",
+        report.states, report.transitions, report.settled
+    );
+    report
+}
+
+fn holds(scope: Scope) {
+    let report = explored(scope);
+    if let Some(violation) = report.violation {
+        panic!("{violation}");
+    }
+    assert!(report.complete && report.settled > 0);
+}
+
+#[test]
+fn one_node_survives_any_three_faults() {
+    holds(ALONE);
+}
+
+#[test]
+fn three_nodes_and_two_operators_survive_any_fault() {
+    holds(CLUSTER);
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    for bug in Bug::ALL {
+        let (scope, invariant) = bug.hunt();
+        let report = explored(Scope {
+            bug: Some(*bug),
+            ..scope
+        });
+        let found = report
+            .violation
+            .unwrap_or_else(|| panic!("{bug:?} was not found"));
+        assert!(
+            found.rule.starts_with(invariant),
+            "{bug:?} was found as: {found}"
+        );
+    }
+}
