@@ -1,12 +1,13 @@
 //! The one slot for a transaction: who holds it, who joins, who is told.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Faults, Release, Sysroot, texts};
 use tokio::time::Instant;
 
-use super::client::{DEADLINE, Host, Options, Peer, SYSROOT, V1, V2, V3, options};
+use super::client::{Host, Options, Peer, SYSROOT, V1, V2, V3, options};
 
 #[tokio::test]
 async fn the_slot_is_shared_by_equal_calls_and_held_by_lingering_peers() {
@@ -79,7 +80,7 @@ async fn the_slot_is_shared_by_equal_calls_and_held_by_lingering_peers() {
     assert!(lingering.start().await);
     assert_eq!(lingering.finish().await.1, "Finished true");
     assert_eq!(lingering.next().await, "EOF");
-    assert!(begun.elapsed() < DEADLINE);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
     one.wait_free().await;
 }
 
