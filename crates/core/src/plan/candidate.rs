@@ -55,11 +55,9 @@ impl Planner<'_> {
 
     /// The identity failed on any node: no other one tries it.
     fn failed_before(&self, identity: &crate::identity::Identity) -> Option<Reason> {
-        self.seen.nodes.values().find_map(|node| {
-            let failure = node.agent.failed.value()?.find(identity)?;
-            let text = format!("{identity} failed on node {} ({})", node.name, failure.code);
-            Some(Reason::new(Code::IdentityFailed, text))
-        })
+        let (name, code) = self.failures.get(identity)?;
+        let text = format!("{identity} failed on node {name} ({code})");
+        Some(Reason::new(Code::IdentityFailed, text))
     }
 }
 

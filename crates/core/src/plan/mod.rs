@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::trouble;
-use crate::identity::{GrantId, NodeName};
+use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
@@ -103,13 +103,12 @@ pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
         now,
         window: policy.windows.open(now),
         ledger,
+        failures: failures(seen),
         verdicts: BTreeMap::new(),
         wakes: Vec::new(),
     };
-    let act = work
-        .restore()
-        .or_else(|| work.slots())
-        .or_else(|| work.orphans());
+    let (restore, slots) = (work.restore(), work.slots());
+    let act = restore.or(slots).or_else(|| work.orphans());
     let used = work.used();
     let act = work.others(&used, act);
     Plan {
@@ -147,6 +146,8 @@ struct Planner<'a> {
     /// When the open window ends; `None` if none is open.
     window: Option<Timestamp>,
     ledger: Ledger,
+    /// What failed, on which node and how.
+    failures: BTreeMap<Identity, (&'a NodeName, Code)>,
     verdicts: BTreeMap<NodeName, Reason>,
     wakes: Vec<Timestamp>,
 }
@@ -183,10 +184,16 @@ impl<'a> Planner<'a> {
         let mut act = None;
         for (name, entry) in self.ledger.entries.clone() {
             let next = self.slot(&name, &entry);
-            if let Some(reason) = next.verdict {
-                self.verdicts.insert(name, reason);
-            }
             act = act.or(next.act);
+            let Some(node) = self.seen.nodes.get(&name) else {
+                continue;
+            };
+            let reason = match next.verdict {
+                Some(reason) => reason,
+                // The slot is being given back: what comes after it.
+                None => self.wants(node).err().unwrap_or(Code::Reserved.into()),
+            };
+            self.verdicts.insert(name, reason);
         }
         act
     }
@@ -271,14 +278,16 @@ impl<'a> Planner<'a> {
         // Names come sorted; workers go before the control plane, and the operator's own node is last of all.
         ready.sort_by_key(|node| (own == Some(&node.name), node.control_plane));
         let mut chosen = act;
+        let mut used = used.clone();
         for node in &ready {
             let alone = ready.len() == 1 && self.ledger.entries.is_empty();
             let reason = if own == Some(&node.name) && !alone {
                 Reason::from(Code::OwnNodeLast)
             } else {
-                match self.fits(used, node) {
+                match self.fits(&used, node) {
                     Err(reason) => reason,
                     Ok(()) => {
+                        used.insert(node.name.clone());
                         chosen = chosen.or_else(|| self.reserve(node));
                         Reason::from(Code::Reserved)
                     }
@@ -324,6 +333,19 @@ impl<'a> Planner<'a> {
         let seen = on_nodes.flatten().map(|id| id.seq).chain(entries).max();
         self.ledger.seq.max(seen.unwrap_or(0))
     }
+}
+
+/// Everything that failed anywhere: no other node tries it.
+fn failures(seen: &Snapshot) -> BTreeMap<Identity, (&NodeName, Code)> {
+    let mut failures = BTreeMap::new();
+    for node in seen.nodes.values() {
+        let failed = node.agent.failed.value();
+        for failure in failed.iter().flat_map(|failed| &failed.identities) {
+            let found = (&node.name, failure.code);
+            failures.entry(failure.identity).or_insert(found);
+        }
+    }
+    failures
 }
 
 /// The Node carries something of a slot, understood or not.

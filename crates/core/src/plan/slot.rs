@@ -1,8 +1,10 @@
 //! One slot that is out: its next write, or why it waits.
 
 use super::{Act, Planner};
+use crate::agent::trouble;
 use crate::drain::later;
 use crate::identity::NodeName;
+use crate::keys;
 use crate::ledger::{Entry, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::reason::{Code, Reason};
@@ -86,7 +88,9 @@ impl Planner<'_> {
         }
         self.wakes.extend(self.window);
         let shown = node.operator.reserved.value().map(|reserved| reserved.id);
-        if shown != Some(entry.id) {
+        // The label differs too if the operator was started again with other checks.
+        let asked = node.operator.before != self.policy.before.is_empty();
+        if shown != Some(entry.id) || !asked {
             let reservation = Reservation {
                 id: entry.id,
                 identity: entry.identity,
@@ -176,7 +180,11 @@ impl Planner<'_> {
     /// The reservation is to become the grant, unless something changed: then it is taken off, which keeps every write of the grant
     /// that is still on its way from succeeding.
     fn hand_over(&mut self, node: &NodeView, entry: &Entry) -> Next {
-        if let Err(reason) = self.still_wanted(node, entry) {
+        // Any time may have passed since the entry was written, if the operator ended right after.
+        let judged = self
+            .still_wanted(node, entry)
+            .and_then(|()| self.fits(&self.used(), node));
+        if let Err(reason) = judged {
             return Next::act(self.write(node, Allotted::default()), reason);
         }
         let limit = later(self.now, self.policy.accept_timeout);
@@ -212,6 +220,10 @@ impl Planner<'_> {
             Some(_) => Next::only(self.write(node, Allotted::default())),
             None if accepted => Next::wait(Code::Rebooting),
             None => {
+                // An agent of another version may have accepted.
+                if let Some(reason) = trouble(&node.agent.progress, keys::REBOOT_IN_PROGRESS) {
+                    return Next::wait(reason);
+                }
                 let wanted = self.still_wanted(node, entry);
                 let expired = self.now > grant.deadline;
                 self.wakes
@@ -227,20 +239,23 @@ impl Planner<'_> {
         }
     }
 
-    /// The node is done; the after-reboot checks decide when the slot is free.
+    /// The node is done; the after-reboot checks decide when the slot is free. Only answers count that were given since they were
+    /// asked for.
     fn after(&self, node: &NodeView, grant: &Grant) -> Next {
-        let Some(reason) = missing(node, &self.policy.after, Code::AfterChecks) else {
-            return Next::only(self.write(node, Allotted::default()));
-        };
-        if node.operator.after {
-            return Next::wait(reason);
+        let checks = &self.policy.after;
+        if !checks.is_empty() && !node.operator.after {
+            let allotted = Allotted {
+                grant: Some(grant.clone()),
+                after: true,
+                reset: checks.clone(),
+                ..Allotted::default()
+            };
+            return Next::act(self.write(node, allotted), Code::AfterChecks);
         }
-        let allotted = Allotted {
-            grant: Some(grant.clone()),
-            after: true,
-            ..Allotted::default()
-        };
-        Next::act(self.write(node, allotted), reason)
+        match missing(node, checks, Code::AfterChecks) {
+            Some(reason) => Next::wait(reason),
+            None => Next::only(self.write(node, Allotted::default())),
+        }
     }
 }
 
