@@ -6,6 +6,7 @@
 //!
 //! The lab fails loudly: it is a test, so a panic with a clear message is its way to say that the bench itself is broken.
 
+pub mod bench;
 pub mod controlplane;
 pub mod image;
 pub mod kubelet;
@@ -13,4 +14,5 @@ pub mod logind;
 pub mod machine;
 pub mod ostree;
 pub mod process;
+pub mod record;
 pub mod wait;

@@ -1,0 +1,106 @@
+//! An operator process of this build, beside the cluster.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tokio::process::Child;
+
+use super::site::Gate;
+use crate::controlplane::ControlPlane;
+use crate::machine::binary;
+use crate::process::{bound, spawn_logged};
+
+/// What an operator is started with.
+#[derive(Debug, Clone, Default)]
+pub struct OperatorSpec {
+    /// Tells it from others of the same bench; `operator` when empty.
+    pub name: String,
+    /// More flags.
+    pub flags: Vec<String>,
+    /// It plans without being the leader (a hook of debug builds).
+    pub without_lease: bool,
+}
+
+/// A running operator. Dropping it kills it.
+#[derive(Debug)]
+pub struct Operator {
+    process: Child,
+    gate: Gate,
+    log: std::path::PathBuf,
+    address: String,
+}
+
+impl Operator {
+    pub(super) async fn start(
+        plane: &ControlPlane,
+        folder: &Path,
+        spec: OperatorSpec,
+    ) -> Result<Self> {
+        let name = if spec.name.is_empty() {
+            "operator"
+        } else {
+            &spec.name
+        };
+        let kubeconfig = folder.join(format!("{name}.kubeconfig"));
+        plane
+            .service_account_kubeconfig("cuo-system", "cuo-operator", &kubeconfig)
+            .await?;
+        let gate = Gate::new(folder.join("gates").join(name))?;
+        // Free at this moment; if somebody else takes it, the operator says so in its log.
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .context("a free port")?
+            .to_string();
+        let mut command = bound(binary("cuo-operator")?);
+        command
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .args([
+                "--namespace",
+                "cuo-system",
+                "--listen",
+                &address,
+                "--log-format",
+                "text",
+            ])
+            .args(&spec.flags)
+            .env("POD_NAME", name)
+            .env("CUO_TEST_GATE", gate.folder())
+            .env("RUST_BACKTRACE", "1");
+        if spec.without_lease {
+            command.env("CUO_TEST_NO_LEASE", "1");
+        }
+        let log = folder.join(format!("{name}.log"));
+        let process = spawn_logged(&mut command, &log)?;
+        Ok(Self {
+            process,
+            gate,
+            log,
+            address,
+        })
+    }
+
+    /// Where it can be held.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Where it serves metrics and probes.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The file of its log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Kills it with SIGKILL.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await.context("kill the operator")
+    }
+}

@@ -1,0 +1,342 @@
+//! One node: a host, its kubelet, its agent, and whoever presses its power button.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cuo_cluster::node::Keep;
+use cuo_core::node::NodeView;
+use tokio::sync;
+
+use super::SiteSpec;
+use crate::controlplane::{ControlPlane, NodeCredential};
+use crate::kubelet::{Boot, Down, Kubelet, NodeSpec};
+use crate::machine::{Machine, Reboot, binary};
+use crate::wait::until;
+
+/// Configuration that lets an agent do in seconds what takes hours and minutes in earnest.
+const HASTE: &str = r#"
+[check]
+period = "4s"
+jitter = "1s"
+[retry]
+first = "2s"
+cap = "4s"
+[drain]
+evict_every = "1s"
+[reboot]
+shutdown = "15s"
+"#;
+/// How long a certificate of a node is good for.
+const VALIDITY: Duration = Duration::from_secs(24 * 3600);
+/// How long a host is down when it reboots.
+const DOWNTIME: Duration = Duration::from_millis(500);
+/// How often the power button is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One node. What reboots its host runs beside it, until it is dropped.
+#[derive(Debug)]
+pub struct Site {
+    name: String,
+    /// The host. Locked for short times only.
+    pub machine: sync::Mutex<Machine>,
+    /// The hollow kubelet.
+    pub kubelet: Kubelet,
+    gate: Gate,
+    plan: Mutex<Plan>,
+    violations: Mutex<Vec<String>>,
+    plane: Arc<ControlPlane>,
+}
+
+/// What the next reboot does.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    kind: Reboot,
+    /// Start the agent after it.
+    agent: bool,
+    reboots: u32,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Site {
+    /// Lays out and boots the host, and registers its Node.
+    pub(super) async fn start(
+        plane: &Arc<ControlPlane>,
+        folder: &Path,
+        spec: SiteSpec,
+    ) -> Result<Arc<Self>> {
+        let mut machine = Machine::create(&folder.join("nodes"), &spec.name, spec.host)?;
+        let root = machine.root().join("");
+        fs::write(root.join("etc/cuo-agent/config.d/50-haste.toml"), HASTE)
+            .context("write configuration")?;
+        let kubeconfig = root.join("var/lib/kubelet/kubeconfig");
+        plane.node_kubeconfig(&spec.name, &kubeconfig, NodeCredential::Rotating, VALIDITY)?;
+        machine.boot().await?;
+        let mut labels = BTreeMap::new();
+        if spec.control_plane {
+            labels.insert(cuo_core::keys::CONTROL_PLANE[0].to_owned(), String::new());
+        }
+        let boot = boot_of(&machine)?;
+        let kubelet = Kubelet::start(
+            plane,
+            NodeSpec {
+                name: spec.name.clone(),
+                labels,
+                boot,
+            },
+        )
+        .await?;
+        let site = Arc::new(Self {
+            gate: Gate::new(folder.join("gates").join(&spec.name))?,
+            name: spec.name,
+            machine: sync::Mutex::new(machine),
+            kubelet,
+            plan: Mutex::new(Plan {
+                kind: Reboot::Clean,
+                agent: true,
+                reboots: 0,
+            }),
+            violations: Mutex::default(),
+            plane: Arc::clone(plane),
+        });
+        watch_power_button(&site)?;
+        Ok(site)
+    }
+
+    /// The Node's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the agent can be held.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Starts the agent.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn start_agent(&self) -> Result<()> {
+        let program = binary("cuo-agent")?;
+        let gate = self.gate.folder.display().to_string();
+        self.machine.lock().await.spawn_agent(
+            &program,
+            &[("CUO_TEST_GATE", &gate), ("RUST_BACKTRACE", "1")],
+        )
+    }
+
+    /// Kills the agent with SIGKILL.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill_agent(&self) -> Result<()> {
+        self.machine.lock().await.kill_agent().await
+    }
+
+    /// Publishes `version` to this host.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn publish(&self, version: &str) -> Result<()> {
+        self.machine.lock().await.publish(version).map(drop)
+    }
+
+    /// The last lines of the agent's log.
+    pub async fn agent_log(&self, lines: usize) -> String {
+        self.machine.lock().await.agent_log_end(lines)
+    }
+
+    /// What the next reboot that somebody asks for is like; after it they are clean again.
+    pub fn next_reboot(&self, kind: Reboot) {
+        locked(&self.plan).kind = kind;
+    }
+
+    /// Whether the agent is started after a reboot.
+    pub fn agent_after_boot(&self, agent: bool) {
+        locked(&self.plan).agent = agent;
+    }
+
+    /// How often the host has rebooted.
+    pub fn reboots(&self) -> u32 {
+        locked(&self.plan).reboots
+    }
+
+    /// What this node did against the rules.
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.violations).clone()
+    }
+
+    /// Reboots the host now, whatever it does, as `kind` says.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn reboot(&self, kind: Reboot) -> Result<()> {
+        let mut machine = self.machine.lock().await;
+        let agent = {
+            let mut plan = locked(&self.plan);
+            plan.reboots += 1;
+            plan.kind = Reboot::Clean;
+            plan.agent
+        };
+        // A host that goes down can't tell when the API server is down too.
+        let _ = self.kubelet.down(Down::Announced).await;
+        machine.reboot(kind).await?;
+        tokio::time::sleep(DOWNTIME).await;
+        let boot = boot_of(&machine)?;
+        drop(machine);
+        if agent {
+            self.start_agent().await?;
+        }
+        let what = format!("the kubelet of {}", self.name);
+        until(what, Duration::from_secs(120), async || {
+            self.kubelet.up(boot.clone()).await.map(Some)
+        })
+        .await
+    }
+
+    /// The Node as the API server has it now.
+    async fn live(&self) -> Result<Option<NodeView>> {
+        let credentials = cuo_cluster::Credentials::File {
+            path: self.plane.admin_kubeconfig(),
+            root: "/".into(),
+        };
+        let program = cuo_cluster::Program {
+            name: "cuo-lab",
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let source = cuo_cluster::ClientSource::start(credentials, program).await;
+        let raw = cuo_cluster::node::get_node(&source, &self.name, &Keep::default()).await?;
+        Ok(raw.map(|raw| NodeView::parse(&raw)).transpose()?)
+    }
+
+    /// A reboot through rpm-ostree or logind that CUO asked for has a grant on the Node, and says so (I1).
+    async fn check_granted(&self) {
+        let wrong = match self.live().await {
+            Ok(Some(node)) => {
+                let granted = node.operator.grant.value().map(|grant| grant.id);
+                let accepted = node.agent.progress.value().map(|progress| progress.id);
+                let fits = granted.is_some() && granted == accepted;
+                (!fits).then(|| {
+                    format!(
+                        "{} reboots with grant {granted:?}, accepted {accepted:?}",
+                        self.name
+                    )
+                })
+            }
+            // A Node that a test deleted, or an API server that it stopped, can't tell.
+            Ok(None) | Err(_) => None,
+        };
+        locked(&self.violations).extend(wrong);
+    }
+}
+
+/// Starts a thread that reboots the host whenever it was asked to, as long as the node is in use. A thread of its own, because what it
+/// starts dies with the thread that started it.
+fn watch_power_button(site: &Arc<Site>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("a runtime")?;
+    let weak = Arc::downgrade(site);
+    let thread = std::thread::Builder::new().name(format!("power of {}", site.name));
+    thread
+        .spawn(move || runtime.block_on(drive(weak)))
+        .context("start a thread")
+        .map(drop)
+}
+
+async fn drive(site: Weak<Site>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(site) = site.upgrade() else { return };
+        let request = site.machine.lock().await.reboot_request();
+        match request {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                site.check_granted().await;
+                let kind = locked(&site.plan).kind;
+                if let Err(error) = site.reboot(kind).await {
+                    locked(&site.violations)
+                        .push(format!("{} does not reboot: {error:#}", site.name));
+                    return;
+                }
+            }
+            Err(error) => {
+                locked(&site.violations).push(format!("{}: {error:#}", site.name));
+                return;
+            }
+        }
+    }
+}
+
+fn boot_of(machine: &Machine) -> Result<Boot> {
+    Ok(Boot {
+        id: machine.boot_id()?.to_string(),
+        os_image: format!("Fedora CoreOS {}", machine.booted_version()?),
+    })
+}
+
+/// Steps at which a program is held (see `cuo_telemetry::gate`).
+#[derive(Debug, Clone)]
+pub struct Gate {
+    folder: PathBuf,
+}
+
+impl Gate {
+    pub(super) fn new(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Where the program looks for its gates: the value of `CUO_TEST_GATE`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Holds the program when it next comes to `step`.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn shut(&self, step: &str) -> Result<()> {
+        self.clear(&format!("{step}.hit"))?;
+        fs::write(self.folder.join(step), "").with_context(|| format!("shut {step}"))
+    }
+
+    /// Lets the program go on.
+    ///
+    /// # Errors
+    /// When the file can't be removed.
+    pub fn open(&self, step: &str) -> Result<()> {
+        self.clear(step)
+    }
+
+    fn clear(&self, name: &str) -> Result<()> {
+        match fs::remove_file(self.folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {name}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the program is held at `step`.
+    ///
+    /// # Errors
+    /// When it does not come there in time.
+    pub async fn hit(&self, step: &str, deadline: Duration) -> Result<()> {
+        let path = self.folder.join(format!("{step}.hit"));
+        until(
+            format!("{step} in {}", self.folder.display()),
+            deadline,
+            async || Ok(path.exists().then_some(())),
+        )
+        .await
+    }
+}
