@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
@@ -17,6 +18,9 @@ use crate::rpmostree::{Client, Error, Staged};
 /// Pause before rpm-ostree is asked again after it did not answer.
 const RETRY: Duration = Duration::from_secs(20);
 
+/// How long a run may take before it is worth telling.
+const LASTING: Duration = Duration::from_secs(5);
+
 /// What is known of the host, and when to find out more.
 pub struct HostSide {
     root: PathBuf,
@@ -27,7 +31,8 @@ pub struct HostSide {
     labels: SystemLabels,
     labelled: Option<Identity>,
     next_check: Instant,
-    staging: bool,
+    /// Since when a run is going on.
+    staging: Option<Instant>,
     progress: Option<String>,
     failures: u32,
     check_error: Option<String>,
@@ -44,7 +49,7 @@ impl HostSide {
             labels: SystemLabels::default(),
             labelled: None,
             next_check: Instant::now(),
-            staging: false,
+            staging: None,
             progress: None,
             failures: 0,
             check_error: None,
@@ -63,8 +68,12 @@ impl HostSide {
         &self.labels
     }
 
-    pub fn staging(&self) -> bool {
-        self.staging
+    pub fn staging(&self) -> Staging {
+        match self.staging {
+            None => Staging::Idle,
+            Some(since) if since.elapsed() < LASTING => Staging::Begun,
+            Some(_) => Staging::Lasting,
+        }
     }
 
     pub fn progress(&self) -> Option<&str> {
@@ -93,8 +102,12 @@ impl HostSide {
     /// When something is to be looked at here, at the latest.
     pub fn wake(&self) -> Option<Instant> {
         // A check that is overdue but not allowed now comes with whatever allows it.
-        let check = (!self.staging && !self.check_due()).then_some(self.next_check);
-        check.into_iter().chain(self.retry_at).min()
+        let check = (self.staging.is_none() && !self.check_due()).then_some(self.next_check);
+        let told = self
+            .staging
+            .filter(|_| self.staging() == Staging::Begun)
+            .map(|since| since + LASTING);
+        [check, told, self.retry_at].into_iter().flatten().min()
     }
 
     /// What a reboot would boot, for people.
@@ -157,7 +170,7 @@ impl HostSide {
     }
 
     pub fn stage_started(&mut self) {
-        self.staging = true;
+        self.staging = Some(Instant::now());
         self.progress = None;
     }
 
@@ -172,7 +185,7 @@ impl HostSide {
         check: &Check,
         retry: &Retry,
     ) -> Option<String> {
-        self.staging = false;
+        self.staging = None;
         self.progress = None;
         self.outdated();
         let jitter = check.jitter.0.unsigned_abs().mul_f64(fastrand::f64());

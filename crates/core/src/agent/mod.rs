@@ -40,14 +40,25 @@ pub struct Observation {
     pub inhibitors: Result<Vec<Inhibitor>, String>,
     /// What the labels shall say.
     pub system: SystemLabels,
-    /// rpm-ostree is being made to look for and stage an update right now.
-    pub staging: bool,
+    /// Whether rpm-ostree is being made to look for and stage an update.
+    pub staging: Staging,
     /// The period is over, or somebody asked for a check.
     pub check_due: bool,
     /// What the last check failed with; `None` if it did not.
     pub check_error: Option<String>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
+}
+
+/// A run of looking for, downloading and staging an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Staging {
+    /// None.
+    Idle,
+    /// Just begun. Most runs find nothing and end within seconds, which is not worth a write to the Node.
+    Begun,
+    /// It takes its time.
+    Lasting,
 }
 
 /// The own Node, as far as it is known.

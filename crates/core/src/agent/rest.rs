@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::state::Attempt;
-use super::{Act, NodeSeen, Step, Work};
+use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
 use crate::reason::{Code, Reason};
 use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
@@ -110,7 +110,7 @@ impl Work<'_> {
         if self.now > grant.deadline {
             return Answer::Refuse(Code::GrantExpired);
         }
-        let Some(host) = self.host().filter(|_| !self.seen.staging) else {
+        let Some(host) = self.host().filter(|_| self.seen.staging == Staging::Idle) else {
             return Answer::Wait;
         };
         let matching = host
@@ -141,11 +141,12 @@ impl Work<'_> {
     }
 
     fn show(&self, hold: Option<Reason>) -> (Phase, Option<Reason>) {
+        let lasting = self.seen.staging == Staging::Lasting;
         match (self.pending(), hold) {
             (Some(_), Some(reason)) => (Phase::Held, Some(reason)),
-            (Some(_), None) if self.seen.staging => (Phase::Staged, None),
+            (Some(_), None) if lasting => (Phase::Staged, None),
             (Some(_), None) => (Phase::Waiting, self.check_failed()),
-            (None, hold) if self.seen.staging => (Phase::Staging, hold),
+            (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.check_failed())),
         }
@@ -161,7 +162,9 @@ impl Work<'_> {
     /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
     /// is our own once a slot is being prepared for it.
     fn may_stage(&self) -> bool {
-        let wanted = self.seen.check_due && !self.seen.staging && self.settings.hold.is_none();
+        let wanted = self.seen.check_due
+            && self.seen.staging == Staging::Idle
+            && self.settings.hold.is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,
             (Some(_), None) => true,

@@ -74,7 +74,7 @@ impl World {
                 evictions: vec![],
                 inhibitors: Ok(vec![]),
                 system: SystemLabels::default(),
-                staging: false,
+                staging: Staging::Idle,
                 check_due: false,
                 check_error: None,
                 asked: None,
@@ -304,7 +304,7 @@ fn a_grant_waits_while_the_host_is_not_known_or_being_staged() {
     type Change = fn(&mut World);
     let cases: [Change; 2] = [
         |world| world.seen.host = Err("no answer".into()),
-        |world| world.seen.staging = true,
+        |world| world.seen.staging = Staging::Begun,
     ];
     for change in cases {
         let mut world = World::new();
@@ -639,7 +639,7 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
         (
             "ours, but being staged",
             false,
-            vec![ours, |world| world.seen.staging = true],
+            vec![ours, |world| world.seen.staging = Staging::Begun],
         ),
         (
             "ours, but the Node is not known",
@@ -666,6 +666,24 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
             change(&mut world);
         }
         assert_eq!(world.run().act == Act::Stage, expected, "{what}");
+    }
+}
+
+#[test]
+fn only_a_run_that_lasts_is_told() {
+    let cases = [
+        (true, Staging::Begun, Phase::Waiting),
+        (true, Staging::Lasting, Phase::Staged),
+        (false, Staging::Begun, Phase::Idle),
+        (false, Staging::Lasting, Phase::Staging),
+    ];
+    for (pending, staging, phase) in cases {
+        let mut world = World::new();
+        if !pending {
+            world.host().pending = None;
+        }
+        world.seen.staging = staging;
+        assert_eq!(world.shows(), (phase, None, Act::Wait));
     }
 }
 

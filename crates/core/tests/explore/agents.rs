@@ -59,7 +59,7 @@ fn observe(site: usize, at: &Site, node: Option<&NodeView>, live: bool) -> Obser
         evictions: refused.into_iter().collect(),
         inhibitors: Ok(vec![]),
         system: SystemLabels::default(),
-        staging: false,
+        staging: cuo_core::agent::Staging::Idle,
         check_due: false,
         check_error: None,
         asked: at.agent.asked.clone(),
