@@ -1,0 +1,125 @@
+//! Administrators deploy things by hand: before CUO is there, and while it is.
+
+use std::time::Duration;
+
+use cuo_core::reason::Code;
+use cuo_core::values::Phase;
+use cuo_lab::bench::{Bench, OperatorSpec, SiteSpec};
+use cuo_lab::machine::{HostSpec, Reboot};
+use cuo_lab::wait::until;
+
+use crate::{PATIENCE, V1, V2, V3, start};
+
+/// Hosts that were reset with `rpm-ostree deploy OLDER` and rebooted, before CUO was enabled: enabling it brings all of them to the newest
+/// version, one at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_were_set_back_come_to_the_newest_version() {
+    let newest = |host: HostSpec| HostSpec { newest: Some(V3.into()), ..host };
+    let sites = vec![
+        SiteSpec::worker("n1", newest(HostSpec::ostree(V2))),
+        SiteSpec::worker("n2", newest(HostSpec::ostree(V2))),
+        SiteSpec::worker("n3", newest(HostSpec::container(V2))),
+    ];
+    let (_folder, bench) = start(sites).await;
+    for site in bench.sites() {
+        site.agent_after_boot(false);
+        site.publish(V1).await.unwrap();
+        site.publish(V3).await.unwrap();
+        site.machine.lock().await.admin_deploy(V1).await.unwrap();
+        site.reboot(Reboot::Clean).await.unwrap();
+        assert_eq!(site.machine.lock().await.booted_version().unwrap(), V1);
+        site.agent_after_boot(true);
+    }
+    bench.recorder.reset_most();
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.settled(V3, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
+    assert_eq!(bench.recorder.most_down(), 1);
+}
+
+async fn boots(bench: &Bench, name: &str, version: &str) {
+    let runs = async || {
+        let node = bench.node(name)?;
+        let booted = node.agent.booted.value();
+        Ok(booted.filter(|booted| booted.version == version).map(drop))
+    };
+    until(format!("{name} to run {version}"), PATIENCE, runs).await.unwrap();
+}
+
+async fn shows(bench: &Bench, name: &str, phase: Phase, code: Option<Code>) {
+    let look = async || {
+        let agent = bench.node(name)?.agent;
+        let found = (agent.status.value().map(|status| status.phase), agent.reason.value().map(|reason| reason.code));
+        Ok((found == (Some(phase), code)).then_some(()))
+    };
+    let what = format!("{name} to be {phase} because of {code:?}");
+    if let Err(error) = until(what, Duration::from_secs(60), look).await {
+        let log = bench.site(name).unwrap().agent_log(30).await;
+        panic!("{error:#}\n{:#?}\n{log}", bench.node(name));
+    }
+}
+
+/// What an administrator deploys is announced, granted and booted as it stands; afterwards the normal period upgrades again, unless held.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_deploys_is_booted_as_it_stands() {
+    let host = HostSpec { newest: Some(V2.into()), ..HostSpec::ostree(V1) };
+    let (_folder, bench) = start(vec![SiteSpec::worker("n1", host)]).await;
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.settled(V2, PATIENCE).await.unwrap();
+
+    // While it waits for a grant, check after check leaves it alone.
+    drop(operator);
+    site.machine.lock().await.admin_deploy(V1).await.unwrap();
+    shows(&bench, "n1", Phase::Waiting, None).await;
+    site.publish(V3).await.unwrap();
+    let upgrades = async || {
+        let calls = site.machine.lock().await.calls().unwrap();
+        calls.iter().filter(|call| call.method == "Upgrade").count()
+    };
+    let before = upgrades().await;
+    let needed = bench.node("n1").unwrap().agent.needed;
+    let config = site.machine.lock().await.root().join("etc/cuo-agent/config.d/90-hold.toml");
+    let _operator = bench.operator(OperatorSpec { name: "second".into(), ..OperatorSpec::default() }).await.unwrap();
+    // Held in time: what was announced is booted, and nothing after it.
+    site.gate().shut("agent-before-stage").unwrap();
+    boots(&bench, "n1", V1).await;
+    assert_eq!(upgrades().await, before, "the deployment of the administrator was touched");
+    let booted = bench.node("n1").unwrap().agent.booted;
+    assert_eq!(booted.value().map(|booted| booted.identity), needed.value().copied());
+    std::fs::write(&config, "hold = true\n").unwrap();
+    site.gate().hit("agent-before-stage", PATIENCE).await.unwrap();
+    site.kill_agent().await.unwrap();
+    site.gate().open("agent-before-stage").unwrap();
+    site.start_agent().await.unwrap();
+    shows(&bench, "n1", Phase::Idle, Some(Code::Hold)).await;
+    assert_eq!(upgrades().await, before, "nothing is staged on hold");
+
+    std::fs::remove_file(&config).unwrap();
+    let pid = site.machine.lock().await.agent_pid().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    bench.settled(V3, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
+}
+
+/// `rpm-ostree rollback` is announced at once, and taken back at once by a second one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_is_followed() {
+    let host = HostSpec { newest: Some(V2.into()), ..HostSpec::container(V1) };
+    let (_folder, bench) = start(vec![SiteSpec::worker("n1", host)]).await;
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.settled(V2, PATIENCE).await.unwrap();
+    drop(operator);
+    site.machine.lock().await.admin_rollback().await.unwrap();
+    shows(&bench, "n1", Phase::Waiting, None).await;
+    assert!(bench.node("n1").unwrap().agent.needed_label);
+    site.machine.lock().await.admin_rollback().await.unwrap();
+    shows(&bench, "n1", Phase::Idle, None).await;
+    let node = bench.node("n1").unwrap();
+    assert!(!node.agent.needed_label && node.agent.needed.is_absent());
+}
