@@ -14,7 +14,10 @@ use crate::{PATIENCE, V1, V2, V3, start};
 /// version, one at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_were_set_back_come_to_the_newest_version() {
-    let newest = |host: HostSpec| HostSpec { newest: Some(V3.into()), ..host };
+    let newest = |host: HostSpec| HostSpec {
+        newest: Some(V3.into()),
+        ..host
+    };
     let sites = vec![
         SiteSpec::worker("n1", newest(HostSpec::ostree(V2))),
         SiteSpec::worker("n2", newest(HostSpec::ostree(V2))),
@@ -44,13 +47,18 @@ async fn boots(bench: &Bench, name: &str, version: &str) {
         let booted = node.agent.booted.value();
         Ok(booted.filter(|booted| booted.version == version).map(drop))
     };
-    until(format!("{name} to run {version}"), PATIENCE, runs).await.unwrap();
+    until(format!("{name} to run {version}"), PATIENCE, runs)
+        .await
+        .unwrap();
 }
 
 async fn shows(bench: &Bench, name: &str, phase: Phase, code: Option<Code>) {
     let look = async || {
         let agent = bench.node(name)?.agent;
-        let found = (agent.status.value().map(|status| status.phase), agent.reason.value().map(|reason| reason.code));
+        let found = (
+            agent.status.value().map(|status| status.phase),
+            agent.reason.value().map(|reason| reason.code),
+        );
         Ok((found == (Some(phase), code)).then_some(()))
     };
     let what = format!("{name} to be {phase} because of {code:?}");
@@ -63,7 +71,10 @@ async fn shows(bench: &Bench, name: &str, phase: Phase, code: Option<Code>) {
 /// What an administrator deploys is announced, granted and booted as it stands; afterwards the normal period upgrades again, unless held.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_administrator_deploys_is_booted_as_it_stands() {
-    let host = HostSpec { newest: Some(V2.into()), ..HostSpec::ostree(V1) };
+    let host = HostSpec {
+        newest: Some(V2.into()),
+        ..HostSpec::ostree(V1)
+    };
     let (_folder, bench) = start(vec![SiteSpec::worker("n1", host)]).await;
     let site = bench.site("n1").unwrap();
     bench.start_agents().await.unwrap();
@@ -81,16 +92,37 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
     };
     let before = upgrades().await;
     let needed = bench.node("n1").unwrap().agent.needed;
-    let config = site.machine.lock().await.root().join("etc/cuo-agent/config.d/90-hold.toml");
-    let _operator = bench.operator(OperatorSpec { name: "second".into(), ..OperatorSpec::default() }).await.unwrap();
+    let config = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("etc/cuo-agent/config.d/90-hold.toml");
+    let _operator = bench
+        .operator(OperatorSpec {
+            name: "second".into(),
+            ..OperatorSpec::default()
+        })
+        .await
+        .unwrap();
     // Held in time: what was announced is booted, and nothing after it.
     site.gate().shut("agent-before-stage").unwrap();
     boots(&bench, "n1", V1).await;
-    assert_eq!(upgrades().await, before, "the deployment of the administrator was touched");
+    assert_eq!(
+        upgrades().await,
+        before,
+        "the deployment of the administrator was touched"
+    );
     let booted = bench.node("n1").unwrap().agent.booted;
-    assert_eq!(booted.value().map(|booted| booted.identity), needed.value().copied());
+    assert_eq!(
+        booted.value().map(|booted| booted.identity),
+        needed.value().copied()
+    );
     std::fs::write(&config, "hold = true\n").unwrap();
-    site.gate().hit("agent-before-stage", PATIENCE).await.unwrap();
+    site.gate()
+        .hit("agent-before-stage", PATIENCE)
+        .await
+        .unwrap();
     site.kill_agent().await.unwrap();
     site.gate().open("agent-before-stage").unwrap();
     site.start_agent().await.unwrap();
@@ -108,7 +140,10 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
 /// `rpm-ostree rollback` is announced at once, and taken back at once by a second one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_is_followed() {
-    let host = HostSpec { newest: Some(V2.into()), ..HostSpec::container(V1) };
+    let host = HostSpec {
+        newest: Some(V2.into()),
+        ..HostSpec::container(V1)
+    };
     let (_folder, bench) = start(vec![SiteSpec::worker("n1", host)]).await;
     let site = bench.site("n1").unwrap();
     bench.start_agents().await.unwrap();

@@ -7,7 +7,10 @@
 )]
 
 mod admin;
+mod input;
+mod quiet;
 mod rollout;
+mod skew;
 
 use std::time::Duration;
 

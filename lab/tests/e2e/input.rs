@@ -1,0 +1,208 @@
+//! Bad input: each is a clear error that names its place, and the agent stays up where a restart would not help.
+
+use std::time::Duration;
+
+use cuo_core::keys;
+use cuo_core::reason::Code;
+use cuo_core::values::Field;
+use cuo_lab::bench::{Bench, OperatorSpec, Site};
+use cuo_lab::machine::binary;
+use cuo_lab::wait::until;
+
+use crate::{PATIENCE, V1, V2, cluster};
+
+async fn reason(bench: &Bench, code: Option<Code>, text: &str) {
+    let look = async || {
+        let found = bench.node("n1")?.agent.reason;
+        let fits = match (&found, code) {
+            (Field::Value(reason), Some(code)) => {
+                reason.code == code && reason.message.contains(text)
+            }
+            (Field::Absent, None) => true,
+            _ => false,
+        };
+        Ok(fits.then_some(()))
+    };
+    if let Err(error) = until(format!("the reason {code:?} with {text:?}"), PATIENCE, look).await {
+        let log = bench.site("n1").unwrap().agent_log(30).await;
+        panic!("{error:#}\n{:#?}\n{log}", bench.node("n1"));
+    }
+}
+
+async fn log_says(site: &Site, text: &str) {
+    let look = async || Ok(site.agent_log(400).await.contains(text).then_some(()));
+    let waited = until(
+        format!("{text:?} in the agent's log"),
+        Duration::from_secs(60),
+        look,
+    )
+    .await;
+    if let Err(error) = waited {
+        panic!("{error:#}\n{}", site.agent_log(60).await);
+    }
+}
+
+async fn restart(site: &Site) {
+    site.kill_agent().await.unwrap();
+    site.start_agent().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_configuration_holds_and_names_file_and_line() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let file = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("etc/cuo-agent/config.d/60-broken.toml");
+    for (text, place) in [
+        ("hold = yes\n", "60-broken.toml:1"),
+        ("\n[check]\nperiodd = \"1h\"\n", "60-broken.toml:3"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        restart(site).await;
+        reason(&bench, Some(Code::ConfigInvalid), place).await;
+        log_says(site, place).await;
+        assert!(site.machine.lock().await.agent_running());
+    }
+    std::fs::remove_file(&file).unwrap();
+    let pid = site.machine.lock().await.agent_pid().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    reason(&bench, None, "").await;
+    bench.settled(V1, PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_kubeconfig_is_named_and_taken_up_once_it_is_good() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let path = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("var/lib/kubelet/kubeconfig");
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, "apiVersion: v1\nkind: [").unwrap();
+    site.start_agent().await.unwrap();
+    log_says(site, "var/lib/kubelet/kubeconfig").await;
+    std::fs::remove_file(&path).unwrap();
+    restart(site).await;
+    log_says(site, "no kubeconfig on this host").await;
+    assert!(site.machine.lock().await.agent_running());
+    std::fs::write(&path, good).unwrap();
+    bench.settled(V1, PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_bus_or_rpm_ostree_is_told_on_the_node() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let service = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("lab/services/org.projectatomic.rpmostree1.service");
+    let good = std::fs::read(&service).unwrap();
+    std::fs::remove_file(&service).unwrap();
+    site.reboot(cuo_lab::machine::Reboot::Clean).await.unwrap();
+    reason(
+        &bench,
+        Some(Code::RpmOstreeUnavailable),
+        "was not provided by any .service files",
+    )
+    .await;
+    assert!(site.machine.lock().await.agent_running());
+
+    std::fs::write(&service, good).unwrap();
+    let socket = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("run/dbus/system_bus_socket");
+    let aside = socket.with_extension("aside");
+    std::fs::rename(&socket, &aside).unwrap();
+    restart(site).await;
+    reason(
+        &bench,
+        Some(Code::RpmOstreeUnavailable),
+        "the system bus can't be reached",
+    )
+    .await;
+    assert!(site.machine.lock().await.agent_running());
+    std::fs::rename(&aside, &socket).unwrap();
+    bench.settled(V1, PATIENCE).await.unwrap();
+}
+
+/// The agent puts its own keys right; the operator's are a reason to hold until a person removes them; neither falls over.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_in_every_annotation_is_put_right_or_told() {
+    let (_folder, bench) = cluster(2).await;
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.start_agents().await.unwrap();
+    bench.settled(V1, PATIENCE).await.unwrap();
+    let mut change = vec!["annotate", "--overwrite", "node", "n1"];
+    let values: Vec<_> = keys::TABLE
+        .iter()
+        .map(|key| format!("{}={{\"garbage", key.name))
+        .collect();
+    change.extend(values.iter().map(String::as_str));
+    bench.plane.kubectl(&change).await.unwrap();
+    reason(&bench, Some(Code::MalformedAnnotation), keys::REBOOT_OK).await;
+    let agent = bench.node("n1").unwrap().agent;
+    assert!(
+        agent.booted.value().is_some()
+            && agent.needed.is_absent()
+            && agent.progress.is_absent()
+            && agent.owned.is_absent()
+    );
+    bench.publish(V2).await.unwrap();
+    for key in [keys::REBOOT_OK, keys::REBOOT_RESERVED] {
+        reason(&bench, Some(Code::MalformedAnnotation), key).await;
+        bench
+            .plane
+            .kubectl(&["annotate", "node", "n1", &format!("{key}-")])
+            .await
+            .unwrap();
+    }
+    bench.settled(V2, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
+    let log = std::fs::read_to_string(operator.log()).unwrap();
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[tokio::test]
+async fn an_operator_with_a_bad_flag_says_which_and_how_it_should_be() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (
+            &["--window", "Mon 22:00"],
+            &[
+                "--window",
+                "Mon 22:00",
+                "the length is missing",
+                "Europe/Berlin",
+            ],
+        ),
+        (&["--window", "22:00 1h Mars/Base"], &["no IANA time zone"]),
+        (&["--max-unavailable", "0"], &["--max-unavailable"]),
+        (&["--drain-timeout", "soon"], &["--drain-timeout", "soon"]),
+        (&["--nonsense"], &["--nonsense"]),
+    ];
+    for (flags, expected) in cases {
+        let output = tokio::process::Command::new(binary("cuo-operator").unwrap())
+            .args(*flags)
+            .output()
+            .await
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
+        for text in *expected {
+            assert!(told.contains(text), "{flags:?}: {text:?} is not in: {told}");
+        }
+    }
+}
