@@ -55,6 +55,8 @@ struct Agent {
     notify: Notify,
     shown: Option<(Phase, Option<Reason>)>,
     shutting_down: bool,
+    /// When to try again to write the state, after that failed.
+    save_retry: Option<Instant>,
 }
 
 /// What a turn leaves to be done.
@@ -181,6 +183,7 @@ impl Agent {
             notify: Notify::default(),
             shown: None,
             shutting_down: false,
+            save_retry: None,
             store,
             config,
             state,
@@ -194,6 +197,10 @@ impl Agent {
             // What would be begun now could only be cut off. If the shutdown is called off, logind tells.
             self.notify.status("the host is shutting down".into());
             return Next::Wait(None);
+        }
+        if self.save_retry.is_some_and(|at| Instant::now() >= at) {
+            self.save_retry = None;
+            self.settings.state_unusable = None;
         }
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
@@ -222,7 +229,8 @@ impl Agent {
                 "the state can't be written, so nothing is done"
             );
             self.settings.state_unusable = Some(format!("{error:#}"));
-            return Next::Wait(Some(Instant::now() + SAVE_RETRY));
+            self.save_retry = Some(Instant::now() + SAVE_RETRY);
+            return Next::Again;
         }
         acts::gate("before", name).await;
         let wake = decision.wake;
@@ -255,8 +263,10 @@ impl Agent {
         let held = matches!(&self.shown, Some((_, Some(Reason { code, .. }))) if *code == cuo_core::reason::Code::Inhibited);
         let looking = wants_pods(&self.state, &self.boot) || held;
         let look = looking.then(|| Instant::now() + LOOK);
-        [decided, look, self.node.retry_at(), self.host.wake()]
+        let retries = [self.node.retry_at(), self.save_retry];
+        [decided, look, self.host.wake()]
             .into_iter()
+            .chain(retries)
             .flatten()
             .min()
     }

@@ -180,6 +180,16 @@ impl NodeSide {
             Ok(raw) => {
                 self.failures = 0;
                 self.learn(&raw);
+                // Writing the same again and again would help nobody.
+                if self
+                    .view
+                    .as_ref()
+                    .is_some_and(|view| want.patch(view).is_some())
+                {
+                    let why = "the API server took what was written to the Node, but does not keep it; see its admission webhooks";
+                    self.outdated = true;
+                    self.troubled(why.into(), Some(Instant::now() + PAUSES[1]));
+                }
             }
             Err(error) => self.failed(&error),
         }

@@ -68,9 +68,16 @@ async fn a_broken_configuration_holds_and_names_file_and_line() {
         assert!(site.machine.lock().await.agent_running());
     }
     std::fs::remove_file(&file).unwrap();
-    let pid = site.machine.lock().await.agent_pid().unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    let root = site.machine.lock().await.root().join("");
+    let mut check = tokio::process::Command::new(binary("cuo-agent").unwrap());
+    let done = check
+        .arg("--root")
+        .arg(root)
+        .arg("check")
+        .status()
+        .await
+        .unwrap();
+    assert!(done.success());
     reason(&bench, None, "").await;
     bench.settled(V1, PATIENCE).await.unwrap();
 }
