@@ -2,18 +2,23 @@
 //!
 //! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
+use cuo_cluster::ApiError;
 use cuo_core::keys;
+use cuo_core::plan::{Policy, Snapshot, plan};
 use cuo_core::reason::Code;
-use cuo_core::values::Phase;
+use cuo_core::values::{DrainPolicy, Field, Phase};
+use cuo_core::window::Windows;
 use cuo_operator::config::Config as OperatorConfig;
 use cuo_operator::metrics::Metrics;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::root;
+use crate::{behaviours, examples, root};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -28,6 +33,8 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
     Ok(vec![
         ("docs/protocol.md", "keys", key_table()),
         ("docs/protocol.md", "phases", phase_table()),
+        ("docs/protocol.md", "examples", examples::of_nodes()?),
+        ("docs/protocol.md", "ledger", examples::of_the_ledger()?),
         ("docs/protocol.md", "reasons", reason_table()),
         (
             "docs/operations.md",
@@ -62,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         "run `cargo xtask codegen`:\n{}",
         stale.join("\n")
     );
-    Ok(())
+    behaviours::check()
 }
 
 /// `page` with `text` as the part `name`.
@@ -192,14 +199,40 @@ fn operator_flags() -> String {
     table(&["Flag", "Variable", "Default", "Meaning"], own.map(row))
 }
 
-/// What `/metrics` says about itself.
+/// What `/metrics` says about itself, once everything has happened that is counted.
 fn operator_metrics() -> String {
-    let text = Metrics::new(1).text();
+    let metrics = Metrics::new(1);
+    let seen = Snapshot {
+        nodes: BTreeMap::new(),
+        ledger: Field::Absent,
+        live: BTreeMap::new(),
+        own_node: None,
+    };
+    let policy = Policy {
+        max_unavailable: 1,
+        paused: false,
+        windows: Windows::default(),
+        before: vec![],
+        after: vec![],
+        accept_timeout: SignedDuration::ZERO,
+        drain: DrainPolicy::default(),
+    };
+    metrics.planned(&seen, &plan(&seen, &policy, Timestamp::UNIX_EPOCH));
+    let message = String::new();
+    metrics.failed(&ApiError::Other { message });
+    let text = metrics.text();
     let rows = text.lines().filter_map(|line| {
         let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
-        let counter = text.contains(&format!("# TYPE {name} counter\n"));
-        let suffix = if counter { "_total" } else { "" };
-        Some(vec![format!("`{name}{suffix}`"), help.to_owned()])
+        let mut samples = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = samples.find(|line| line.starts_with(name))?;
+        let (shown, rest) = sample.split_once([' ', '{'])?;
+        let label = rest
+            .split_once('=')
+            .map(|(label, _)| format!("{{{label}}}"));
+        Some(vec![
+            format!("`{shown}{}`", label.unwrap_or_default()),
+            help.to_owned(),
+        ])
     });
     table(&["Metric", "Meaning"], rows)
 }

@@ -1,8 +1,11 @@
 //! CUO's build and test tasks: `cargo xtask TASK`.
 
+mod behaviours;
 mod codegen;
+mod examples;
 mod image;
 mod oci;
+mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +26,8 @@ enum Task {
     Image(image::Arguments),
     /// Bring the generated parts of the documentation up to date.
     Codegen(codegen::Arguments),
+    /// Run everything that CI checks.
+    Test(test::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,6 +35,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,97 @@
+//! `docs/behaviours.md` names tests; this looks whether they exist.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::root;
+
+const PAGE: &str = "docs/behaviours.md";
+/// Where tests are.
+const FOLDERS: [&str; 5] = ["agent", "crates", "lab", "operator", "xtask"];
+
+/// Fails with the names of tests that the page has and the code has not.
+pub fn check() -> Result<()> {
+    let page = fs::read_to_string(root().join(PAGE)).with_context(|| format!("read {PAGE}"))?;
+    let mut tests = BTreeSet::new();
+    for folder in FOLDERS {
+        collect(&root().join(folder), &mut tests)?;
+    }
+    let missing: Vec<_> = named(&page)
+        .into_iter()
+        .filter(|name| !tests.contains(*name))
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "{PAGE} names tests that do not exist: {}",
+        missing.join(", ")
+    );
+    Ok(())
+}
+
+/// The tests in the last column of the tables of `page`.
+fn named(page: &str) -> BTreeSet<&str> {
+    let rows = page.lines().filter_map(|line| line.strip_suffix(" |"));
+    let cells = rows.filter_map(|row| row.rsplit(" | ").next());
+    cells
+        .flat_map(|cell| cell.split(", "))
+        .filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'))
+        .collect()
+}
+
+/// Adds the names of all tests in the Rust files below `folder`.
+fn collect(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("list {}", folder.display()))?
+            .path();
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            found.extend(tests(&text));
+        }
+    }
+    Ok(())
+}
+
+/// The functions in `code` that stand below an attribute which makes them tests.
+fn tests(code: &str) -> Vec<String> {
+    let (mut found, mut marked) = (Vec::new(), false);
+    for line in code.lines().map(str::trim) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if let Some((before, rest)) = line.split_once("fn ").filter(|_| marked) {
+            let name = rest.split('(').next().unwrap_or(rest);
+            if matches!(before, "" | "async ") {
+                found.push(name.to_owned());
+            }
+            marked = false;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_that_is_named_exists() {
+        if let Err(error) = check() {
+            panic!("{error:#}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_on_both_sides() {
+        let page = "| there | CUO | shown by |\n| a `flag` | b | `one`, `two` |\n| a | b | - |\n";
+        assert_eq!(named(page), BTreeSet::from(["one", "two"]));
+        let code = "fn no() {}\n#[test]\n// why\nfn one() {}\n  #[tokio::test(x)]\n  async fn two() {\nfn no() {}\n";
+        assert_eq!(tests(code), ["one", "two"]);
+    }
+}

@@ -1,0 +1,219 @@
+//! `cargo xtask test`: everything that CI checks, the cheapest first.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::root;
+
+/// Run everything that CI checks: format, lints, unit, property, model and end-to-end tests, the image and the demo.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Leave out what needs a control plane, the image or minutes; it is listed at the end.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// One part.
+struct Part {
+    name: &'static str,
+    /// Part of `--quick`.
+    quick: bool,
+    arguments: &'static [&'static str],
+}
+
+const fn quick(name: &'static str, arguments: &'static [&'static str]) -> Part {
+    Part {
+        name,
+        quick: true,
+        arguments,
+    }
+}
+
+const fn slow(name: &'static str, arguments: &'static [&'static str]) -> Part {
+    Part {
+        name,
+        quick: false,
+        arguments,
+    }
+}
+
+/// Always the whole workspace, so that every part is built with the same features, and once.
+const PARTS: &[Part] = &[
+    quick("format", &["fmt", "--all", "--check"]),
+    quick(
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    quick(
+        "build",
+        &["build", "--workspace", "--all-targets", "--locked"],
+    ),
+    quick(
+        "generated documentation",
+        &[
+            "run",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--",
+            "codegen",
+            "--check",
+        ],
+    ),
+    quick(
+        "unit and property tests",
+        &["test", "--workspace", "--lib", "--bins", "--locked"],
+    ),
+    quick(
+        "model",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "explore",
+            "--locked",
+            "--",
+            "--nocapture",
+        ],
+    ),
+    quick(
+        "host doubles",
+        &["test", "--workspace", "--test", "doubles", "--locked"],
+    ),
+    quick(
+        "agent and host",
+        &["test", "--workspace", "--test", "agent_host", "--locked"],
+    ),
+    slow(
+        "control plane",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "controlplane",
+            "--locked",
+            "--",
+            "--test-threads=2",
+        ],
+    ),
+    slow(
+        "Kubernetes client",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "cluster",
+            "--locked",
+            "--",
+            "--test-threads=2",
+        ],
+    ),
+    slow(
+        "deployment",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "deploy",
+            "--locked",
+            "--",
+            "--test-threads=2",
+        ],
+    ),
+    slow(
+        "end to end",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "e2e",
+            "--locked",
+            "--",
+            "--test-threads=4",
+        ],
+    ),
+    slow(
+        "image",
+        &["run", "--quiet", "--package", "xtask", "--", "image"],
+    ),
+];
+
+/// Runs all parts up to the first that fails.
+///
+/// # Errors
+/// Names the part that failed and its command.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut spent: Vec<(&str, Duration)> = Vec::new();
+    let mut skipped = Vec::new();
+    for part in PARTS {
+        if arguments.quick && !part.quick {
+            skipped.push((
+                part.name,
+                "--quick leaves out what needs a control plane or the image",
+            ));
+            continue;
+        }
+        println!("\n=== {}: cargo {}", part.name, part.arguments.join(" "));
+        let start = Instant::now();
+        let ran = Command::new("cargo")
+            .args(part.arguments)
+            .current_dir(root())
+            .status();
+        let status = ran.context("run cargo")?;
+        if !status.success() {
+            bail!(
+                "{} failed ({status}) after {:.0?}; the command was: cargo {}",
+                part.name,
+                start.elapsed(),
+                part.arguments.join(" ")
+            );
+        }
+        spent.push((part.name, start.elapsed()));
+    }
+    match installed("cargo-deny") {
+        true => deny(&mut spent)?,
+        false => skipped.push(("licences and sources", "cargo-deny is not installed")),
+    }
+    println!("\n=== summary");
+    for (name, time) in &spent {
+        println!("{name:<26} {:>6.0} s", time.as_secs_f64());
+    }
+    for (name, why) in &skipped {
+        println!("{name:<26} skipped: {why}");
+    }
+    Ok(())
+}
+
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn deny(spent: &mut Vec<(&'static str, Duration)>) -> Result<()> {
+    println!("\n=== licences and sources: cargo deny check bans licenses sources");
+    let start = Instant::now();
+    let arguments = ["deny", "check", "bans", "licenses", "sources"];
+    let status = Command::new("cargo")
+        .args(arguments)
+        .current_dir(root())
+        .status()
+        .context("run cargo deny")?;
+    if !status.success() {
+        bail!(
+            "licences and sources failed ({status}); the command was: cargo {}",
+            arguments.join(" ")
+        );
+    }
+    spent.push(("licences and sources", start.elapsed()));
+    Ok(())
+}
