@@ -24,7 +24,7 @@ const UNINSTALL: &str = "Uninstall";
 const NEED_A_CONTAINER: [&str; 2] = [" logs ", " port-forward "];
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
-/// One command of a page.
+/// One command of a page, or a manifest as the command that would apply it.
 #[derive(Debug, PartialEq, Eq)]
 struct Command {
     page: &'static str,
@@ -32,25 +32,34 @@ struct Command {
     text: String,
 }
 
-/// The commands for `kubectl` in the shell blocks of `page`; continued lines are one.
+/// Applies a manifest that is given on the standard input, as far as the API server's checks go.
+const DRY_RUN: &str = "kubectl apply --dry-run=server --validate=strict -f - <<'END'";
+
+/// The commands for `kubectl` in the shell blocks of `page`, and its manifests; continued lines are one.
 fn commands(page: &'static str, text: &str) -> Vec<Command> {
-    let (mut section, mut inside, mut found) = (String::new(), false, Vec::new());
+    let (mut section, mut language, mut found) = (String::new(), None, Vec::new());
+    let mut push = |section: &str, text: String| {
+        let section = section.to_owned();
+        found.push(Command {
+            page,
+            section,
+            text,
+        });
+    };
+    let mut manifest = String::new();
     for line in text.replace("\\\n", "").lines() {
-        let line = line.trim();
-        match line.strip_prefix("```") {
-            Some(language) => inside = language == "sh",
-            None if inside && line.starts_with("kubectl ") => {
-                let section = section.clone();
-                found.push(Command {
-                    page,
-                    section,
-                    text: line.to_owned(),
-                });
+        if let Some(fence) = line.strip_prefix("```") {
+            if language == Some("yaml") {
+                push(&section, format!("{DRY_RUN}\n{manifest}END"));
+                manifest.clear();
             }
-            None if !inside && line.starts_with('#') => {
-                section = line.trim_start_matches(['#', ' ']).to_owned();
-            }
-            None => {}
+            language = language.is_none().then_some(fence);
+        } else if language == Some("yaml") {
+            manifest += &format!("{line}\n");
+        } else if language == Some("sh") && line.starts_with("kubectl ") {
+            push(&section, line.to_owned());
+        } else if language.is_none() && line.starts_with('#') {
+            section = line.trim_start_matches(['#', ' ']).to_owned();
         }
     }
     found
@@ -58,13 +67,20 @@ fn commands(page: &'static str, text: &str) -> Vec<Command> {
 
 #[test]
 fn commands_are_found_in_shell_blocks_only() {
-    let text = "# A\nkubectl no\n```sh\nkubectl a \\\n  b # c\nsystemctl d\n```\n```json\nkubectl no\n```\n## B c\n```sh\n# x\nkubectl e\n```\n";
+    let text = "# A\nkubectl no\n```sh\nkubectl a \\\n  b # c\nsystemctl d\n```\n```json\nkubectl no\n```\n\
+                ## B c\n```sh\n# x\nkubectl e\n```\n```yaml\nf:\n  g\n```\n";
     let found = commands("p", text);
     let picture: Vec<_> = found
         .iter()
         .map(|found| (found.section.as_str(), found.text.as_str()))
         .collect();
-    assert_eq!(picture, [("A", "kubectl a   b # c"), ("B c", "kubectl e")]);
+    let manifest = format!("{DRY_RUN}\nf:\n  g\nEND");
+    let expected = [
+        ("A", "kubectl a   b # c"),
+        ("B c", "kubectl e"),
+        ("B c", &manifest),
+    ];
+    assert_eq!(picture, expected);
 }
 
 fn all() -> Result<Vec<Command>> {

@@ -95,7 +95,7 @@ async fn one_file_is_the_whole_operator() {
     step("the operator has these rights and no other");
     rights::exactly(&bench).await.unwrap();
     step("ledger and lease are kept when the file is applied again");
-    rights::ledger_stays(&bench).await.unwrap();
+    rights::ledger_and_lease_stay(&bench).await.unwrap();
     step("a node can't write the operator's keys, and all of its own");
     policy::guards(&bench).await.unwrap();
     step("the commands of the documentation work");

@@ -1,13 +1,17 @@
 //! What the operator's service account may do.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use cuo_cluster::lease::{Leadership, campaign};
 use cuo_cluster::{ClientSource, Credentials, Program, ledger};
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::{Bench, NAMESPACE};
+use crate::{Bench, NAMESPACE, SOON};
 
 /// One permission: group, resource, name, verb.
 type Right = (String, String, String, String);
@@ -102,8 +106,8 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Makes the ledger as the operator does, and applies the manifest over it.
-pub async fn ledger_stays(bench: &Bench) -> Result<()> {
+/// Makes ledger and lease as the operator does, and applies the manifest over them.
+pub async fn ledger_and_lease_stay(bench: &Bench) -> Result<()> {
     let credentials = Credentials::File {
         path: bench.account("cuo-operator").await?,
         root: "/".into(),
@@ -115,19 +119,33 @@ pub async fn ledger_stays(bench: &Bench) -> Result<()> {
     let source = ClientSource::start(credentials, program).await;
     let empty = ledger::read(&source, NAMESPACE).await?;
     assert_eq!(empty.text(), None);
-    let written = ledger::replace(
-        &source,
-        NAMESPACE,
-        &empty,
-        r#"{"v":1,"seq":7,"entries":{}}"#,
-    )
-    .await?;
+    let text = r#"{"v":1,"seq":7,"entries":{}}"#;
+    let written = ledger::replace(&source, NAMESPACE, &empty, text).await?;
+    let lease = led(bench, &source).await?;
     for how in [
         &["apply"][..],
         &["apply", "--server-side", "--force-conflicts"],
     ] {
         bench.manifest(how).await?;
         assert_eq!(ledger::read(&source, NAMESPACE).await?, written);
+        assert_eq!(held(bench).await?, lease);
     }
     Ok(())
+}
+
+/// Leads for a moment without giving the lease back, and returns it.
+async fn led(bench: &Bench, source: &ClientSource) -> Result<Value> {
+    let (state, mut leading) = watch::channel(Leadership::UNKNOWN);
+    let (namespace, me) = (NAMESPACE.to_owned(), "test".to_owned());
+    let campaign = campaign(source.clone(), namespace, me, state, pending());
+    let task = tokio::spawn(campaign);
+    let leads = leading.wait_for(|state| *state == Leadership::Leading);
+    timeout(SOON, leads).await??;
+    task.abort();
+    held(bench).await
+}
+
+async fn held(bench: &Bench) -> Result<Value> {
+    let get = format!("-n {NAMESPACE} get lease cuo-operator -o json");
+    Ok(serde_json::from_str(&bench.kubectl(&get).await?)?)
 }
