@@ -178,7 +178,8 @@ fn waits(reason: &Reason) -> Option<News> {
     let (action, severity) = match reason.code {
         Code::Reserved | Code::Granted | Code::UpToDate | Code::NoAgent => return None,
         Code::Rebooting => ("Accept", Severity::Normal),
-        Code::IdentityFailed
+        Code::GrantUnanswered
+        | Code::IdentityFailed
         | Code::MalformedAnnotation
         | Code::NodeNotReady
         | Code::ProtocolUnknown => ("Hold", Severity::Warning),

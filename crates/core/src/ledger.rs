@@ -20,6 +20,9 @@ pub struct Ledger {
     pub seq: u64,
     /// The slots, by the node that has it.
     pub entries: BTreeMap<NodeName, Entry>,
+    /// Nodes whose last grant lapsed without being accepted, and when that was found: each rests for a while, and then others go first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unanswered: BTreeMap<NodeName, Timestamp>,
 }
 
 /// One slot.

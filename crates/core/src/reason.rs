@@ -76,6 +76,7 @@ codes! {
     BeforeChecks, "operator", "The before-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.";
     AfterChecks, "operator", "The after-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.";
     Granted, "operator", "The node may reboot; the agent has not accepted yet.", "Nothing, unless it repeats: then look at the agent's journal.";
+    GrantUnanswered, "operator", "The agent did not accept its last grant in time; it is granted again after a while, others go first.", "Look whether cuo-agent runs on the node, and compare the node's clock with the operator's.";
     Rebooting, "operator", "The agent is acting on its grant.", "Nothing.";
 }
 

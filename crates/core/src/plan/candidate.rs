@@ -2,6 +2,7 @@
 
 use super::{Planner, holds};
 use crate::agent::trouble;
+use crate::drain::later;
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
@@ -15,7 +16,24 @@ impl Planner<'_> {
             let text = "what is left of an earlier grant on the Node has to go first";
             return Err(Reason::new(Code::Reserved, text));
         }
-        Ok(())
+        self.rested(node)
+    }
+
+    /// A node whose agent is dead, or has another time, would otherwise take the slot again and again.
+    fn rested(&mut self, node: &NodeView) -> Result<(), Reason> {
+        let Some(since) = self.ledger.unanswered.get(&node.name) else {
+            return Ok(());
+        };
+        let until = later(*since, self.policy.accept_timeout);
+        // A time that is yet to come was written while the clock was ahead.
+        if self.now < *since || self.now >= until {
+            return Ok(());
+        }
+        self.wakes.push(until);
+        let text = format!(
+            "the agent did not accept its last grant in time; the next one is given from {until} on"
+        );
+        Err(Reason::new(Code::GrantUnanswered, text))
     }
 
     /// Whether the node wants to reboot, and may now.

@@ -29,7 +29,7 @@ use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::reason::{Code, Reason};
-use crate::values::{DrainPolicy, Field};
+use crate::values::{DrainPolicy, Field, to_second};
 use crate::window::Windows;
 
 /// What the operator knows at one moment.
@@ -92,6 +92,7 @@ pub struct Plan {
 
 /// Decides.
 pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
+    let now = to_second(now);
     let ledger = match &seen.ledger {
         Field::Absent => Ledger::default(),
         Field::Value(ledger) => ledger.clone(),
@@ -236,10 +237,8 @@ impl<'a> Planner<'a> {
     fn fits(&self, used: &BTreeSet<NodeName>, node: &NodeView) -> Result<(), Reason> {
         let others = || used.iter().filter(|name| **name != node.name);
         let control = |name: &&NodeName| {
-            self.seen
-                .nodes
-                .get(*name)
-                .is_some_and(|node| node.control_plane)
+            let known = self.seen.nodes.get(*name);
+            known.is_none_or(|node| node.control_plane) // a slot's Node may be unknown yet
         };
         if let Some(busy) = others().find(control).filter(|_| node.control_plane) {
             return Err(Reason::new(
@@ -275,8 +274,12 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        // Names come sorted; workers go before the control plane, and the operator's own node is last of all.
-        ready.sort_by_key(|node| (own == Some(&node.name), node.control_plane));
+        // Names come sorted; workers go before the control plane, both before those that let a grant lapse, and the operator's own node is
+        // last of all.
+        ready.sort_by_key(|node| {
+            let lapsed = self.ledger.unanswered.get(&node.name);
+            (own == Some(&node.name), lapsed, node.control_plane)
+        });
         let mut chosen = act;
         let mut used = used.clone();
         for node in &ready {

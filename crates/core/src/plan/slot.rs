@@ -1,11 +1,11 @@
 //! One slot that is out: its next write, or why it waits.
 
-use super::{Act, Planner};
+use super::{Act, Planner, holds};
 use crate::agent::trouble;
 use crate::drain::later;
 use crate::identity::NodeName;
 use crate::keys;
-use crate::ledger::{Entry, Stage};
+use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::reason::{Code, Reason};
 use crate::values::{Grant, Outcome, Reservation};
@@ -50,12 +50,19 @@ impl Planner<'_> {
         }
     }
 
-    /// The ledger without the entry of `name`.
-    fn drop_entry(&self, name: &NodeName) -> Act {
+    /// The ledger without `name`, and without notes about Nodes that are gone.
+    fn without(&self, name: &NodeName) -> Ledger {
         let mut ledger = self.ledger.clone();
         ledger.entries.remove(name);
+        let here = |other: &NodeName| other != name && self.seen.nodes.contains_key(other);
+        ledger.unanswered.retain(|other, _| here(other));
         ledger.seq = self.last_seq();
-        Act::WriteLedger(ledger)
+        ledger
+    }
+
+    /// The slot of `name` is free.
+    fn drop_entry(&self, name: &NodeName) -> Act {
+        Act::WriteLedger(self.without(name))
     }
 
     fn write(&self, node: &NodeView, allotted: Allotted) -> Act {
@@ -139,8 +146,9 @@ impl Planner<'_> {
             later(entry.since, self.policy.accept_timeout),
             self.policy.drain.timeout(),
         );
-        if carries(live, entry) {
-            return Next::wait(Code::Granted); // the watch is behind
+        // The watch is behind. Whatever else is there may be what another operator has made of the slot meanwhile.
+        if holds(live) {
+            return Next::wait(Code::Granted);
         }
         if live.protocol.is_absent() && self.now <= acts_until {
             self.wakes
@@ -148,7 +156,25 @@ impl Planner<'_> {
             let text = "the Node was made anew in the middle of it; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
-        Next::only(self.drop_entry(name))
+        Next::only(self.close(live, entry))
+    }
+
+    /// The ledger without the entry of a Node that shows nothing of it any more, with a note if its grant lapsed.
+    fn close(&self, live: &NodeView, entry: &Entry) -> Act {
+        let answer = live
+            .agent
+            .result
+            .value()
+            .filter(|result| result.id == entry.id);
+        let lapsed = match answer {
+            Some(answer) => answer.code == Some(Code::GrantExpired),
+            None => self.now > later(entry.since, self.policy.accept_timeout),
+        };
+        let mut ledger = self.without(&live.name);
+        if lapsed {
+            ledger.unanswered.insert(live.name.clone(), self.now);
+        }
+        Act::WriteLedger(ledger)
     }
 
     /// A granted slot: on to the Node, to the answer, through the checks, off the Node, dropped.
@@ -267,12 +293,4 @@ fn missing(node: &NodeView, checks: &[String], code: Code) -> Option<Reason> {
         .map(String::as_str)
         .collect();
     (!open.is_empty()).then(|| Reason::new(code, format!("not yet true: {}", open.join(", "))))
-}
-
-/// The Node has anything of the entry.
-fn carries(node: &NodeView, entry: &Entry) -> bool {
-    let id = Some(entry.id);
-    node.operator.grant.value().map(|grant| grant.id) == id
-        || node.operator.reserved.value().map(|reserved| reserved.id) == id
-        || node.agent.progress.value().map(|progress| progress.id) == id
 }

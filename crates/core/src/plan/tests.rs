@@ -911,6 +911,7 @@ fn another_grant_than_the_ledgers_replaces_its_entry() {
     let ledger = Ledger {
         seq: 9,
         entries: [(name("n1"), expected)].into(),
+        ..Ledger::default()
     };
     assert_eq!(world.ledger(), ledger);
 }
@@ -923,7 +924,11 @@ fn grants_are_numbered_above_every_number_that_was_ever_seen() {
         (31, |world| {
             let seq = 30;
             let entries = BTreeMap::new();
-            world.seen.ledger = Field::Value(Ledger { seq, entries });
+            world.seen.ledger = Field::Value(Ledger {
+                seq,
+                entries,
+                ..Ledger::default()
+            });
         }),
         (41, |world| {
             world.node("n2").agent.result = Field::Value(RebootResult {
@@ -1127,4 +1132,107 @@ fn an_empty_cluster_is_at_rest() {
         used: BTreeSet::new(),
     };
     assert_eq!(plan, expected);
+}
+
+/// An agent that is dead, but whose Node is Ready, must not take the slot again and again while others wait.
+#[test]
+fn a_node_that_lets_its_grant_lapse_rests_and_then_others_go_first() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.node("n3").control_plane = true;
+    world.granted("n1");
+    world.now += 301;
+    let expected = [
+        ("n1", Code::GrantUnanswered),
+        ("n2", Code::Granted),
+        ("n3", Code::BudgetExhausted),
+    ];
+    assert_eq!(codes(&world.run()), expected);
+    assert_eq!(
+        world.ledger().unanswered,
+        [(name("n1"), at(NOW + 301))].into()
+    );
+
+    world.now += 300;
+    world.accept("n2");
+    world.answer("n2", Outcome::Done, None);
+    let expected = [
+        ("n1", Code::BudgetExhausted),
+        ("n2", Code::UpToDate),
+        ("n3", Code::Granted),
+    ];
+    assert_eq!(codes(&world.run()), expected);
+    world.accept("n3");
+    world.answer("n3", Outcome::Done, None);
+    assert_eq!(codes(&world.run())[0], ("n1", Code::Granted));
+
+    world.accept("n1");
+    world.answer("n1", Outcome::Done, None);
+    world.run();
+    assert_eq!(world.ledger().unanswered, [].into());
+}
+
+/// An agent whose clock is ahead takes every grant for late at once: no storm of writes comes of that.
+#[test]
+fn a_node_that_calls_its_grant_late_rests() {
+    let mut world = World::new(&["n1"]);
+    world.granted("n1");
+    world.answer("n1", Outcome::Refused, Some(Code::GrantExpired));
+    phase(world.node("n1"), Phase::Waiting);
+    let plan = world.run();
+    assert_eq!(codes(&plan), [("n1", Code::GrantUnanswered)]);
+    assert_eq!(plan.wake, Some(at(NOW + 300)));
+
+    world.now += 300;
+    assert_eq!(codes(&world.run()), [("n1", Code::Granted)]);
+    // A clock that is set back ends the rest, not prolongs it.
+    world.answer("n1", Outcome::Refused, Some(Code::GrantExpired));
+    phase(world.node("n1"), Phase::Waiting);
+    world.run();
+    world.now -= 3600;
+    assert_eq!(codes(&world.run()), [("n1", Code::Granted)]);
+}
+
+/// A grant that was taken back in time is no fault of the agent.
+#[test]
+fn a_node_whose_grant_was_taken_back_does_not_rest() {
+    let mut world = World::new(&["n1"]);
+    world.granted("n1");
+    world.node("n1").paused = true;
+    world.run();
+    world.node("n1").paused = false;
+    assert_eq!(codes(&world.run()), [("n1", Code::Granted)]);
+    assert_eq!(world.ledger().unanswered, [].into());
+}
+
+/// Another operator has given the node its next grant, and this one's watch has not brought it: its entry must not be dropped.
+#[test]
+fn an_entry_is_kept_while_the_api_server_shows_any_other_slot_on_the_node() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.run_until("ledger: n1 Granted");
+    let mut live = world.node("n1").clone();
+    world.node("n1").operator = OperatorFields::default();
+    let Field::Value(reserved) = &mut live.operator.reserved else {
+        panic!("no reservation");
+    };
+    reserved.id.seq = 9;
+    world.seen.live.insert(name("n1"), Some(live));
+    let plan = world.plan();
+    assert_eq!(plan.act, Act::Wait);
+    assert_eq!(plan.verdicts[&name("n2")].code, Code::BudgetExhausted);
+}
+
+/// A slot's Node that the watch has not brought yet may be of the control plane.
+#[test]
+fn beside_a_slot_of_an_unknown_node_no_control_plane_node_goes() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.policy.max_unavailable = 2;
+    world.node("n2").agent.needed = Field::Absent;
+    world.node("n2").control_plane = true;
+    world.granted("n1");
+    let shown = world.seen.nodes.remove(&name("n1"));
+    world.node("n2").agent.needed = Field::Value(NEW);
+    world.seen.live.insert(name("n1"), shown);
+    let plan = world.plan();
+    assert_eq!(plan.act, Act::Wait);
+    assert_eq!(codes(&plan), [("n2", Code::ControlPlaneBusy)]);
 }
