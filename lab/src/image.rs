@@ -44,7 +44,15 @@ pub async fn rootfs(build: Build) -> Result<PathBuf> {
         Build::Debug => ("dev", "debug", "rootfs-debug"),
     };
     let folder = folder();
-    let status = bound(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = bound(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo tells a test about the test's own package would make build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    let status = cargo
         .args([
             "build",
             "--locked",

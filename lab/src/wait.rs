@@ -61,7 +61,8 @@ mod tests {
         });
         assert_eq!(third.await.unwrap(), 3);
 
-        let cases: [(&str, fn() -> Result<Option<()>>, &str); 2] = [
+        type Probe = fn() -> Result<Option<()>>;
+        let cases: [(&str, Probe, &str); 2] = [
             (
                 "nothing",
                 || Ok(None),

@@ -64,7 +64,7 @@ pub struct ControlPlane {
     kubectl: PathBuf,
     authority: Authority,
     admin: Client,
-    _controllers: [Supervised; 2],
+    controllers: [Supervised; 2],
     apiserver: Supervised,
     _etcd: Supervised,
     // Behind the programs: it is dropped after them and waits until they are gone.
@@ -81,8 +81,8 @@ impl fmt::Debug for ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts a control plane with everything it writes in the folder `dir`, and returns when it is usable: the API server is ready
-    /// and the controllers made the default service account. The programs are built first if that is needed (see
+    /// Starts a control plane with everything it writes in the folder `dir`, which is new or empty, and returns when it is usable:
+    /// the API server is ready and the controllers made the default service account. The programs are built first if that is needed (see
     /// [`assets::ensure`]; its progress goes to stderr).
     ///
     /// # Errors
@@ -93,6 +93,12 @@ impl ControlPlane {
         let folder = dir
             .canonicalize()
             .with_context(|| format!("find {}", dir.display()))?;
+        let used = folder.join(programs::ETCD_DATA);
+        ensure!(
+            !used.exists(),
+            "{} is there: another control plane uses or used this folder",
+            used.display()
+        );
         let authority = Authority::new()?;
         programs::write_files(&folder, &authority)?;
 
@@ -125,7 +131,7 @@ impl ControlPlane {
             kubectl: binaries.kubectl,
             authority,
             admin,
-            _controllers: controllers,
+            controllers,
             apiserver,
             _etcd: etcd,
             background,
@@ -165,12 +171,18 @@ impl ControlPlane {
         client(self.runtime(), kubeconfig).await
     }
 
-    /// Kills the API server; clients find the port closed. etcd, controllers and scheduler go on.
+    /// Kills the API server; clients find the port closed. Its only clients of the control plane, controllers and scheduler, are
+    /// stopped with it.
+    ///
+    /// Left alone, they would be deaf for up to a minute after an outage of half a minute, because their watches wait ever longer
+    /// before they connect again, and they would call nodes unready for the heartbeats that they could not see (both seen with
+    /// Kubernetes 1.37). That is nothing to wait for in each test; [`Self::pause_api`] shows it.
     ///
     /// # Errors
     /// When it is not gone after two seconds.
     pub async fn stop_api(&self) -> Result<()> {
-        self.apiserver.want(false).await
+        self.apiserver.want(false).await?;
+        self.want_controllers(false).await
     }
 
     /// Starts the API server again, on the same port with the same data, and returns when it is ready.
@@ -182,10 +194,19 @@ impl ControlPlane {
         running_until(&self.apiserver, "the API server to be ready", async || {
             ready(&self.admin).await
         })
-        .await
+        .await?;
+        self.want_controllers(true).await
     }
 
-    /// Freezes the API server: connections stay and nothing answers, as when a network swallows packets.
+    async fn want_controllers(&self, running: bool) -> Result<()> {
+        for controller in &self.controllers {
+            controller.want(running).await?;
+        }
+        Ok(())
+    }
+
+    /// Freezes the API server: connections stay and nothing answers, as when a network swallows packets. When that lasts longer than
+    /// [`Options::node_grace`], nodes may be called unready for a moment after it, as in any cluster.
     ///
     /// # Errors
     /// When it isn't running.
@@ -284,5 +305,13 @@ pub(crate) async fn answered<T>(
             "{}: no answer from the API server within {ANSWER_WITHIN:?}",
             what.as_ref()
         ),
+    }
+}
+
+/// The HTTP status of the API server's refusal, if `error` is one.
+pub(crate) fn refusal(error: &anyhow::Error) -> Option<u16> {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
     }
 }

@@ -14,6 +14,8 @@ use super::{Options, kubeconfig::write};
 /// etcd's socket in the control plane's folder. A socket instead of a port can't be taken by anybody else; it is named relative to
 /// the folder because a socket's path must be short.
 pub(super) const ETCD_SOCKET: &str = "etcd.sock";
+/// etcd's data in the control plane's folder.
+pub(super) const ETCD_DATA: &str = "etcd";
 /// The API server's audit log in the control plane's folder.
 pub(super) const AUDIT_LOG: &str = "audit.log";
 
@@ -87,7 +89,7 @@ pub(super) fn etcd(binaries: &Binaries, folder: &Path) -> Program {
     let client = format!("unix://{ETCD_SOCKET}");
     let arguments = [
         "--name=lab".to_owned(),
-        "--data-dir=etcd".to_owned(),
+        format!("--data-dir={ETCD_DATA}"),
         format!("--listen-client-urls={client}"),
         format!("--advertise-client-urls={client}"),
         format!("--listen-peer-urls={PEER}"),

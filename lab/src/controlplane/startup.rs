@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::runtime::Handle;
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::assets::Binaries;
 use super::kubeconfig::{self, Proof};
 use super::pki::Authority;
-use super::supervisor::{Background, Program, State, Supervised};
+use super::supervisor::{Background, Program, Supervised};
 use super::{LONG, admin_kubeconfig, answered, programs, server};
 use crate::wait::until;
 
@@ -111,29 +111,21 @@ pub(super) async fn ready(admin: &Client) -> Result<Option<()>> {
 pub(super) async fn running_until(
     program: &Supervised,
     what: &str,
-    mut probe: impl AsyncFnMut() -> Result<Option<()>>,
+    probe: impl AsyncFnMut() -> Result<Option<()>>,
 ) -> Result<()> {
     let Program { name, log, .. } = &program.program;
-    let waited = until(what, READY_WITHIN, async || {
-        if program.state() == State::Ended {
-            return Ok(Some(false));
-        }
-        Ok(probe().await?.map(|()| true))
-    })
-    .await;
-    match waited {
-        Ok(true) => Ok(()),
-        Ok(false) => bail!(
-            "{name} ended while waiting for {what}; its last words, from {}:\n{}",
-            log.display(),
-            tail(log)
-        ),
-        Err(error) => Err(error.context(format!(
-            "{name} runs, but; its last words, from {}:\n{}",
-            log.display(),
-            tail(log)
-        ))),
-    }
+    let error = tokio::select! {
+        ready = until(what, READY_WITHIN, probe) => match ready {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
+        () = program.ended() => anyhow!("{name} ended while waiting for {what}"),
+    };
+    Err(error.context(format!(
+        "{name}; the last words in {}:\n{}",
+        log.display(),
+        tail(log)
+    )))
 }
 
 /// The last lines of a log, for an error.

@@ -115,6 +115,16 @@ impl Supervised {
         *self.state.borrow()
     }
 
+    /// Returns when the program ends by itself.
+    pub(super) async fn ended(&self) {
+        // The error says that its supervisor has ended, and the program with it.
+        let _ = self
+            .state
+            .clone()
+            .wait_for(|&state| state == State::Ended)
+            .await;
+    }
+
     /// Kills the program and returns when it is gone, or lets it start.
     pub(super) async fn want(&self, running: bool) -> Result<()> {
         self.wanted.send_replace(running);

@@ -106,7 +106,7 @@ impl Kubelet {
         control_plane.node_kubeconfig(&node.name, &kubeconfig, NodeCredential::Embedded, LONG)?;
         let kubelet = Self {
             shared: Arc::new(Shared {
-                address: format!("10.1.{}.{}", fastrand::u8(..), fastrand::u8(1..255)),
+                address: status::address("10.1", &node.name),
                 name: node.name,
                 labels: node.labels,
                 boot: Mutex::new(node.boot),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{HEARTBEAT, Shared};
-use crate::controlplane::answered;
+use crate::controlplane::{answered, refusal};
 
 /// The namespace of the leases that are heartbeats.
 const LEASES: &str = "kube-node-lease";
@@ -44,9 +44,7 @@ pub(super) async fn register(shared: &Shared) -> Result<()> {
     .await
     {
         Ok(_) => Ok(()),
-        Err(error) if matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.is_already_exists()) => {
-            write_status(shared, Ready::Yes).await
-        }
+        Err(error) if refusal(&error) == Some(409) => write_status(shared, Ready::Yes).await,
         Err(error) => Err(error),
     }?;
     renew_lease(shared).await
@@ -61,14 +59,21 @@ pub(super) async fn announce_shutdown(shared: &Shared) -> Result<()> {
 pub(super) async fn heartbeat(shared: Arc<Shared>) {
     let mut beat = interval(HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
     loop {
         beat.tick().await;
-        if let Err(error) = beat_once(&shared).await {
-            tracing::warn!(
-                node = shared.name,
-                error = format!("{error:#}"),
-                "heartbeat failed"
-            );
+        // Told once: while the API server is stopped they all fail.
+        match beat_once(&shared).await {
+            Err(error) if !failing => {
+                tracing::warn!(
+                    node = shared.name,
+                    error = format!("{error:#}"),
+                    "heartbeats fail"
+                );
+                failing = true;
+            }
+            Err(_) => (),
+            Ok(()) => failing = false,
         }
     }
 }
@@ -114,12 +119,13 @@ async fn renew_lease(shared: &Shared) -> Result<()> {
     )
     .await;
     match renewed {
-        Ok(_) => return Ok(()),
-        Err(error) if matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.is_not_found()) => {
-            ()
-        }
-        Err(error) => return Err(error),
+        Err(error) if refusal(&error) == Some(404) => create_lease(shared, &leases).await,
+        renewed => renewed.map(|_| ()),
     }
+}
+
+async fn create_lease(shared: &Shared, leases: &Api<Lease>) -> Result<()> {
+    let name = &shared.name;
     let nodes: Api<Node> = Api::all(shared.client.clone());
     let Some(node) = answered(format!("read the Node {name}"), nodes.get_opt(name)).await? else {
         return Ok(());

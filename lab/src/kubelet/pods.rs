@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Shared;
 use super::container::Run;
 use super::status::{self, Containers};
-use crate::controlplane::answered;
+use crate::controlplane::{answered, refusal};
 
 /// Pause before something that failed at the API server is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -256,9 +256,7 @@ impl Life {
 /// Not found, or another pod has the name: nothing is left to do.
 fn gone_is_fine<T>(answer: Result<T>) -> Result<()> {
     match answer {
-        Err(error) if matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict()) => {
-            Ok(())
-        }
+        Err(error) if matches!(refusal(&error), Some(404 | 409)) => Ok(()),
         answer => answer.map(|_| ()),
     }
 }

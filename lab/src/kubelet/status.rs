@@ -90,7 +90,7 @@ pub(super) fn shows(pod: &Pod, containers: Containers) -> bool {
 pub(super) fn patch(pod: &Pod, containers: Containers, host: &str) -> Value {
     let now = Time(Timestamp::now());
     let uid = pod.uid().unwrap_or_default();
-    let address = address(&uid);
+    let address = address("10.244", &uid);
     let condition = |kind: &str, holds: bool| json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now});
     let state = match containers {
         Containers::Running { since, .. } => json!({"running": {"startedAt": Time(since)}}),
@@ -142,11 +142,12 @@ pub(super) fn patch(pod: &Pod, containers: Containers, host: &str) -> Value {
     })
 }
 
-/// An address for a pod that stays the same for its whole life; nothing answers there.
-fn address(uid: &str) -> String {
-    let bits = uid.bytes().fold(0u16, |bits, byte| {
+/// An address for the pod or node `id` in `network`; nothing answers there. It is always the same one, because the API server accepts
+/// no second address where one was reported.
+pub(super) fn address(network: &str, id: &str) -> String {
+    let bits = id.bytes().fold(0u16, |bits, byte| {
         bits.wrapping_mul(31).wrapping_add(u16::from(byte))
     });
     let [high, low] = bits.to_be_bytes();
-    format!("10.244.{high}.{}", low.max(1))
+    format!("{network}.{high}.{}", low.max(1))
 }

@@ -56,6 +56,8 @@ async fn a_cluster_behaves_like_one() {
     pods::process(&plane, &n2, dir.path()).await.unwrap();
     step("a host goes down and comes up");
     nodes::reboot(&plane, &n1).await.unwrap();
+    step("a kubelet takes over from another");
+    let _n1 = nodes::succession(&plane, n1).await.unwrap();
     step("missing heartbeats are noticed");
     nodes::silence(&plane, &n2).await.unwrap();
     step("a Node that was deleted is registered again");
@@ -151,4 +153,19 @@ async fn pod_ready(plane: &ControlPlane, name: &str) -> Result<Pod> {
         Ok(is_ready(&pod).then_some(pod))
     })
     .await
+}
+
+/// How often the pod's container was started again.
+fn restarts(pod: &Pod) -> Option<i32> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    Some(statuses.first()?.restart_count)
+}
+
+/// Makes a pod bound to `node`.
+async fn run(plane: &ControlPlane, name: &str, node: &str) -> Result<()> {
+    let overrides = format!(r#"{{"spec":{{"nodeName":"{node}"}}}}"#);
+    plane
+        .kubectl(&["run", name, "--image=none", "--overrides", &overrides])
+        .await
+        .map(drop)
 }

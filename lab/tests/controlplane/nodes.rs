@@ -4,11 +4,11 @@ use anyhow::{Context, Result, ensure};
 use cuo_lab::controlplane::ControlPlane;
 use cuo_lab::kubelet::{Down, Kubelet};
 use cuo_lab::wait::until;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
 
-use crate::{SOON, boot, node_ready, pod_ready, readiness};
+use crate::{SOON, boot, is_ready, kubelet, node_ready, pod_ready, pods, readiness, restarts, run};
 
 pub async fn ready(plane: &ControlPlane) -> Result<()> {
     node_ready(plane, "n1").await?;
@@ -47,15 +47,7 @@ async fn seen_boot(plane: &ControlPlane, name: &str, id: &str) -> Result<()> {
 }
 
 pub async fn reboot(plane: &ControlPlane, n1: &Kubelet) -> Result<()> {
-    plane
-        .kubectl(&[
-            "run",
-            "stayer",
-            "--image=none",
-            "--overrides",
-            r#"{"spec":{"nodeName":"n1"}}"#,
-        ])
-        .await?;
+    run(plane, "stayer", "n1").await?;
     let before = pod_ready(plane, "stayer").await?;
 
     n1.down(Down::Announced).await?;
@@ -67,38 +59,13 @@ pub async fn reboot(plane: &ControlPlane, n1: &Kubelet) -> Result<()> {
     n1.up(boot("n1-second")).await?;
     node_ready(plane, "n1").await?;
     seen_boot(plane, "n1", "n1-second").await?;
-    let after = pod_ready(plane, "stayer").await?;
-    let restarts = |pod: &k8s_openapi::api::core::v1::Pod| {
-        let statuses = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.container_statuses.as_ref());
-        statuses.map(|statuses| {
-            statuses
-                .iter()
-                .map(|status| status.restart_count)
-                .collect::<Vec<_>>()
-        })
-    };
+    let after = started_again(plane, "stayer").await?;
     ensure!(before.uid() == after.uid(), "another pod");
-    ensure!(
-        (restarts(&before), restarts(&after)) == (Some(vec![0]), Some(vec![1])),
-        "{:?}",
-        restarts(&after)
-    );
     plane.kubectl(&["delete", "pod", "stayer"]).await.map(drop)
 }
 
 pub async fn silence(plane: &ControlPlane, n2: &Kubelet) -> Result<()> {
-    plane
-        .kubectl(&[
-            "run",
-            "quiet",
-            "--image=none",
-            "--overrides",
-            r#"{"spec":{"nodeName":"n2"}}"#,
-        ])
-        .await?;
+    run(plane, "quiet", "n2").await?;
     pod_ready(plane, "quiet").await?;
     n2.down(Down::Silent).await?;
     let (status, ..) = readiness(plane, "n2").await?;
@@ -113,8 +80,8 @@ pub async fn silence(plane: &ControlPlane, n2: &Kubelet) -> Result<()> {
     })
     .await?;
     until("the pod to be unready with its node", SOON, async || {
-        let pod = crate::pods(plane).get("quiet").await?;
-        Ok((!crate::is_ready(&pod)).then_some(()))
+        let pod = pods(plane).get("quiet").await?;
+        Ok((!is_ready(&pod)).then_some(()))
     })
     .await?;
 
@@ -137,4 +104,24 @@ pub async fn deletion(plane: &ControlPlane, n2: &Kubelet) -> Result<()> {
         "{before:?} {after:?}"
     );
     Ok(())
+}
+
+/// A kubelet that is started where another was before it takes over its pods.
+pub async fn succession(plane: &ControlPlane, n1: Kubelet) -> Result<Kubelet> {
+    run(plane, "heir", "n1").await?;
+    pod_ready(plane, "heir").await?;
+    drop(n1);
+    let successor = kubelet(plane, "n1", &[]).await?;
+    started_again(plane, "heir").await?;
+    plane.kubectl(&["delete", "pod", "heir"]).await?;
+    Ok(successor)
+}
+
+async fn started_again(plane: &ControlPlane, name: &str) -> Result<Pod> {
+    until("the pod to be started again", SOON, async || {
+        let pod = pods(plane).get(name).await?;
+        ensure!(restarts(&pod) == Some(1), "{:?}", pod.status);
+        Ok(is_ready(&pod).then_some(pod))
+    })
+    .await
 }

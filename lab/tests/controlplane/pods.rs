@@ -13,7 +13,7 @@ use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::{SOON, apply, is_ready, pod_ready, pods};
+use crate::{SOON, apply, is_ready, pod_ready, pods, restarts, run};
 
 const DEPLOYMENT: &str = r#"
 apiVersion: apps/v1
@@ -169,29 +169,12 @@ pub async fn process(plane: &ControlPlane, n2: &Kubelet, dir: &Path) -> Result<(
             }
         },
     );
-    plane
-        .kubectl(&[
-            "run",
-            "operator",
-            "--image=none",
-            "--overrides",
-            r#"{"spec":{"nodeName":"n2"}}"#,
-        ])
-        .await?;
-    let status = async |what: &str, ready: bool, restarts: i32| {
+    run(plane, "operator", "n2").await?;
+    let status = async |what: &str, ready: bool, again: i32| {
         until(what, SOON, async || {
             let pod = pods(plane).get("operator").await?;
-            let statuses = pod
-                .status
-                .as_ref()
-                .and_then(|status| status.container_statuses.as_ref());
-            let seen = (
-                is_ready(&pod),
-                statuses
-                    .and_then(|statuses| statuses.first())
-                    .map(|status| status.restart_count),
-            );
-            ensure!(seen == (ready, Some(restarts)), "{seen:?}");
+            let seen = (is_ready(&pod), restarts(&pod));
+            ensure!(seen == (ready, Some(again)), "{seen:?}");
             Ok(Some(()))
         })
         .await

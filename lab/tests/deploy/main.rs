@@ -3,6 +3,7 @@
 //! One control plane serves all steps, one after the other.
 
 mod commands;
+mod image;
 mod policy;
 mod rights;
 mod workload;
@@ -108,7 +109,7 @@ async fn one_file_is_the_whole_operator() {
 struct Bench {
     dir: PathBuf,
     plane: ControlPlane,
-    _kubelets: [Kubelet; 2],
+    kubelets: [Kubelet; 2],
 }
 
 impl Bench {
@@ -136,7 +137,7 @@ impl Bench {
         Ok(Self {
             dir: dir.to_owned(),
             plane,
-            _kubelets: kubelets,
+            kubelets,
         })
     }
 
