@@ -1,18 +1,15 @@
 //! The agents: deciding, and what their acts do.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step};
 use cuo_core::drain::{EvictionTry, RawPod};
 use cuo_core::node::{NodeView, Published, SystemLabels};
-use cuo_core::values::{Outcome, Progress};
-use jiff::{SignedDuration, Timestamp};
+use cuo_core::values::Outcome;
+use jiff::SignedDuration;
 
 use crate::bugs::Bug;
-use crate::search::{Violation, hash};
-use crate::world::{MOMENTS, Pod, Sent, Site, Who, World, boot_id, uncordons};
+use crate::search::Violation;
+use crate::world::{Pod, Sent, Site, Who, time};
 
 fn settings() -> Settings {
     Settings {
@@ -27,8 +24,8 @@ fn settings() -> Settings {
     }
 }
 
-/// What the agent of `site` sees with this picture of its Node.
-fn observe(site: usize, at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
+/// What the agent sees with this picture of its Node.
+fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
     let machine = &at.machine;
     let pod = RawPod {
         namespace: "default".into(),
@@ -38,11 +35,11 @@ fn observe(site: usize, at: &Site, node: Option<&NodeView>, live: bool) -> Obser
     };
     let refused = at.agent.refused.map(|moment| EvictionTry {
         uid: "u".into(),
-        at: Timestamp::from_second(MOMENTS[moment]).unwrap(),
+        at: time(moment),
         refused: Some("budget".into()),
     });
     Observation {
-        boot: boot_id(site, machine.boot),
+        boot: at.boot_id(),
         host: Ok(machine.host()),
         node: match node {
             Some(view) => NodeSeen::Present {
@@ -67,19 +64,13 @@ fn observe(site: usize, at: &Site, node: Option<&NodeView>, live: bool) -> Obser
 }
 
 /// One decision on the picture `node`, with the truth read live where the agent asks for it. `truth` is where [`Bug`]s may lie.
-pub fn decide(
-    site: usize,
-    at: &Site,
-    node: Option<&NodeView>,
-    now: Timestamp,
-    bug: Option<Bug>,
-) -> Step {
+pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug>) -> Step {
     let look = |node: Option<&NodeView>, live: bool| {
-        let mut seen = observe(site, at, node, live);
+        let mut seen = observe(at, node, live);
         if let Some(bug) = bug {
             bug.blind_agent(&mut seen, &at.agent.disk);
         }
-        step(&at.agent.disk, &seen, &settings(), now)
+        step(&at.agent.disk, &seen, &settings(), time(moment))
     };
     let first = look(node, false);
     if first.act != Act::Confirm {
@@ -88,89 +79,60 @@ pub fn decide(
     let live = if bug == Some(Bug::ConfirmsFromCache) {
         node
     } else {
-        at.node.as_ref()
+        at.node.as_deref()
     };
     look(live, true)
 }
 
 /// Without the API server nothing is done but what concerns the host alone (I6).
-fn cut_off(site: usize, at: &Site, now: Timestamp) -> Result<(), Violation> {
-    let mut seen = observe(site, at, None, false);
+fn cut_off(at: &Site, moment: usize) -> Result<(), Violation> {
+    let mut seen = observe(at, None, false);
     seen.node = NodeSeen::Unknown("refused".into());
-    match step(&at.agent.disk, &seen, &settings(), now).act {
+    match step(&at.agent.disk, &seen, &settings(), time(moment)).act {
         Act::Wait | Act::Stage => Ok(()),
         act => Err(Violation::new("I6: acted without the API server", &act)),
     }
 }
 
-/// A decision, and whether it rests on the Node as it is now.
-#[derive(Clone)]
-struct Turn {
-    step: Step,
-    current: bool,
-}
-
-thread_local! {
-    /// Decisions by the hash of all that they depend on: most of what happens in the cluster does not concern most agents.
-    static KNOWN: RefCell<HashMap<u64, Result<Option<Turn>, Violation>>> = RefCell::default();
-}
-
-/// The agent of `site` decides; `None` when it has nothing to do.
-pub fn turn(world: &World, site: usize, bug: Option<Bug>) -> Result<Option<World>, Violation> {
-    let at = &world.sites[site];
+/// The agent decides; `None` when it has nothing to do.
+pub fn turn(at: &Site, moment: usize, bug: Option<Bug>) -> Result<Option<Site>, Violation> {
     if !at.agent.running || at.agent.flight.is_some() {
         return Ok(None);
     }
-    let key = hash(&(site, world.moment, at, bug.map(|bug| bug as u8)));
-    let known = KNOWN.with_borrow(|known| known.get(&key).cloned());
-    let decided = known.unwrap_or_else(|| {
-        let decided = judged(world, site, bug);
-        KNOWN.with_borrow_mut(|known| known.insert(key, decided.clone()));
-        decided
-    });
-    let Some(Turn { step, current }) = decided? else {
-        return Ok(None);
+    cut_off(at, moment)?;
+    let (picture, current) = match &at.agent.stale {
+        Some(stale) => (stale.view.as_deref(), stale.current),
+        None => (at.node.as_deref(), true),
     };
-    let mut next = world.clone();
-    let agent = &mut next.sites[site].agent;
+    let step = decide(at, picture, moment, bug);
+    if step.state == *at.agent.disk && step.act == Act::Wait {
+        return Ok(None);
+    }
+    rests_on_a_grant(at, picture, &step)?;
+    runs_what_it_says(at, &step)?;
+    if let (Act::Publish(want), Some(picture)) = (&step.act, picture) {
+        accepts_what_is_granted(at, picture, want, &step)?;
+    }
+    let mut next = at.clone();
+    let agent = &mut next.agent;
     if step.state.attempt.is_none() {
         (agent.asked, agent.refused) = (None, None);
     }
-    agent.disk = step.state;
+    agent.disk = step.state.into();
     if matches!(step.act, Act::Finalize(_) | Act::Reboot) {
-        asked(&mut next, site);
+        asks(&mut next, moment);
     }
     if step.act != Act::Wait {
-        next.sites[site].agent.flight = Some(Sent {
-            what: step.act,
-            current,
+        next.agent.flight = Some(Sent {
+            current: current || !matches!(step.act, Act::Publish(_)),
+            what: step.act.into(),
         });
     }
     Ok(Some(next))
 }
 
-/// Decides, and checks the decision against the invariants.
-fn judged(world: &World, site: usize, bug: Option<Bug>) -> Result<Option<Turn>, Violation> {
-    let at = &world.sites[site];
-    cut_off(site, at, world.now())?;
-    let (picture, current) = match &at.agent.stale {
-        Some(stale) => (stale.view.as_ref(), stale.current),
-        None => (at.node.as_ref(), true),
-    };
-    let step = decide(site, at, picture, world.now(), bug);
-    if step.state == at.agent.disk && step.act == Act::Wait {
-        return Ok(None);
-    }
-    rests_on_a_grant(at, site, picture, &step)?;
-    runs_what_it_says(at, site, &step)?;
-    if let (Act::Publish(want), Some(picture)) = (&step.act, picture) {
-        accepts_what_is_granted(at, site, picture, want, &step)?;
-    }
-    Ok(Some(Turn { step, current }))
-}
-
 /// Done is what runs what was granted, in another boot (I3).
-fn runs_what_it_says(at: &Site, site: usize, step: &Step) -> Result<(), Violation> {
+fn runs_what_it_says(at: &Site, step: &Step) -> Result<(), Violation> {
     let new = step
         .state
         .result
@@ -179,7 +141,7 @@ fn runs_what_it_says(at: &Site, site: usize, step: &Step) -> Result<(), Violatio
     let (Some(result), Some(attempt)) = (new, &at.agent.disk.attempt) else {
         return Ok(());
     };
-    let left = attempt.progress.boot != boot_id(site, at.machine.boot);
+    let left = attempt.progress.boot != at.boot_id();
     let runs = attempt.progress.identity == at.machine.booted;
     if result.outcome == Outcome::Done && !(left && runs) {
         return Err(Violation::new(
@@ -193,7 +155,6 @@ fn runs_what_it_says(at: &Site, site: usize, step: &Step) -> Result<(), Violatio
 /// A grant is accepted only as it stands on the Node (I1), and never for what failed here (I10).
 fn accepts_what_is_granted(
     at: &Site,
-    site: usize,
     picture: &NodeView,
     want: &Published,
     step: &Step,
@@ -211,7 +172,7 @@ fn accepts_what_is_granted(
         .attempt
         .as_ref()
         .is_some_and(|attempt| attempt.requested.is_some());
-    if asked || progress.boot != boot_id(site, at.machine.boot) {
+    if asked || progress.boot != at.boot_id() {
         return Ok(());
     }
     let granted = picture.operator.grant.value();
@@ -227,41 +188,30 @@ fn accepts_what_is_granted(
 
 /// What was sent arrives.
 pub fn arrive(
-    world: &mut World,
-    site: usize,
-    sent: Sent<Act>,
+    at: &mut Site,
+    sent: &Sent<impl std::ops::Deref<Target = Act>>,
+    moment: usize,
     bug: Option<Bug>,
 ) -> Result<(), Violation> {
-    match sent.what {
+    match &*sent.what {
         Act::Publish(want) => {
             if sent.current || bug == Some(Bug::WritesWithoutCondition) {
-                publish(world, site, &want, bug)?;
+                publish(at, want, bug)?;
             }
         }
-        Act::Evict(_) => {
-            let moment = world.moment;
-            let at = &mut world.sites[site];
-            match at.machine.pod {
-                Pod::Runs => at.machine.pod = Pod::Gone,
-                Pod::Blocked => at.agent.refused = Some(moment),
-                Pod::Gone => {}
-            }
-        }
-        Act::Finalize(_) | Act::Reboot => {
-            reboot(world, site, matches!(sent.what, Act::Finalize(_)))?
-        }
+        Act::Evict(_) => match at.machine.pod {
+            Pod::Runs => at.machine.pod = Pod::Gone,
+            Pod::Blocked => at.agent.refused = Some(moment),
+            Pod::Gone => {}
+        },
+        Act::Finalize(_) => reboot(at, true)?,
+        Act::Reboot => reboot(at, false)?,
         Act::Wait | Act::Stage | Act::Confirm => {}
     }
     Ok(())
 }
 
-fn publish(
-    world: &mut World,
-    site: usize,
-    want: &Published,
-    bug: Option<Bug>,
-) -> Result<(), Violation> {
-    let at = &mut world.sites[site];
+fn publish(at: &mut Site, want: &Published, bug: Option<Bug>) -> Result<(), Violation> {
     let Some(node) = &mut at.node else {
         return Ok(());
     };
@@ -291,12 +241,16 @@ fn publish(
             want,
         ));
     }
-    world.touched(site);
+    at.touched();
     Ok(())
 }
 
-fn reboot(world: &mut World, site: usize, finalize: bool) -> Result<(), Violation> {
-    let at = &mut world.sites[site];
+/// What a publication would change about the cordon.
+fn uncordons(want: &Published, node: &NodeView) -> bool {
+    node.unschedulable && want.unschedulable == Some(false)
+}
+
+fn reboot(at: &mut Site, finalize: bool) -> Result<(), Violation> {
     let Some(attempt) = at.agent.disk.attempt.clone() else {
         return Ok(());
     };
@@ -324,18 +278,13 @@ fn reboot(world: &mut World, site: usize, finalize: bool) -> Result<(), Violatio
 
 /// What a decision to touch the host or its pods has to rest on: the grant for exactly what a reboot would boot (I1), and for a reboot
 /// the grant as it stands on the API server now (I6).
-fn rests_on_a_grant(
-    at: &Site,
-    site: usize,
-    picture: Option<&NodeView>,
-    step: &Step,
-) -> Result<(), Violation> {
+fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Result<(), Violation> {
     let act = &step.act;
     let reboots = matches!(act, Act::Finalize(_) | Act::Reboot);
     if !reboots && !matches!(act, Act::Evict(_)) {
         return Ok(());
     }
-    let node = if reboots { at.node.as_ref() } else { picture };
+    let node = if reboots { at.node.as_deref() } else { picture };
     let grant = node.and_then(|node| node.operator.grant.value());
     let (Some(grant), Some(attempt)) = (grant, &step.state.attempt) else {
         let rule = if reboots {
@@ -345,7 +294,7 @@ fn rests_on_a_grant(
         };
         return Err(Violation::new(rule, act));
     };
-    let fits = attempt.progress.id == grant.id && grant.boot == boot_id(site, at.machine.boot);
+    let fits = attempt.progress.id == grant.id && grant.boot == at.boot_id();
     let boots = at.machine.pending.map(|(identity, _)| identity) == Some(grant.identity);
     if !(fits && boots) && at.agent.asked.is_none() {
         return Err(Violation::new(
@@ -357,9 +306,9 @@ fn rests_on_a_grant(
 }
 
 /// Notes that this process has asked for the reboot.
-fn asked(world: &mut World, site: usize) {
-    let now = world.now();
-    let agent = &mut world.sites[site].agent;
+fn asks(at: &mut Site, moment: usize) {
+    let now = time(moment);
+    let agent = &mut at.agent;
     let Some(attempt) = &agent.disk.attempt else {
         return;
     };

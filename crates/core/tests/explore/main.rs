@@ -14,8 +14,11 @@
 mod agents;
 mod bugs;
 mod faults;
+mod forget;
 mod operators;
 mod search;
+mod shared;
+mod sites;
 mod world;
 
 use bugs::Bug;
@@ -40,10 +43,14 @@ const CLUSTER: Scope = Scope {
 };
 
 fn explored(scope: Scope) -> Report {
+    let start = std::time::Instant::now();
     let report = explore(scope);
     println!(
-        "{scope:?}: {} states, {} transitions, {} of them settled",
-        report.states, report.transitions, report.settled
+        "{scope:?}: {} states, {} of them settled, {} transitions, {:.1?}",
+        report.states,
+        report.settled,
+        report.transitions,
+        start.elapsed()
     );
     report
 }

@@ -1,7 +1,6 @@
 //! The operators: each plans on its own picture of the Nodes, without regard to any leader.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::NodeView;
@@ -11,15 +10,18 @@ use cuo_core::window::Windows;
 use jiff::SignedDuration;
 
 use crate::bugs::Bug;
-use crate::faults::Next;
-use crate::search::{Violation, hash};
-use crate::world::{Scope, Sent, Site, Stale, World, Write, node_name};
+use crate::faults::{Context, Next};
+use crate::search::Violation;
+use crate::shared::{Shared, hash};
+use crate::sites::{Broken, Kind};
+use crate::world::{Operator, Sent, Site, Stale, WINDOWS, World, Write, node_name, time};
 
-fn policy() -> Policy {
+fn policy(paused: bool) -> Policy {
+    let windows = WINDOWS.iter().map(|text| text.parse().unwrap());
     Policy {
         max_unavailable: 1,
-        paused: false,
-        windows: Windows::default(),
+        paused,
+        windows: Windows::new(windows.collect()),
         before: vec![],
         after: vec![],
         accept_timeout: SignedDuration::from_secs(300),
@@ -27,42 +29,44 @@ fn policy() -> Policy {
     }
 }
 
-fn snapshot(world: &World, operator: usize, bug: Option<Bug>) -> Snapshot {
-    let stale = &world.operators[operator].stale;
-    let picture = |site: usize| match stale.get(&site) {
-        Some(stale) => stale.view.clone(),
-        None => world.sites[site].node.clone(),
+fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
+    let picture = |site: usize| match at.nodes.get(&site) {
+        Some(stale) => stale.view.as_deref(),
+        None => world.sites[site].node.as_deref(),
     };
     let nodes = (0..world.sites.len())
-        .filter_map(|site| picture(site).map(|view| (view.name.clone(), view)));
+        .filter_map(|site| picture(site).map(|view| (view.name.clone(), view.clone())));
     let mut nodes: BTreeMap<_, _> = nodes.collect();
     if let Some(bug) = bug {
         nodes.values_mut().for_each(|node| bug.blind_operator(node));
     }
+    let ledger = at
+        .ledger
+        .as_ref()
+        .map_or(&world.ledger, |stale| &stale.view);
     Snapshot {
         nodes,
-        ledger: world.ledger.clone().map_or(Field::Absent, Field::Value),
+        ledger: Field::Value((**ledger).clone()),
         live: BTreeMap::new(),
         own_node: Some(node_name(0)),
     }
 }
 
+fn site_of(world: &World, name: &cuo_core::identity::NodeName) -> usize {
+    let mut sites = 0..world.sites.len();
+    sites.find(|site| node_name(*site) == *name).unwrap()
+}
+
 /// One plan, with live reads where it asks for them.
-fn decide(world: &World, operator: usize, bug: Option<Bug>) -> Plan {
-    let mut seen = snapshot(world, operator, bug);
+fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> Plan {
+    let mut seen = snapshot(world, at, bug);
     loop {
-        let planned = plan(&seen, &policy(), world.now());
+        let planned = plan(&seen, policy, time(world.moment));
         let Act::Confirm(name) = &planned.act else {
             return planned;
         };
-        let site = (0..world.sites.len())
-            .find(|site| node_name(*site) == *name)
-            .unwrap();
-        let live = if bug == Some(Bug::DropsUnseen) {
-            None
-        } else {
-            world.sites[site].node.clone()
-        };
+        let node = world.sites[site_of(world, name)].node.as_deref();
+        let live = node.filter(|_| bug != Some(Bug::DropsUnseen)).cloned();
         assert!(
             seen.live.insert(name.clone(), live).is_none(),
             "a live read is asked for once"
@@ -74,175 +78,159 @@ fn decide(world: &World, operator: usize, bug: Option<Bug>) -> Plan {
 pub fn all(
     world: &World,
     operator: usize,
-    scope: &Scope,
+    context: &mut Context,
     next: &mut Vec<Next>,
-) -> Result<(), (String, Violation)> {
+) -> Result<(), Broken> {
     let at = &world.operators[operator];
-    let mut push = |what: String, free: bool, fault: bool, change: &dyn Fn(&mut World)| {
-        if fault && world.faults == 0 {
+    let named = context.named;
+    let name = |what: &dyn Fn() -> String| named.then(what).unwrap_or_default();
+    let mut push = |what: &dyn Fn() -> String, kind: Kind, change: &dyn Fn(&mut World)| {
+        if kind == Kind::Fault && world.faults == 0 {
             return;
         }
         let mut after = world.clone();
-        after.faults -= u8::from(fault);
+        after.faults -= u8::from(kind == Kind::Fault);
         change(&mut after);
-        next.push((what, free, after));
+        next.push((name(what), kind, after));
     };
-    if at.flight.is_none() {
-        if let Some((what, sent)) = turn(world, operator, scope.bug)
-            .map_err(|violation| (format!("operator {operator} plans"), violation))?
-        {
-            push(
-                format!("operator {operator} {what}"),
-                true,
-                false,
-                &|world| {
-                    if let Write::Ledger(ledger) = &sent.what {
-                        for (site, at) in world.sites.iter_mut().enumerate() {
-                            // A node that does not exist counts for nothing, whatever its host does.
-                            at.gone |=
-                                at.node.is_none() && !ledger.entries.contains_key(&node_name(site));
-                        }
-                    }
-                    world.operators[operator].flight = Some(sent.clone());
-                },
-            );
-        }
-    } else {
-        push(
-            format!("operator {operator} is killed"),
-            false,
-            true,
-            &|world| {
-                let at = &mut world.operators[operator];
-                at.orphan = at.flight.take();
-                at.stale.clear();
-            },
-        );
-        push(
-            format!("what operator {operator} sent is lost"),
-            false,
-            true,
-            &|world| world.operators[operator].flight = None,
-        );
-    }
     for site in 0..world.sites.len() {
-        if at.stale.contains_key(&site) {
-            push(
-                format!("operator {operator} catches up on {site}"),
-                true,
-                false,
-                &|world| {
-                    world.operators[operator].stale.remove(&site);
-                },
-            );
+        if at.nodes.contains_key(&site) {
+            let what = || format!("operator {operator} catches up on {site}");
+            push(&what, Kind::Free, &|world| {
+                world.operators[operator].nodes.remove(&site);
+            });
         } else {
-            push(
-                format!("operator {operator} hears nothing of {site} for a while"),
-                false,
-                true,
-                &|world| {
-                    let view = world.sites[site].node.clone();
-                    world.operators[operator].stale.insert(
-                        site,
-                        Stale {
-                            view,
-                            current: true,
-                        },
-                    );
-                },
-            );
+            let what = || format!("operator {operator} hears nothing of {site} for a while");
+            push(&what, Kind::Fault, &|world| {
+                let stale = Stale {
+                    view: world.sites[site].node.clone(),
+                    current: true,
+                };
+                world.operators[operator].nodes.insert(site, stale);
+            });
         }
     }
-    for (sent, dead) in [(&at.flight, false), (&at.orphan, true)] {
-        let Some(sent) = sent else { continue };
-        let mut after = world.clone();
-        let from = &mut after.operators[operator];
-        if dead {
-            from.orphan = None
-        } else {
-            from.flight = None
-        }
-        let who = if dead { "dead operator" } else { "operator" };
-        let what = format!("{who} {operator}'s write arrives: {}", brief(&sent.what));
-        arrive(&mut after, sent, scope.bug).map_err(|violation| (what.clone(), violation))?;
-        next.push((what, true, after));
-        if dead {
-            let mut lost = world.clone();
-            lost.operators[operator].orphan = None;
-            next.push((
-                format!("dead operator {operator}'s write is lost"),
-                false,
-                lost,
-            ));
-        }
+    if at.ledger.is_some() {
+        let what = || format!("operator {operator} reads the ledger again");
+        push(&what, Kind::Free, &|world| {
+            world.operators[operator].ledger = None
+        });
+    } else {
+        let what = || format!("operator {operator} does not read the ledger for a while");
+        push(&what, Kind::Fault, &|world| {
+            let view = world.ledger.clone();
+            world.operators[operator].ledger = Some(Stale {
+                view,
+                current: true,
+            });
+        });
     }
+    let Some(sent) = &at.flight else {
+        let sent = context.planned(world, at);
+        let sent = sent.map_err(|violation| (format!("operator {operator} plans"), violation))?;
+        if let Some(sent) = sent {
+            let what = || format!("operator {operator} sends {}", brief(&sent.what));
+            push(&what, Kind::Free, &|world| {
+                sends(world, operator, sent.clone())
+            });
+        }
+        return orphan(world, operator, context, next);
+    };
+    let what = || format!("operator {operator} is killed");
+    push(&what, Kind::Fault, &|world| {
+        let at = &mut world.operators[operator];
+        at.orphan = at.flight.take();
+        at.nodes.clear();
+        at.ledger = None;
+    });
+    let what = || format!("lost: operator {operator}'s {}", brief(&sent.what));
+    push(&what, Kind::Fault, &|world| {
+        let at = &mut world.operators[operator];
+        (at.flight, at.ledger) = (None, None);
+    });
+    let mut after = world.clone();
+    after.operators[operator].flight = None;
+    let what = || format!("operator {operator}'s write arrives: {}", brief(&sent.what));
+    arrive(&mut after, sent, context.scope.bug).map_err(|violation| (what(), violation))?;
+    next.push((name(&what), Kind::Free, after));
+    orphan(world, operator, context, next)
+}
+
+/// What a dead process sent may still arrive.
+fn orphan(
+    world: &World,
+    operator: usize,
+    context: &Context,
+    next: &mut Vec<Next>,
+) -> Result<(), Broken> {
+    let Some(sent) = &world.operators[operator].orphan else {
+        return Ok(());
+    };
+    let mut lost = world.clone();
+    lost.operators[operator].orphan = None;
+    let mut after = lost.clone();
+    let what = format!("dead operator {operator}'s {}", brief(&sent.what));
+    arrive(&mut after, sent, context.scope.bug).map_err(|violation| (what.clone(), violation))?;
+    next.push((format!("{what} is lost"), Kind::Idle, lost));
+    next.push((what, Kind::Free, after));
     Ok(())
 }
 
-/// What an operator does: in words, and what it sends.
-type Turn = Result<Option<(&'static str, Sent<Write>)>, Violation>;
-
-thread_local! {
-    /// Decisions by the hash of all that they depend on: the hosts and agents do things that concern no operator.
-    static KNOWN: RefCell<HashMap<u64, Turn>> = RefCell::default();
+fn sends(world: &mut World, operator: usize, sent: Sent<Write>) {
+    if let Write::Ledger(ledger) = &sent.what {
+        for site in 0..world.sites.len() {
+            // A node that does not exist counts for nothing, whatever its host does.
+            let at = &world.sites[site];
+            if at.node.is_none() && !at.gone && !ledger.entries.contains_key(&node_name(site)) {
+                world.sites[site].gone = true;
+            }
+        }
+    }
+    world.operators[operator].flight = Some(sent);
 }
 
-fn turn(world: &World, operator: usize, bug: Option<Bug>) -> Turn {
-    let nodes: Vec<_> = world.sites.iter().map(|at| &at.node).collect();
-    let seen = (
-        world.moment,
-        &world.ledger,
-        nodes,
-        &world.operators[operator].stale,
-        bug.map(|bug| bug as u8),
-    );
-    let key = hash(&seen);
-    let known = KNOWN.with_borrow(|known| known.get(&key).cloned());
-    known.unwrap_or_else(|| {
-        let decided = judged(world, operator, bug);
-        KNOWN.with_borrow_mut(|known| known.insert(key, decided.clone()));
-        decided
-    })
+/// What an operator sends next.
+pub type Turn = Result<Option<Sent<Write>>, Violation>;
+
+impl Context {
+    /// The decision of an operator, which most of what hosts and agents do does not concern.
+    fn planned(&mut self, world: &World, at: &Operator) -> Turn {
+        let nodes: Vec<_> = world.sites.iter().map(|at| &at.node).collect();
+        let pictures = (&at.nodes, &at.ledger, &world.ledger, nodes);
+        let key = hash(&(world.moment, world.paused, pictures));
+        let bug = self.scope.bug;
+        let known = self.plans.entry(key);
+        known.or_insert_with(|| judged(world, at, bug)).clone()
+    }
 }
 
-fn judged(world: &World, operator: usize, bug: Option<Bug>) -> Turn {
-    let planned = decide(world, operator, bug);
-    let stale = &world.operators[operator].stale;
-    let (what, sent) = match planned.act {
-        Act::Wait => return Ok(None),
-        Act::Confirm(_) => return Err(Violation::new("a live read leads nowhere", &planned.act)),
+fn judged(world: &World, at: &Operator, bug: Option<Bug>) -> Turn {
+    let planned = decide(world, at, &policy(world.paused), bug);
+    match planned.act {
+        Act::Wait => Ok(None),
+        Act::Confirm(_) => Err(Violation::new("a live read leads nowhere", &planned.act)),
         Act::WriteLedger(ledger) => {
-            if stale.is_empty() {
+            if at.nodes.is_empty() && at.ledger.is_none() {
                 judged_well(world, &ledger)?;
             }
-            (
-                "writes the ledger",
-                Sent {
-                    what: Write::Ledger(ledger),
-                    current: true,
-                },
-            )
+            Ok(Some(Sent {
+                what: Write::Ledger(ledger.into()),
+                current: at.ledger.as_ref().is_none_or(|stale| stale.current),
+            }))
         }
         Act::WriteNode(name, allotted) => {
-            let site = (0..world.sites.len())
-                .find(|site| node_name(*site) == name)
-                .unwrap();
-            let current = stale.get(&site).is_none_or(|stale| stale.current);
-            (
-                "writes a node",
-                Sent {
-                    what: Write::Node(site, allotted),
-                    current,
-                },
-            )
+            let site = site_of(world, &name);
+            Ok(Some(Sent {
+                what: Write::Node(site, Shared::from(*allotted)),
+                current: at.nodes.get(&site).is_none_or(|stale| stale.current),
+            }))
         }
-    };
-    Ok(Some((what, sent)))
+    }
 }
 
 /// With an up-to-date picture, a slot is given only beside nodes that are in service, and never for what failed anywhere (I2, I10).
 fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
-    let before = world.ledger.clone().unwrap_or_default();
+    let before = &world.ledger;
     for (name, entry) in &ledger.entries {
         let known = before.entries.get(name).map(|entry| entry.stage);
         let restored = known.is_none() && entry.stage == Stage::Granted;
@@ -253,7 +241,7 @@ fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
             world
                 .sites
                 .iter()
-                .filter_map(|at| at.node.as_ref())
+                .filter_map(|at| at.node.as_deref())
                 .filter(|node| node.name != *name)
         };
         if let Some(out) = others().find(|node| !node.ready || node.unschedulable) {
@@ -271,7 +259,7 @@ fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
         if world
             .sites
             .iter()
-            .filter_map(|at| at.node.as_ref())
+            .filter_map(|at| at.node.as_deref())
             .any(failed)
         {
             return Err(Violation::new("I10: a new slot for what failed", entry));
@@ -285,16 +273,15 @@ fn arrive(world: &mut World, sent: &Sent<Write>, bug: Option<Bug>) -> Result<(),
     let lands = sent.current || bug == Some(Bug::WritesWithoutCondition);
     match &sent.what {
         Write::Ledger(ledger) if lands => {
-            world.ledger = Some(ledger.clone());
-            world.ledger_touched();
+            world.ledger = ledger.clone();
+            world.ledger_written();
         }
         Write::Node(site, allotted) if lands => {
-            let Some(node) = &mut world.sites[*site].node else {
-                return Ok(());
-            };
-            allotted.apply(node);
-            world.sites[*site].gone &= allotted.grant.is_none();
-            world.touched(*site);
+            let at = &mut *world.sites[*site];
+            if at.node.is_some() {
+                at.gone &= allotted.grant.is_none();
+                at.write(|node| allotted.apply(node));
+            }
         }
         Write::Ledger(_) | Write::Node(..) => {}
     }
@@ -316,7 +303,7 @@ fn one_at_a_time(world: &World) -> Result<(), Violation> {
             .is_some_and(|grant| Some(grant.id) != answered);
         (granted || node.agent.progress.value().is_some()).then_some(&node.name)
     }
-    let names: Vec<_> = world.sites.iter().filter_map(out).collect();
+    let names: Vec<_> = world.sites.iter().filter_map(|at| out(at)).collect();
     if names.len() > 1 {
         return Err(Violation::new("I2: two nodes at once", &names));
     }

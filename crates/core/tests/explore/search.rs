@@ -3,9 +3,9 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
-use crate::faults;
+use crate::faults::{self, Context};
+use crate::shared::hash;
 use crate::world::{Scope, World};
 
 /// A rule that was broken.
@@ -36,59 +36,21 @@ impl fmt::Display for Violation {
 }
 
 /// More states than this are a scope that is too large for a test.
-const LIMIT: usize = 20_000_000;
+const LIMIT: usize = 40_000_000;
 
 /// What a search found.
 pub struct Report {
     pub states: usize,
     pub transitions: usize,
-    /// States in which nothing more happens by itself.
+    /// States in which nothing happens any more.
     pub settled: usize,
     /// Every reachable state was looked at.
     pub complete: bool,
     pub violation: Option<Violation>,
 }
 
-/// The hash of rustc's own tables: a state is a few kilobytes, and hashing it is most of the work.
-#[derive(Default)]
-struct Fx(u64);
-
-impl Hasher for Fx {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(byte.into());
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-}
-
-type Fast = BuildHasherDefault<Fx>;
-
-/// A number for a state, or for a part of one.
-pub fn hash(part: &impl Hash) -> u64 {
-    Fast::default().hash_one(part)
-}
-
 /// Looks at every state that is reachable in `scope`.
 pub fn explore(scope: Scope) -> Report {
-    let start = std::time::Instant::now();
     let first = World::new(&scope);
     let mut report = Report {
         states: 1,
@@ -97,29 +59,27 @@ pub fn explore(scope: Scope) -> Report {
         complete: false,
         violation: None,
     };
-    // The way to each state, by the state before it and the name of what happened.
-    let mut known: HashMap<u64, (u64, Box<str>), Fast> = HashMap::default();
-    known.insert(hash(&first), (0, "the beginning".into()));
+    let mut context = Context::new(scope, false);
+    // The state before each state, both by their numbers, is enough to tell later how it came about.
+    let mut known: HashMap<u64, u64> = HashMap::from([(hash(&first), 0)]);
     let mut queue = VecDeque::from([first]);
     while let Some(world) = queue.pop_front() {
         let from = hash(&world);
-        let next = match faults::all(&world, &scope) {
+        let next = match faults::all(&world, &mut context) {
             Ok(next) => next,
-            Err((last, violation)) => {
-                report.violation = Some(with_history(violation, from, last, &known));
+            Err((last, mut violation)) => {
+                violation.history = history(scope, from, &known);
+                violation.history.push(last);
+                report.violation = Some(violation);
                 return report;
             }
         };
-        report.settled += usize::from(next.iter().all(|(_, free, _)| !free));
-        for (what, _, world) in next {
+        report.settled += usize::from(next.is_empty());
+        for (_, _, world) in next {
             report.transitions += 1;
-            let to = hash(&world);
-            if let Entry::Vacant(unknown) = known.entry(to) {
-                unknown.insert((from, what.into()));
+            if let Entry::Vacant(unknown) = known.entry(hash(&world)) {
+                unknown.insert(from);
                 report.states += 1;
-                if report.states % 250_000 == 0 {
-                    println!("{} {:?}", report.states, start.elapsed());
-                }
                 queue.push_back(world);
             }
         }
@@ -131,17 +91,22 @@ pub fn explore(scope: Scope) -> Report {
     report
 }
 
-fn with_history(
-    mut violation: Violation,
-    mut at: u64,
-    last: String,
-    known: &HashMap<u64, (u64, Box<str>), Fast>,
-) -> Violation {
-    violation.history.push(last);
-    while let Some((before, what)) = known.get(&at) {
-        violation.history.push(what.to_string());
-        at = *before;
+/// What happened on the way to the state `last`.
+fn history(scope: Scope, last: u64, known: &HashMap<u64, u64>) -> Vec<String> {
+    let before = |number: &u64| known.get(number).copied().filter(|before| *before != 0);
+    let mut way: Vec<_> = std::iter::successors(Some(last), before).collect();
+    way.pop();
+    let mut context = Context::new(scope, true);
+    let mut world = World::new(&scope);
+    let mut history = vec![];
+    while let Some(number) = way.pop() {
+        let next = faults::all(&world, &mut context).unwrap_or_default();
+        let Some(step) = next.into_iter().find(|step| hash(&step.2) == number) else {
+            history.push("(the way is lost)".to_owned());
+            break;
+        };
+        history.push(step.0);
+        world = step.2;
     }
-    violation.history.reverse();
-    violation
+    history
 }

@@ -7,12 +7,12 @@ use cuo_core::agent::{Act, Asked};
 use cuo_core::host::{Deployment, Host};
 use cuo_core::identity::{BootId, Identity, NodeName};
 use cuo_core::ledger::Ledger;
-use cuo_core::node::{Allotted, NodeView, Published};
+use cuo_core::node::{Allotted, NodeView};
 use cuo_core::raw::RawNode;
-use cuo_core::values::Field;
 use jiff::Timestamp;
 
 use crate::bugs::Bug;
+use crate::shared::Shared;
 
 /// What runs at first.
 pub const OLD: Identity = Identity::Commit([1; 32]);
@@ -21,8 +21,17 @@ pub const NEW: Identity = Identity::Commit([2; 32]);
 /// What an administrator deploys by hand.
 pub const ALT: Identity = Identity::Commit([3; 32]);
 
-/// Moments that matter: at first; after a grant's deadline; after a drain's time-out; after every pause.
-pub const MOMENTS: [i64; 4] = [0, 400, 1_500, 100_000];
+/// Moments that matter: at first; after a grant's deadline; after a drain's time-out, when no window is open; then a day after another,
+/// each after every pause.
+pub const MOMENTS: [i64; 6] = [0, 400, 1_500, 100_000, 186_400, 272_800];
+/// When nodes may be granted: at all moments but the third.
+pub const WINDOWS: [&str; 2] = ["00:00 10m", "03:00 3h"];
+/// Faults come before this moment, so that there is time to get over the last one.
+pub const QUIET: usize = 4;
+
+pub fn time(moment: usize) -> Timestamp {
+    Timestamp::from_second(MOMENTS[moment]).unwrap()
+}
 
 /// How large a search is.
 #[derive(Debug, Clone, Copy)]
@@ -36,20 +45,33 @@ pub struct Scope {
     pub bug: Option<Bug>,
 }
 
+impl Scope {
+    /// Writes whose condition fails do nothing.
+    pub fn drops_doomed(&self) -> bool {
+        self.bug != Some(Bug::WritesWithoutCondition)
+    }
+}
+
 /// Everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
     pub moment: usize,
+    /// How many may still come.
     pub faults: u8,
-    pub sites: Vec<Site>,
-    pub ledger: Option<Ledger>,
-    pub operators: Vec<Operator>,
+    /// The operators are told not to grant anything.
+    pub paused: bool,
+    pub sites: Vec<Shared<Site>>,
+    pub ledger: Shared<Ledger>,
+    pub operators: Vec<Shared<Operator>>,
 }
 
 /// One node: its object, its host, its agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Site {
-    pub node: Option<NodeView>,
+    pub index: usize,
+    pub node: Option<Shared<NodeView>>,
+    /// The Node was written in the step that is being made.
+    pub written: bool,
     pub machine: Machine,
     pub agent: Agent,
     /// Who cordoned the node last.
@@ -90,22 +112,22 @@ pub enum Pod {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Agent {
     pub running: bool,
-    pub disk: State,
+    pub disk: Shared<State>,
     pub asked: Option<Asked>,
     /// The moment of the last refused eviction.
     pub refused: Option<usize>,
     /// An old picture of the Node that it still believes in.
-    pub stale: Option<Stale>,
-    pub flight: Option<Sent<Act>>,
+    pub stale: Option<Stale<Option<Shared<NodeView>>>>,
+    pub flight: Option<Sent<Shared<Act>>>,
     /// Sent by a process that is dead.
-    pub orphan: Option<Sent<Act>>,
+    pub orphan: Option<Sent<Shared<Act>>>,
 }
 
-/// A picture of a Node that may be old. `None` inside: there was none.
+/// A picture that may be old.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Stale {
-    pub view: Option<NodeView>,
-    /// The Node was not written since.
+pub struct Stale<T> {
+    pub view: T,
+    /// What it shows was not written since.
     pub current: bool,
 }
 
@@ -119,15 +141,16 @@ pub struct Sent<T> {
 /// One operator process. It keeps nothing that must survive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operator {
-    pub stale: BTreeMap<usize, Stale>,
+    pub nodes: BTreeMap<usize, Stale<Option<Shared<NodeView>>>>,
+    pub ledger: Option<Stale<Shared<Ledger>>>,
     pub flight: Option<Sent<Write>>,
     pub orphan: Option<Sent<Write>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Write {
-    Ledger(Ledger),
-    Node(usize, Box<Allotted>),
+    Ledger(Shared<Ledger>),
+    Node(usize, Shared<Allotted>),
 }
 
 pub fn node_name(site: usize) -> NodeName {
@@ -153,101 +176,60 @@ pub fn deployment(identity: Identity, staged: bool) -> Deployment {
 
 impl World {
     pub fn new(scope: &Scope) -> Self {
+        let operator = Operator {
+            nodes: BTreeMap::new(),
+            ledger: None,
+            flight: None,
+            orphan: None,
+        };
         Self {
             moment: 0,
             faults: scope.faults,
+            paused: false,
             sites: (0..scope.nodes)
-                .map(|site| Site::new(site, scope))
+                .map(|site| Site::new(site, scope).into())
                 .collect(),
-            ledger: None,
-            operators: vec![
-                Operator {
-                    stale: BTreeMap::new(),
-                    flight: None,
-                    orphan: None
-                };
-                scope.operators
-            ],
+            ledger: Ledger::default().into(),
+            operators: vec![operator.into(); scope.operators],
         }
     }
 
-    pub fn now(&self) -> Timestamp {
-        Timestamp::from_second(MOMENTS[self.moment]).unwrap()
-    }
-
-    /// The Node of `site` was written: whatever was decided on how it was before is out of date.
-    pub fn touched(&mut self, site: usize) {
-        let agent = &mut self.sites[site].agent;
-        for sent in agent.flight.iter_mut().chain(&mut agent.orphan) {
-            sent.current = false;
-        }
-        if let Some(stale) = &mut agent.stale {
-            stale.current = false;
-        }
+    /// The Node of `site` was written: whatever operators decided on how it was before is out of date.
+    pub fn node_written(&mut self, site: usize) {
+        let about = |sent: &Sent<Write>| matches!(&sent.what, Write::Node(of, _) if *of == site);
         for operator in &mut self.operators {
-            for sent in operator.flight.iter_mut().chain(&mut operator.orphan) {
-                if matches!(&sent.what, Write::Node(of, _) if *of == site) {
-                    sent.current = false;
+            if sent(operator).any(about) || operator.nodes.contains_key(&site) {
+                operator.outdate(about);
+                if let Some(stale) = operator.nodes.get_mut(&site) {
+                    stale.current = false;
                 }
-            }
-            if let Some(stale) = operator.stale.get_mut(&site) {
-                stale.current = false;
             }
         }
     }
 
     /// The ledger was written.
-    pub fn ledger_touched(&mut self) {
+    pub fn ledger_written(&mut self) {
+        let about = |sent: &Sent<Write>| matches!(sent.what, Write::Ledger(_));
         for operator in &mut self.operators {
-            for sent in operator.flight.iter_mut().chain(&mut operator.orphan) {
-                if matches!(sent.what, Write::Ledger(_)) {
-                    sent.current = false;
+            if sent(operator).any(about) || operator.ledger.is_some() {
+                operator.outdate(about);
+                if let Some(stale) = &mut operator.ledger {
+                    stale.current = false;
                 }
             }
         }
     }
+}
 
-    /// Forgets when things happened where no decision depends on it, so that histories that differ in nothing else are one.
-    pub fn forget_times(&mut self) {
-        let seen = |stale: &mut Stale| stale.view.iter_mut().for_each(forget_in_node);
-        for at in &mut self.sites {
-            at.node.iter_mut().for_each(forget_in_node);
-            at.agent.stale.iter_mut().for_each(seen);
-            forget_in_state(&mut at.agent.disk);
-            for sent in at.agent.flight.iter_mut().chain(&mut at.agent.orphan) {
-                if let Act::Publish(want) = &mut sent.what {
-                    want.status.since = NO_TIME;
-                    want.result
-                        .iter_mut()
-                        .for_each(|result| result.at = NO_TIME);
-                    want.failed
-                        .identities
-                        .iter_mut()
-                        .for_each(|failure| failure.at = NO_TIME);
-                }
-            }
-        }
-        self.ledger.iter_mut().for_each(forget_in_ledger);
-        for operator in &mut self.operators {
-            operator.stale.values_mut().for_each(seen);
-            for sent in operator.flight.iter_mut().chain(&mut operator.orphan) {
-                match &mut sent.what {
-                    Write::Ledger(ledger) => forget_in_ledger(ledger),
-                    Write::Node(_, allotted) => allotted
-                        .grant
-                        .iter_mut()
-                        .for_each(|grant| grant.issued = NO_TIME),
-                }
-            }
-        }
-    }
+fn sent(operator: &Operator) -> impl Iterator<Item = &Sent<Write>> {
+    operator.flight.iter().chain(&operator.orphan)
+}
 
-    /// Writes the Node as somebody other than CUO; a deleted one stays so.
-    pub fn write(&mut self, site: usize, change: impl FnOnce(&mut NodeView)) {
-        if let Some(node) = &mut self.sites[site].node {
-            change(node);
-            self.touched(site);
-        }
+impl Operator {
+    fn outdate(&mut self, about: impl Fn(&Sent<Write>) -> bool) {
+        let sent = self.flight.iter_mut().chain(&mut self.orphan);
+        sent.filter(|sent| about(sent))
+            .for_each(|sent| sent.current = false);
     }
 }
 
@@ -255,7 +237,9 @@ impl Site {
     /// Runs `OLD`, has `NEW` staged, and has already said so.
     fn new(site: usize, scope: &Scope) -> Self {
         let mut made = Self {
-            node: Some(fresh_node(site, scope, 1)),
+            index: site,
+            node: Some(fresh_node(site, scope, 1).into()),
+            written: false,
             machine: Machine {
                 boot: 1,
                 booted: OLD,
@@ -267,7 +251,7 @@ impl Site {
             },
             agent: Agent {
                 running: true,
-                disk: State::default(),
+                disk: State::default().into(),
                 asked: None,
                 refused: None,
                 stale: None,
@@ -277,63 +261,47 @@ impl Site {
             cordoned_by: None,
             gone: false,
         };
-        let now = Timestamp::from_second(MOMENTS[0]).unwrap();
         for _ in 0..3 {
-            let step = crate::agents::decide(site, &made, made.node.as_ref(), now, None);
-            made.agent.disk = step.state;
+            let step = crate::agents::decide(&made, made.node.as_deref(), 0, None);
+            made.agent.disk = step.state.into();
             if let (Act::Publish(want), Some(node)) = (&step.act, &mut made.node) {
                 want.apply(node);
             }
         }
         made
     }
-}
 
-/// Stands for every time that no decision depends on.
-const NO_TIME: Timestamp = Timestamp::UNIX_EPOCH;
+    /// The Node was written: whatever was decided on how it was before is out of date.
+    pub fn touched(&mut self) {
+        self.written = true;
+        let agent = &mut self.agent;
+        for sent in agent.flight.iter_mut().chain(&mut agent.orphan) {
+            sent.current &= !matches!(*sent.what, Act::Publish(_));
+        }
+        if let Some(stale) = &mut agent.stale {
+            stale.current = false;
+        }
+    }
 
-fn forget_in_node(node: &mut NodeView) {
-    if let Field::Value(status) = &mut node.agent.status {
-        status.since = NO_TIME;
+    /// Writes the Node as somebody other than CUO; a deleted one stays so.
+    pub fn write(&mut self, change: impl FnOnce(&mut NodeView)) {
+        if let Some(node) = &mut self.node {
+            change(node);
+            self.touched();
+        }
     }
-    if let Field::Value(result) = &mut node.agent.result {
-        result.at = NO_TIME;
-    }
-    if let Field::Value(failed) = &mut node.agent.failed {
-        failed
-            .identities
-            .iter_mut()
-            .for_each(|failure| failure.at = NO_TIME);
-    }
-    if let Field::Value(grant) = &mut node.operator.grant {
-        grant.issued = NO_TIME;
-    }
-}
 
-fn forget_in_state(state: &mut State) {
-    state
-        .result
-        .iter_mut()
-        .for_each(|result| result.at = NO_TIME);
-    state
-        .failed
-        .identities
-        .iter_mut()
-        .for_each(|failure| failure.at = NO_TIME);
-    if let Some(requested) = state
-        .attempt
-        .as_mut()
-        .and_then(|attempt| attempt.requested.as_mut())
-    {
-        *requested = NO_TIME;
+    pub fn boot_id(&self) -> BootId {
+        boot_id(self.index, self.machine.boot)
     }
 }
 
-fn forget_in_ledger(ledger: &mut Ledger) {
-    ledger
-        .entries
-        .values_mut()
-        .for_each(|entry| entry.since = NO_TIME);
+impl Agent {
+    /// The process is gone, with all that it knew.
+    pub fn ends(&mut self) {
+        self.running = false;
+        (self.asked, self.refused, self.stale, self.flight) = (None, None, None, None);
+    }
 }
 
 /// A Node as a kubelet registers it.
@@ -367,9 +335,4 @@ impl Machine {
                 .collect(),
         }
     }
-}
-
-/// What a publication would change about the cordon.
-pub fn uncordons(want: &Published, node: &NodeView) -> bool {
-    node.unschedulable && want.unschedulable == Some(false)
 }
