@@ -2,9 +2,11 @@
 
 mod behaviours;
 mod codegen;
+mod demo;
 mod examples;
 mod image;
 mod oci;
+mod setup;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -26,15 +28,18 @@ enum Task {
     Image(image::Arguments),
     /// Bring the generated parts of the documentation up to date.
     Codegen(codegen::Arguments),
+    /// Watch two updates go through a cluster on this machine.
+    Demo(demo::Arguments),
     /// Run everything that CI checks.
     Test(test::Arguments),
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Demo(arguments) => demo::run(&arguments).await,
         Task::Test(arguments) => test::run(&arguments),
     };
     match done {

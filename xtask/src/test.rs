@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::root;
+use crate::setup::{self, installed};
 
 /// Run everything that CI checks: format, lints, unit, property, model and end-to-end tests, the image and the demo.
 #[derive(Debug, clap::Args)]
@@ -153,6 +154,7 @@ const PARTS: &[Part] = &[
 /// # Errors
 /// Names the part that failed and its command.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    setup::ensure_programs()?;
     let mut spent: Vec<(&str, Duration)> = Vec::new();
     let mut skipped = Vec::new();
     for part in PARTS {
@@ -192,11 +194,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("{name:<26} skipped: {why}");
     }
     Ok(())
-}
-
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn deny(spent: &mut Vec<(&'static str, Duration)>) -> Result<()> {

@@ -1,7 +1,9 @@
 //! A whole cluster on this machine: control plane, hollow kubelets, hosts with real agents, real operators.
 
 mod operator;
+mod pod;
 mod site;
+mod workload;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +20,9 @@ use crate::record::Recorder;
 use crate::wait::until;
 
 pub use operator::{Operator, OperatorSpec};
+pub use pod::{NAMESPACE, OperatorImage};
 pub use site::{Gate, Site};
+pub use workload::{Budget, Workloads};
 
 /// What the operator is deployed with, as users apply it.
 pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/operator.yaml");
@@ -146,14 +150,26 @@ impl Bench {
     /// # Errors
     /// When that takes longer than `deadline`; all nodes and the ends of the agents' logs are shown.
     pub async fn settled(&self, version: &str, deadline: Duration) -> Result<()> {
+        self.settled_on(deadline, |_| version).await
+    }
+
+    /// The same with a version for each node.
+    ///
+    /// # Errors
+    /// As [`Bench::settled`].
+    pub async fn settled_on<'a>(
+        &self,
+        deadline: Duration,
+        version: impl Fn(&str) -> &'a str,
+    ) -> Result<()> {
         let look = async || {
             for site in self.sites() {
                 let node = self.node(site.name())?;
-                at_rest(&node, version)?;
+                at_rest(&node, version(site.name()))?;
             }
             Ok(Some(()))
         };
-        let waited = until(format!("all nodes on {version}"), deadline, look).await;
+        let waited = until("all nodes to be updated and at rest", deadline, look).await;
         let Err(error) = waited else { return Ok(()) };
         let mut shown = String::new();
         for site in self.sites() {
