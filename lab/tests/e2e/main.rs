@@ -8,6 +8,8 @@
 
 mod admin;
 mod input;
+mod look;
+mod operators;
 mod quiet;
 mod rollout;
 mod skew;
