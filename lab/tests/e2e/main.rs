@@ -7,6 +7,8 @@
 )]
 
 mod admin;
+mod boots;
+mod deletion;
 mod input;
 mod look;
 mod operators;
