@@ -148,7 +148,7 @@ impl Bench {
     /// Waits until each node runs `version`, is in service (unless somebody else cordoned it), and nothing of its update is left.
     ///
     /// # Errors
-    /// When that takes longer than `deadline`; all nodes and the ends of the agents' logs are shown.
+    /// When that takes longer than `deadline`; all nodes and the ends of all logs are shown.
     pub async fn settled(&self, version: &str, deadline: Duration) -> Result<()> {
         self.settled_on(deadline, |_| version).await
     }
@@ -171,6 +171,11 @@ impl Bench {
         };
         let waited = until("all nodes to be updated and at rest", deadline, look).await;
         let Err(error) = waited else { return Ok(()) };
+        Err(error.context(self.picture().await))
+    }
+
+    /// All nodes as last seen and the ends of the logs of agents and operators: what the error of a test needs.
+    pub async fn picture(&self) -> String {
         let mut shown = String::new();
         for site in self.sites() {
             let node = self.node(site.name()).map(|node| format!("{node:#?}"));
@@ -181,7 +186,10 @@ impl Bench {
                 site.agent_log(40).await
             ));
         }
-        Err(error.context(shown))
+        for (name, log) in operator::logs(&self.folder) {
+            shown.push_str(&format!("\n--- {name}\n{log}"));
+        }
+        shown
     }
 
     /// What went wrong by the rules that hold in every test: more than `most` grants out at once, or a host that was rebooted without a

@@ -1,15 +1,24 @@
 //! An operator process of this build, beside the cluster.
 
+use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
+use tokio::time::timeout;
 
 use super::site::Gate;
 use crate::controlplane::ControlPlane;
 use crate::machine::binary;
 use crate::process::{bound, spawn_logged};
+
+/// How long an operator may take to end: longer than it takes to give up waiting for an API server that is away.
+const END: Duration = Duration::from_secs(30);
+/// How many lines of a log are shown.
+const SHOWN: usize = 40;
 
 /// What an operator is started with.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +105,20 @@ impl Operator {
         &self.log
     }
 
+    /// Ends it with SIGTERM, as the kubelet ends a deleted pod.
+    ///
+    /// # Errors
+    /// When it has ended already, or ends as if something was wrong.
+    pub async fn terminate(&mut self) -> Result<()> {
+        let pid = self.process.id().context("the operator has ended")?;
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("no pid")?;
+        kill_process(pid, Signal::TERM).context("terminate the operator")?;
+        let ended = timeout(END, self.process.wait()).await;
+        let ended = ended.with_context(|| format!("the operator runs {END:?} after SIGTERM"))??;
+        ensure!(ended.success(), "the operator ended with {ended}");
+        Ok(())
+    }
+
     /// Kills it with SIGKILL.
     ///
     /// # Errors
@@ -103,4 +126,19 @@ impl Operator {
     pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await.context("kill the operator")
     }
+}
+
+/// The ends of the logs of all operators that were started in `folder`, by the files' names.
+pub(super) fn logs(folder: &Path) -> Vec<(String, String)> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let logs = files.filter(|file| file.path().extension().is_some_and(|ext| ext == "log"));
+    let end = |file: fs::DirEntry| {
+        let text = fs::read(file.path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        let from = lines.len().saturating_sub(SHOWN);
+        let end = lines.get(from..).unwrap_or_default().join("\n");
+        (file.file_name().to_string_lossy().into_owned(), end)
+    };
+    logs.map(end).collect()
 }

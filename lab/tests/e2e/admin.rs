@@ -1,13 +1,11 @@
 //! Administrators deploy things by hand: before CUO is there, and while it is.
 
-use std::time::Duration;
-
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
-use cuo_lab::bench::{Bench, OperatorSpec, SiteSpec};
+use cuo_lab::bench::{OperatorSpec, SiteSpec};
 use cuo_lab::machine::{HostSpec, Reboot};
-use cuo_lab::wait::until;
 
+use crate::look::{boots, shows};
 use crate::{PATIENCE, V1, V2, V3, start};
 
 /// Hosts that were reset with `rpm-ostree deploy OLDER` and rebooted, before CUO was enabled: enabling it brings all of them to the newest
@@ -39,33 +37,6 @@ async fn hosts_that_were_set_back_come_to_the_newest_version() {
     bench.settled(V3, PATIENCE).await.unwrap();
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
-}
-
-async fn boots(bench: &Bench, name: &str, version: &str) {
-    let runs = async || {
-        let node = bench.node(name)?;
-        let booted = node.agent.booted.value();
-        Ok(booted.filter(|booted| booted.version == version).map(drop))
-    };
-    until(format!("{name} to run {version}"), PATIENCE, runs)
-        .await
-        .unwrap();
-}
-
-async fn shows(bench: &Bench, name: &str, phase: Phase, code: Option<Code>) {
-    let look = async || {
-        let agent = bench.node(name)?.agent;
-        let found = (
-            agent.status.value().map(|status| status.phase),
-            agent.reason.value().map(|reason| reason.code),
-        );
-        Ok((found == (Some(phase), code)).then_some(()))
-    };
-    let what = format!("{name} to be {phase} because of {code:?}");
-    if let Err(error) = until(what, Duration::from_secs(60), look).await {
-        let log = bench.site(name).unwrap().agent_log(30).await;
-        panic!("{error:#}\n{:#?}\n{log}", bench.node(name));
-    }
 }
 
 /// What an administrator deploys is announced, granted and booted as it stands; afterwards the normal period upgrades again, unless held.

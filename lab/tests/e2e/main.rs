@@ -7,7 +7,11 @@
 )]
 
 mod admin;
+mod boots;
+mod deletion;
 mod input;
+mod look;
+mod operators;
 mod quiet;
 mod rollout;
 mod skew;

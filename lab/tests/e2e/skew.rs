@@ -2,14 +2,13 @@
 //!
 //! The other version is played by what it would leave on the Node; it is the whole of what the two sides see of each other.
 
-use std::time::Duration;
-
 use cuo_core::keys;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{Bench, OperatorSpec};
 use cuo_lab::wait::until;
 
+use crate::look::verdict;
 use crate::{PATIENCE, V1, V2, cluster};
 
 async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
@@ -23,35 +22,6 @@ async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
         .kubectl(&["annotate", "--overwrite", "node", node, &change])
         .await
         .unwrap();
-}
-
-/// What the operator says of a node, by its metrics.
-async fn verdict(bench: &Bench, address: &str, code: Code) {
-    let look = async || {
-        let text = metrics(address).await?;
-        Ok(text
-            .lines()
-            .any(|line| line.contains(&format!("\"{code}\"")) && !line.ends_with(" 0"))
-            .then_some(()))
-    };
-    if let Err(error) = until(format!("a node with {code}"), Duration::from_secs(60), look).await {
-        panic!(
-            "{error:#}\n{}\n{:#?}",
-            metrics(address).await.unwrap_or_default(),
-            bench.recorder.nodes()
-        );
-    }
-}
-
-async fn metrics(address: &str) -> anyhow::Result<String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")
-        .await?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await?;
-    Ok(text)
 }
 
 /// An agent that speaks an older or a newer protocol is not granted, however much it waits for it; one that is brought up to date is.
@@ -88,7 +58,7 @@ async fn the_operator_holds_what_it_does_not_know() {
     let booted = cuo_core::values::to_json(before.agent.booted.value().unwrap());
     for (key, value, code) in cases {
         annotate(&bench, "n1", key, value).await;
-        verdict(&bench, operator.address(), code).await;
+        verdict(&bench, &operator, code, 1).await;
         let node = bench.node("n1").unwrap();
         assert!(
             node.operator.reserved.is_absent() && node.operator.grant.is_absent(),
