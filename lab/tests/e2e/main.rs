@@ -9,6 +9,7 @@
 mod admin;
 mod input;
 mod kills;
+mod outages;
 mod quiet;
 mod rollout;
 mod skew;
