@@ -261,7 +261,7 @@ impl Agent {
             Instant::now() + if time > now { left } else { Duration::ZERO }
         });
         let held = matches!(&self.shown, Some((_, Some(Reason { code, .. }))) if *code == cuo_core::reason::Code::Inhibited);
-        let looking = wants_pods(&self.state, &self.boot) || held;
+        let looking = self.draining() || held;
         let look = looking.then(|| Instant::now() + LOOK);
         let retries = [self.node.retry_at(), self.save_retry];
         [decided, look, self.host.wake()]
@@ -271,10 +271,13 @@ impl Agent {
             .min()
     }
 
+    fn draining(&self) -> bool {
+        wants_pods(&self.state, &self.boot, self.asked.as_ref())
+    }
+
     async fn observe(&mut self) -> Observation {
-        let draining = wants_pods(&self.state, &self.boot);
         let cordoned = self.node.view().is_some_and(|view| view.unschedulable);
-        let pods = if draining && cordoned {
+        let pods = if self.draining() && cordoned {
             self.node.pods(&self.source).await
         } else {
             None

@@ -150,26 +150,27 @@ impl Bench {
     /// # Errors
     /// When that takes longer than `deadline`; all nodes and the ends of all logs are shown.
     pub async fn settled(&self, version: &str, deadline: Duration) -> Result<()> {
-        self.settled_on(deadline, |_| version).await
+        let all: Vec<_> = self.sites().map(|site| site.name()).collect();
+        self.settled_on(&all, version, deadline).await
     }
 
-    /// The same with a version for each node.
+    /// The same for the nodes `names` alone.
     ///
     /// # Errors
     /// As [`Bench::settled`].
-    pub async fn settled_on<'a>(
+    pub async fn settled_on(
         &self,
+        names: &[&str],
+        version: &str,
         deadline: Duration,
-        version: impl Fn(&str) -> &'a str,
     ) -> Result<()> {
         let look = async || {
-            for site in self.sites() {
-                let node = self.node(site.name())?;
-                at_rest(&node, version(site.name()))?;
+            for name in names {
+                at_rest(&self.node(name)?, version)?;
             }
             Ok(Some(()))
         };
-        let waited = until("all nodes to be updated and at rest", deadline, look).await;
+        let waited = until(format!("{names:?} on {version}"), deadline, look).await;
         let Err(error) = waited else { return Ok(()) };
         Err(error.context(self.picture().await))
     }
@@ -178,18 +179,20 @@ impl Bench {
     pub async fn picture(&self) -> String {
         let mut shown = String::new();
         for site in self.sites() {
-            let node = self.node(site.name()).map(|node| format!("{node:#?}"));
-            let node = node.unwrap_or_else(|error| error.to_string());
-            shown.push_str(&format!(
-                "\n--- {}\n{node}\n{}",
-                site.name(),
-                site.agent_log(40).await
-            ));
+            shown.push_str(&self.portrait(site).await);
         }
         for (name, log) in operator::logs(&self.folder) {
             shown.push_str(&format!("\n--- {name}\n{log}"));
         }
         shown
+    }
+
+    /// A node and the end of its agent's log, for errors.
+    pub async fn portrait(&self, site: &Site) -> String {
+        let node = self.node(site.name()).map(|node| format!("{node:#?}"));
+        let node = node.unwrap_or_else(|error| error.to_string());
+        let log = site.agent_log(40).await;
+        format!("\n--- {}\n{node}\n{log}", site.name())
     }
 
     /// What went wrong by the rules that hold in every test: more than `most` grants out at once, or a host that was rebooted without a

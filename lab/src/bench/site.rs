@@ -41,8 +41,10 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Site {
     name: String,
-    /// The host. Locked for short times only.
+    /// The host. Locked for short times only; meanwhile nobody presses its power button.
     pub machine: sync::Mutex<Machine>,
+    /// Held by whoever reboots the host, until it is up again.
+    power: sync::Mutex<()>,
     /// The hollow kubelet.
     pub kubelet: Kubelet,
     gate: Gate,
@@ -57,6 +59,8 @@ struct Plan {
     kind: Reboot,
     /// Start the agent after it.
     agent: bool,
+    /// Start the kubelet after it.
+    kubelet: bool,
     reboots: u32,
 }
 
@@ -96,10 +100,12 @@ impl Site {
             gate: Gate::new(folder.join("gates").join(&spec.name))?,
             name: spec.name,
             machine: sync::Mutex::new(machine),
+            power: sync::Mutex::default(),
             kubelet,
             plan: Mutex::new(Plan {
                 kind: Reboot::Clean,
                 agent: true,
+                kubelet: true,
                 reboots: 0,
             }),
             violations: Mutex::default(),
@@ -124,9 +130,18 @@ impl Site {
     /// # Errors
     /// When it can't be started.
     pub async fn start_agent(&self) -> Result<()> {
+        let mut machine = self.machine.lock().await;
+        self.start_agent_on(&mut machine)
+    }
+
+    /// Starts the agent, for those who have locked the host already.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_agent_on(&self, machine: &mut Machine) -> Result<()> {
         let program = binary("cuo-agent")?;
         let gate = self.gate.folder.display().to_string();
-        self.machine.lock().await.spawn_agent(
+        machine.spawn_agent(
             &program,
             &[("CUO_TEST_GATE", &gate), ("RUST_BACKTRACE", "1")],
         )
@@ -163,6 +178,24 @@ impl Site {
         locked(&self.plan).agent = agent;
     }
 
+    /// Whether the kubelet is started after a reboot.
+    pub fn kubelet_after_boot(&self, kubelet: bool) {
+        locked(&self.plan).kubelet = kubelet;
+    }
+
+    /// Starts the kubelet with the boot that the host is in now.
+    ///
+    /// # Errors
+    /// When the API server does not take it for two minutes.
+    pub async fn start_kubelet(&self) -> Result<()> {
+        let boot = boot_of(&*self.machine.lock().await)?;
+        let what = format!("the kubelet of {}", self.name);
+        until(what, Duration::from_secs(120), async || {
+            self.kubelet.up(boot.clone()).await.map(Some)
+        })
+        .await
+    }
+
     /// How often the host has rebooted.
     pub fn reboots(&self) -> u32 {
         locked(&self.plan).reboots
@@ -178,27 +211,30 @@ impl Site {
     /// # Errors
     /// When it does not come up again.
     pub async fn reboot(&self, kind: Reboot) -> Result<()> {
+        let _power = self.power.lock().await;
+        self.cycle(kind).await
+    }
+
+    async fn cycle(&self, kind: Reboot) -> Result<()> {
         let mut machine = self.machine.lock().await;
-        let agent = {
+        let plan = {
             let mut plan = locked(&self.plan);
             plan.reboots += 1;
             plan.kind = Reboot::Clean;
-            plan.agent
+            *plan
         };
         // A host that goes down can't tell when the API server is down too.
         let _ = self.kubelet.down(Down::Announced).await;
         machine.reboot(kind).await?;
         tokio::time::sleep(DOWNTIME).await;
-        let boot = boot_of(&machine)?;
-        drop(machine);
-        if agent {
-            self.start_agent().await?;
+        if plan.agent {
+            self.start_agent_on(&mut machine)?;
         }
-        let what = format!("the kubelet of {}", self.name);
-        until(what, Duration::from_secs(120), async || {
-            self.kubelet.up(boot.clone()).await.map(Some)
-        })
-        .await
+        drop(machine);
+        if plan.kubelet {
+            self.start_kubelet().await?;
+        }
+        Ok(())
     }
 
     /// The Node as the API server has it now.
@@ -256,13 +292,14 @@ async fn drive(site: Weak<Site>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(site) = site.upgrade() else { return };
+        let _power = site.power.lock().await;
         let request = site.machine.lock().await.reboot_request();
         match request {
             Ok(None) => {}
             Ok(Some(_)) => {
                 site.check_granted().await;
                 let kind = locked(&site.plan).kind;
-                if let Err(error) = site.reboot(kind).await {
+                if let Err(error) = site.cycle(kind).await {
                     locked(&site.violations)
                         .push(format!("{} does not reboot: {error:#}", site.name));
                     return;

@@ -10,8 +10,10 @@ mod admin;
 mod boots;
 mod deletion;
 mod input;
+mod kills;
 mod look;
 mod operators;
+mod outages;
 mod quiet;
 mod rollout;
 mod skew;
@@ -26,6 +28,7 @@ use tempfile::TempDir;
 const V1: &str = "42.20260101.3.0";
 const V2: &str = "42.20260201.3.0";
 const V3: &str = "42.20260301.3.0";
+const V4: &str = "42.20260401.3.0";
 /// Long enough for a rollout over a few nodes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -44,4 +47,42 @@ async fn start(sites: Vec<SiteSpec>) -> (TempDir, Bench) {
         .unwrap();
     let bench = Bench::start(folder.path(), sites).await.unwrap();
     (folder, bench)
+}
+
+/// A Deployment with one pod per node, of which `available` have to be there; returns when all of them are.
+async fn web(bench: &Bench, replicas: usize, available: usize) {
+    let manifest = format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, namespace: default}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      containers: [{{name: web, image: none}}]
+      affinity:
+        podAntiAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+          - {{topologyKey: kubernetes.io/hostname, labelSelector: {{matchLabels: {{app: web}}}}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: web, namespace: default}}
+spec: {{minAvailable: {available}, selector: {{matchLabels: {{app: web}}}}}}
+"
+    );
+    bench.apply("web.yaml", &manifest).await.unwrap();
+    let ready = async || {
+        let query = "jsonpath={.status.readyReplicas}";
+        let seen = bench
+            .plane
+            .kubectl(&["get", "deployment", "web", "-o", query])
+            .await?;
+        Ok((seen == replicas.to_string()).then_some(()))
+    };
+    cuo_lab::wait::until("pods on all nodes", PATIENCE, ready)
+        .await
+        .unwrap();
 }

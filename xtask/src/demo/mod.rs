@@ -154,15 +154,8 @@ async fn rollouts(folder: &Path, tree: &Path) -> Result<Summary> {
         for spec in &chosen {
             bench.site(&spec.name)?.publish(AFTER).await?;
         }
-        let wanted = |name: &str| {
-            specs.iter().find(|spec| spec.name == name).map(|spec| {
-                match rollouts.is_empty() && spec.host.origin != kind {
-                    true => BEFORE,
-                    false => AFTER,
-                }
-            })
-        };
-        let settled = bench.settled_on(PATIENCE, |name| wanted(name).unwrap_or(AFTER));
+        let names: Vec<_> = chosen.iter().map(|spec| spec.name.as_str()).collect();
+        let settled = bench.settled_on(&names, AFTER, PATIENCE);
         let watched = async {
             tokio::select! {
                 settled = settled => settled,

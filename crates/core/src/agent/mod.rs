@@ -139,10 +139,13 @@ pub struct Step {
     pub reason: Option<Reason>,
 }
 
-/// The pods of this node are needed for the next step: it is being drained.
-pub fn wants_pods(state: &State, boot: &BootId) -> bool {
-    let here = |attempt: &Attempt| attempt.requested.is_none() && attempt.progress.boot == *boot;
-    state.attempt.as_ref().is_some_and(here)
+/// The pods of this node are needed for the next step: it is being drained, or the process that was about to ask for the reboot is gone.
+pub fn wants_pods(state: &State, boot: &BootId, asked: Option<&Asked>) -> bool {
+    state.attempt.as_ref().is_some_and(|attempt| {
+        let waits = attempt.requested.is_some()
+            && asked.is_some_and(|asked| asked.id == attempt.progress.id);
+        attempt.progress.boot == *boot && !waits
+    })
 }
 
 /// Decides. `now` is the host's clock; it is trusted only for deadlines, never for what has happened.

@@ -112,7 +112,11 @@ impl World {
     /// Steps, carrying out what concerns the Node, until something else is to be done.
     fn run(&mut self) -> Step {
         for _ in 0..20 {
-            let step = step(&self.state, &self.seen, &self.settings, at(self.now));
+            let mut seen = self.seen.clone();
+            if !wants_pods(&self.state, &seen.boot, seen.asked.as_ref()) {
+                seen.pods = None;
+            }
+            let step = step(&self.state, &seen, &self.settings, at(self.now));
             self.state = step.state.clone();
             if let NodeSeen::Present { live, .. } = &mut self.seen.node {
                 *live = false;
@@ -199,6 +203,15 @@ fn an_update_goes_all_the_way() {
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
     assert_eq!(world.released(), Ok((Outcome::Done, None)));
     assert!(!world.node().unschedulable);
+}
+
+/// The process ended after it had written down that it asks, and before it did.
+#[test]
+fn a_reboot_that_was_about_to_be_asked_for_is_asked_for() {
+    let mut world = World::new();
+    world.until_reboot();
+    assert_eq!(world.seen.asked, None);
+    world.until_reboot();
 }
 
 /// How an attempt under way ends when the world changes, the cordon being CUO's own.

@@ -1,7 +1,7 @@
 //! The agents: deciding, and what their acts do.
 
 use cuo_core::agent::state::Retry;
-use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step};
+use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::{EvictionTry, RawPod};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::values::Outcome;
@@ -48,11 +48,8 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
             },
             None => NodeSeen::Absent,
         },
-        pods: Some(if machine.pod == Pod::Gone {
-            vec![]
-        } else {
-            vec![pod]
-        }),
+        pods: wants_pods(&at.agent.disk, &at.boot_id(), at.agent.asked.as_ref())
+            .then(|| Vec::from_iter((machine.pod != Pod::Gone).then_some(pod))),
         evictions: refused.into_iter().collect(),
         inhibitors: Ok(vec![]),
         system: SystemLabels::default(),
