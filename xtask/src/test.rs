@@ -120,6 +120,10 @@ const PARTS: &[Part] = &[
         ],
     ),
     slow(
+        "operator",
+        &["test", "--workspace", "--test", "process", "--locked"],
+    ),
+    slow(
         "deployment",
         &[
             "test",
@@ -146,6 +150,10 @@ const PARTS: &[Part] = &[
     slow(
         "image",
         &["run", "--quiet", "--package", "xtask", "--", "image"],
+    ),
+    slow(
+        "demo",
+        &["run", "--quiet", "--package", "xtask", "--", "demo"],
     ),
 ];
 

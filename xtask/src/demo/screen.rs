@@ -31,10 +31,8 @@ impl Row {
         let status = node.agent.status.value();
         let phase = status.map(|status| status.phase);
         let agent = node.agent.reason.value().map(ToString::to_string);
-        let operator = || match phase {
-            Some(Phase::Idle) => None,
-            _ => event.cloned(),
-        };
+        // What the operator last told is about the wait, and old news once that is over.
+        let operator = || event.filter(|_| phase == Some(Phase::Waiting)).cloned();
         let booted = node.agent.booted.value();
         Self {
             phase,

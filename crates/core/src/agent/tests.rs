@@ -426,6 +426,27 @@ fn what_booted_decides() {
     }
 }
 
+/// The acceptance never reached the Node, the grant was taken back, and somebody rebooted the host: the slot may be another node's.
+#[test]
+fn a_boot_after_a_grant_that_was_taken_back_unaccepted_claims_no_slot() {
+    let mut world = World::new();
+    world.run();
+    world.grant();
+    world.state = step(&world.state, &world.seen, &world.settings, at(world.now)).state;
+    assert!(world.state.attempt.is_some());
+    world.node().operator.grant = Field::Absent;
+    world.boots(OLD, None, &[]);
+    let next = step(&world.state, &world.seen, &world.settings, at(world.now));
+    let Act::Publish(want) = next.act else {
+        panic!("{:?}", next.act)
+    };
+    let result = want.result.map(|result| (result.outcome, result.code));
+    assert_eq!(
+        (want.progress, result),
+        (None, Some((Outcome::Aborted, Some(Code::GrantRevoked))))
+    );
+}
+
 #[test]
 fn an_update_that_gets_lost_three_times_has_failed() {
     let mut world = World::new();

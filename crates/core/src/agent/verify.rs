@@ -3,6 +3,7 @@
 use super::state::{Attempt, Lost};
 use super::{Step, Work};
 use crate::host::Host;
+use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::values::{Failure, Outcome, Phase};
 
@@ -23,6 +24,10 @@ enum Verdict {
 impl Work<'_> {
     /// The step with an accepted grant, after the boot.
     pub(super) fn verify(mut self, attempt: Attempt) -> Step {
+        if self.forgone(&attempt) {
+            let text = "the host was rebooted by somebody else, and the grant was taken back";
+            return self.abort(Reason::new(Code::GrantRevoked, text));
+        }
         let host = match &self.seen.host {
             Ok(host) => host,
             Err(why) => {
@@ -64,6 +69,18 @@ impl Work<'_> {
             }
         }
         self.rest()
+    }
+
+    /// The acceptance may never have reached the Node, and the grant is gone: the slot may be somebody else's by now. Not so once the
+    /// reboot was asked for, because that was done only with the slot.
+    fn forgone(&self, attempt: &Attempt) -> bool {
+        let id = Some(attempt.progress.id);
+        let shows = |node: &NodeView| {
+            let granted = node.operator.grant.value().map(|grant| grant.id);
+            let accepted = node.agent.progress.value().map(|progress| progress.id);
+            granted == id || accepted == id
+        };
+        attempt.requested.is_none() && self.node().is_some_and(|node| !shows(node))
     }
 
     /// Counts a lost update; too often is bad.

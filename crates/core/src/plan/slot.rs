@@ -3,7 +3,7 @@
 use super::{Act, Planner, holds};
 use crate::agent::trouble;
 use crate::drain::later;
-use crate::identity::NodeName;
+use crate::identity::{GrantId, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
@@ -50,12 +50,14 @@ impl Planner<'_> {
         }
     }
 
-    /// The ledger without `name`, and without notes about Nodes that are gone.
+    /// The ledger without the entry of `name`, and without notes about Nodes that are gone.
     fn without(&self, name: &NodeName) -> Ledger {
         let mut ledger = self.ledger.clone();
         ledger.entries.remove(name);
-        let here = |other: &NodeName| other != name && self.seen.nodes.contains_key(other);
-        ledger.unanswered.retain(|other, _| here(other));
+        let nodes = &self.seen.nodes;
+        ledger
+            .unanswered
+            .retain(|other, _| nodes.contains_key(other));
         ledger.seq = self.last_seq();
         ledger
     }
@@ -87,6 +89,9 @@ impl Planner<'_> {
 
     /// A reserved slot: on to the Node, through the checks, to granted, or dropped.
     fn reserved(&mut self, node: &NodeView, entry: &Entry) -> Next {
+        if taken_back(node, entry) {
+            return Next::only(self.drop_entry(&node.name));
+        }
         let judged = self
             .still_wanted(node, entry)
             .and_then(|()| self.fits(&self.used(), node));
@@ -156,12 +161,37 @@ impl Planner<'_> {
             let text = "the Node was made anew in the middle of it; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
-        Next::only(self.close(live, entry))
+        let answered = live.agent.result.value().map(|result| result.id) == Some(entry.id);
+        match self.seen.nodes.get(name) {
+            _ if answered => Next::only(self.close(live, entry)),
+            Some(node) => Next::only(self.take_back(node, entry)),
+            None => Next::wait(Code::Granted),
+        }
     }
 
-    /// The ledger without the entry of a Node that shows nothing of it any more, with a note if its grant lapsed.
-    fn close(&self, live: &NodeView, entry: &Entry) -> Act {
-        let answer = live
+    /// Another number on the Node than the entry's, in place of whatever was there. From then on no write that is still on its way can
+    /// put the grant there, whoever sent it; nor can it if the Node was made anew meanwhile. The entry ends with that, and then the
+    /// number is nobody's and goes, too.
+    fn take_back(&self, node: &NodeView, entry: &Entry) -> Act {
+        let id = GrantId {
+            seq: self.last_seq().saturating_add(1),
+            salt: entry.id.salt,
+        };
+        let reserved = Reservation {
+            id,
+            identity: entry.identity,
+            boot: entry.boot,
+        };
+        let allotted = Allotted {
+            reserved: Some(reserved),
+            ..Allotted::default()
+        };
+        self.write(node, allotted)
+    }
+
+    /// The ledger without the entry, and with a note if its grant lapsed.
+    fn close(&self, node: &NodeView, entry: &Entry) -> Act {
+        let answer = node
             .agent
             .result
             .value()
@@ -170,9 +200,10 @@ impl Planner<'_> {
             Some(answer) => answer.code == Some(Code::GrantExpired),
             None => self.now > later(entry.since, self.policy.accept_timeout),
         };
-        let mut ledger = self.without(&live.name);
+        let mut ledger = self.without(&node.name);
+        ledger.unanswered.remove(&node.name);
         if lapsed {
-            ledger.unanswered.insert(live.name.clone(), self.now);
+            ledger.unanswered.insert(node.name.clone(), self.now);
         }
         Act::WriteLedger(ledger)
     }
@@ -190,6 +221,9 @@ impl Planner<'_> {
             .is_some_and(|reserved| reserved.id == id)
         {
             return self.hand_over(node, entry);
+        }
+        if taken_back(node, entry) {
+            return Next::only(self.close(node, entry));
         }
         if node
             .agent
@@ -211,7 +245,7 @@ impl Planner<'_> {
             .still_wanted(node, entry)
             .and_then(|()| self.fits(&self.used(), node));
         if let Err(reason) = judged {
-            return Next::act(self.write(node, Allotted::default()), reason);
+            return Next::act(self.take_back(node, entry), reason);
         }
         let limit = later(self.now, self.policy.accept_timeout);
         let grant = Grant {
@@ -255,11 +289,9 @@ impl Planner<'_> {
                 self.wakes
                     .push(later(grant.deadline, jiff::SignedDuration::from_secs(1)));
                 match wanted {
-                    Ok(()) if expired => {
-                        Next::act(self.write(node, Allotted::default()), Code::GrantExpired)
-                    }
+                    Ok(()) if expired => Next::act(self.take_back(node, entry), Code::GrantExpired),
                     Ok(()) => Next::wait(Code::Granted),
-                    Err(reason) => Next::act(self.write(node, Allotted::default()), reason),
+                    Err(reason) => Next::act(self.take_back(node, entry), reason),
                 }
             }
         }
@@ -283,6 +315,12 @@ impl Planner<'_> {
             None => Next::only(self.write(node, Allotted::default())),
         }
     }
+}
+
+/// See [`Planner::take_back`].
+fn taken_back(node: &NodeView, entry: &Entry) -> bool {
+    let shown = node.operator.reserved.value();
+    shown.is_some_and(|reserved| reserved.id.seq > entry.id.seq)
 }
 
 /// Which of the checks have not passed.

@@ -657,10 +657,10 @@ fn a_grant_that_was_not_accepted_is_withdrawn() {
         world.node("n2").agent.needed = Field::Absent;
         world.granted("n1");
         change(&mut world);
-        let plan = world.run_until("n1: ");
+        let plan = world.run_until("n1: reserved");
         assert_eq!(plan.verdicts[&name("n1")].code, code, "case {index}");
-        world.run_until("ledger: ");
-        let expected = ["n1: ", "confirm n1", "ledger: "];
+        world.run_until("n1: ");
+        let expected = ["n1: reserved", "ledger: ", "n1: "];
         assert_eq!(world.log, expected, "case {index}");
     }
 }
@@ -747,10 +747,10 @@ fn a_granted_entry_whose_node_may_no_longer_go_is_taken_back() {
             assert_eq!(grant.deadline, at(world.now + 300));
             continue;
         }
-        let plan = world.run_until("n1: ");
+        let plan = world.run_until("n1: reserved");
         assert_eq!(plan.verdicts[&name("n1")].code, code, "case {index}");
-        world.run_until("ledger: ");
-        let expected = ["n1: ", "confirm n1", "ledger: "];
+        world.run_until("n1: ");
+        let expected = ["n1: reserved", "ledger: ", "n1: "];
         assert_eq!(world.log, expected, "case {index}");
     }
 }
@@ -1070,6 +1070,20 @@ fn an_entry_is_kept_while_the_api_server_still_shows_it_on_the_node() {
     }
 }
 
+/// Another operator may just be putting the grant on the Node that was made anew: another number keeps it from succeeding.
+#[test]
+fn the_slot_of_a_node_that_was_made_anew_is_taken_back_there_first() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.run_until("ledger: n1 Granted");
+    world.node("n1").operator = OperatorFields::default();
+    world.log.clear();
+    let plan = world.run_until("ledger: ");
+    assert_eq!(world.log, ["confirm n1", "n1: reserved", "ledger: "]);
+    assert_eq!(plan.verdicts[&name("n2")].code, Code::BudgetExhausted);
+    let shown = world.node("n1").operator.reserved.value();
+    assert_eq!(shown.map(|reserved| reserved.id.seq), Some(2));
+}
+
 /// The grant was removed by hand: the agent gives it up or has rebooted; either way it answers.
 #[test]
 fn a_grant_that_somebody_removed_keeps_its_slot_until_the_agent_lets_go() {
@@ -1086,7 +1100,7 @@ fn a_grant_that_somebody_removed_keeps_its_slot_until_the_agent_lets_go() {
     phase(node, Phase::Held);
     let expected = [("n1", Code::AgentHolds), ("n2", Code::Granted)];
     assert_eq!(codes(&world.run()), expected);
-    assert_eq!(world.slots(), ["n2 Granted 2"]);
+    assert_eq!(world.slots(), ["n2 Granted 3"]);
 }
 
 #[test]
