@@ -25,6 +25,7 @@ struct Seen {
     spent: BTreeMap<Phase, Duration>,
     most_down: usize,
     most_granted: usize,
+    most_control_planes: usize,
     trouble: Vec<String>,
 }
 
@@ -71,10 +72,11 @@ impl Seen {
         }
         let count =
             |test: fn(&NodeView) -> bool| self.nodes.values().filter(|node| test(node)).count();
-        (self.most_down, self.most_granted) = (
-            self.most_down.max(count(is_down)),
-            self.most_granted.max(count(is_granted)),
-        );
+        let control_planes =
+            count(|node| node.control_plane && (is_down(node) || is_granted(node)));
+        self.most_down = self.most_down.max(count(is_down));
+        self.most_granted = self.most_granted.max(count(is_granted));
+        self.most_control_planes = self.most_control_planes.max(control_planes);
     }
 
     fn note(&mut self, raw: &RawNode) {
@@ -146,10 +148,15 @@ impl Recorder {
         lock(&self.seen).most_granted
     }
 
-    /// Forgets the two maxima: for what a test itself took down before it began.
+    /// The most control-plane nodes that were not ready, cordoned or granted at one moment.
+    pub fn most_control_planes(&self) -> usize {
+        lock(&self.seen).most_control_planes
+    }
+
+    /// Forgets these maxima: for what a test itself took down before it began.
     pub fn reset_most(&self) {
         let mut seen = lock(&self.seen);
-        (seen.most_down, seen.most_granted) = (0, 0);
+        (seen.most_down, seen.most_granted, seen.most_control_planes) = (0, 0, 0);
     }
 
     /// How long all nodes together have been in each phase, without the time in the phases that they are in now.

@@ -13,7 +13,7 @@ use kube::api::{DeleteParams, ListParams};
 use crate::look::{
     answers, boots, held, is_free, no_slot, node, publish_to, seen, settled, shows, verdict,
 };
-use crate::{V1, V2, V3, cluster};
+use crate::{PATIENCE, V1, V2, V3, cluster};
 
 async fn delete(bench: &Bench, name: &str) {
     let nodes: Api<Node> = Api::all(bench.plane.admin());
@@ -67,7 +67,8 @@ async fn a_deleted_node_leaks_no_slot_and_is_updated_once_it_is_back() {
     settled(&bench, V2).await;
     no_slot(&bench).await;
 
-    // Booted: what the Node was granted is gone with it, but the slot stays until its agent has told what came of it.
+    // Booted: what the Node was granted is gone with it. Where the operator finds the new Node in place of the old one, the slot stays
+    // until the agent has told what came of it.
     n1.agent_after_boot(false);
     let before = bench.node("n1").unwrap().kubelet_boot;
     publish_to(&bench, &["n1"], V3).await;
@@ -75,8 +76,12 @@ async fn a_deleted_node_leaks_no_slot_and_is_updated_once_it_is_back() {
         node.ready && node.kubelet_boot != before
     })
     .await;
+    let step = "operator-before-node-confirm";
+    operator.gate().shut(step).unwrap();
     delete(&bench, "n1").await;
+    operator.gate().hit(step, PATIENCE).await.unwrap();
     n1.kubelet.register().await.unwrap();
+    operator.gate().open(step).unwrap();
     publish_to(&bench, &["n2", "n3"], V3).await;
     verdict(&bench, &operator, Code::BudgetExhausted, 2).await;
     n1.start_agent().await.unwrap();
