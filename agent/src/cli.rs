@@ -9,6 +9,7 @@ use cuo_core::identity::Identity;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
+use crate::credentials;
 use crate::store::Store;
 
 /// Keeps this rpm-ostree host up to date: stages updates, and reboots when the cluster's cuo-operator grants it.
@@ -31,6 +32,9 @@ pub enum Command {
         /// How to write the log: auto (the journal where it listens, else text), text or json.
         #[arg(long, default_value = "auto")]
         log_format: cuo_telemetry::Format,
+        /// The kubeconfig, in place of the configuration's; cuo-agent.service names the copy that `credentials` makes.
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
     },
     /// Make the running agent look for an update now.
     Check,
@@ -40,6 +44,8 @@ pub enum Command {
         #[arg(value_parser = forgettable)]
         identity: String,
     },
+    /// Copy the kubelet's credentials to where the agent's user may read them (cuo-agent-credentials.service does this).
+    Credentials,
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -82,6 +88,7 @@ pub fn once(root: &std::path::Path, command: Command) -> Result<()> {
             store.request_forget(&identity)?;
             wake(&store)
         }
+        Command::Credentials => credentials::copy(root),
         Command::Config(ConfigCommand::Show) => show(root),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cuo-agent", &mut io::stdout());
