@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -9,6 +9,7 @@ use cuo_core::identity::Identity;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
+use crate::credentials;
 use crate::store::Store;
 
 /// Keeps this rpm-ostree host up to date: stages updates, and reboots when the cluster's cuo-operator grants it.
@@ -31,6 +32,9 @@ pub enum Command {
         /// How to write the log: auto (the journal where it listens, else text), text or json.
         #[arg(long, default_value = "auto")]
         log_format: cuo_telemetry::Format,
+        /// The kubeconfig, in place of the configuration's; cuo-agent.service names the copy that `credentials` makes.
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
     },
     /// Make the running agent look for an update now.
     Check,
@@ -40,6 +44,8 @@ pub enum Command {
         #[arg(value_parser = forgettable)]
         identity: String,
     },
+    /// Copy the kubelet's credentials to where the agent's user may read them (cuo-agent-credentials.service does this).
+    Credentials,
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -49,9 +55,12 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
+    /// Print the manual page, or write those of all commands.
     #[command(hide = true)]
-    Man,
+    Man {
+        /// Where to write one page for each command.
+        directory: Option<PathBuf>,
+    },
 }
 
 /// What to do with the configuration.
@@ -73,7 +82,7 @@ fn forgettable(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// What can't be done, with the file or process that it is about.
-pub fn once(root: &std::path::Path, command: Command) -> Result<()> {
+pub fn once(root: &Path, command: Command) -> Result<()> {
     let store = Store::new(root);
     match command {
         Command::Run { .. } => bail!("the agent is run by its main function"),
@@ -82,15 +91,41 @@ pub fn once(root: &std::path::Path, command: Command) -> Result<()> {
             store.request_forget(&identity)?;
             wake(&store)
         }
+        Command::Credentials => credentials::copy(root),
         Command::Config(ConfigCommand::Show) => show(root),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cuo-agent", &mut io::stdout());
             Ok(())
         }
-        Command::Man => clap_mangen::Man::new(Cli::command())
+        Command::Man { directory: None } => page(Cli::command())
             .render(&mut io::stdout())
             .context("write the page"),
+        Command::Man {
+            directory: Some(directory),
+        } => {
+            let mut command = Cli::command().disable_help_subcommand(true);
+            command.build();
+            pages(command, &directory)
+                .with_context(|| format!("write pages to {}", directory.display()))
+        }
     }
+}
+
+/// The manual page of `command`, in the section for what administrators run.
+fn page(command: clap::Command) -> clap_mangen::Man {
+    clap_mangen::Man::new(command).section("8")
+}
+
+/// Writes the pages of `command` and of all below it; each names those below it.
+fn pages(command: clap::Command, directory: &Path) -> io::Result<()> {
+    for below in command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set())
+    {
+        pages(below.clone(), directory)?;
+    }
+    page(command).generate_to(directory)?;
+    Ok(())
 }
 
 /// Sends SIGHUP to the running agent.
@@ -102,7 +137,7 @@ fn wake(store: &Store) -> Result<()> {
     })
 }
 
-fn show(root: &std::path::Path) -> Result<()> {
+fn show(root: &Path) -> Result<()> {
     let (config, errors) = Config::load(root);
     let text = toml::to_string(&config).context("configuration as TOML")?;
     io::stdout().write_all(text.as_bytes()).context("write")?;
@@ -126,6 +161,40 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_page_that_a_page_names_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let man = Command::Man {
+            directory: Some(directory.path().to_owned()),
+        };
+        once(Path::new("/"), man).unwrap();
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        let mut text = String::new();
+        let mut names: Vec<_> = entries
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                text += &std::fs::read_to_string(&path).unwrap();
+                path.file_name().unwrap().to_str().unwrap().to_owned()
+            })
+            .collect();
+        names.sort();
+        names.rotate_right(1);
+        let commands = [
+            "",
+            "-check",
+            "-config-show",
+            "-config",
+            "-credentials",
+            "-forget",
+            "-run",
+        ];
+        assert_eq!(names, commands.map(|name| format!("cuo-agent{name}.8")));
+        for name in &commands[1..] {
+            let reference = format!("cuo\\-agent{}(8)", name.replace('-', "\\-"));
+            assert!(text.contains(&reference), "{reference}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod facts;
 pub mod feed;
 pub mod files;

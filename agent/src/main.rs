@@ -1,5 +1,6 @@
 //! `cuo-agent`: see the library for what it does.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,8 +11,11 @@ use cuo_agent::run::run;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        None => start(&cli, cuo_telemetry::Format::Auto).await,
-        Some(Command::Run { log_format }) => start(&cli, log_format).await,
+        None => start(&cli.root, cuo_telemetry::Format::Auto, None).await,
+        Some(Command::Run {
+            log_format,
+            kubeconfig,
+        }) => start(&cli.root, log_format, kubeconfig.as_deref()).await,
         Some(command) => once(&cli.root, command),
     };
     match result {
@@ -23,7 +27,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start(cli: &Cli, format: cuo_telemetry::Format) -> anyhow::Result<()> {
+async fn start(
+    root: &Path,
+    format: cuo_telemetry::Format,
+    kubeconfig: Option<&Path>,
+) -> anyhow::Result<()> {
     cuo_telemetry::init("cuo-agent", format)?;
-    run(&cli.root).await
+    run(root, kubeconfig).await
 }

@@ -11,8 +11,8 @@ use crate::files::write_atomic;
 const STATE: &str = "var/lib/cuo-agent/state.json";
 /// The state file that could not be read, kept for people to look at.
 const BROKEN: &str = "var/lib/cuo-agent/state.json.broken";
-/// Where the process id and requests are.
-const RUN: &str = "run/cuo-agent";
+/// Where the process id and requests are. Not in the folder above: this one is the agent's user's, and root reads configuration there.
+const RUN: &str = "run/cuo-agent/agent";
 
 /// What was found at start.
 #[derive(Debug)]
@@ -104,9 +104,9 @@ impl Store {
         let path = self.root.join(RUN).join("pid");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: is cuo-agent.service running?", path.display()))?;
-        text.trim()
-            .parse()
-            .with_context(|| format!("{}: no process id", path.display()))
+        // The first process and negative numbers, which are groups, are never an agent.
+        let pid = text.trim().parse().ok().filter(|pid| *pid > 1);
+        pid.with_context(|| format!("{}: no process id", path.display()))
     }
 
     /// Asks the running agent to forget failed identities.
@@ -162,6 +162,22 @@ mod tests {
         );
         std::fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
         assert!(matches!(store.load(), Loaded::Unusable(why) if why.contains("state.json")));
+    }
+
+    #[test]
+    fn only_a_process_is_taken_for_the_agent() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        store.write_pid().unwrap();
+        assert_eq!(store.read_pid().unwrap(), std::process::id().cast_signed());
+        for wrong in ["", "1", "0", "-1", "-4711", "agent"] {
+            std::fs::write(root.path().join(RUN).join("pid"), wrong).unwrap();
+            let error = format!("{:#}", store.read_pid().unwrap_err());
+            assert!(
+                error.ends_with("run/cuo-agent/agent/pid: no process id"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
+use crate::credentials::configured;
 use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::rpmostree::{Client, Limits};
@@ -68,16 +69,16 @@ enum Next {
     Wait(Option<Instant>),
 }
 
-/// Runs until SIGTERM.
+/// Runs until SIGTERM, with `kubeconfig` in place of what the configuration says of it.
 ///
 /// # Errors
 /// Only for what no report to the cluster could tell: signals that can't be received, a boot id that can't be read.
-pub async fn run(root: &Path) -> Result<()> {
+pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
     let (done, mut results) = mpsc::channel(16);
-    let mut agent = Agent::new(root, done).await?;
+    let mut agent = Agent::new(root, kubeconfig, done).await?;
     let mut news = feed::start(agent.source.clone(), agent.config.node_name.clone(), root);
     let mut deployments = agent.host.client().changes();
     let mut files = hostwatch::changes(root, &[]);
@@ -134,7 +135,7 @@ async fn until(wake: Option<Instant>) {
 }
 
 impl Agent {
-    async fn new(root: &Path, done: mpsc::Sender<Done>) -> Result<Self> {
+    async fn new(root: &Path, kubeconfig: Option<&Path>, done: mpsc::Sender<Done>) -> Result<Self> {
         let (config, errors) = Config::load(root);
         tell(&errors);
         let store = Store::new(root);
@@ -158,14 +159,12 @@ impl Agent {
                 (State::default(), Some(why))
             }
         };
-        let credentials = match &config.kubeconfig {
+        let credentials = match kubeconfig {
             Some(path) => Credentials::File {
-                path: path.clone(),
+                path: path.to_owned(),
                 root: root.to_owned(),
             },
-            None => Credentials::Host {
-                root: root.to_owned(),
-            },
+            None => configured(&config, root),
         };
         let program = Program {
             name: "cuo-agent",

@@ -6,9 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::{Value, json};
 
 use crate::error::chain;
+
+mod flat;
+
+pub use flat::flatten;
 
 /// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's in the places where
 /// installers put it.
@@ -180,53 +183,6 @@ impl Found {
     }
 }
 
-/// The kubeconfig that `credentials` lead to, in JSON with the contents of all files it names in place of their paths, so that a
-/// program that may read none of them can use it.
-///
-/// # Errors
-/// As for finding it; and when a file that it names can't be read.
-pub fn flatten(credentials: &Credentials) -> Result<String, CredentialsError> {
-    let Some((path, kubeconfig)) = credentials.find()?.kubeconfig else {
-        let message = "a service account has no kubeconfig".to_owned();
-        return Err(CredentialsError::Pod { message });
-    };
-    let malformed = |error: serde_json::Error| CredentialsError::Malformed {
-        path: path.clone(),
-        message: error.to_string(),
-    };
-    let mut value = serde_json::to_value(&kubeconfig).map_err(malformed)?;
-    for (list, item) in [("clusters", "cluster"), ("users", "user")] {
-        for named in value[list].as_array_mut().into_iter().flatten() {
-            if let Some(fields) = named[item].as_object_mut() {
-                inline(fields)?;
-            }
-        }
-    }
-    serde_json::to_string_pretty(&value).map_err(malformed)
-}
-
-fn inline(fields: &mut serde_json::Map<String, Value>) -> Result<(), CredentialsError> {
-    for key in ["certificate-authority", "client-certificate", "client-key"] {
-        let data_key = format!("{key}-data");
-        if let Some(Value::String(path)) = fields.remove(key)
-            && !fields.contains_key(&data_key)
-        {
-            let bytes =
-                std::fs::read(&path).map_err(|error| unreadable(Path::new(&path), &error))?;
-            // The API's own byte string is base64 in JSON, as a kubeconfig's is.
-            fields.insert(data_key, json!(k8s_openapi::ByteString(bytes)));
-        }
-    }
-    if let Some(Value::String(path)) = fields.remove("tokenFile")
-        && !fields.contains_key("token")
-    {
-        let token =
-            std::fs::read_to_string(&path).map_err(|error| unreadable(Path::new(&path), &error))?;
-        fields.insert("token".to_owned(), json!(token.trim()));
-    }
-    Ok(())
-}
-
 fn discover(root: &Path) -> Result<PathBuf, CredentialsError> {
     let mut tried = Vec::new();
     for place in PLACES {
@@ -259,9 +215,14 @@ fn read(path: &Path) -> Result<Kubeconfig, CredentialsError> {
         kube::config::KubeconfigError::ReadConfig(error, path) => unreadable(&path, &error),
         error => CredentialsError::Malformed {
             path: path.to_owned(),
-            message: chain(&error),
+            message: without_excerpt(&chain(&error)),
         },
     })
+}
+
+/// The parser also shows the lines around the place, which may hold a token or a key.
+fn without_excerpt(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The paths in a kubeconfig. Those that were relative are relative to its directory already.

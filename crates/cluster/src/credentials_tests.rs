@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::double::{certificate, kubeconfig};
 
@@ -191,4 +193,50 @@ fn a_token_is_taken_along_too() {
     let value: BTreeMap<String, Value> =
         serde_json::from_str(&flatten(&host(root.path())).unwrap()).unwrap();
     assert_eq!(value["users"][0]["user"], json!({"token": "secret"}));
+}
+
+#[test]
+fn only_what_the_current_context_names_is_copied() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("etc/cuo-agent/kubeconfig");
+    let other =
+        json!({"name": "other", "user": {"token": "not this one", "exec": {"command": "x"}}});
+    let mut value: Value = serde_json::from_str(&kubeconfig("https://127.0.0.1:1")).unwrap();
+    let cluster = value["clusters"][0].clone();
+    let user = json!({"name": "u", "user": {"token": "secret", "client-key-data": "a2V5"}});
+    value["users"] = json!([other, user]);
+    let context = json!({"name": "d", "context": {"cluster": "d", "user": "other"}});
+    value["contexts"] = json!([value["contexts"][0], context]);
+    let unused = json!({"name": "d", "cluster": {"server": "https://127.0.0.1:2"}});
+    value["clusters"] = json!([cluster, unused]);
+    write(&path, &value.to_string());
+    let flat: Value = serde_json::from_str(&flatten(&host(root.path())).unwrap()).unwrap();
+    let expected = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [cluster],
+        "users": [user],
+    });
+    assert_eq!(flat, expected);
+
+    for (change, expected) in [
+        (json!("e"), "there is no context \"e\", the current one"),
+        (
+            Value::Null,
+            "no current-context, so it is not known which credentials to use",
+        ),
+        (
+            json!("d"),
+            "user \"other\" gets its credentials from the plugin \"x\", which is not run here; name a kubeconfig with a certificate or a token",
+        ),
+    ] {
+        value["current-context"] = change;
+        write(&path, &value.to_string());
+        let message = expected.to_owned();
+        let path = path.clone();
+        assert_eq!(
+            flatten(&host(root.path())).unwrap_err(),
+            CredentialsError::Malformed { path, message }
+        );
+    }
 }

@@ -1,0 +1,154 @@
+//! The kubelet's credentials, copied to where the agent's own user can read them.
+//!
+//! The kubelet's kubeconfig and keys are root's alone, and the agent does not run as root. So a small service of root makes a copy, at
+//! first and each time the originals change: one file that names no other, for root and the agent's group only.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cuo_cluster::credentials::flatten;
+use cuo_cluster::{Credentials, CredentialsError};
+
+use crate::config::Config;
+use crate::files::write_atomic;
+
+/// Where the copy is, below the root. The folder belongs to root, and what is made in it to the agent's group.
+pub const COPY: &str = "run/cuo-agent/credentials/kubeconfig";
+/// For its owner and group; root, who writes it, needs no permission to replace it.
+const MODE: u32 = 0o440;
+/// A renewed certificate is several files and a link, one after the other within milliseconds.
+const SETTLED: Duration = Duration::from_secs(1);
+/// Enough for any renewal; what changes for longer is copied at its next change.
+const LOOKS: usize = 10;
+
+/// The credentials that the configuration leads to, on the host below `root`.
+pub fn configured(config: &Config, root: &Path) -> Credentials {
+    let root = root.to_owned();
+    match &config.kubeconfig {
+        Some(path) => Credentials::File {
+            path: path.clone(),
+            root,
+        },
+        None => Credentials::Host { root },
+    }
+}
+
+/// Copies the kubeconfig that the configuration below `root` leads to, and goes on until the originals stay as they are: what changes
+/// while the service still runs does not start it once more.
+///
+/// # Errors
+/// When there is no kubeconfig, or one that can't be used, or when the copy can't be written. An older copy stays as it is then.
+pub fn copy(root: &Path) -> Result<()> {
+    let (config, errors) = Config::load(root);
+    for error in &errors {
+        eprintln!("{}", error.picture());
+    }
+    let credentials = configured(&config, root);
+    let target = root.join(COPY);
+    let directory = target.parent().unwrap_or(root);
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("create {}", directory.display()))?;
+    until_settled(
+        || flatten(&credentials),
+        |flat| replace(&target, flat),
+        || std::thread::sleep(SETTLED),
+    )
+    .with_context(|| {
+        format!(
+            "no credentials were copied to {}, which the agent reads",
+            target.display()
+        )
+    })?;
+    println!("the credentials are in {}", target.display());
+    Ok(())
+}
+
+/// Writes `flat` unless it is there already: the agent connects anew for each new file.
+fn replace(target: &Path, flat: &str) -> std::io::Result<()> {
+    if std::fs::read(target).is_ok_and(|old| old == flat.as_bytes()) {
+        return Ok(());
+    }
+    write_atomic(target, flat.as_bytes(), MODE)
+}
+
+/// Looks until two looks see the same, and writes whatever is new. What was seen last is what counts.
+fn until_settled(
+    mut look: impl FnMut() -> Result<String, CredentialsError>,
+    write: impl Fn(&str) -> std::io::Result<()>,
+    mut pause: impl FnMut(),
+) -> Result<()> {
+    let mut seen = look();
+    for _ in 0..LOOKS {
+        if let Ok(flat) = &seen {
+            write(flat)?;
+        }
+        pause();
+        let before = std::mem::replace(&mut seen, look());
+        if seen == before {
+            break;
+        }
+    }
+    write(&seen?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// What came of it, what was written and how often was paused, while the originals were as `looks` says and then stayed so.
+    fn settle(looks: &[Result<&str, &str>]) -> (Result<(), String>, Vec<String>, usize) {
+        let (written, pauses, index) = (RefCell::default(), Cell::new(0), Cell::new(0));
+        let look = || {
+            let now = looks[index.replace(index.get() + 1).min(looks.len() - 1)];
+            let failed = |message: &str| CredentialsError::Pod {
+                message: message.to_owned(),
+            };
+            now.map(str::to_owned).map_err(failed)
+        };
+        let write = |text: &str| {
+            let mut written: std::cell::RefMut<'_, Vec<String>> = written.borrow_mut();
+            if written.last().is_none_or(|last| last != text) {
+                written.push(text.to_owned());
+            }
+            Ok(())
+        };
+        let result = until_settled(look, write, || pauses.set(pauses.get() + 1));
+        let result = result.map_err(|error| error.to_string());
+        (result, written.into_inner(), pauses.get())
+    }
+
+    #[test]
+    fn a_renewal_is_followed_to_its_end() {
+        let texts = |all: &[&str]| all.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        assert_eq!(settle(&[Ok("a")]), (Ok(()), texts(&["a"]), 1));
+        let halfway = [Ok("a"), Err("no key"), Ok("b")];
+        assert_eq!(settle(&halfway), (Ok(()), texts(&["a", "b"]), 3));
+        let (result, written, pauses) = settle(&[Err("no key"), Ok("a"), Err("gone")]);
+        assert_eq!((written, pauses), (texts(&["a"]), 3));
+        assert!(result.unwrap_err().contains("gone"));
+
+        let restless: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+        let looks: Vec<Result<&str, &str>> =
+            restless.iter().map(|text| Ok(text.as_str())).collect();
+        assert_eq!(settle(&looks), (Ok(()), restless[..=LOOKS].to_vec(), LOOKS));
+    }
+
+    #[test]
+    fn a_copy_that_is_there_already_is_left_alone() {
+        use std::os::unix::fs::MetadataExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubeconfig");
+        let inode = || std::fs::metadata(&path).unwrap().ino();
+        replace(&path, "a").unwrap();
+        let first = inode();
+        replace(&path, "a").unwrap();
+        assert_eq!(inode(), first);
+        replace(&path, "b").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "b");
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o440);
+    }
+}

@@ -1,0 +1,29 @@
+# A real polkitd on a bus of its own judges each action for two users; everything ends with this script.
+# Usage: unshare --mount --pid --fork --mount-proc --kill-child --propagation private sh -eu polkit.sh DIR RULES
+# DIR holds bus.conf, passwd, actions/ and the list ids; a line of output is USER ACTION STATUS, where 0 is yes.
+dir=$1 rules=$2
+export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$dir/bus"
+
+# polkitd's folders are fixed, so others are put in their places, for this namespace only.
+mount -t tmpfs tmpfs /etc/polkit-1
+mkdir /etc/polkit-1/rules.d "$dir/none"
+cp "$rules" /etc/polkit-1/rules.d/
+mount --bind "$dir/none" /usr/share/polkit-1/rules.d
+mount --bind "$dir/actions" /usr/share/polkit-1/actions
+mount --bind "$dir/passwd" /etc/passwd
+
+dbus-daemon --config-file="$dir/bus.conf" --nofork --nopidfile &
+until [ -S "$dir/bus" ]; do sleep 0.05; done
+/usr/lib/polkit-1/polkitd --no-debug &
+until busctl --address="$DBUS_SYSTEM_BUS_ADDRESS" status org.freedesktop.PolicyKit1 > /dev/null 2>&1; do sleep 0.05; done
+
+for user in cuo-agent nobody; do
+    setpriv --reuid="$user" --regid=65534 --clear-groups sleep 60 &
+    # pkcheck reads the user off the process, which is root's until it has become sleep.
+    until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.05; done
+    while read -r action; do
+        status=0
+        pkcheck --action-id "$action" --process $! > /dev/null 2>&1 || status=$?
+        echo "$user $action $status"
+    done < "$dir/ids"
+done
