@@ -212,7 +212,7 @@ fn publish(at: &mut Site, want: &Published, bug: Option<Bug>) -> Result<(), Viol
     let Some(node) = &mut at.node else {
         return Ok(());
     };
-    if uncordons(want, node) && at.cordoned_by != Some(Who::Agent) {
+    if uncordons(want, node) && !matches!(at.cordoned_by, Some(Who::Agent | Who::Unclear)) {
         return Err(Violation::new(
             "I4: uncordoned what somebody else cordoned",
             want,

@@ -131,7 +131,7 @@ fn settled(world: &World) -> Result<(), Violation> {
             .any(|list| list.find(&identity).is_some())
     };
     // Somebody's cordon counts against the budget; a node that needs a person keeps its slot.
-    let cordoned = |at: &Shared<Site>| at.cordoned_by == Some(Who::Admin);
+    let cordoned = |at: &Shared<Site>| matches!(at.cordoned_by, Some(Who::Admin | Who::Unclear));
     let stuck = |at: &Shared<Site>| {
         let status = at.node.as_ref().and_then(|node| node.agent.status.value());
         status.is_some_and(|status| status.phase == Phase::Failed)

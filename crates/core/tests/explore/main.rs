@@ -29,6 +29,14 @@ use world::Scope;
 const ALONE: Scope = Scope {
     nodes: 1,
     operators: 1,
+    faults: 3,
+    control_plane: 0,
+    bug: None,
+};
+/// Two nodes and two operators, and one fault on top of another.
+const PAIR: Scope = Scope {
+    nodes: 2,
+    operators: 2,
     faults: 2,
     control_plane: 0,
     bug: None,
@@ -46,9 +54,10 @@ fn explored(scope: Scope) -> Report {
     let start = std::time::Instant::now();
     let report = explore(scope);
     println!(
-        "{scope:?}: {} states, {} of them settled, {} transitions, {:.1?}",
+        "{scope:?}: {} states, {} of them settled, {} cut, {} transitions, {:.1?}",
         report.states,
         report.settled,
+        report.cut,
         report.transitions,
         start.elapsed()
     );
@@ -66,6 +75,11 @@ fn holds(scope: Scope) {
 #[test]
 fn one_node_survives_any_three_faults() {
     holds(ALONE);
+}
+
+#[test]
+fn two_nodes_and_two_operators_survive_any_two_faults() {
+    holds(PAIR);
 }
 
 #[test]

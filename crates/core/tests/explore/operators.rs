@@ -232,9 +232,15 @@ fn judged(world: &World, at: &Operator, bug: Option<Bug>) -> Turn {
 fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
     let before = &world.ledger;
     for (name, entry) in &ledger.entries {
-        let known = before.entries.get(name).map(|entry| entry.stage);
-        let restored = known.is_none() && entry.stage == Stage::Granted;
-        if known == Some(entry.stage) || restored {
+        // A grant that is out already is put back; a slot that begins again is the one that it had.
+        let known = before.entries.get(name);
+        let (same, had) = match known {
+            Some(known) => (known.id == entry.id, known.stage),
+            None => (false, Stage::Reserved),
+        };
+        let put_back = !same && entry.stage == Stage::Granted;
+        let unchanged = same && had == entry.stage;
+        if unchanged || put_back || had == Stage::Granted {
             continue;
         }
         let others = || {

@@ -35,6 +35,8 @@ impl fmt::Display for Violation {
     }
 }
 
+/// States between two lines of progress.
+const TELL_EVERY: usize = 1_000_000;
 /// More states than this are a scope that is too large for a test.
 const LIMIT: usize = 40_000_000;
 
@@ -44,7 +46,9 @@ pub struct Report {
     pub transitions: usize,
     /// States in which nothing happens any more.
     pub settled: usize,
-    /// Every reachable state was looked at.
+    /// States that were not followed further because of [`Scope::grants`].
+    pub cut: usize,
+    /// Every other reachable state was looked at.
     pub complete: bool,
     pub violation: Option<Violation>,
 }
@@ -56,6 +60,7 @@ pub fn explore(scope: Scope) -> Report {
         states: 1,
         transitions: 0,
         settled: 0,
+        cut: 0,
         complete: false,
         violation: None,
     };
@@ -64,6 +69,10 @@ pub fn explore(scope: Scope) -> Report {
     let mut known: HashMap<u64, u64> = HashMap::from([(hash(&first), 0)]);
     let mut queue = VecDeque::from([first]);
     while let Some(world) = queue.pop_front() {
+        if world.ledger.seq > scope.grants() {
+            report.cut += 1;
+            continue;
+        }
         let from = hash(&world);
         let next = match faults::all(&world, &mut context) {
             Ok(next) => next,
@@ -81,6 +90,9 @@ pub fn explore(scope: Scope) -> Report {
                 unknown.insert(from);
                 report.states += 1;
                 queue.push_back(world);
+                if report.states.is_multiple_of(TELL_EVERY) {
+                    println!("{} states, {} of them open", report.states, queue.len());
+                }
             }
         }
         if report.states > LIMIT {

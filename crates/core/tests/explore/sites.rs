@@ -100,7 +100,17 @@ impl Options<'_> {
         self.fault("the agent is killed", killed);
         self.fault("the agent is killed and its file is lost", |at| {
             killed(at);
+            // Whoever removes a file takes longer than a write is on its way.
+            at.agent.orphan = None;
             at.agent.disk = State::default().into();
+            // Only the file knew that a cordon is somebody else's on a Node that still says that the agent did it.
+            let says = at
+                .node
+                .as_ref()
+                .is_some_and(|node| node.agent.owned.value().is_some());
+            if says && at.cordoned_by.is_some() {
+                at.cordoned_by = Some(Who::Unclear);
+            }
         });
         Ok(())
     }
@@ -261,9 +271,10 @@ impl Options<'_> {
             // Whoever cordons a node that still says that the agent did, without taking that away, leaves the cordon to the agent:
             // nobody can tell the two apart. Unless the agent knows by then that its own cordon was undone.
             let result = at.agent.disk.result.as_ref();
-            let undone = result.is_some_and(|result| result.code == Some(Code::Uncordoned));
-            let owned = node.agent.owned.value().is_some() && !undone;
-            let who = if owned { Who::Agent } else { Who::Admin };
+            let undone = result.filter(|result| result.code == Some(Code::Uncordoned));
+            let owned = node.agent.owned.value();
+            let owned = owned.is_some() && owned != undone.map(|result| &result.id);
+            let who = if owned { Who::Unclear } else { Who::Admin };
             self.fault("somebody cordons it", |at| {
                 at.cordoned_by = Some(who);
                 at.write(|node| node.unschedulable = true);

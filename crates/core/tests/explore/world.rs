@@ -46,6 +46,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// How many grants are followed: two operators, one of which does not read the ledger, can go on taking each other's back for ever.
+    pub fn grants(&self) -> u64 {
+        self.nodes as u64 + u64::from(self.faults) + 1
+    }
+
     /// Writes whose condition fails do nothing.
     pub fn drops_doomed(&self) -> bool {
         self.bug != Some(Bug::WritesWithoutCondition)
@@ -84,6 +89,8 @@ pub struct Site {
 pub enum Who {
     Agent,
     Admin,
+    /// The agent, for all that anybody can tell; or somebody else, who cordoned what it says to have cordoned.
+    Unclear,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
