@@ -74,7 +74,7 @@ pub enum Staged {
         /// commit; 2026.1 did so for every container image. Worth a warning, not a decision.
         unstaged: Option<String>,
     },
-    /// What a reboot would boot has changed, but it is nothing staged: somebody else was at work in the meantime.
+    /// What a reboot would boot has changed, and not by this run: somebody else was at work in the meantime.
     Foreign {
         /// What a reboot would boot now, other than the booted deployment.
         pending: Option<Deployment>,
@@ -170,15 +170,24 @@ impl Client {
 
     /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Client::finalize`]'s boots it.
     ///
-    /// It replaces whatever is staged if there is something newer, an administrator's deployment too: ask [`Client::host`] first.
-    /// What is staged already and is the newest stays as it is, locked or not. `progress` gets short lines for people, up to hundreds
-    /// per second.
+    /// It replaces whatever is pending if there is something newer. `known` is the host that this was decided on: what somebody else
+    /// deployed since then is left as it is. What is staged already and is the newest stays, locked or not. `progress` gets short lines
+    /// for people, up to hundreds per second.
     ///
     /// # Errors
     /// Any of [`Error`]. After `Lost` and `Timeout` the update may have been staged nevertheless.
-    pub async fn stage(&self, mut progress: impl FnMut(&str) + Send) -> Result<Staged, Error> {
+    pub async fn stage(
+        &self,
+        known: Option<&Host>,
+        mut progress: impl FnMut(&str) + Send,
+    ) -> Result<Staged, Error> {
         let (session, first) = self.begin().await?;
         let before = first.host()?;
+        let id = |host: &Host| host.pending.as_ref().map(|pending| pending.id.clone());
+        if known.is_some_and(|known| before.pending.is_some() && id(&before) != id(known)) {
+            let pending = before.pending;
+            return Ok(Staged::Foreign { pending });
+        }
         // Equal in every version and every run: rpm-ostreed lets only an equal call join a transaction that runs already.
         let options = Options::from([
             ("lock-finalization", Variant::from(true)),
@@ -314,7 +323,7 @@ mod tests {
         let client = Client::new(Bus::system(), Limits::default());
         spawn(client.host());
         spawn(client.origin());
-        spawn(client.stage(|_| ()));
+        spawn(client.stage(None, |_| ()));
         let deployment = deployment("one", true);
         spawn(client.finalize(&deployment));
     }

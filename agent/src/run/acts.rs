@@ -82,13 +82,14 @@ impl Agent {
 
     fn stage(&mut self) {
         let (client, done) = (self.host.client().clone(), self.done.clone());
+        let known = self.host.known().clone().ok();
         self.host.stage_started();
         tokio::spawn(async move {
             // Progress is for people: where the loop does not keep up, lines are left out.
             let line = |line: &str| {
                 let _ = done.try_send(Done::Progress(line.to_owned()));
             };
-            let result = client.stage(line).await;
+            let result = client.stage(known.as_ref(), line).await;
             send(&done, Done::Staged(result)).await;
         });
     }

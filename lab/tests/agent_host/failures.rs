@@ -27,14 +27,14 @@ async fn a_crash_at_any_point_is_noticed_and_the_next_run_succeeds() {
     {
         let bench = Bench::new(spec).await;
         bench.inject("Upgrade", point, Effect::Crash);
-        let first = bench.client().stage(|_| ()).await;
+        let first = bench.client().stage(None, |_| ()).await;
         match (&first, point) {
             (Err(Error::Lost { what, .. }), _) => assert_eq!(what, "Upgrade"),
             // If nobody listened any more, it was asked for again.
             (Ok(Staged::New { .. }), Stage::Opened) => {}
             _ => panic!("{point:?}: {first:?}\n{}", bench.log()),
         }
-        let second = bench.client().stage(|_| ()).await;
+        let second = bench.client().stage(None, |_| ()).await;
         assert!(second.is_ok(), "{point:?}: {second:?}\n{}", bench.log());
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)), "{point:?}");
         assert!(bench.struck(), "{point:?}: it did not happen");
@@ -54,7 +54,7 @@ async fn what_rpm_ostree_says_is_passed_on() {
             let origin = bench.sysroot().deployments.remove(0).origin;
             bench.set_remote(|remote| remote.trouble = Some(trouble));
             let text = texts::trouble(trouble, &origin, &head);
-            assert_eq!(bench.client().stage(|_| ()).await, Err(failed(text)));
+            assert_eq!(bench.client().stage(None, |_| ()).await, Err(failed(text)));
         }
     }
     let refuse = |name: &str, text: &str| Effect::Refuse {
@@ -82,7 +82,7 @@ async fn what_rpm_ostree_says_is_passed_on() {
     let bench = Bench::new(branch()).await;
     for (effect, error) in table {
         bench.inject("Upgrade", Stage::Call, effect);
-        assert_eq!(bench.client().stage(|_| ()).await, Err(error));
+        assert_eq!(bench.client().stage(None, |_| ()).await, Err(error));
     }
 }
 
@@ -94,7 +94,7 @@ async fn a_name_in_the_journal_is_not_worth_failing_for() {
         text: "no".into(),
     };
     bench.inject("RegisterClient", Stage::Call, effect);
-    let staged = bench.client().stage(|_| ()).await;
+    let staged = bench.client().stage(None, |_| ()).await;
     assert!(
         matches!(staged, Ok(Staged::New { .. })),
         "{staged:?}\n{}",
@@ -111,7 +111,7 @@ async fn a_silent_transaction_is_cancelled_and_blocks_nobody() {
         stage_idle: Duration::from_secs(1),
         ..Limits::default()
     };
-    let silent = bench.client_within(impatient).stage(|_| ()).await;
+    let silent = bench.client_within(impatient).stage(None, |_| ()).await;
     let how = "nothing was heard for 1 s".to_owned();
     assert_eq!(
         silent,
@@ -122,7 +122,7 @@ async fn a_silent_transaction_is_cancelled_and_blocks_nobody() {
         "{}",
         bench.log()
     );
-    let staged = bench.client().stage(|_| ()).await;
+    let staged = bench.client().stage(None, |_| ()).await;
     assert!(
         matches!(staged, Ok(Staged::New { .. })),
         "{staged:?}\n{}",
@@ -140,7 +140,7 @@ async fn a_transaction_that_can_not_be_cancelled_does_not_hold_the_caller() {
         cancel: second,
         ..Limits::default()
     };
-    let silent = bench.client_within(impatient).stage(|_| ()).await;
+    let silent = bench.client_within(impatient).stage(None, |_| ()).await;
     assert!(
         matches!(silent, Err(Error::Timeout { .. })),
         "{silent:?}\n{}",
@@ -154,7 +154,7 @@ async fn a_run_that_is_dropped_before_its_start_frees_the_slot() {
     bench.inject("Upgrade", Stage::Call, Effect::Delay(1_000));
     let client = bench.client();
     tokio::select! {
-        result = client.stage(|_| ()) => panic!("{result:?}"),
+        result = client.stage(None, |_| ()) => panic!("{result:?}"),
         () = bench.wait_calls("Upgrade", 1) => {}
     }
     // Its transaction is made for a caller that has left the bus: nobody will start it, and only leaving gives the slot back.
@@ -188,7 +188,7 @@ async fn nothing_is_lost_before_anything_is_asked_for() {
     for _ in 0..2 {
         bench.inject("Reload", Stage::Call, Effect::Crash);
     }
-    let staged = bench.client().stage(|_| ()).await;
+    let staged = bench.client().stage(None, |_| ()).await;
     assert!(matches!(staged, Err(Error::Unavailable(_))), "{staged:?}");
     assert_eq!(bench.calls("Upgrade"), [""; 0]);
 }
@@ -225,7 +225,7 @@ async fn a_missing_bus_or_daemon_is_told_with_what_to_do() {
     let broken = format!("[D-BUS Service]\nName={NAME}\nExec=/bin/false\n");
     bench.machine.root().write(&service, broken).unwrap();
     bench.machine.boot().await.unwrap();
-    let error = bench.client().stage(|_| ()).await.unwrap_err();
+    let error = bench.client().stage(None, |_| ()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
     assert!(
         error.to_string().contains("systemctl status rpm-ostreed"),

@@ -16,7 +16,7 @@ fn failed(text: String) -> Result<(), Error> {
 /// A host with an update staged by the agent, and that update.
 async fn staged(spec: HostSpec) -> (Bench, Deployment) {
     let bench = Bench::new(spec).await;
-    bench.client().stage(|_| ()).await.unwrap();
+    bench.client().stage(None, |_| ()).await.unwrap();
     let staged = seen(bench.sysroot().staged().unwrap());
     (bench, staged)
 }
@@ -38,7 +38,10 @@ async fn the_staged_update_is_unlocked_and_the_host_rebooted() {
             bench.client().finalize(&update).await,
             Err(Error::Rebooting)
         );
-        assert_eq!(bench.client().stage(|_| ()).await, Err(Error::Rebooting));
+        assert_eq!(
+            bench.client().stage(None, |_| ()).await,
+            Err(Error::Rebooting)
+        );
         assert_eq!(bench.client().host().await.unwrap().pending, Some(update));
     }
 }

@@ -62,7 +62,7 @@ async fn a_listener_that_never_looks_stops_nothing() {
     let changes = client.changes();
     for version in 0..40 {
         bench.publish(&format!("43.20260201.3.{version}"));
-        client.stage(|_| ()).await.unwrap();
+        client.stage(None, |_| ()).await.unwrap();
     }
     assert!(changes.has_changed().unwrap());
 }

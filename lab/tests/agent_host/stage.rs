@@ -35,7 +35,7 @@ async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
         );
         assert_eq!(about.stream(), Some("stable"));
 
-        let first = client.stage(|_| ()).await;
+        let first = client.stage(None, |_| ()).await;
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)), "{origin:?}");
         let one = seen(bench.sysroot().staged().unwrap());
         assert_eq!(
@@ -47,12 +47,12 @@ async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
         );
         assert_eq!(client.host().await, Ok(host(&bench.sysroot())));
 
-        let again = client.stage(|_| ()).await;
+        let again = client.stage(None, |_| ()).await;
         assert_eq!(again, Ok(Staged::NoUpdate { unstaged: None }), "{origin:?}");
 
         // A newer one over the own, locked one is locked as well.
         bench.publish(NEWER);
-        let newer = client.stage(|_| ()).await;
+        let newer = client.stage(None, |_| ()).await;
         let two = seen(bench.sysroot().staged().unwrap());
         assert_eq!(
             newer,
@@ -63,6 +63,23 @@ async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
         );
         assert_eq!(bench.staged(), Some((NEWER.to_owned(), true)), "{origin:?}");
     }
+}
+
+#[tokio::test]
+async fn what_somebody_deploys_after_the_decision_stays() {
+    let bench = Bench::new(branch()).await;
+    let client = bench.client();
+    let known = client.host().await.unwrap();
+    bench.machine.admin_deploy(NEW).await.unwrap();
+    bench.publish(NEWER);
+    let pending = bench.sysroot().staged().map(seen);
+    let left = client.stage(Some(&known), |_| ()).await;
+    assert_eq!(left, Ok(Staged::Foreign { pending }));
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), false)));
+
+    let known = client.host().await.unwrap();
+    client.stage(Some(&known), |_| ()).await.unwrap();
+    assert_eq!(bench.staged(), Some((NEWER.to_owned(), true)));
 }
 
 #[tokio::test]
@@ -82,7 +99,7 @@ async fn layers_and_rollbacks_are_seen() {
         Release::new(OLD).commit()
     );
     assert_ne!(found.booted.checksum, Release::new(OLD).commit());
-    client.stage(|_| ()).await.unwrap();
+    client.stage(None, |_| ()).await.unwrap();
     assert_eq!(client.host().await, Ok(host(&bench.sysroot())));
 }
 
@@ -93,7 +110,7 @@ async fn a_burst_of_messages_neither_hangs_nor_loses_any() {
     let mut burst = 0;
     let staged = bench
         .client()
-        .stage(|line| burst += u32::from(line.starts_with("burst ")))
+        .stage(None, |line| burst += u32::from(line.starts_with("burst ")))
         .await;
     assert!(
         matches!(staged, Ok(Staged::New { .. })),
@@ -108,7 +125,7 @@ async fn signals_that_overtake_the_reply_of_start_are_not_lost() {
     let bench = Bench::new(image()).await;
     // The work, of some 130 ms, is over long before Start is answered.
     bench.inject("Upgrade", Stage::Start, Effect::Delay(1_000));
-    let staged = bench.client().stage(|_| ()).await;
+    let staged = bench.client().stage(None, |_| ()).await;
     assert!(
         matches!(staged, Ok(Staged::New { .. })),
         "{staged:?}\n{}",
@@ -123,8 +140,8 @@ async fn two_runs_share_one_transaction() {
     let client = bench.client();
     let (mut one, mut two) = (vec![], vec![]);
     let (first, second) = tokio::join!(
-        client.stage(|line| one.push(line.to_owned())),
-        client.stage(|line| two.push(line.to_owned())),
+        client.stage(None, |line| one.push(line.to_owned())),
+        client.stage(None, |line| two.push(line.to_owned())),
     );
     assert!(
         matches!(first, Ok(Staged::New { .. })),
@@ -148,13 +165,13 @@ async fn a_transaction_of_somebody_else_is_named() {
         .foreign("UpdateDeployment", &(&nothing, &nothing))
         .await;
     let unique = other.bus.unique_name().unwrap().to_string();
-    let busy = bench.client().stage(|_| ()).await;
+    let busy = bench.client().stage(None, |_| ()).await;
     let who = format!("the transaction \"new-deployment\" of caller {unique}");
     assert_eq!(busy, Err(Error::Busy { who }));
     // Looking at it did not start it, so it ends with its owner.
     drop(other);
     let not_busy = async || {
-        let result = bench.client().stage(|_| ()).await;
+        let result = bench.client().stage(None, |_| ()).await;
         Ok((!matches!(result, Err(Error::Busy { .. }))).then_some(result))
     };
     let staged = until("the end of the other transaction", PATIENCE, not_busy)
@@ -174,13 +191,13 @@ async fn a_finished_transaction_that_is_held_open_proves_nothing() {
     let other = bench.foreign("Upgrade", &upgrade_options()).await;
     let held = other.finish().await;
     bench.publish(NEW);
-    let busy = bench.client().stage(|_| ()).await;
+    let busy = bench.client().stage(None, |_| ()).await;
     let who = "a finished upgrade whose clients do not leave".to_owned();
     assert_eq!(busy, Err(Error::Busy { who }));
     assert_eq!(bench.staged(), None);
 
     let (client, joined) = (bench.client(), bench.calls("Upgrade").len());
-    let (staged, ()) = tokio::join!(client.stage(|_| ()), async {
+    let (staged, ()) = tokio::join!(client.stage(None, |_| ()), async {
         bench.wait_calls("Upgrade", joined + 2).await;
         held.close().await.unwrap();
     });
@@ -199,7 +216,7 @@ async fn a_transaction_that_is_gone_before_it_is_reached_is_asked_for_again() {
     let socket = bench.machine.root().join("run/rpm-ostree-transaction.sock");
     std::fs::remove_file(socket).unwrap();
     let client = bench.client();
-    let (staged, ()) = tokio::join!(client.stage(|_| ()), async {
+    let (staged, ()) = tokio::join!(client.stage(None, |_| ()), async {
         bench.wait_calls("Upgrade", 3).await;
         other.bus.close().await.unwrap();
     });
@@ -217,7 +234,7 @@ async fn success_is_not_taken_for_a_staged_update() {
     for (spec, unstaged) in [(branch(), Some(NEW.to_owned())), (image(), None)] {
         let bench = Bench::new(spec).await;
         bench.inject("Upgrade", Stage::Deploy, Effect::Nothing);
-        let staged = bench.client().stage(|_| ()).await;
+        let staged = bench.client().stage(None, |_| ()).await;
         assert_eq!(staged, Ok(Staged::NoUpdate { unstaged }), "{}", bench.log());
         assert_eq!(bench.staged(), None);
     }

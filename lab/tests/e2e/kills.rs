@@ -13,7 +13,7 @@ use cuo_lab::wait::until;
 use futures::future::join_all;
 use tokio::sync::MutexGuard;
 
-use crate::{PATIENCE, V1, V2, V3, V4, cluster, web};
+use crate::{PATIENCE, V1, V2, V3, V4, cluster, web, web_ready};
 
 /// One for each node.
 const MOMENTS: [&str; 3] = ["decided", "before", "after"];
@@ -33,6 +33,8 @@ const BOOTED: &[&str] = &["verifying", "release"];
 const CORDONED: &[&str] = &["accept", "evict", "verifying", "release"];
 /// Where nothing is staged: a rollback is written already.
 const WRITTEN: &[&str] = &["reboot"];
+/// An agent that is held here has decided to look for updates and not done so.
+const LOOK: &str = "agent-decided-stage";
 /// An agent passes here once more before the boot in which it is to be killed.
 const LAST: &str = "agent-decided-finalize";
 
@@ -67,8 +69,7 @@ async fn at_every_step(back: Back) {
     bench.settled(V1, PATIENCE).await.unwrap();
 
     // Without an operator, so that hosts which go down here are not taken for one too many.
-    trial.shut(STAGING);
-    bench.publish(V2).await.unwrap();
+    trial.publish_while_held(V2).await;
     trial.strike(STAGING).await;
     trial.all_wait().await;
     bench.recorder.reset_most();
@@ -81,14 +82,11 @@ async fn at_every_step(back: Back) {
     trial.one_by_one(V4, CORDONED, true).await;
 
     trial.shut(WRITTEN);
+    trial.hold_looks().await;
     for site in bench.sites() {
-        // Refused while the agent looks for updates.
-        until("a rollback", PATIENCE, async || {
-            let machine = site.machine.lock().await;
-            machine.admin_rollback().await.map(Some)
-        })
-        .await
-        .unwrap();
+        // What the agents have decided on by now must not replace it.
+        site.machine.lock().await.admin_rollback().await.unwrap();
+        site.gate().open(LOOK).unwrap();
     }
     trial.strike(WRITTEN).await;
     bench.settled(V4, PATIENCE).await.unwrap();
@@ -126,6 +124,29 @@ impl Trial<'_> {
     fn shut(&self, names: &[&str]) {
         for (site, moment) in self.sites() {
             shut(site, steps(moment, names).first());
+        }
+    }
+
+    /// Holds all agents where they have decided to look for updates.
+    async fn hold_looks(&self) {
+        for (site, _) in self.sites() {
+            site.gate().shut(LOOK).unwrap();
+        }
+        for (site, _) in self.sites() {
+            drop(self.held(site, LOOK).await);
+        }
+    }
+
+    /// Publishes `version` before any agent looks for it, and holds each at its moment of the look that finds it.
+    async fn publish_while_held(&self, version: &str) {
+        self.hold_looks().await;
+        self.bench.publish(version).await.unwrap();
+        for (site, moment) in self.sites() {
+            let first = steps(moment, STAGING).swap_remove(0);
+            if first != LOOK {
+                site.gate().shut(&first).unwrap();
+                site.gate().open(LOOK).unwrap();
+            }
         }
     }
 
@@ -206,6 +227,7 @@ impl Trial<'_> {
     async fn one_by_one(&self, version: &str, names: &[&str], cordoned: bool) {
         for (site, moment) in self.sites() {
             let name = site.name();
+            web_ready(self.bench, 3).await;
             if cordoned {
                 self.kubectl(&["cordon", name]).await;
             }

@@ -74,6 +74,11 @@ spec: {{minAvailable: {available}, selector: {{matchLabels: {{app: web}}}}}}
 "
     );
     bench.apply("web.yaml", &manifest).await.unwrap();
+    web_ready(bench, replicas).await;
+}
+
+/// Waits until all pods of [`web`] are there.
+async fn web_ready(bench: &Bench, replicas: usize) {
     let ready = async || {
         let query = "jsonpath={.status.readyReplicas}";
         let seen = bench
