@@ -13,6 +13,7 @@ mod input;
 mod look;
 mod operators;
 mod quiet;
+mod rivals;
 mod rollout;
 mod skew;
 
