@@ -6,7 +6,7 @@ use cuo_core::ledger::{DATA_KEY, Ledger};
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Field, Outcome, Phase};
-use cuo_lab::bench::{Bench, Operator};
+use cuo_lab::bench::{Bench, Operator, OperatorSpec};
 use cuo_lab::wait::until;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -86,6 +86,20 @@ pub fn is_free(node: &NodeView) -> bool {
         && agent.owned.is_absent()
         && operator.grant.is_absent()
         && operator.reserved.is_absent()
+}
+
+/// How often all hosts together have rebooted.
+pub fn reboots(bench: &Bench) -> u32 {
+    bench.sites().map(|site| site.reboots()).sum()
+}
+
+/// An operator that plans at once, whoever else does.
+pub fn leading(name: &str) -> OperatorSpec {
+    OperatorSpec {
+        name: name.into(),
+        without_lease: true,
+        ..OperatorSpec::default()
+    }
 }
 
 /// Waits until the operator says `code` of `count` nodes, by its metrics.

@@ -15,6 +15,7 @@ mod look;
 mod operators;
 mod outages;
 mod quiet;
+mod rivals;
 mod rollout;
 mod skew;
 
