@@ -5,6 +5,7 @@ mod codegen;
 mod examples;
 mod image;
 mod oci;
+mod rpm;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ enum Task {
     Image(image::Arguments),
     /// Bring the generated parts of the documentation up to date.
     Codegen(codegen::Arguments),
+    /// Build the agent's RPM.
+    Rpm(rpm::Arguments),
     /// Run everything that CI checks.
     Test(test::Arguments),
 }
@@ -35,6 +38,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Rpm(arguments) => rpm::run(&arguments).await,
         Task::Test(arguments) => test::run(&arguments),
     };
     match done {

@@ -94,6 +94,10 @@ const PARTS: &[Part] = &[
         "agent and host",
         &["test", "--workspace", "--test", "agent_host", "--locked"],
     ),
+    quick(
+        "packaging",
+        &["test", "--workspace", "--test", "packaging", "--locked"],
+    ),
     slow(
         "control plane",
         &[
@@ -194,7 +198,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn installed(program: &str) -> bool {
+/// Whether a program is found in `PATH`.
+pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
