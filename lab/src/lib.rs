@@ -15,4 +15,5 @@ pub mod machine;
 pub mod ostree;
 pub mod process;
 pub mod record;
+pub mod rpm;
 pub mod wait;

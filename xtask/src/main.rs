@@ -6,6 +6,7 @@ mod demo;
 mod examples;
 mod image;
 mod oci;
+mod rpm;
 mod setup;
 mod test;
 
@@ -30,6 +31,8 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Watch two updates go through a cluster on this machine.
     Demo(demo::Arguments),
+    /// Build the agent's RPM.
+    Rpm(rpm::Arguments),
     /// Run everything that CI checks.
     Test(test::Arguments),
 }
@@ -40,6 +43,7 @@ async fn main() -> ExitCode {
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments).await,
+        Task::Rpm(arguments) => rpm::run(&arguments).await,
         Task::Test(arguments) => test::run(&arguments),
     };
     match done {

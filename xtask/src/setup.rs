@@ -5,12 +5,23 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Programs that are not built here, and the Debian packages they are in.
-const PROGRAMS: &[(&str, &str)] = &[
+/// Programs that are not built here, each with the Debian package that has it.
+pub type Programs = &'static [(&'static str, &'static str)];
+
+/// What the lab's hosts and the operator's pods need.
+pub const LAB: Programs = &[
     ("dbus-daemon", "dbus-daemon"),
     ("busctl", "systemd"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
+];
+/// What the RPM is built and looked at with.
+pub const RPM: Programs = &[("rpmbuild", "rpm"), ("rpmlint", "rpmlint")];
+/// What else the tests of the package need.
+pub const PACKAGING: Programs = &[
+    ("pkcheck", "polkitd"),
+    ("strip", "binutils"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// The program is in one of the folders of `PATH`.
@@ -19,17 +30,25 @@ pub fn installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Installs what is missing, and tells what it does.
+/// Makes sure that there is something to build the control plane with, or a built one.
+///
+/// # Errors
+/// Says how to get there.
+pub fn ensure_go() -> Result<()> {
+    let given = std::env::var_os("KUBEBUILDER_ASSETS").is_some();
+    ensure!(
+        given || installed("go"),
+        "there is no Go toolchain, which builds the control plane once: install Go 1.24 or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
+    );
+    Ok(())
+}
+
+/// Installs those of `programs` that are missing, and tells so.
 ///
 /// # Errors
 /// Names what can't be installed here, and how to.
-pub fn ensure_programs() -> Result<()> {
-    let go = installed("go") || std::env::var_os("KUBEBUILDER_ASSETS").is_some();
-    ensure!(
-        go,
-        "there is no Go toolchain, which builds the control plane once: install Go 1.24 or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
-    );
-    let mut missing: Vec<_> = PROGRAMS
+pub fn ensure_programs(programs: Programs) -> Result<()> {
+    let mut missing: Vec<_> = programs
         .iter()
         .filter(|(program, _)| !installed(program))
         .collect();
@@ -40,13 +59,22 @@ pub fn ensure_programs() -> Result<()> {
     let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
     let list = packages.join(" ");
     if !(rustix::process::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists()) {
+        let names: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
         bail!(
-            "these packages are missing: {list}; install them, for example with `sudo apt-get install {list}`"
+            "these programs are missing: {}; on Debian, `sudo apt-get install {list}` installs them",
+            names.join(" ")
         );
     }
     eprintln!("installing {list} with apt-get");
     apt(&["update", "--quiet"])?;
-    let install = ["install", "--quiet", "--yes", "--no-install-recommends"];
+    let install = [
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "install",
+        "--quiet",
+        "--yes",
+        "--no-install-recommends",
+    ];
     apt(&[&install[..], &packages].concat())
 }
 

@@ -95,6 +95,18 @@ const PARTS: &[Part] = &[
         "agent and host",
         &["test", "--workspace", "--test", "agent_host", "--locked"],
     ),
+    quick(
+        "packaging",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "packaging",
+            "--locked",
+            "--",
+            "--nocapture", // a test says what it had to leave out
+        ],
+    ),
     slow(
         "control plane",
         &[
@@ -162,7 +174,12 @@ const PARTS: &[Part] = &[
 /// # Errors
 /// Names the part that failed and its command.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    setup::ensure_programs()?;
+    for programs in [setup::LAB, setup::RPM, setup::PACKAGING] {
+        setup::ensure_programs(programs)?;
+    }
+    if !arguments.quick {
+        setup::ensure_go()?;
+    }
     let mut spent: Vec<(&str, Duration)> = Vec::new();
     let mut skipped = Vec::new();
     for part in PARTS {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod polkit;
 #[cfg(test)]
+mod rpm;
+#[cfg(test)]
 mod units;
 
 use std::path::{Path, PathBuf};

@@ -63,7 +63,8 @@ fn tell(what: &str) {
 }
 
 async fn all() -> Result<Summary> {
-    setup::ensure_programs()?;
+    setup::ensure_go()?;
+    setup::ensure_programs(setup::LAB)?;
     tell("building the agent, the operator and the doubles of rpm-ostreed and logind");
     build()?;
     tell("building the operator's image");

@@ -1,0 +1,180 @@
+//! The agent's RPM, from its spec file and a program that is built already.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{env, fs, io};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
+
+use crate::image::Build;
+use crate::process::{bound, spawn_logged};
+
+/// The spec file, in the repository.
+pub const SPEC: &str = "packaging/rpm/cuo-agent.spec";
+/// Macros beside those of rpm, in the repository.
+const MACROS: &str = "packaging/rpm/macros.prebuilt";
+
+/// What goes into the RPM, and how.
+#[derive(Debug)]
+pub struct Package<'a> {
+    /// Where the sources are.
+    pub repository: &'a Path,
+    /// Its version, which is Cargo's.
+    pub version: &'a str,
+    /// The program that is built already.
+    pub program: &'a Path,
+    /// How it was built; only what is shipped is worth to be compressed for long.
+    pub build: Build,
+}
+
+/// Builds the RPM below `folder`, which is made anew. What rpmbuild says goes to `folder/log`.
+///
+/// With the same package and time it has the same bytes. The time is `SOURCE_DATE_EPOCH` of the environment, else that of the last
+/// commit.
+///
+/// # Errors
+/// When rpmbuild can't be run or fails; the error has the end of its log.
+pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
+    let Package {
+        repository,
+        version,
+        program,
+        build,
+    } = package;
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    let sources = folder.join("sources");
+    fs::create_dir_all(&sources).with_context(|| format!("create {}", sources.display()))?;
+    let spec = folder.join("cuo-agent.spec");
+    let text = spec_of(repository, version)?;
+    fs::write(&spec, text).with_context(|| format!("write {}", spec.display()))?;
+    let time = source_date(repository).await?;
+    pack(repository, version, time, &sources).await?;
+
+    let log = folder.join("log");
+    let mut rpmbuild = bound("rpmbuild");
+    // Its requirements for building are names of RPMs, which a host of another kind has under other names.
+    rpmbuild
+        .args(["-bb", "--nodeps", "--load"])
+        .arg(repository.join(MACROS));
+    let payload = match build {
+        Build::Release => "w19.zstdio",
+        Build::Debug => "w1.zstdio",
+    };
+    rpmbuild
+        .arg("--define")
+        .arg(format!("_binary_payload {payload}"));
+    let definitions = [
+        ("_topdir", folder),
+        ("_sourcedir", &sources),
+        ("_dbpath", &folder.join("db")),
+        ("cuo_program", *program),
+    ];
+    for (name, value) in definitions {
+        rpmbuild
+            .arg("--define")
+            .arg(format!("{name} {}", value.display()));
+    }
+    rpmbuild
+        .arg(&spec)
+        .env("SOURCE_DATE_EPOCH", time.to_string());
+    run(&mut rpmbuild, &log).await?;
+    let built = folder.join("RPMS").join(env::consts::ARCH);
+    only_file(&built).with_context(|| format!("look for the package in {}", built.display()))
+}
+
+/// The spec file with `version`, which is Cargo's.
+fn spec_of(repository: &Path, version: &str) -> Result<String> {
+    let path = repository.join(SPEC);
+    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let line = |line: &str| match line.strip_prefix("Version:") {
+        Some(old) => format!(
+            "Version:{}{version}\n",
+            &old[..old.len() - old.trim_start().len()]
+        ),
+        None => format!("{line}\n"),
+    };
+    Ok(text.lines().map(line).collect())
+}
+
+/// Seconds since 1970 that stand for the time of the build.
+async fn source_date(repository: &Path) -> Result<u64> {
+    if let Some(given) = env::var_os("SOURCE_DATE_EPOCH") {
+        let given = given.to_string_lossy();
+        return given.parse().with_context(|| {
+            format!("SOURCE_DATE_EPOCH is {given:?}, which is no number of seconds")
+        });
+    }
+    let mut git = bound("git");
+    git.args(["log", "-1", "--format=%ct"])
+        .current_dir(repository);
+    if let Ok(output) = git.output().await
+        && output.status.success()
+        && let Ok(time) = String::from_utf8_lossy(&output.stdout).trim().parse()
+    {
+        return Ok(time);
+    }
+    // Sources without a history: now, and other bytes each time.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?;
+    Ok(now.as_secs())
+}
+
+/// Packs the sources, as a release has them.
+async fn pack(repository: &Path, version: &str, time: u64, into: &Path) -> Result<()> {
+    let mut tar = bound("tar");
+    tar.arg("--create").arg("--gzip").arg("--file");
+    tar.arg(into.join(format!("cuo-{version}.tar.gz")));
+    tar.args([
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=u=rwX,go=rX",
+    ]);
+    tar.arg(format!("--mtime=@{time}"));
+    tar.args(["--exclude=./target", "--exclude=./.git"]);
+    tar.arg(format!("--transform=s,^[.],cuo-{version},"));
+    tar.arg("--directory").arg(repository).arg(".");
+    run(&mut tar, &into.with_file_name("log.tar")).await
+}
+
+async fn run(command: &mut Command, log: &Path) -> Result<()> {
+    let shown = format!(
+        "{:?}",
+        command.as_std().get_args().nth(3).unwrap_or_default()
+    );
+    let status = spawn_logged(command, log)?
+        .wait()
+        .await
+        .with_context(|| format!("wait for {shown}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let end = lines
+        .get(lines.len().saturating_sub(20)..)
+        .unwrap_or_default()
+        .join("\n");
+    bail!(
+        "{shown} failed ({status}); {} ends with:\n{end}",
+        log.display()
+    )
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
+    let entries = entries?;
+    ensure!(
+        entries.len() == 1,
+        "expected one file, found {}",
+        entries.len()
+    );
+    let entry = entries.first().context("no file")?;
+    Ok(entry.path())
+}

@@ -1,0 +1,177 @@
+//! The RPM: all that it puts on a host, with modes and owners, what it needs and runs, and that it is the same each time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cuo_lab::image::Build;
+use cuo_lab::machine::binary;
+use cuo_lab::rpm::{self, Package};
+use tempfile::TempDir;
+
+use crate::{repository, said};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Mode, owner, group, path.
+const CONTENTS: &str = "\
+drwxr-xr-x root root /etc/cuo-agent
+drwxr-xr-x root root /etc/cuo-agent/config.d
+-rwxr-xr-x root root /usr/bin/cuo-agent
+drwxr-xr-x root root /usr/lib/cuo-agent
+drwxr-xr-x root root /usr/lib/cuo-agent/config.d
+-rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.path
+-rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.service
+-rw-r--r-- root root /usr/lib/systemd/system/cuo-agent.service
+-rw-r--r-- root root /usr/lib/sysusers.d/cuo-agent.conf
+-rw-r--r-- root root /usr/share/bash-completion/completions/cuo-agent
+drwxr-xr-x root root /usr/share/doc/cuo-agent
+-rw-r--r-- root root /usr/share/doc/cuo-agent/CHANGELOG.md
+-rw-r--r-- root root /usr/share/doc/cuo-agent/README.md
+drwxr-xr-x root root /usr/share/doc/cuo-agent/docs
+DOCS
+-rw-r--r-- root root /usr/share/fish/vendor_completions.d/cuo-agent.fish
+drwxr-xr-x root root /usr/share/licenses/cuo-agent
+-rw-r--r-- root root /usr/share/licenses/cuo-agent/LICENSE
+-rw-r--r-- root root /usr/share/licenses/cuo-agent/LICENSE.dependencies
+-rw-r--r-- root root /usr/share/licenses/cuo-agent/cargo-vendor.txt
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-check.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-config-show.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-config.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-credentials.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-forget.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-run.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent.8.gz
+-rw-r--r-- root root /usr/share/polkit-1/rules.d/cuo-agent.rules
+-rw-r--r-- root root /usr/share/zsh/site-functions/_cuo-agent
+";
+
+/// One line for each page of the documentation.
+fn contents() -> String {
+    let pages = fs::read_dir(repository().join("docs")).unwrap();
+    let mut pages: Vec<_> = pages
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .map(|page| format!("-rw-r--r-- root root /usr/share/doc/cuo-agent/docs/{page}"))
+        .collect();
+    pages.sort();
+    CONTENTS.replace("DOCS", &pages.join("\n"))
+}
+
+/// Asks rpm about a package file.
+fn query(package: &Path, arguments: &[&str]) -> String {
+    let mut rpm = Command::new("rpm");
+    let asked = said(
+        rpm.args(["--query", "--package"])
+            .args(arguments)
+            .arg(package),
+    );
+    assert!(asked.success, "{}", asked.stderr);
+    asked.stdout
+}
+
+async fn build(folder: &TempDir, program: &Path) -> PathBuf {
+    let package = Package {
+        repository: &repository(),
+        version: VERSION,
+        program,
+        build: Build::Debug,
+    };
+    rpm::build(&package, &folder.path().join("build"))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn it_holds_exactly_what_a_host_needs() {
+    if !said(Command::new("rpmbuild").arg("--version")).success {
+        eprintln!("SKIPPED: needs rpmbuild; `cargo xtask rpm` installs it where apt is");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    // Without its symbols, which rpm would take out anyway, it is handled faster.
+    let program = folder.path().join("cuo-agent");
+    let mut strip = Command::new("strip");
+    strip
+        .arg("-o")
+        .arg(&program)
+        .arg(binary("cuo-agent").unwrap());
+    assert!(said(&mut strip).success);
+    let package = build(&folder, &program).await;
+    let name = format!("cuo-agent-{VERSION}-1.{}.rpm", std::env::consts::ARCH);
+    assert_eq!(package.file_name().unwrap().to_str().unwrap(), name);
+
+    let format = "[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\\n]";
+    let listed = query(&package, &["--queryformat", format]);
+    assert_eq!(listed, contents());
+    assert_eq!(query(&package, &["--configfiles"]), "");
+
+    let needs = query(&package, &["--requires"]);
+    let own = needs.lines().filter(|line| !line.contains(['(', '/']));
+    assert_eq!(
+        own.collect::<Vec<_>>(),
+        ["polkit", "rpm-ostree", "systemd", "systemd", "systemd"]
+    );
+    let scripts = query(&package, &["--scripts"]);
+    let commands = scripts
+        .lines()
+        .filter(|line| line.contains("systemd-update-helper ") && !line.starts_with("if"));
+    let commands: Vec<_> = commands
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            "install-system-units",
+            "remove-system-units",
+            "mark-restart-system-units"
+        ]
+    );
+
+    let other = TempDir::new().unwrap();
+    let again = build(&other, &program).await;
+    assert!(
+        fs::read(&package).unwrap() == fs::read(&again).unwrap(),
+        "built twice, it differs"
+    );
+}
+
+/// The licences of what is linked in, as the spec file has to name them.
+#[test]
+fn the_spec_file_says_what_cargo_says() {
+    let spec = fs::read_to_string(repository().join(rpm::SPEC)).unwrap();
+    let version = spec.lines().find_map(|line| line.strip_prefix("Version:"));
+    assert_eq!(
+        version.map(str::trim),
+        Some(VERSION),
+        "the spec file's version"
+    );
+
+    let mut cargo = Command::new("cargo");
+    cargo.args(["tree", "--offline", "--locked", "--package", "cuo-agent"]);
+    cargo.args([
+        "--edges",
+        "no-build,no-dev,no-proc-macro",
+        "--no-dedupe",
+        "--prefix",
+        "none",
+    ]);
+    let tree = said(cargo.args(["--format", "{l}"]).current_dir(repository()));
+    assert!(tree.success, "{}", tree.stderr);
+    let normal = |licence: &str| {
+        let mut either: Vec<_> = licence.split(" OR ").map(str::trim).collect();
+        either.sort_unstable();
+        either.join(" OR ")
+    };
+    let all = |text: &str| {
+        let parts = text
+            .split(" AND ")
+            .map(|part| normal(part.trim_matches(['(', ')', ' '])));
+        parts.collect::<std::collections::BTreeSet<_>>()
+    };
+    let linked = tree.stdout.lines().map(|line| line.replace('/', " OR "));
+    let linked: Vec<_> = linked.collect();
+    let (_, licence) = spec.split_once("%{shrink:").unwrap();
+    let (licence, _) = licence.split_once('}').unwrap();
+    let licence = licence.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(all(&licence), all(&linked.join(" AND ")));
+}
