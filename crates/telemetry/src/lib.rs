@@ -21,8 +21,9 @@ pub mod gate;
 /// Environment variable with directives that are added to [`DEFAULT_FILTER`], such as `debug` or `cuo_cluster=trace`.
 pub const FILTER_VARIABLE: &str = "CUO_LOG";
 
-/// What is logged without [`FILTER_VARIABLE`]. Libraries are kept quiet: their errors come back as this program's own.
-pub const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,kube_client=warn,kube_runtime=warn,rustls=warn,tower=warn,zbus=warn";
+/// What is logged without [`FILTER_VARIABLE`]. Libraries are kept quiet: their errors come back as this program's own. One of them
+/// would tell each request that failed, without saying which.
+pub const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,kube_client=warn,kube_client::client::builder=off,kube_runtime=warn,rustls=warn,tower=warn,zbus=warn";
 
 /// How to write the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -56,6 +56,8 @@ async fn outage(bench: &Bench, steps: &[(&str, &str)], confirmed: Option<&str>) 
         let after = life(site).await;
         let picture = async || bench.portrait(site).await;
         assert!(after.0.is_some(), "no agent{}", picture().await);
+        let log = site.agent_log(40).await;
+        assert!(!log.contains(" ERROR "), "an outage is no error: {log}");
         if confirmed == Some(site.name()) {
             assert_eq!(after.1, before.1 + 1, "{}", picture().await);
         } else {
