@@ -26,6 +26,13 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--locked", "--release", "--package", "cuo-agent"]);
         cargo.env("CARGO_TARGET_DIR", root().join("target"));
+        // What cargo tells this program about its own package would make build scripts run again.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(&name);
+            }
+        }
         call(cargo.current_dir(root()))?;
     }
     println!("building the package");
