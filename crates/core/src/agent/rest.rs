@@ -145,11 +145,20 @@ impl Work<'_> {
         match (self.pending(), hold) {
             (Some(_), Some(reason)) => (Phase::Held, Some(reason)),
             (Some(_), None) if lasting => (Phase::Staged, None),
-            (Some(_), None) => (Phase::Waiting, self.check_failed()),
+            // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
+            (Some(pending), None) => {
+                let failed = self.check_failed().filter(|_| self.is_ours(pending));
+                (Phase::Waiting, failed)
+            }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.check_failed())),
         }
+    }
+
+    /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one.
+    fn is_ours(&self, pending: &Deployment) -> bool {
+        self.state.ours.as_ref() == Some(&pending.id)
     }
 
     fn check_failed(&self) -> Option<Reason> {
@@ -169,7 +178,6 @@ impl Work<'_> {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(_), Some(pending)) => {
-                let ours = self.state.ours.as_ref() == Some(&pending.id);
                 let free = match &self.seen.node {
                     NodeSeen::Present { view, .. } => {
                         self.open_grant().is_none()
@@ -177,7 +185,7 @@ impl Work<'_> {
                     }
                     NodeSeen::Unknown(_) | NodeSeen::Absent => false,
                 };
-                ours && free
+                self.is_ours(pending) && free
             }
         };
         wanted && replaceable

@@ -703,6 +703,36 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
     }
 }
 
+/// No check comes that could take the failure back while an administrator's deployment is pending.
+#[test]
+fn a_failed_check_is_told_as_long_as_it_is_tried_again() {
+    type Change = fn(&mut World);
+    let failed = Some(Code::StageFailed);
+    let cases: [(&str, Change, _); 3] = [
+        (
+            "ours",
+            |world| world.state.ours = Some(deployment(NEW, true).id),
+            (Phase::Waiting, failed, Act::Wait),
+        ),
+        (
+            "an administrator's",
+            |_| {},
+            (Phase::Waiting, None, Act::Wait),
+        ),
+        (
+            "nothing pending",
+            |world| world.host().pending = None,
+            (Phase::Idle, failed, Act::Wait),
+        ),
+    ];
+    for (what, change, expected) in cases {
+        let mut world = World::new();
+        world.seen.check_error = Some("busy".into());
+        change(&mut world);
+        assert_eq!(world.shows(), expected, "{what}");
+    }
+}
+
 #[test]
 fn only_a_run_that_lasts_is_told() {
     let cases = [
