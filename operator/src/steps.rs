@@ -45,7 +45,7 @@ writes! {
     NodeReserve = "node-reserve", "The reservation is put on the Node, with the label of the before-reboot checks.";
     LedgerGrant = "ledger-grant", "The slot may be granted.";
     NodeGrant = "node-grant", "The grant is put on the Node.";
-    NodeWithdraw = "node-withdraw", "The grant, or what was to become it, is taken off the Node before it was accepted.";
+    NodeWithdraw = "node-withdraw", "The grant, or what was to become it, gives place to another number before it was accepted.";
     NodeAfter = "node-after", "The label of the after-reboot checks is put on the Node.";
     NodeRelease = "node-release", "The grant is taken off the Node after the agent answered it.";
     NodeClean = "node-clean", "What nothing in the ledger stands for is taken off the Node.";
@@ -92,21 +92,16 @@ fn on_node(ledger: &Field<Ledger>, node: &NodeView, allotted: &Allotted) -> Writ
         .value()
         .and_then(|ledger| ledger.entries.get(&node.name));
     let operator = &node.operator;
-    let reserved = operator.reserved.value().map(|reserved| reserved.id);
     match (&allotted.reserved, &allotted.grant, operator.grant.value()) {
-        (Some(_), _, _) => Write::NodeReserve,
+        (Some(next), ..) if Some(next.id) == entry.map(|entry| entry.id) => Write::NodeReserve,
+        // Another number than the entry's takes the place of the grant.
+        (Some(_), ..) => Write::NodeWithdraw,
         (None, Some(_), None) => Write::NodeGrant,
         (None, Some(_), Some(_)) if allotted.after && !operator.after => Write::NodeAfter,
-        (None, None, Some(grant)) => {
-            let answered = node.agent.result.value();
-            if answered.is_some_and(|result| result.id == grant.id) {
-                Write::NodeRelease
-            } else {
-                Write::NodeWithdraw
-            }
-        }
-        (None, None, None) if reserved.is_some() && reserved == entry.map(|entry| entry.id) => {
-            Write::NodeWithdraw
+        (None, None, Some(grant))
+            if node.agent.result.value().map(|result| result.id) == Some(grant.id) =>
+        {
+            Write::NodeRelease
         }
         _ => Write::NodeClean,
     }
