@@ -17,8 +17,9 @@ pub const LAB: Programs = &[
 ];
 /// What the RPM is built and looked at with.
 pub const RPM: Programs = &[("rpmbuild", "rpm"), ("rpmlint", "rpmlint")];
-/// What else the tests of the package need.
+/// What else the tests of the package and of the documentation need.
 pub const PACKAGING: Programs = &[
+    ("openssl", "openssl"),
     ("pkcheck", "polkitd"),
     ("strip", "binutils"),
     ("systemd-analyze", "systemd"),

@@ -39,9 +39,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The name of the node, if the credentials are those of a node.
+    /// The name of the node, if the credentials are those of a kubelet, or of an agent with an identity of its own
+    /// (`deploy/agent-identity.yaml`).
     pub fn node(&self) -> Option<&str> {
-        self.user.strip_prefix("system:node:")
+        ["system:node:", "cuo:agent:"]
+            .iter()
+            .find_map(|prefix| self.user.strip_prefix(prefix))
     }
 }
 
@@ -239,12 +242,9 @@ mod tests {
         .await;
         let identity = whoami(&api.source().await).await.unwrap();
         assert_eq!(identity.node(), Some("n1"));
-        assert_eq!(
-            Identity {
-                user: "admin".into()
-            }
-            .node(),
-            None
-        );
+        for (user, node) in [("cuo:agent:n1", Some("n1")), ("admin", None)] {
+            let identity = Identity { user: user.into() };
+            assert_eq!(identity.node(), node);
+        }
     }
 }

@@ -58,6 +58,19 @@ impl ControlPlane {
         kubeconfig::write(path, &text)
     }
 
+    /// Writes a kubeconfig for anybody to `path`: a client certificate of user and group, good for an hour.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn client_kubeconfig(&self, user: &str, group: &str, path: &Path) -> Result<()> {
+        let identity = self
+            .authority
+            .client(user, Some(group), Duration::from_secs(3600))?;
+        let proof = Proof::Embedded(&identity);
+        let text = kubeconfig::render(&self.server(), &self.ca_pem(), user, &proof)?;
+        kubeconfig::write(path, &text)
+    }
+
     /// Gives `node` a new certificate beside the kubeconfig `path`, which stays as it is ([`NodeCredential::Rotating`]). The old
     /// certificate is accepted until its own end.
     ///

@@ -17,7 +17,7 @@ pub(super) struct Identity {
     pub(super) key: String,
 }
 
-/// Signs the certificates of one cluster; its key exists only in this process.
+/// Signs the certificates of one cluster.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -37,6 +37,11 @@ impl Authority {
     /// The CA's certificate, PEM.
     pub(super) fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// The CA's key, PEM.
+    pub(super) fn key_pem(&self) -> String {
+        self.0.key().serialize_pem()
     }
 
     /// A server's certificate for these host names and addresses.

@@ -21,6 +21,7 @@ pub(super) const AUDIT_LOG: &str = "audit.log";
 
 const AUDIT_POLICY: &str = "audit-policy.yaml";
 const CA: &str = "pki/ca.crt";
+const CA_KEY: &str = "pki/ca.key";
 const SERVER_CERTIFICATE: &str = "pki/apiserver.crt";
 const SERVER_KEY: &str = "pki/apiserver.key";
 const TOKEN_KEY: &str = "pki/sa.key";
@@ -28,6 +29,7 @@ const TOKEN_PUBLIC_KEY: &str = "pki/sa.pub";
 
 /// Those controllers whose effect is felt by nodes and their pods. All of them together only take more memory and time.
 const CONTROLLERS: &[&str] = &[
+    "certificatesigningrequest-signing-controller",
     "clusterrole-aggregation-controller",
     "daemonset-controller",
     "deployment-controller",
@@ -61,6 +63,7 @@ pub(super) fn write_files(folder: &Path, authority: &Authority) -> Result<()> {
     let (token_key, token_public_key) = token_keys()?;
     for (name, text) in [
         (CA, authority.pem().as_str()),
+        (CA_KEY, &authority.key_pem()),
         (SERVER_CERTIFICATE, &server.certificate),
         (SERVER_KEY, &server.key),
         (TOKEN_KEY, &token_key),
@@ -147,6 +150,8 @@ pub(super) fn controller_manager(binaries: &Binaries, folder: &Path, options: &O
         "--use-service-account-credentials=true".to_owned(),
         format!("--service-account-private-key-file={TOKEN_KEY}"),
         format!("--root-ca-file={CA}"),
+        format!("--cluster-signing-cert-file={CA}"),
+        format!("--cluster-signing-key-file={CA_KEY}"),
         "--node-monitor-period=1s".to_owned(),
         format!(
             "--node-monitor-grace-period={}ms",

@@ -3,6 +3,7 @@
 //! One control plane serves all steps, one after the other.
 
 mod commands;
+mod identity;
 mod image;
 mod policy;
 mod rights;

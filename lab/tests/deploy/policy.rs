@@ -113,7 +113,7 @@ pub async fn guards(bench: &Bench) -> Result<()> {
             .map_err(anyhow::Error::msg)?;
     }
     created_with_a_grant(bench).await?;
-    type_checked(bench).await
+    type_checked(bench, "cuo-operator-keys").await
 }
 
 /// A node registers itself, but not with a grant.
@@ -139,11 +139,11 @@ async fn created_with_a_grant(bench: &Bench) -> Result<()> {
     bench.kubectl("delete node n9").await.map(drop)
 }
 
-/// The API server found nothing wrong with the types in the policy's expressions.
-async fn type_checked(bench: &Bench) -> Result<()> {
+/// The API server found nothing wrong with the types in the expressions of the policy `name`.
+pub async fn type_checked(bench: &Bench, name: &str) -> Result<()> {
     let checked = until("the policy's types to be checked", SOON, async || {
         let text = bench
-            .kubectl("get validatingadmissionpolicy cuo-operator-keys -o json")
+            .kubectl(&format!("get validatingadmissionpolicy {name} -o json"))
             .await?;
         let policy: Value = serde_json::from_str(&text)?;
         let done = policy["status"]["observedGeneration"] == policy["metadata"]["generation"];

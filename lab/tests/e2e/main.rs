@@ -9,6 +9,7 @@
 mod admin;
 mod boots;
 mod deletion;
+mod identity;
 mod input;
 mod kills;
 mod look;
