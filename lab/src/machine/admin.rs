@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use zbus::{Connection, MessageStream, OwnedObjectPath, Proxy, Type, Variant, connection};
 
 use super::Machine;
@@ -14,6 +14,9 @@ use crate::ostree::{self, Origin, Release};
 
 const SYSROOT: &str = "/org/projectatomic/rpmostree1/Sysroot";
 const DEADLINE: Duration = Duration::from_secs(60);
+/// What rpm-ostreed says to whoever comes while something else is being done.
+const BUSY: &str = "Transaction in progress";
+const AGAIN: Duration = Duration::from_millis(200);
 
 type Options = HashMap<&'static str, Variant<'static>>;
 
@@ -80,13 +83,18 @@ impl Machine {
         let sysroot = Proxy::new(&bus, ostree::NAME, SYSROOT, interface).await?;
         let os: OwnedObjectPath = sysroot.get_property("Booted").await.context("Booted")?;
         let interface = Some("org.projectatomic.rpmostree1.OS");
-        let reply = bus
-            .call_method(Some(ostree::NAME), &os, interface, method, body)
-            .await;
-        let address: String = reply
-            .with_context(|| method.to_owned())?
-            .body()
-            .deserialize()?;
+        let begin = Instant::now();
+        let reply = loop {
+            let called = bus.call_method(Some(ostree::NAME), &os, interface, method, body);
+            match called.await {
+                // A person waits for whatever else is going on, such as a look for updates, and tries again.
+                Err(error) if error.to_string().contains(BUSY) && begin.elapsed() < DEADLINE => {
+                    sleep(AGAIN).await;
+                }
+                reply => break reply.with_context(|| method.to_owned())?,
+            }
+        };
+        let address: String = reply.body().deserialize()?;
         timeout(DEADLINE, carry_out(&address))
             .await
             .with_context(|| format!("{method}: no end within {DEADLINE:?}"))?
