@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod controlplane;
+pub mod herd;
 pub mod image;
 pub mod kubelet;
 pub mod logind;

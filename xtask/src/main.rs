@@ -1,6 +1,7 @@
 //! CUO's build and test tasks: `cargo xtask TASK`.
 
 mod behaviours;
+mod bench;
 mod codegen;
 mod demo;
 mod examples;
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure one operator with many nodes.
+    Bench(bench::Arguments),
     /// Build the operator's container image, without a container engine.
     Image(image::Arguments),
     /// Bring the generated parts of the documentation up to date.
@@ -40,6 +43,7 @@ enum Task {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments).await,
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments).await,

@@ -1,0 +1,262 @@
+//! Many Nodes for one operator: as large as those of real kubelets, with agents that accept, boot and answer at once.
+
+mod node;
+mod plain;
+mod proxy;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use cuo_cluster::node::{Keep, patch_node};
+use cuo_cluster::watch::{NodesEvent, watch_nodes};
+use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_core::identity::GrantId;
+use cuo_core::node::NodeView;
+use cuo_core::values::Phase;
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::controlplane::ControlPlane;
+use crate::wait::until;
+
+pub use plain::{Pass, pass};
+pub use proxy::{Bytes, Proxy};
+
+/// Requests at a time while Nodes are made.
+const AT_ONCE: usize = 24;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What happened to the nodes, and when.
+#[derive(Debug, Default)]
+struct Seen {
+    nodes: BTreeMap<String, NodeView>,
+    /// When the last grant of each node was seen.
+    granted: BTreeMap<String, (GrantId, Instant)>,
+    /// When the answers to grants had been written, in order.
+    answered: Vec<Instant>,
+}
+
+/// All nodes and their agents, until it is dropped.
+#[derive(Debug)]
+pub struct Herd {
+    source: ClientSource,
+    seen: Arc<Mutex<Seen>>,
+    changed: watch::Receiver<()>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Herd {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Herd {
+    /// Makes `count` Nodes that are at rest and starts their agents.
+    ///
+    /// # Errors
+    /// When the API server refuses or doesn't answer.
+    pub async fn start(plane: &ControlPlane, count: usize) -> Result<Self> {
+        let nodes: Api<Node> = Api::all(plane.admin());
+        let made = stream::iter((0..count).map(|number| {
+            let (nodes, name) = (nodes.clone(), name(number));
+            async move {
+                let body = serde_json::from_value(node::fresh(&name)?)?;
+                let made = nodes.create(&PostParams::default(), &body).await;
+                made.with_context(|| format!("make the Node {name}"))
+            }
+        }));
+        made.buffer_unordered(AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let credentials = Credentials::File {
+            path: plane.admin_kubeconfig(),
+            root: "/".into(),
+        };
+        let program = Program {
+            name: "cuo-lab",
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let source = ClientSource::start(credentials, program).await;
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (sender, changed) = watch::channel(());
+        let task = tokio::spawn(drive(source.clone(), nodes, Arc::clone(&seen), sender));
+        let herd = Self {
+            source,
+            seen,
+            changed,
+            task,
+        };
+        until("all Nodes to be seen", PATIENCE, async || {
+            let found = locked(&herd.seen).nodes.len();
+            ensure!(found == count, "{found} of {count}");
+            Ok(Some(()))
+        })
+        .await?;
+        Ok(herd)
+    }
+
+    /// The node with this number has the next version staged and waits for its grant; returns when that had been written.
+    ///
+    /// # Errors
+    /// When it can't be written in time.
+    pub async fn want(&self, number: usize) -> Result<Instant> {
+        let name = name(number);
+        until("a node's wish to be written", PATIENCE, async || {
+            let node = locked(&self.seen).nodes.get(&name).cloned();
+            let node = node.context("no such node")?;
+            let want = node::published(&node, Phase::Waiting)?;
+            if let Some(patch) = want.patch(&node) {
+                patch_node(&self.source, &name, &patch, &Keep::default()).await?;
+            }
+            Ok(Some(Instant::now()))
+        })
+        .await
+    }
+
+    /// When the node with this number saw a grant that came after `since`.
+    ///
+    /// # Errors
+    /// When none comes in time.
+    pub async fn granted(&self, number: usize, since: Instant) -> Result<Instant> {
+        let (name, mut changed) = (name(number), self.changed.clone());
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                changed.borrow_and_update();
+                let granted = locked(&self.seen).granted.get(&name).map(|(_, at)| *at);
+                if let Some(at) = granted.filter(|at| *at > since) {
+                    return Ok(at);
+                }
+                changed.changed().await?;
+            }
+        });
+        waited
+            .await
+            .with_context(|| format!("no grant for {name}"))?
+    }
+
+    /// Returns when no node wants or has anything.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn at_rest(&self) -> Result<()> {
+        until("all nodes to be at rest", PATIENCE, async || {
+            let seen = locked(&self.seen);
+            let busy = seen.nodes.values().find(|node| {
+                let operator = &node.operator;
+                !(node.agent.needed.is_absent()
+                    && operator.grant.is_absent()
+                    && operator.reserved.is_absent())
+            });
+            Ok(busy.is_none().then_some(()))
+        })
+        .await
+    }
+
+    /// For each answer to a grant since `since` that another grant followed: how long that took.
+    pub fn gaps(&self, since: Instant) -> Vec<Duration> {
+        let seen = locked(&self.seen);
+        let mut grants: Vec<_> = seen.granted.values().map(|(_, at)| *at).collect();
+        grants.sort();
+        let answers = seen.answered.iter().filter(|at| **at > since);
+        answers
+            .filter_map(|answer| {
+                let next = grants.iter().find(|grant| *grant > answer)?;
+                Some(next.duration_since(*answer))
+            })
+            .collect()
+    }
+}
+
+/// The name of the node with this number.
+pub fn name(number: usize) -> String {
+    format!("node-{number:05}")
+}
+
+/// Notes what happens, and lets each agent act on it.
+async fn drive(
+    source: ClientSource,
+    nodes: Api<Node>,
+    seen: Arc<Mutex<Seen>>,
+    changed: watch::Sender<()>,
+) {
+    let mut events = watch_nodes(source.clone(), Keep::default());
+    while let Some(event) = events.next().await {
+        let raws = match event {
+            NodesEvent::Reset(raws) => raws,
+            NodesEvent::Changed(raw) => vec![raw],
+            NodesEvent::Gone(_) | NodesEvent::Disconnected(_) => vec![],
+        };
+        for raw in raws {
+            let Ok(view) = NodeView::parse(&raw) else {
+                continue;
+            };
+            if let Some(id) = note(&mut locked(&seen), &view) {
+                let (source, nodes, seen) = (source.clone(), nodes.clone(), Arc::clone(&seen));
+                tokio::spawn(async move {
+                    // A conflict is another event, and with it comes the next try.
+                    if let Ok(true) = act(&source, &nodes, &view, id).await {
+                        locked(&seen).answered.push(Instant::now());
+                    }
+                });
+            }
+        }
+        changed.send_replace(());
+    }
+}
+
+/// The grant that the agent of `view` has to act on.
+fn note(seen: &mut Seen, view: &NodeView) -> Option<GrantId> {
+    let name = view.name.to_string();
+    seen.nodes.insert(name.clone(), view.clone());
+    let id = view.operator.grant.value()?.id;
+    let known = seen
+        .granted
+        .get(&name)
+        .is_some_and(|(known, _)| *known == id);
+    if !known {
+        seen.granted.insert(name, (id, Instant::now()));
+    }
+    let answered = view.agent.result.value().map(|result| result.id);
+    (answered != Some(id)).then_some(id)
+}
+
+/// One step of an agent; whether it was the answer.
+async fn act(
+    source: &ClientSource,
+    nodes: &Api<Node>,
+    view: &NodeView,
+    id: GrantId,
+) -> Result<bool> {
+    let name = view.name.as_str();
+    let booted = node::number(view)?;
+    if view.agent.progress.is_absent() {
+        let want = node::accepted(view, id)?;
+        let patch = want.patch(view).context("nothing to write")?;
+        patch_node(source, name, &patch, &Keep::default()).await?;
+        return Ok(false);
+    }
+    let boot = node::boot(booted + 1);
+    if view.kubelet_boot != Some(boot) {
+        let status = json!({"status": {"nodeInfo": {"bootID": boot.to_string()}}});
+        let (params, patch) = (PatchParams::default(), Patch::Strategic(status));
+        nodes.patch_status(name, &params, &patch).await?;
+        return Ok(false);
+    }
+    let patch = node::answered(view, id)?
+        .patch(view)
+        .context("nothing to write")?;
+    patch_node(source, name, &patch, &Keep::default()).await?;
+    Ok(true)
+}

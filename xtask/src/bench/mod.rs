@@ -1,0 +1,62 @@
+//! `cargo xtask bench`: what one operator costs and how fast it is, with many nodes.
+
+mod measure;
+mod report;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use cuo_lab::controlplane::assets;
+
+use crate::{root, setup};
+use report::Report;
+
+/// Measure one operator with many nodes: real API server, Nodes as large as real ones, agents that answer at once.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// How many nodes; several numbers are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1000, 5000])]
+    nodes: Vec<usize>,
+    /// Write the figures as JSON to this file, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<std::path::PathBuf>,
+}
+
+/// Builds what is needed and measures.
+///
+/// # Errors
+/// What could not be set up or measured; goals that are missed are told and are no error.
+pub async fn run(arguments: &Arguments) -> Result<()> {
+    setup::ensure_go()?;
+    setup::ensure_programs(setup::LAB)?;
+    eprintln!("==> building the operator as it is shipped");
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "cuo-operator",
+        ])
+        .env("CARGO_TARGET_DIR", root().join("target"))
+        .current_dir(root())
+        .status()
+        .context("run cargo")?;
+    ensure!(built.success(), "the build failed: {built}");
+    assets::ensure(|line| eprintln!("    {line}")).await?;
+    let program = root().join("target/release/cuo-operator");
+    let mut report = Report::default();
+    for count in &arguments.nodes {
+        eprintln!("==> {count} nodes");
+        let sized = measure::all(&program, *count).await;
+        report
+            .sizes
+            .push(sized.with_context(|| format!("with {count} nodes"))?);
+    }
+    print!("{report}");
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
