@@ -29,8 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Run as the host's agent (the default; cuo-agent.service does this).
     Run {
-        /// How to write the log: auto (the journal where it listens, else text), text or json.
-        #[arg(long, default_value = "auto")]
+        /// How to write the log: auto (the journal where it listens, else text), journal, text or json.
+        #[arg(long, env = "CUO_LOG_FORMAT", default_value = "auto")]
         log_format: cuo_telemetry::Format,
         /// The kubeconfig, in place of the configuration's; cuo-agent.service names the copy that `credentials` makes.
         #[arg(long, value_name = "FILE")]

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod feed;
 pub mod files;
 pub mod hostwatch;
+pub mod journal;
 pub mod logind;
 pub mod notify;
 pub mod rpmostree;

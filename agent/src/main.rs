@@ -9,14 +9,18 @@ use cuo_agent::run::run;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    if cli.command.is_none() {
+        // With the defaults and the environment of `run`.
+        cli = Cli::parse_from(std::env::args_os().chain(["run".into()]));
+    }
     let result = match cli.command {
-        None => start(&cli.root, cuo_telemetry::Format::Auto, None).await,
         Some(Command::Run {
             log_format,
             kubeconfig,
         }) => start(&cli.root, log_format, kubeconfig.as_deref()).await,
         Some(command) => once(&cli.root, command),
+        None => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,6 +36,6 @@ async fn start(
     format: cuo_telemetry::Format,
     kubeconfig: Option<&Path>,
 ) -> anyhow::Result<()> {
-    cuo_telemetry::init("cuo-agent", format)?;
+    cuo_telemetry::init("cuo-agent", format, root)?;
     run(root, kubeconfig).await
 }

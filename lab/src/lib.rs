@@ -9,6 +9,7 @@
 pub mod bench;
 pub mod controlplane;
 pub mod image;
+pub mod journal;
 pub mod kubelet;
 pub mod logind;
 pub mod machine;

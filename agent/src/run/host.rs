@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::Check;
 use crate::facts;
+use crate::journal::Event;
 use crate::rpmostree::{Client, Error, Staged};
 
 /// Pause before rpm-ostree is asked again after it did not answer.
@@ -110,14 +111,11 @@ impl HostSide {
         [check, told, self.retry_at].into_iter().flatten().min()
     }
 
-    /// What a reboot would boot, for people.
-    pub fn target(&self) -> Option<String> {
+    /// What a reboot would boot: for people, and its identity.
+    pub fn target(&self) -> Option<(String, Identity)> {
         let pending = self.known.as_ref().ok()?.pending.as_ref()?;
-        Some(format!(
-            "{} ({})",
-            pending.version,
-            pending.identity.short()
-        ))
+        let text = format!("{} ({})", pending.version, pending.identity.short());
+        Some((text, pending.identity))
     }
 
     /// Reads the deployments if they may have changed. A download changes nothing until it ends.
@@ -135,9 +133,6 @@ impl HostSide {
             }
             Err(error) => {
                 let text = error.to_string();
-                if self.known.as_ref().err() != Some(&text) {
-                    warn!(%error, "the deployments can't be read");
-                }
                 self.known = Err(text);
                 self.retry_at = Some(Instant::now() + RETRY);
             }
@@ -152,14 +147,14 @@ impl HostSide {
         let id = match facts::os_release(&self.root) {
             Ok(release) => Some(release.id),
             Err(error) => {
-                warn!(%error, "the label for the operating system is left out");
+                warn!("the label for the operating system is left out: {error}");
                 None
             }
         };
         let group = match self.client.origin().await {
             Ok(origin) => origin.stream().map(str::to_owned),
             Err(error) => {
-                warn!(%error, "the label for the stream is left out");
+                warn!("the label for the stream is left out: {error}");
                 None
             }
         };
@@ -200,7 +195,11 @@ impl HostSide {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 pause = pause.min(retry.pause(self.failures).unsigned_abs());
-                warn!(%error, again_in = ?pause, "no update could be staged");
+                let minutes = pause.as_secs().div_ceil(60);
+                warn!(
+                    message_id = Event::CheckFailed.id(),
+                    "no update could be staged, which is tried again in {minutes} min: {error}"
+                );
                 self.check_error = Some(error.to_string());
             }
         }
@@ -216,16 +215,25 @@ fn told(staged: Staged) -> Option<String> {
             deployment,
             replaced,
         } => {
-            let replaced = replaced.map(|old| old.version);
-            info!(version = deployment.version, identity = %deployment.identity, replaced, "staged an update");
+            let instead = replaced.map(|old| format!(" in place of {}", old.version));
+            info!(
+                message_id = Event::Staged.id(),
+                version = deployment.version,
+                identity = %deployment.identity,
+                "staged {} ({}){}",
+                deployment.version,
+                deployment.identity.short(),
+                instead.unwrap_or_default()
+            );
             return Some(deployment.id);
         }
         Staged::NoUpdate {
             unstaged: Some(version),
         } => {
             warn!(
+                message_id = Event::NotStaged.id(),
                 version,
-                "rpm-ostree knows of an update and did not stage it; see `rpm-ostree upgrade`"
+                "rpm-ostree knows of {version} and did not stage it; see `rpm-ostree upgrade`"
             );
         }
         Staged::NoUpdate { unstaged: None } => info!("no update"),

@@ -8,6 +8,8 @@ mod failures;
 #[cfg(test)]
 mod finalize;
 #[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod logind;
 #[cfg(test)]
 mod signals;

@@ -20,6 +20,7 @@ drwxr-xr-x root root /etc/cuo-agent/config.d
 -rwxr-xr-x root root /usr/bin/cuo-agent
 drwxr-xr-x root root /usr/lib/cuo-agent
 drwxr-xr-x root root /usr/lib/cuo-agent/config.d
+-rw-r--r-- root root /usr/lib/systemd/catalog/cuo-agent.catalog
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.path
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.service
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent.service
