@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
 use crate::credentials;
+use crate::status;
 use crate::store::Store;
 
 /// Keeps this rpm-ostree host up to date: stages updates, and reboots when the cluster's cuo-operator grants it.
@@ -36,6 +37,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
     },
+    /// Show what runs on this host, what a reboot would boot, and what the agent does about it.
+    Status(status::Options),
     /// Make the running agent look for an update now.
     Check,
     /// Make the running agent forget that an identity failed here, so that it may be tried again.
@@ -78,14 +81,14 @@ fn forgettable(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Carries out everything but [`Command::Run`].
+/// Carries out what needs no more than the host's files: everything but [`Command::Run`] and [`Command::Status`].
 ///
 /// # Errors
 /// What can't be done, with the file or process that it is about.
 pub fn once(root: &Path, command: Command) -> Result<()> {
     let store = Store::new(root);
     match command {
-        Command::Run { .. } => bail!("the agent is run by its main function"),
+        Command::Run { .. } | Command::Status(_) => bail!("this is for the main function"),
         Command::Check => wake(&store),
         Command::Forget { identity } => {
             store.request_forget(&identity)?;
@@ -189,6 +192,7 @@ mod tests {
             "-credentials",
             "-forget",
             "-run",
+            "-status",
         ];
         assert_eq!(names, commands.map(|name| format!("cuo-agent{name}.8")));
         for name in &commands[1..] {

@@ -1,5 +1,6 @@
 //! The host side of CUO as a library: what `cuo-agent` does with the host it runs on.
 
+pub mod answer;
 pub mod bus;
 pub mod cli;
 pub mod config;
@@ -13,4 +14,5 @@ pub mod logind;
 pub mod notify;
 pub mod rpmostree;
 pub mod run;
+pub mod status;
 pub mod store;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use cuo_agent::cli::{Cli, Command, once};
 use cuo_agent::run::run;
+use cuo_agent::status;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -19,6 +20,7 @@ async fn main() -> ExitCode {
             log_format,
             kubeconfig,
         }) => start(&cli.root, log_format, kubeconfig.as_deref()).await,
+        Some(Command::Status(options)) => status::run(&cli.root, &options).await,
         Some(command) => once(&cli.root, command),
         None => Ok(()),
     };

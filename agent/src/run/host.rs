@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
+use cuo_core::drain::later;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
 use cuo_core::node::SystemLabels;
+use cuo_core::values::to_second;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::Check;
+use crate::answer::Check;
+use crate::config;
 use crate::facts;
 use crate::journal::Event;
 use crate::rpmostree::{Client, Error, Staged};
@@ -36,7 +40,7 @@ pub struct HostSide {
     staging: Option<Instant>,
     progress: Option<String>,
     failures: u32,
-    check_error: Option<String>,
+    check: Check,
 }
 
 impl HostSide {
@@ -53,7 +57,7 @@ impl HostSide {
             staging: None,
             progress: None,
             failures: 0,
-            check_error: None,
+            check: Check::default(),
         }
     }
 
@@ -81,8 +85,9 @@ impl HostSide {
         self.progress.as_deref()
     }
 
-    pub fn check_error(&self) -> &Option<String> {
-        &self.check_error
+    /// The last look for an update, and when the next one is due.
+    pub fn check(&self) -> &Check {
+        &self.check
     }
 
     /// Something changed, or may have: read before the next decision.
@@ -93,6 +98,7 @@ impl HostSide {
 
     pub fn check_now(&mut self) {
         self.next_check = Instant::now();
+        self.check.next = Some(to_second(Timestamp::now()));
         self.outdated();
     }
 
@@ -177,19 +183,19 @@ impl HostSide {
     pub fn stage_ended(
         &mut self,
         result: Result<Staged, Error>,
-        check: &Check,
+        config: &config::Check,
         retry: &Retry,
     ) -> Option<String> {
         self.staging = None;
         self.progress = None;
         self.outdated();
-        let jitter = check.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
-        let mut pause = check.period.0.unsigned_abs() + jitter;
+        let jitter = config.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
+        let mut pause = config.period.0.unsigned_abs() + jitter;
         let mut ours = None;
         match result {
             Ok(staged) => {
                 self.failures = 0;
-                self.check_error = None;
+                self.check.error = None;
                 ours = told(staged);
             }
             Err(error) => {
@@ -200,10 +206,13 @@ impl HostSide {
                     message_id = Event::CheckFailed.id(),
                     "no update could be staged, which is tried again in {minutes} min: {error}"
                 );
-                self.check_error = Some(error.to_string());
+                self.check.error = Some(error.to_string());
             }
         }
         self.next_check = Instant::now() + pause;
+        let (now, pause) = (Timestamp::now(), SignedDuration::try_from(pause));
+        self.check.last = Some(to_second(now));
+        self.check.next = Some(to_second(later(now, pause.unwrap_or(SignedDuration::MAX))));
         ours
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::answer::Answer;
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
 use crate::credentials::configured;
@@ -56,6 +57,7 @@ struct Agent {
     done: mpsc::Sender<Done>,
     notify: Notify,
     shown: tell::Shown,
+    answer: Option<Answer>,
     shutting_down: bool,
     /// When to try again to write the state, after that failed.
     save_retry: Option<Instant>,
@@ -182,6 +184,7 @@ impl Agent {
             asked: None,
             notify: Notify::default(),
             shown: None,
+            answer: None,
             shutting_down: false,
             save_retry: None,
             store,
@@ -302,7 +305,7 @@ impl Agent {
             system: self.host.labels().clone(),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
-            check_error: self.host.check_error().clone(),
+            check_error: self.host.check().error.clone(),
             asked: self.asked.clone(),
         }
     }
@@ -320,6 +323,21 @@ impl Agent {
             entry.tell();
         }
         self.shown = tell::shown(decision);
+        self.answer(decision);
+    }
+
+    /// Tells whoever runs `cuo-agent status`, if there is something new to be told.
+    fn answer(&mut self, decision: &Step) {
+        let (node, check) = (self.node.view(), self.host.check().clone());
+        let before = self.answer.as_ref();
+        let answer = Answer::of(decision, &self.settings, node, check, before);
+        if before == Some(&answer) {
+            return;
+        }
+        if let Err(error) = self.store.write_answer(&answer) {
+            warn!("`cuo-agent status` will not show how it is now: {error:#}");
+        }
+        self.answer = Some(answer);
     }
 
     /// Reads the configuration again, looks for an update, and takes requests.

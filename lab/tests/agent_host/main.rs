@@ -15,3 +15,5 @@ mod logind;
 mod signals;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod status;

@@ -42,6 +42,7 @@ drwxr-xr-x root root /usr/share/licenses/cuo-agent
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-credentials.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-forget.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-run.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-status.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent.8.gz
 -rw-r--r-- root root /usr/share/polkit-1/rules.d/cuo-agent.rules
 -rw-r--r-- root root /usr/share/zsh/site-functions/_cuo-agent
