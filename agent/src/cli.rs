@@ -39,6 +39,8 @@ pub enum Command {
     },
     /// Show what runs on this host, what a reboot would boot, and what the agent does about it.
     Status(status::Options),
+    /// Look at everything that the agent depends on, and say what is wrong and what to do.
+    Doctor(status::Options),
     /// Make the running agent look for an update now.
     Check,
     /// Make the running agent forget that an identity failed here, so that it may be tried again.
@@ -81,14 +83,16 @@ fn forgettable(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Carries out what needs no more than the host's files: everything but [`Command::Run`] and [`Command::Status`].
+/// Carries out what needs no more than the host's files: all but [`Command::Run`], [`Command::Status`] and [`Command::Doctor`].
 ///
 /// # Errors
 /// What can't be done, with the file or process that it is about.
 pub fn once(root: &Path, command: Command) -> Result<()> {
     let store = Store::new(root);
     match command {
-        Command::Run { .. } | Command::Status(_) => bail!("this is for the main function"),
+        Command::Run { .. } | Command::Status(_) | Command::Doctor(_) => {
+            bail!("this is for the main function")
+        }
         Command::Check => wake(&store),
         Command::Forget { identity } => {
             store.request_forget(&identity)?;
@@ -190,6 +194,7 @@ mod tests {
             "-config-show",
             "-config",
             "-credentials",
+            "-doctor",
             "-forget",
             "-run",
             "-status",

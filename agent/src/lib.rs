@@ -5,6 +5,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod doctor;
 pub mod facts;
 pub mod feed;
 pub mod files;

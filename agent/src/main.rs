@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cuo_agent::cli::{Cli, Command, once};
+use cuo_agent::doctor;
 use cuo_agent::run::run;
 use cuo_agent::status;
 
@@ -21,6 +22,10 @@ async fn main() -> ExitCode {
             kubeconfig,
         }) => start(&cli.root, log_format, kubeconfig.as_deref()).await,
         Some(Command::Status(options)) => status::run(&cli.root, &options).await,
+        Some(Command::Doctor(options)) => match doctor::run(&cli.root, &options).await {
+            Ok(false) => return ExitCode::FAILURE,
+            other => other.map(drop),
+        },
         Some(command) => once(&cli.root, command),
         None => Ok(()),
     };

@@ -9,6 +9,7 @@
 mod admin;
 mod boots;
 mod deletion;
+mod doctor;
 mod input;
 mod kills;
 mod look;

@@ -40,6 +40,7 @@ drwxr-xr-x root root /usr/share/licenses/cuo-agent
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-config-show.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-config.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-credentials.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-doctor.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-forget.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-run.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-status.8.gz
