@@ -11,6 +11,7 @@ mod boots;
 mod deletion;
 mod doctor;
 mod input;
+mod journal;
 mod kills;
 mod look;
 mod operators;
