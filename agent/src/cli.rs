@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
 use crate::credentials;
+use crate::status;
 use crate::store::Store;
 
 /// Keeps this rpm-ostree host up to date: stages updates, and reboots when the cluster's cuo-operator grants it.
@@ -29,13 +30,17 @@ pub struct Cli {
 pub enum Command {
     /// Run as the host's agent (the default; cuo-agent.service does this).
     Run {
-        /// How to write the log: auto (the journal where it listens, else text), text or json.
-        #[arg(long, default_value = "auto")]
+        /// How to write the log: auto (the journal where it listens, else text), journal, text or json.
+        #[arg(long, env = "CUO_LOG_FORMAT", default_value = "auto")]
         log_format: cuo_telemetry::Format,
         /// The kubeconfig, in place of the configuration's; cuo-agent.service names the copy that `credentials` makes.
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
     },
+    /// Show what runs on this host, what a reboot would boot, and what the agent does about it.
+    Status(status::Options),
+    /// Look at everything that the agent depends on, and say what is wrong and what to do.
+    Doctor(status::Options),
     /// Make the running agent look for an update now.
     Check,
     /// Make the running agent forget that an identity failed here, so that it may be tried again.
@@ -78,14 +83,16 @@ fn forgettable(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Carries out everything but [`Command::Run`].
+/// Carries out what needs no more than the host's files: all but [`Command::Run`], [`Command::Status`] and [`Command::Doctor`].
 ///
 /// # Errors
 /// What can't be done, with the file or process that it is about.
 pub fn once(root: &Path, command: Command) -> Result<()> {
     let store = Store::new(root);
     match command {
-        Command::Run { .. } => bail!("the agent is run by its main function"),
+        Command::Run { .. } | Command::Status(_) | Command::Doctor(_) => {
+            bail!("this is for the main function")
+        }
         Command::Check => wake(&store),
         Command::Forget { identity } => {
             store.request_forget(&identity)?;
@@ -187,8 +194,10 @@ mod tests {
             "-config-show",
             "-config",
             "-credentials",
+            "-doctor",
             "-forget",
             "-run",
+            "-status",
         ];
         assert_eq!(names, commands.map(|name| format!("cuo-agent{name}.8")));
         for name in &commands[1..] {

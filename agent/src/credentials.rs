@@ -34,6 +34,18 @@ pub fn configured(config: &Config, root: &Path) -> Credentials {
     }
 }
 
+/// The credentials that the agent uses: `given`, else the copy where there is one, else what the configuration leads to.
+pub fn of_the_agent(config: &Config, root: &Path, given: Option<&Path>) -> Credentials {
+    let copy = root.join(COPY);
+    match given.or_else(|| copy.exists().then_some(&copy)) {
+        Some(path) => Credentials::File {
+            path: path.to_owned(),
+            root: root.to_owned(),
+        },
+        None => configured(config, root),
+    }
+}
+
 /// Copies the kubeconfig that the configuration below `root` leads to, and goes on until the originals stay as they are: what changes
 /// while the service still runs does not start it once more.
 ///

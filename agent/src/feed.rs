@@ -67,7 +67,8 @@ async fn find_name(
     }
 }
 
-async fn named(
+/// What the Node is called; the inner error says why nobody knows.
+pub(crate) async fn named(
     source: &ClientSource,
     configured: Option<&str>,
     root: &Path,

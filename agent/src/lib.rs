@@ -1,15 +1,19 @@
 //! The host side of CUO as a library: what `cuo-agent` does with the host it runs on.
 
+pub mod answer;
 pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod doctor;
 pub mod facts;
 pub mod feed;
 pub mod files;
 pub mod hostwatch;
+pub mod journal;
 pub mod logind;
 pub mod notify;
 pub mod rpmostree;
 pub mod run;
+pub mod status;
 pub mod store;

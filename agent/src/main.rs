@@ -5,18 +5,29 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cuo_agent::cli::{Cli, Command, once};
+use cuo_agent::doctor;
 use cuo_agent::run::run;
+use cuo_agent::status;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    if cli.command.is_none() {
+        // With the defaults and the environment of `run`.
+        cli = Cli::parse_from(std::env::args_os().chain(["run".into()]));
+    }
     let result = match cli.command {
-        None => start(&cli.root, cuo_telemetry::Format::Auto, None).await,
         Some(Command::Run {
             log_format,
             kubeconfig,
         }) => start(&cli.root, log_format, kubeconfig.as_deref()).await,
+        Some(Command::Status(options)) => status::run(&cli.root, &options).await,
+        Some(Command::Doctor(options)) => match doctor::run(&cli.root, &options).await {
+            Ok(false) => return ExitCode::FAILURE,
+            other => other.map(drop),
+        },
         Some(command) => once(&cli.root, command),
+        None => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,6 +43,6 @@ async fn start(
     format: cuo_telemetry::Format,
     kubeconfig: Option<&Path>,
 ) -> anyhow::Result<()> {
-    cuo_telemetry::init("cuo-agent", format)?;
+    cuo_telemetry::init("cuo-agent", format, root)?;
     run(root, kubeconfig).await
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use cuo_core::agent::state::{State, StateError};
 
+use crate::answer::Answer;
 use crate::files::write_atomic;
 
 /// State that survives, below the root.
@@ -13,6 +14,9 @@ const STATE: &str = "var/lib/cuo-agent/state.json";
 const BROKEN: &str = "var/lib/cuo-agent/state.json.broken";
 /// Where the process id and requests are. Not in the folder above: this one is the agent's user's, and root reads configuration there.
 const RUN: &str = "run/cuo-agent/agent";
+
+const PID: &str = "pid";
+const ANSWER: &str = "status.json";
 
 /// What was found at start.
 #[derive(Debug)]
@@ -64,6 +68,21 @@ impl Store {
         }
     }
 
+    /// The state as it is, for those who only look: nothing is moved aside.
+    ///
+    /// # Errors
+    /// When it can't be read or understood; the file is named.
+    pub fn peek(&self) -> Result<State> {
+        let path = self.root.join(STATE);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(State::default());
+            }
+            text => text.with_context(|| format!("read {}", path.display()))?,
+        };
+        State::from_text(&text).with_context(|| path.display().to_string())
+    }
+
     /// Writes the state, whole or not at all.
     ///
     /// # Errors
@@ -91,7 +110,7 @@ impl Store {
     /// # Errors
     /// When the file can't be written.
     pub fn write_pid(&self) -> Result<()> {
-        let path = self.run_file("pid")?;
+        let path = self.run_file(PID)?;
         write_atomic(&path, format!("{}\n", std::process::id()).as_bytes(), 0o644)
             .with_context(|| format!("write {}", path.display()))
     }
@@ -101,12 +120,53 @@ impl Store {
     /// # Errors
     /// When there is none, or the file holds something else.
     pub fn read_pid(&self) -> Result<i32> {
-        let path = self.root.join(RUN).join("pid");
+        let path = self.root.join(RUN).join(PID);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: is cuo-agent.service running?", path.display()))?;
         // The first process and negative numbers, which are groups, are never an agent.
         let pid = text.trim().parse().ok().filter(|pid| *pid > 1);
         pid.with_context(|| format!("{}: no process id", path.display()))
+    }
+
+    /// The process id of the running agent, if one runs.
+    ///
+    /// # Errors
+    /// When the file that says so can't be read or holds something else.
+    pub fn agent(&self) -> Result<Option<i32>> {
+        if !self.root.join(RUN).join(PID).exists() {
+            return Ok(None);
+        }
+        let pid = self.read_pid()?;
+        // An agent that was killed leaves its id, which may be another process' by now.
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Ok((name.trim_end() == "cuo-agent").then_some(pid))
+    }
+
+    /// Writes what the agent says of itself, for everybody.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_answer(&self, answer: &Answer) -> Result<()> {
+        let path = self.run_file(ANSWER)?;
+        let text = serde_json::to_string_pretty(answer).context("the answer as JSON")?;
+        write_atomic(&path, text.as_bytes(), 0o644)
+            .with_context(|| format!("write {}", path.display()))
+    }
+
+    /// What the agent with the process id `pid` says of itself, if it has said anything yet.
+    ///
+    /// # Errors
+    /// When the file can't be read or holds something else.
+    pub fn read_answer(&self, pid: i32) -> Result<Option<Answer>> {
+        let path = self.root.join(RUN).join(ANSWER);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| format!("read {}", path.display()))?,
+        };
+        let answer: Answer =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        // An agent that was killed leaves its answer.
+        Ok(Some(answer).filter(|answer| answer.pid == pid))
     }
 
     /// Asks the running agent to forget failed identities.

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod controlplane;
 pub mod herd;
 pub mod image;
+pub mod journal;
 pub mod kubelet;
 pub mod logind;
 pub mod machine;

@@ -74,7 +74,7 @@ pub struct Config {
         default_value = "0.0.0.0:8080"
     )]
     pub listen: SocketAddr,
-    /// How to write the log: auto (the journal where it listens, else text), text or json.
+    /// How to write the log: auto (the journal where it listens, else text), journal, text or json.
     #[arg(
         long,
         env = "CUO_LOG_FORMAT",
@@ -334,7 +334,10 @@ mod tests {
             ("--own-node=Node_1", "a DNS-1123 subdomain"),
             ("--identity= ", "expected a name"),
             ("--listen=8080", "invalid socket address syntax"),
-            ("--log-format=xml", "expected one of auto, text, json"),
+            (
+                "--log-format=xml",
+                "expected one of auto, journal, text, json",
+            ),
             ("--paused=maybe", "unexpected value"),
             ("--windows=22:00 1h", "unexpected argument"),
             ("now", "unexpected argument"),

@@ -1,5 +1,6 @@
 //! `cuo-operator`: see the library for what it does.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use cuo_operator::config::Config;
@@ -22,6 +23,6 @@ async fn main() -> ExitCode {
 }
 
 async fn start(config: Config) -> anyhow::Result<()> {
-    cuo_telemetry::init("cuo-operator", config.log_format)?;
+    cuo_telemetry::init("cuo-operator", config.log_format, Path::new("/"))?;
     run(config).await
 }

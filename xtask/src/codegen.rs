@@ -8,6 +8,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
+use cuo_agent::journal;
 use cuo_cluster::ApiError;
 use cuo_core::keys;
 use cuo_core::plan::{Policy, Snapshot, plan};
@@ -44,25 +45,39 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
         ("docs/operations.md", "operator flags", operator_flags()),
         ("docs/operations.md", "operator metrics", operator_metrics()),
         ("docs/operations.md", "removal of all keys", removal()),
+        ("docs/journal.md", "events", event_table()),
     ])
+}
+
+/// Files that are printed as a whole.
+fn files() -> Vec<(&'static str, String)> {
+    vec![("systemd/cuo-agent.catalog", journal::catalog())]
 }
 
 /// Prints all parts into their pages, or tells which are not as they should be.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut stale = Vec::new();
+    let mut print = |page: &str, name: &str, before: &str, after: &str| {
+        if before == after {
+            return Ok(());
+        }
+        if arguments.check {
+            stale.push(format!("{page}, {name}:\n{}", difference(before, after)));
+        } else {
+            fs::write(root().join(page), after).with_context(|| format!("write {page}"))?;
+            println!("{page}: {name}");
+        }
+        Ok::<_, anyhow::Error>(())
+    };
     for (page, name, text) in parts()? {
         let path = root().join(page);
         let before = fs::read_to_string(&path).with_context(|| format!("read {page}"))?;
         let after = replace(&before, name, &text).with_context(|| page.to_owned())?;
-        if before == after {
-            continue;
-        }
-        if arguments.check {
-            stale.push(format!("{page}, {name}:\n{}", difference(&before, &after)));
-        } else {
-            fs::write(&path, after).with_context(|| format!("write {page}"))?;
-            println!("{page}: {name}");
-        }
+        print(page, name, &before, &after)?;
+    }
+    for (file, text) in files() {
+        let before = fs::read_to_string(root().join(file)).unwrap_or_default();
+        print(file, "all of it", &before, &text)?;
     }
     ensure!(
         stale.is_empty(),
@@ -164,6 +179,21 @@ fn reason_table() -> String {
     table(
         &["Code", "Given by", "Meaning", "What to do"],
         Code::ALL.iter().map(row),
+    )
+}
+
+fn event_table() -> String {
+    let row = |event: &journal::Event| {
+        vec![
+            event.subject().into(),
+            format!("`{}`", event.id()),
+            event.means().into(),
+            event.remedy().into(),
+        ]
+    };
+    table(
+        &["Event", "`MESSAGE_ID`", "Meaning", "What to do"],
+        journal::Event::ALL.iter().map(row),
     )
 }
 

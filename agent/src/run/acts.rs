@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::Agent;
+use crate::journal::Event;
 use crate::rpmostree::{Error, Staged};
 
 /// What a task that ran beside the loop came to.
@@ -100,12 +101,20 @@ impl Agent {
                 Ok(Evicted::Accepted | Evicted::Gone) => None,
                 Ok(Evicted::Refused { message, .. }) => Some(message),
                 Err(error) => {
-                    warn!(pod = drain::name(pod), %error, "eviction failed");
+                    warn!(
+                        pod = drain::name(pod),
+                        "the eviction of {} failed: {error}",
+                        drain::name(pod)
+                    );
                     self.node.eviction_failed(&error);
                     return;
                 }
             };
-            info!(pod = drain::name(pod), refused, "evicted");
+            let pod_name = drain::name(pod);
+            match &refused {
+                None => info!(pod = pod_name, "evicted {pod_name}"),
+                Some(why) => info!(pod = pod_name, "{pod_name} may not be evicted yet: {why}"),
+            }
             self.evictions.retain(|tried| tried.uid != pod.uid);
             self.evictions.push(EvictionTry {
                 uid: pod.uid.clone(),
@@ -136,14 +145,22 @@ impl Agent {
 
     fn finalize(&mut self, deployment: Deployment) {
         let Some(id) = self.ask() else { return };
-        info!(grant = %id, identity = %deployment.identity, "finalizing, which reboots the host");
+        info!(
+            message_id = Event::RebootAsked.id(),
+            phase = %Phase::Rebooting,
+            grant = %id,
+            identity = %deployment.identity,
+            "asks rpm-ostree to finalize {} ({}) and to reboot",
+            deployment.version,
+            deployment.identity.short()
+        );
         let (client, done) = (self.host.client().clone(), self.done.clone());
         tokio::spawn(async move {
             match client.finalize(&deployment).await {
                 // Whether the host reboots is for the boot id to tell.
                 Ok(()) => info!("rpm-ostree has finalized and reboots"),
                 Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
-                    warn!(%error, "whether rpm-ostree reboots is not known; waiting for it");
+                    warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
                 }
                 Err(error) => {
                     send(
@@ -161,9 +178,17 @@ impl Agent {
 
     async fn reboot(&mut self) {
         let Some(id) = self.ask() else { return };
-        info!(grant = %id, "rebooting through logind");
+        let identity = self.state.attempt.as_ref();
+        let identity = identity.map(|attempt| attempt.progress.identity.to_string());
+        info!(
+            message_id = Event::RebootAsked.id(),
+            phase = %Phase::Rebooting,
+            grant = %id,
+            identity,
+            "asks logind to reboot"
+        );
         if let Err(error) = self.logind.reboot().await {
-            warn!(%error, "logind refuses to reboot");
+            warn!("logind does not reboot: {error}");
             if let Some(asked) = self.asked.as_mut().filter(|asked| asked.again.is_none()) {
                 asked.refused = Some(error.to_string());
             }
@@ -183,10 +208,7 @@ impl Agent {
                 state.ours = Some(id);
                 if let Err(error) = self.save(state) {
                     // Then it counts as somebody else's: rebooted into as it stands, and not replaced before.
-                    warn!(
-                        error = format!("{error:#}"),
-                        "that the update is the agent's own can't be written down"
-                    );
+                    warn!("that the update is the agent's own can't be written down: {error:#}");
                 }
             }
             Done::Refused { id, why } => {

@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
+use cuo_core::drain::later;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
 use cuo_core::node::SystemLabels;
+use cuo_core::values::to_second;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::Check;
+use crate::answer::Check;
+use crate::config;
 use crate::facts;
+use crate::journal::Event;
 use crate::rpmostree::{Client, Error, Staged};
 
 /// Pause before rpm-ostree is asked again after it did not answer.
@@ -35,7 +40,7 @@ pub struct HostSide {
     staging: Option<Instant>,
     progress: Option<String>,
     failures: u32,
-    check_error: Option<String>,
+    check: Check,
 }
 
 impl HostSide {
@@ -52,7 +57,7 @@ impl HostSide {
             staging: None,
             progress: None,
             failures: 0,
-            check_error: None,
+            check: Check::default(),
         }
     }
 
@@ -80,8 +85,9 @@ impl HostSide {
         self.progress.as_deref()
     }
 
-    pub fn check_error(&self) -> &Option<String> {
-        &self.check_error
+    /// The last look for an update, and when the next one is due.
+    pub fn check(&self) -> &Check {
+        &self.check
     }
 
     /// Something changed, or may have: read before the next decision.
@@ -92,6 +98,7 @@ impl HostSide {
 
     pub fn check_now(&mut self) {
         self.next_check = Instant::now();
+        self.check.next = Some(to_second(Timestamp::now()));
         self.outdated();
     }
 
@@ -110,14 +117,11 @@ impl HostSide {
         [check, told, self.retry_at].into_iter().flatten().min()
     }
 
-    /// What a reboot would boot, for people.
-    pub fn target(&self) -> Option<String> {
+    /// What a reboot would boot: for people, and its identity.
+    pub fn target(&self) -> Option<(String, Identity)> {
         let pending = self.known.as_ref().ok()?.pending.as_ref()?;
-        Some(format!(
-            "{} ({})",
-            pending.version,
-            pending.identity.short()
-        ))
+        let text = format!("{} ({})", pending.version, pending.identity.short());
+        Some((text, pending.identity))
     }
 
     /// Reads the deployments if they may have changed. A download changes nothing until it ends.
@@ -135,9 +139,6 @@ impl HostSide {
             }
             Err(error) => {
                 let text = error.to_string();
-                if self.known.as_ref().err() != Some(&text) {
-                    warn!(%error, "the deployments can't be read");
-                }
                 self.known = Err(text);
                 self.retry_at = Some(Instant::now() + RETRY);
             }
@@ -152,14 +153,14 @@ impl HostSide {
         let id = match facts::os_release(&self.root) {
             Ok(release) => Some(release.id),
             Err(error) => {
-                warn!(%error, "the label for the operating system is left out");
+                warn!("the label for the operating system is left out: {error}");
                 None
             }
         };
         let group = match self.client.origin().await {
             Ok(origin) => origin.stream().map(str::to_owned),
             Err(error) => {
-                warn!(%error, "the label for the stream is left out");
+                warn!("the label for the stream is left out: {error}");
                 None
             }
         };
@@ -182,29 +183,36 @@ impl HostSide {
     pub fn stage_ended(
         &mut self,
         result: Result<Staged, Error>,
-        check: &Check,
+        config: &config::Check,
         retry: &Retry,
     ) -> Option<String> {
         self.staging = None;
         self.progress = None;
         self.outdated();
-        let jitter = check.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
-        let mut pause = check.period.0.unsigned_abs() + jitter;
+        let jitter = config.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
+        let mut pause = config.period.0.unsigned_abs() + jitter;
         let mut ours = None;
         match result {
             Ok(staged) => {
                 self.failures = 0;
-                self.check_error = None;
+                self.check.error = None;
                 ours = told(staged);
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 pause = pause.min(retry.pause(self.failures).unsigned_abs());
-                warn!(%error, again_in = ?pause, "no update could be staged");
-                self.check_error = Some(error.to_string());
+                let minutes = pause.as_secs().div_ceil(60);
+                warn!(
+                    message_id = Event::CheckFailed.id(),
+                    "no update could be staged, which is tried again in {minutes} min: {error}"
+                );
+                self.check.error = Some(error.to_string());
             }
         }
         self.next_check = Instant::now() + pause;
+        let (now, pause) = (Timestamp::now(), SignedDuration::try_from(pause));
+        self.check.last = Some(to_second(now));
+        self.check.next = Some(to_second(later(now, pause.unwrap_or(SignedDuration::MAX))));
         ours
     }
 }
@@ -216,16 +224,25 @@ fn told(staged: Staged) -> Option<String> {
             deployment,
             replaced,
         } => {
-            let replaced = replaced.map(|old| old.version);
-            info!(version = deployment.version, identity = %deployment.identity, replaced, "staged an update");
+            let instead = replaced.map(|old| format!(" in place of {}", old.version));
+            info!(
+                message_id = Event::Staged.id(),
+                version = deployment.version,
+                identity = %deployment.identity,
+                "staged {} ({}){}",
+                deployment.version,
+                deployment.identity.short(),
+                instead.unwrap_or_default()
+            );
             return Some(deployment.id);
         }
         Staged::NoUpdate {
             unstaged: Some(version),
         } => {
             warn!(
+                message_id = Event::NotStaged.id(),
                 version,
-                "rpm-ostree knows of an update and did not stage it; see `rpm-ostree upgrade`"
+                "rpm-ostree knows of {version} and did not stage it; see `rpm-ostree upgrade`"
             );
         }
         Staged::NoUpdate { unstaged: None } => info!("no update"),

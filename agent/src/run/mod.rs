@@ -2,6 +2,7 @@
 
 mod acts;
 mod host;
+mod tell;
 mod view;
 
 use std::path::Path;
@@ -14,16 +15,17 @@ use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods}
 use cuo_core::drain::EvictionTry;
 use cuo_core::identity::BootId;
 use cuo_core::reason::Reason;
-use cuo_core::values::Phase;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::answer::Answer;
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
 use crate::credentials::configured;
+use crate::journal::Event;
 use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::rpmostree::{Client, Limits};
@@ -54,7 +56,8 @@ struct Agent {
     asked: Option<Asked>,
     done: mpsc::Sender<Done>,
     notify: Notify,
-    shown: Option<(Phase, Option<Reason>)>,
+    shown: tell::Shown,
+    answer: Option<Answer>,
     shutting_down: bool,
     /// When to try again to write the state, after that failed.
     save_retry: Option<Instant>,
@@ -84,7 +87,8 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut files = hostwatch::changes(root, &[]);
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
-    info!(boot = %agent.boot, version = env!("CARGO_PKG_VERSION"), "started");
+    let version = env!("CARGO_PKG_VERSION");
+    info!(message_id = Event::Started.id(), boot = %agent.boot, version, "started, version {version}");
     loop {
         let wake = match agent.turn().await {
             Next::Again => Some(Instant::now()),
@@ -140,22 +144,21 @@ impl Agent {
         tell(&errors);
         let store = Store::new(root);
         if let Err(error) = store.write_pid() {
-            warn!(
-                error = format!("{error:#}"),
-                "`cuo-agent check` and `forget` will not find this process"
-            );
+            warn!("`cuo-agent check` and `forget` will not find this process: {error:#}");
         }
         let (state, unusable) = match store.load() {
             Loaded::State(state) => (*state, None),
             Loaded::Lost(why) => {
                 warn!(
-                    why,
-                    "the state was unreadable and moved aside; it is rebuilt from the Node"
+                    "the state was unreadable and moved aside; it is rebuilt from the Node: {why}"
                 );
                 (State::default(), None)
             }
             Loaded::Unusable(why) => {
-                error!(why, "the state can't be used, so nothing is done");
+                error!(
+                    message_id = Event::StateUnusable.id(),
+                    "the state can't be used, so nothing is done: {why}"
+                );
                 (State::default(), Some(why))
             }
         };
@@ -181,6 +184,7 @@ impl Agent {
             asked: None,
             notify: Notify::default(),
             shown: None,
+            answer: None,
             shutting_down: false,
             save_retry: None,
             store,
@@ -224,8 +228,8 @@ impl Agent {
             && let Err(error) = self.save(decision.state)
         {
             error!(
-                error = format!("{error:#}"),
-                "the state can't be written, so nothing is done"
+                message_id = Event::StateUnusable.id(),
+                "the state can't be written, so nothing is done: {error:#}"
             );
             self.settings.state_unusable = Some(format!("{error:#}"));
             self.save_retry = Some(Instant::now() + SAVE_RETRY);
@@ -301,25 +305,39 @@ impl Agent {
             system: self.host.labels().clone(),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
-            check_error: self.host.check_error().clone(),
+            check_error: self.host.check().error.clone(),
             asked: self.asked.clone(),
         }
     }
 
     /// Tells the journal and systemd about a change.
     fn show(&mut self, decision: &Step) {
-        let now = (decision.phase, decision.reason.clone());
-        let reason = now.1.as_ref().map(ToString::to_string);
+        let reason = decision.reason.as_ref().map(ToString::to_string);
         self.notify.status(match (&reason, self.host.progress()) {
             (None, None) => decision.phase.to_string(),
             (None, Some(progress)) => format!("{}: {progress}", decision.phase),
             (Some(reason), _) => format!("{}: {reason}", decision.phase),
         });
-        if self.shown.as_ref() != Some(&now) {
-            let target = self.host.target();
-            info!(phase = %decision.phase, reason, target, "{}", decision.phase.means());
-            self.shown = Some(now);
+        let (node, target) = (self.node.view(), self.host.target());
+        for entry in tell::news(&self.state, decision, &self.shown, node, target) {
+            entry.tell();
         }
+        self.shown = tell::shown(decision);
+        self.answer(decision);
+    }
+
+    /// Tells whoever runs `cuo-agent status`, if there is something new to be told.
+    fn answer(&mut self, decision: &Step) {
+        let (node, check) = (self.node.view(), self.host.check().clone());
+        let before = self.answer.as_ref();
+        let answer = Answer::of(decision, &self.settings, node, check, before);
+        if before == Some(&answer) {
+            return;
+        }
+        if let Err(error) = self.store.write_answer(&answer) {
+            warn!("`cuo-agent status` will not show how it is now: {error:#}");
+        }
+        self.answer = Some(answer);
     }
 
     /// Reads the configuration again, looks for an update, and takes requests.
@@ -336,10 +354,7 @@ impl Agent {
         match self.store.take_forget() {
             Ok(None) => {}
             Ok(Some(what)) => self.forget(&what),
-            Err(error) => warn!(
-                error = format!("{error:#}"),
-                "the request to forget can't be taken"
-            ),
+            Err(error) => warn!("the request to forget can't be taken: {error:#}"),
         }
     }
 
@@ -352,10 +367,10 @@ impl Agent {
         state.backoff = None;
         state.lost = None;
         match self.save(state) {
-            Ok(()) => info!(what, "forgotten"),
+            Ok(()) => info!("forgotten: {what}"),
             Err(error) => error!(
-                error = format!("{error:#}"),
-                "the state can't be written, so nothing was forgotten"
+                message_id = Event::StateUnusable.id(),
+                "the state can't be written, so nothing was forgotten: {error:#}"
             ),
         }
     }
@@ -363,6 +378,10 @@ impl Agent {
 
 fn tell(errors: &[ConfigError]) {
     for error in errors {
-        error!("{}", error.picture());
+        error!(
+            message_id = Event::ConfigInvalid.id(),
+            "{}",
+            error.picture()
+        );
     }
 }

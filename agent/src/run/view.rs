@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::feed::News;
+use crate::journal::Event;
 
 /// Pauses after a failed call: doubling from the first to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
@@ -58,14 +59,17 @@ impl NodeSide {
     pub fn hear(&mut self, news: News) {
         match news {
             News::Named(name) => {
-                info!(node = %name, "this host is a node");
+                cuo_telemetry::name_node(name.as_str());
+                info!("this host is the node {name}");
                 self.name = Some(name);
             }
-            News::Nameless(why) => self.troubled(why, None),
+            News::Nameless(why) => self.troubled(why, Event::Forbidden, None),
             News::Node(NodeEvent::Present(raw)) => self.learn(&raw),
             News::Node(NodeEvent::Absent) => self.gone(),
             // The watch goes on by itself; whatever comes next ends the trouble.
-            News::Node(NodeEvent::Disconnected(error)) => self.troubled(error.to_string(), None),
+            News::Node(NodeEvent::Disconnected(error)) => {
+                self.troubled(error.to_string(), event(&error), None);
+            }
         }
     }
 
@@ -82,7 +86,7 @@ impl NodeSide {
                 self.absent = false;
                 self.well();
             }
-            Err(error) => self.troubled(error.to_string(), None),
+            Err(error) => self.troubled(error.to_string(), Event::Unreachable, None),
         }
     }
 
@@ -95,13 +99,19 @@ impl NodeSide {
     /// The API server answered: what was in the way no longer is, unless a pause is on.
     fn well(&mut self) {
         if self.retry_at.is_none() && self.trouble.take().is_some() {
-            info!("the API server answers again");
+            info!(
+                message_id = Event::Back.id(),
+                "the API server answers again"
+            );
         }
     }
 
-    fn troubled(&mut self, why: String, retry_at: Option<Instant>) {
+    fn troubled(&mut self, why: String, event: Event, retry_at: Option<Instant>) {
         if self.trouble.as_ref() != Some(&why) {
-            warn!(why, "the Node can't be read or written for now");
+            warn!(
+                message_id = event.id(),
+                "the Node can't be read or written for now: {why}"
+            );
         }
         self.trouble = Some(why);
         self.retry_at = retry_at;
@@ -125,6 +135,7 @@ impl NodeSide {
         };
         self.troubled(
             error.to_string(),
+            event(error),
             Some(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 2.0)),
         );
     }
@@ -188,7 +199,8 @@ impl NodeSide {
                 {
                     let why = "the API server took what was written to the Node, but does not keep it; see its admission webhooks";
                     self.outdated = true;
-                    self.troubled(why.into(), Some(Instant::now() + PAUSES[1]));
+                    let again = Some(Instant::now() + PAUSES[1]);
+                    self.troubled(why.into(), Event::Forbidden, again);
                 }
             }
             Err(error) => self.failed(&error),
@@ -210,6 +222,15 @@ impl NodeSide {
     /// Takes a failed eviction in.
     pub fn eviction_failed(&mut self, error: &ApiError) {
         self.failed(error);
+    }
+}
+
+/// What the journal calls a failed call.
+fn event(error: &ApiError) -> Event {
+    match error {
+        ApiError::Credentials(_) | ApiError::Unauthorized { .. } => Event::Rejected,
+        ApiError::Forbidden { .. } => Event::Forbidden,
+        _ => Event::Unreachable,
     }
 }
 

@@ -135,6 +135,17 @@ impl fmt::Display for Phase {
     }
 }
 
+impl FromStr for Phase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.iter().find(|known| known.as_str() == text);
+        known
+            .copied()
+            .ok_or_else(|| format!("unknown phase {text:?}"))
+    }
+}
+
 /// Value of `status`: the phase and since when, to the second.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Status {
@@ -157,9 +168,8 @@ impl FromStr for Status {
         let (phase, since) = text
             .split_once(" since ")
             .ok_or("expected `PHASE since TIME`")?;
-        let known = Phase::ALL.iter().find(|known| known.as_str() == phase);
         Ok(Self {
-            phase: *known.ok_or_else(|| format!("unknown phase {phase:?}"))?,
+            phase: phase.parse()?,
             since: since
                 .parse()
                 .map_err(|error: jiff::Error| error.to_string())?,
@@ -328,7 +338,7 @@ impl Failures {
     }
 }
 
-serde_as_text!(Code, Reason);
+serde_as_text!(Code, Phase, Reason);
 
 /// `time` without its fraction of a second: what is written for people needs no more.
 pub fn to_second(time: Timestamp) -> Timestamp {

@@ -2,14 +2,14 @@
 //!
 //! People read the message, and `journalctl` shows nothing else, so whatever matters is in the sentence. Fields are for machines: in the
 //! journal each gets the prefix `CUO_` and upper case, so `info!(phase = "draining", "…")` is found with
-//! `journalctl CUO_PHASE=draining`.
+//! `journalctl CUO_PHASE=draining`. The field [`journal::MESSAGE_ID`] names the event for the journal's catalog.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tracing::Subscriber;
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -17,6 +17,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub mod gate;
+pub mod journal;
+mod text;
+
+use journal::{Journal, NODE};
 
 /// Environment variable with directives that are added to [`DEFAULT_FILTER`], such as `debug` or `cuo_cluster=trace`.
 pub const FILTER_VARIABLE: &str = "CUO_LOG";
@@ -31,6 +35,8 @@ pub enum Format {
     /// To the journal if it reads the standard error output, else as text.
     #[default]
     Auto,
+    /// To the journal's socket, whoever reads the standard error output.
+    Journal,
     /// Lines for people on the standard error output, in colour on a terminal unless `NO_COLOR` is set.
     Text,
     /// One JSON object a line on the standard error output.
@@ -39,14 +45,15 @@ pub enum Format {
 
 impl Format {
     /// The formats as they are written on a command line.
-    pub const NAMES: [&str; 3] = ["auto", "text", "json"];
+    pub const NAMES: [&str; 4] = ["auto", "journal", "text", "json"];
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [auto, text, json] = Self::NAMES;
+        let [auto, journal, text, json] = Self::NAMES;
         f.pad(match self {
             Self::Auto => auto,
+            Self::Journal => journal,
             Self::Text => text,
             Self::Json => json,
         })
@@ -57,7 +64,7 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let all = [Self::Auto, Self::Text, Self::Json];
+        let all = [Self::Auto, Self::Journal, Self::Text, Self::Json];
         let found = all.into_iter().find(|format| format.to_string() == text);
         found.ok_or_else(|| format!("expected one of {}", Self::NAMES.join(", ")))
     }
@@ -71,24 +78,38 @@ pub enum InitError {
         "environment variable {FILTER_VARIABLE}: {0}; expected directives such as `debug` or `cuo_cluster=trace`, with commas between"
     )]
     Filter(#[from] ParseError),
+    /// The journal was asked for and does not listen.
+    #[error(
+        "the journal does not listen at {0}: {1}; see `systemctl status systemd-journald`, or choose another --log-format"
+    )]
+    Journal(PathBuf, #[source] io::Error),
     /// It was set up before.
     #[error("logging is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sets up logging for the whole process; `program` is its name in the journal (`SYSLOG_IDENTIFIER`).
+/// Sets up logging for the whole process; `program` is its name in the journal (`SYSLOG_IDENTIFIER`), whose socket is below `root`.
 ///
 /// # Errors
-/// When [`FILTER_VARIABLE`] can't be understood, or when it was called before.
-pub fn init(program: &str, format: Format) -> Result<(), InitError> {
+/// When [`FILTER_VARIABLE`] can't be understood, when the journal was asked for and does not listen, or when it was called before.
+pub fn init(program: &str, format: Format, root: &Path) -> Result<(), InitError> {
     let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
     let stream = std::env::var("JOURNAL_STREAM").ok();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = std::io::stderr().is_terminal() && !no_color;
     let layer = match choose(format, is_journal(stream.as_deref()), colour) {
-        // Without the socket the journal still takes lines from the standard error output.
-        Destination::Journal => journal(program).unwrap_or_else(|_| text(false)),
-        Destination::Text { colour } => text(colour),
+        Destination::Journal => {
+            let socket = root.join(journal::SOCKET);
+            match Journal::at(&socket, program, &NODE) {
+                Ok(journal) => journal.boxed(),
+                Err(error) if format == Format::Journal => {
+                    return Err(InitError::Journal(socket, error));
+                }
+                // Without the socket the journal still takes lines from the standard error output.
+                Err(_) => text::layer(false),
+            }
+        }
+        Destination::Text { colour } => text::layer(colour),
         Destination::Json => json(),
     };
     tracing_subscriber::registry()
@@ -96,6 +117,11 @@ pub fn init(program: &str, format: Format) -> Result<(), InitError> {
         .with(layer)
         .try_init()?;
     Ok(())
+}
+
+/// Tells which node this process works for: from now on every entry of the journal has it as `NODE`. Only the first call counts.
+pub fn name_node(name: &str) {
+    NODE.set(name.to_owned()).ok();
 }
 
 fn filter(added: Option<&str>) -> Result<EnvFilter, ParseError> {
@@ -113,6 +139,7 @@ enum Destination {
 
 fn choose(format: Format, journal: bool, colour: bool) -> Destination {
     match format {
+        Format::Journal => Destination::Journal,
         Format::Auto if journal => Destination::Journal,
         Format::Auto | Format::Text => Destination::Text { colour },
         Format::Json => Destination::Json,
@@ -127,32 +154,6 @@ fn is_journal(stream: Option<&str>) -> bool {
 }
 
 type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
-
-fn journal<S>(program: &str) -> std::io::Result<Boxed<S>>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    let priorities = PriorityMappings {
-        info: Priority::Informational,
-        ..PriorityMappings::new()
-    };
-    let layer = tracing_journald::layer()?
-        .with_syslog_identifier(program.to_owned())
-        .with_field_prefix(Some("CUO".to_owned()))
-        .with_priority_mappings(priorities);
-    Ok(layer.boxed())
-}
-
-fn text<S>(colour: bool) -> Boxed<S>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(colour)
-        .boxed()
-}
 
 fn json<S>() -> Boxed<S>
 where
@@ -176,6 +177,7 @@ mod tests {
             (Format::Auto, true, false, Destination::Journal),
             (Format::Auto, false, true, text(true)),
             (Format::Auto, false, false, text(false)),
+            (Format::Journal, false, true, Destination::Journal),
             (Format::Text, true, false, text(false)),
             (Format::Text, false, true, text(true)),
             (Format::Json, true, true, Destination::Json),
@@ -211,7 +213,7 @@ mod tests {
         }
         assert_eq!(
             "xml".parse::<Format>(),
-            Err("expected one of auto, text, json".into())
+            Err("expected one of auto, journal, text, json".into())
         );
     }
 

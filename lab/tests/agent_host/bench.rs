@@ -9,8 +9,9 @@ use cuo_agent::logind::Logind;
 use cuo_agent::rpmostree::{Client, Limits};
 use cuo_core::host::Deployment;
 use cuo_lab::logind::Inhibitors;
-use cuo_lab::machine::{HostSpec, Machine};
+use cuo_lab::machine::{HostSpec, Machine, binary};
 use cuo_lab::ostree::{self, Deployed, Fault, Faults, Remote, Sysroot};
+use cuo_lab::process::bound;
 use cuo_lab::wait::until;
 use futures::StreamExt;
 use tempfile::TempDir;
@@ -199,6 +200,22 @@ impl Bench {
             .unwrap();
         let address = reply.body().deserialize().unwrap();
         Foreign { bus, address }
+    }
+
+    /// Runs `cuo-agent` for a person at this host; gives its exit code and both outputs.
+    pub async fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = bound(binary("cuo-agent").unwrap());
+        command.arg("--root").arg(self.machine.root().path());
+        command.args(arguments);
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", self.machine.root().bus_address());
+        let output = tokio::time::timeout(PATIENCE, command.output());
+        let output = output.await.unwrap().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     /// The log of the bus and its services, for the message of a failing test.

@@ -4,12 +4,18 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod finalize;
+#[cfg(test)]
+mod journal;
 #[cfg(test)]
 mod logind;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod status;

@@ -9,8 +9,10 @@
 mod admin;
 mod boots;
 mod deletion;
+mod doctor;
 mod identity;
 mod input;
+mod journal;
 mod kills;
 mod look;
 mod operators;

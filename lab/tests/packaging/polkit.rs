@@ -6,6 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use cuo_agent::doctor;
+use cuo_lab::machine::binary;
+use serde_json::{Value, json};
+
 use crate::{repository, said};
 
 const AGENT: &str = "cuo-agent";
@@ -182,7 +186,8 @@ fn the_agents_user_may_do_what_the_agent_does_and_nobody_may_do_more() {
         .args(["--propagation", "private", "sh", "-eu"])
         .arg(repository().join("lab/tests/packaging/polkit.sh"))
         .arg(dir.path())
-        .arg(repository().join("systemd/cuo-agent.polkit.rules"));
+        .arg(repository().join("systemd/cuo-agent.polkit.rules"))
+        .arg(binary("cuo-agent").unwrap());
     let judged = said(&mut command);
     let needed = needed();
     assert!(
@@ -197,4 +202,21 @@ fn the_agents_user_may_do_what_the_agent_does_and_nobody_may_do_more() {
         }
     }
     assert_eq!(judged.stdout, expected, "{}", judged.stderr);
+
+    // `cuo-agent doctor` asks about the same actions, and understands polkitd's answers.
+    assert_eq!(doctor::ACTIONS.into_iter().collect::<BTreeSet<_>>(), needed);
+    let verdict = |user: &str| {
+        let report = fs::read_to_string(dir.path().join(format!("doctor.{user}"))).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let mut checks = report["checks"].as_array().unwrap().iter();
+        let polkit = checks.find(|check| check["name"] == "polkit").unwrap();
+        (polkit["verdict"].clone(), polkit["found"].clone())
+    };
+    let found = json!("allows what the agent does");
+    assert_eq!(verdict(AGENT), (json!("ok"), found));
+    let found = format!(
+        "does not allow the agent's user {}",
+        doctor::ACTIONS.join(", ")
+    );
+    assert_eq!(verdict("nobody"), (json!("failed"), json!(found)));
 }

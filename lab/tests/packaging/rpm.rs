@@ -20,6 +20,7 @@ drwxr-xr-x root root /etc/cuo-agent/config.d
 -rwxr-xr-x root root /usr/bin/cuo-agent
 drwxr-xr-x root root /usr/lib/cuo-agent
 drwxr-xr-x root root /usr/lib/cuo-agent/config.d
+-rw-r--r-- root root /usr/lib/systemd/catalog/cuo-agent.catalog
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.path
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.service
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent.service
@@ -39,8 +40,10 @@ drwxr-xr-x root root /usr/share/licenses/cuo-agent
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-config-show.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-config.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-credentials.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-doctor.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-forget.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent-run.8.gz
+-rw-r--r-- root root /usr/share/man/man8/cuo-agent-status.8.gz
 -rw-r--r-- root root /usr/share/man/man8/cuo-agent.8.gz
 -rw-r--r-- root root /usr/share/polkit-1/rules.d/cuo-agent.rules
 -rw-r--r-- root root /usr/share/zsh/site-functions/_cuo-agent

@@ -1,0 +1,172 @@
+//! What the running agent says of itself, in a file for everybody on the host: `cuo-agent status` shows it.
+
+use cuo_core::agent::state::{Attempt, State};
+use cuo_core::agent::{Settings, Step};
+use cuo_core::drain::later;
+use cuo_core::identity::{GrantId, Identity};
+use cuo_core::node::NodeView;
+use cuo_core::reason::Reason;
+use cuo_core::values::{Failure, Grant, Phase, RebootResult, to_second};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The agent as it is now. Another version of the program may have written it, so unknown fields are passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The program's version.
+    pub version: String,
+    /// Its process.
+    pub pid: i32,
+    /// The Node, once its name is known.
+    pub node: Option<String>,
+    /// Where the agent is.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+    /// What holds, if something does.
+    pub reason: Option<Reason>,
+    /// The grant that is acted on, or waits to be.
+    pub grant: Option<Granted>,
+    /// Looking for updates.
+    pub check: Check,
+    /// What it will do next.
+    pub next: Next,
+    /// The answer to the last grant.
+    pub result: Option<RebootResult>,
+    /// Identities that failed here.
+    pub failed: Vec<Failure>,
+}
+
+/// A grant, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Its name.
+    pub id: GrantId,
+    /// What may be booted.
+    pub identity: Identity,
+    /// When it was accepted.
+    pub accepted: Option<Timestamp>,
+    /// Until when it can be accepted, if it was not.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Granted {
+    /// One that is acted on.
+    pub fn accepted(id: GrantId, identity: Identity, at: Timestamp) -> Self {
+        Self {
+            id,
+            identity,
+            accepted: Some(at),
+            deadline: None,
+        }
+    }
+
+    /// One that was not answered yet.
+    pub fn open(grant: &Grant) -> Self {
+        Self {
+            id: grant.id,
+            identity: grant.identity,
+            accepted: None,
+            deadline: Some(grant.deadline),
+        }
+    }
+}
+
+/// Looking for updates.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Check {
+    /// When this process last did, and had an answer.
+    pub last: Option<Timestamp>,
+    /// What that failed with, if it did.
+    pub error: Option<String>,
+    /// When it is due again.
+    pub next: Option<Timestamp>,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// An order to oneself, such as `look for an update`.
+    pub what: String,
+    /// When at the latest, where a time is set.
+    pub at: Option<Timestamp>,
+}
+
+impl Next {
+    /// What follows from `decision`.
+    fn of(decision: &Step, settings: &Settings, check: &Check, now: Timestamp) -> Self {
+        let state = &decision.state;
+        let pause = state.backoff.as_ref().map(|backoff| backoff.until);
+        let pause = pause.filter(|until| *until > now);
+        let limit = |attempt: &Attempt| later(attempt.progress.accepted, attempt.drain.timeout());
+        let (what, at) = match decision.phase {
+            _ if settings.state_unusable.is_some() => {
+                ("nothing, until the state can be used", None)
+            }
+            Phase::Idle if settings.hold.is_some() => {
+                ("nothing, until the configuration allows it", None)
+            }
+            Phase::Idle => ("look for an update", check.next),
+            Phase::Staging | Phase::Staged => ("stage the update that is being looked for", None),
+            Phase::Waiting => ("drain and reboot once the operator grants it", None),
+            Phase::Draining => (
+                "reboot once the node is drained, or give it up",
+                state.attempt.as_ref().map(limit),
+            ),
+            Phase::Rebooting => ("see whether the host goes down", None),
+            Phase::Verifying => ("tell what came of the boot", None),
+            Phase::Held if pause.is_some() => ("ask for the reboot again", pause),
+            Phase::Held => ("ask for the reboot once nothing holds", None),
+            Phase::Failed => ("wait for a person", None),
+        };
+        Self {
+            what: what.to_owned(),
+            at: at.map(to_second),
+        }
+    }
+}
+
+impl Answer {
+    /// The answer after `decision`; `before` is the last one. `node` is the Node as it is known.
+    pub fn of(
+        decision: &Step,
+        settings: &Settings,
+        node: Option<&NodeView>,
+        check: Check,
+        before: Option<&Self>,
+    ) -> Self {
+        let now = Timestamp::now();
+        let State {
+            attempt,
+            result,
+            failed,
+            ..
+        } = &decision.state;
+        let (phase, reason) = (decision.phase, decision.reason.clone());
+        let known = node.and_then(|node| node.agent.status.value());
+        let known = known.map(|status| (status.phase, status.since));
+        let since = [before.map(|before| (before.phase, before.since)), known];
+        let since = since.into_iter().flatten().find(|(was, _)| *was == phase);
+        let open = node.and_then(|node| node.operator.grant.value());
+        let answered = result.as_ref().map(|result| result.id);
+        let open = open.filter(|grant| Some(grant.id) != answered);
+        let acted_on = attempt.as_ref().map(|attempt| &attempt.progress);
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id().cast_signed(),
+            node: node.map(|node| node.name.to_string()),
+            phase,
+            since: since.map_or_else(|| to_second(now), |(_, since)| since),
+            reason,
+            grant: acted_on
+                .map(|progress| {
+                    Granted::accepted(progress.id, progress.identity, progress.accepted)
+                })
+                .or_else(|| open.map(Granted::open)),
+            next: Next::of(decision, settings, &check, now),
+            check,
+            result: result.clone(),
+            failed: failed.identities.clone(),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The cluster: credentials, whose they are, what they allow, and the clocks.
+
+use std::path::Path;
+
+use cuo_cluster::node::{Identity, Keep, get_node, whoami};
+use cuo_cluster::rights::{Right, allowed, clock_ahead};
+use cuo_cluster::{ApiError, ClientSource};
+use cuo_core::node::NodeView;
+use jiff::SignedDuration;
+
+use super::Check;
+use crate::config::Config;
+use crate::credentials::of_the_agent;
+use crate::feed;
+use crate::status::PROGRAM;
+
+const KUBECONFIG: &str = "kubeconfig";
+const SERVER: &str = "API server";
+const IDENTITY: &str = "identity";
+const NODE: &str = "Node";
+const RIGHTS: &str = "rights";
+const CLOCK: &str = "clock";
+
+/// A grant can be accepted for minutes, so this much makes no difference.
+const NOTICED: SignedDuration = SignedDuration::from_secs(5);
+/// Grants lapse too soon or too late.
+const HARMFUL: SignedDuration = SignedDuration::from_secs(60);
+
+/// Looks at the cluster as the agent sees it, or with `given` in place of its kubeconfig.
+pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Check> {
+    let source = ClientSource::start(of_the_agent(config, root, given), PROGRAM).await;
+    let status = source.status();
+    let without = |checks: Vec<Check>, names: &[&'static str], needs: &str| {
+        let rest = names.iter().map(|name| Check::not_looked_at(name, needs));
+        checks.into_iter().chain(rest).collect()
+    };
+    if let Some(problem) = &status.problem {
+        let remedy = "See `systemctl status cuo-agent-credentials`; run this as root to have it look for the kubelet's own.";
+        let failed = Check::failed(KUBECONFIG, problem.to_string(), remedy);
+        let rest = [SERVER, IDENTITY, NODE, RIGHTS, CLOCK];
+        return without(vec![failed], &rest, "a kubeconfig");
+    }
+    let mut checks = vec![Check::ok(KUBECONFIG, status.origin.unwrap_or_default())];
+    let identity = match whoami(&source).await {
+        Ok(identity) => identity,
+        Err(error) => {
+            checks.push(Check::failed(SERVER, error.to_string(), remedy(&error)));
+            let rest = [IDENTITY, NODE, RIGHTS, CLOCK];
+            return without(checks, &rest, "an answer of the API server");
+        }
+    };
+    checks.push(Check::ok(SERVER, "answers"));
+    checks.push(whose(&identity));
+    match feed::named(&source, config.node_name.as_deref(), root).await {
+        Ok(Ok(name)) => {
+            checks.push(node(&source, name.as_str()).await);
+            checks.push(rights(&source, name.as_str()).await);
+        }
+        unnamed => {
+            let why = match unnamed {
+                Ok(Err(why)) => why,
+                Err(error) => error.to_string(),
+                Ok(Ok(_)) => String::new(),
+            };
+            let remedy =
+                "Set node_name in the agent's configuration, then `systemctl restart cuo-agent`.";
+            checks.push(Check::failed(NODE, why, remedy));
+            checks.push(Check::not_looked_at(RIGHTS, "the Node's name"));
+        }
+    }
+    checks.push(clock(&source).await);
+    checks
+}
+
+fn remedy(error: &ApiError) -> &'static str {
+    match error {
+        ApiError::Credentials(_) | ApiError::Unauthorized { .. } => {
+            "Look whether the kubelet has renewed its certificate; `systemctl restart cuo-agent-credentials` copies it anew."
+        }
+        ApiError::Forbidden { .. } => "Use a node's credentials, or give these the right.",
+        _ => "Look at the network, and whether the address in the kubeconfig is right.",
+    }
+}
+
+fn whose(identity: &Identity) -> Check {
+    let user = &identity.user;
+    if identity.node().is_some() {
+        return Check::ok(IDENTITY, user.clone());
+    }
+    Check::warning(
+        IDENTITY,
+        format!("{user} is no node's, so nothing keeps it to its own Node"),
+        "Leave `kubeconfig` out of the agent's configuration where the kubelet has one that can be found.",
+    )
+}
+
+async fn node(source: &ClientSource, name: &str) -> Check {
+    let raw = match get_node(source, name, &Keep::default()).await {
+        Ok(Some(raw)) => raw,
+        Ok(None) => {
+            let remedy = "Look whether the kubelet runs and has registered; a wrong name comes from node_name in the agent's configuration or from the host's name.";
+            return Check::failed(NODE, format!("there is no Node {name}"), remedy);
+        }
+        Err(error) => return Check::failed(NODE, error.to_string(), remedy(&error)),
+    };
+    match NodeView::parse(&raw) {
+        Err(error) => Check::failed(NODE, error.to_string(), "Rename the node."),
+        Ok(view) if view.paused => Check::warning(
+            NODE,
+            format!("{name} is paused"),
+            format!(
+                "`kubectl label node {name} cuo.coreos.com/reboot-paused-`, or the annotation of that name."
+            ),
+        ),
+        Ok(view) if !view.ready => Check::warning(
+            NODE,
+            format!("{name} is not Ready"),
+            "See the kubelet's journal.",
+        ),
+        Ok(_) => Check::ok(NODE, format!("{name} is Ready")),
+    }
+}
+
+async fn rights(source: &ClientSource, name: &str) -> Check {
+    let own = |verb| Right {
+        verb,
+        resource: "nodes",
+        subresource: None,
+        name: Some(name),
+        only: None,
+    };
+    let pods = Right {
+        resource: "pods",
+        name: None,
+        only: Some(("spec.nodeName", name)),
+        ..own("list")
+    };
+    let evict = Right {
+        verb: "create",
+        subresource: Some("eviction"),
+        only: None,
+        ..pods
+    };
+    let needed = [own("get"), own("watch"), own("patch"), pods, evict];
+    let mut missing = Vec::new();
+    for right in &needed {
+        match allowed(source, right).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(right.to_string()),
+            Err(error) => return Check::failed(RIGHTS, error.to_string(), remedy(&error)),
+        }
+    }
+    if missing.is_empty() {
+        return Check::ok(RIGHTS, "all that the agent needs");
+    }
+    Check::failed(
+        RIGHTS,
+        format!("missing: {}", missing.join(", ")),
+        "Use a node's credentials, or give these the rights.",
+    )
+}
+
+async fn clock(source: &ClientSource) -> Check {
+    match clock_ahead(source).await {
+        Ok(ahead) => told(ahead),
+        Err(error) => Check::warning(CLOCK, error.to_string(), remedy(&error)),
+    }
+}
+
+fn told(ahead: SignedDuration) -> Check {
+    let side = if ahead.is_negative() {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    let by = ahead.abs();
+    let found = format!("the API server's is {} s {side} this host's", by.as_secs());
+    let remedy =
+        "See `timedatectl` and `chronyc tracking` on both: grants lapse too soon or too late.";
+    if by >= HARMFUL {
+        Check::failed(CLOCK, found, remedy)
+    } else if by >= NOTICED {
+        Check::warning(CLOCK, found, remedy)
+    } else {
+        Check::ok(CLOCK, "agrees with the API server's")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_clock_matters_once_grants_do_not_last_as_they_should() {
+        let cases = [
+            (0, Verdict::Ok, "agrees with the API server's"),
+            (-4, Verdict::Ok, "agrees with the API server's"),
+            (
+                5,
+                Verdict::Warning,
+                "the API server's is 5 s ahead of this host's",
+            ),
+            (
+                -59,
+                Verdict::Warning,
+                "the API server's is 59 s behind this host's",
+            ),
+            (
+                60,
+                Verdict::Failed,
+                "the API server's is 60 s ahead of this host's",
+            ),
+        ];
+        for (seconds, verdict, found) in cases {
+            let check = told(SignedDuration::from_secs(seconds));
+            assert_eq!((check.verdict, &*check.found), (verdict, found));
+            assert_eq!(check.remedy.is_none(), verdict == Verdict::Ok);
+        }
+    }
+}

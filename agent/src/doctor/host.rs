@@ -1,0 +1,172 @@
+//! The host: the agent itself, its files, and whom it speaks to on the bus.
+
+use std::path::Path;
+
+use zbus::Connection;
+
+use super::{Check, polkit, systemd};
+use crate::bus::Bus;
+use crate::config::ConfigError;
+use crate::logind::Logind;
+use crate::rpmostree::{Client, Limits, Origin};
+use crate::store::Store;
+
+const BUS: &str = "system bus";
+const RPM_OSTREE: &str = "rpm-ostree";
+const ORIGIN: &str = "origin";
+const LOGIND: &str = "logind";
+
+/// Looks at everything below `root` and at the system bus.
+pub async fn look(root: &Path, errors: &[ConfigError]) -> Vec<Check> {
+    let store = Store::new(root);
+    let (agent, pid) = agent(&store);
+    let mut checks = vec![configuration(errors), state(&store), agent];
+    let connection = match Bus::system().connect().await {
+        Ok(connection) => connection,
+        Err(error) => {
+            checks.push(Check::failed(
+                BUS,
+                error.to_string(),
+                "See `systemctl status dbus-broker dbus`.",
+            ));
+            let needs = [RPM_OSTREE, ORIGIN, LOGIND, polkit::NAME].into_iter();
+            let needs = needs.chain(systemd::NAMES);
+            checks.extend(needs.map(|name| Check::not_looked_at(name, "the system bus")));
+            return checks;
+        }
+    };
+    checks.push(Check::ok(BUS, "can be reached"));
+    let client = Client::new(Bus::system(), Limits::default());
+    let policy = rpm_ostree(&client, &mut checks).await;
+    checks.push(logind().await);
+    checks.push(authorized(&connection, pid).await);
+    checks.extend(systemd::look(&connection, root, &policy).await);
+    checks
+}
+
+fn configuration(errors: &[ConfigError]) -> Check {
+    let name = "configuration";
+    let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    if all.is_empty() {
+        return Check::ok(name, "can be read");
+    }
+    Check::failed(
+        name,
+        all.join("; "),
+        "Correct the files; `cuo-agent config show` points at the places. Then `systemctl reload cuo-agent`.",
+    )
+}
+
+fn state(store: &Store) -> Check {
+    let name = "state";
+    let Err(error) = store.peek() else {
+        return Check::ok(name, "can be read");
+    };
+    let denied = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
+    });
+    let found = format!("{error:#}");
+    if denied {
+        return Check::warning(name, found, "Run `cuo-agent doctor` as root.");
+    }
+    Check::failed(
+        name,
+        found,
+        "Upgrade the agent if a newer one wrote it; else the agent moves it aside when it starts.",
+    )
+}
+
+/// The agent, and its process if it runs.
+fn agent(store: &Store) -> (Check, Option<i32>) {
+    let name = "agent";
+    match store.agent() {
+        Ok(Some(pid)) => {
+            let phase = store.read_answer(pid).ok().flatten();
+            let phase = phase.map(|answer| format!(", {}", answer.phase));
+            let found = format!("runs as process {pid}{}", phase.unwrap_or_default());
+            (Check::ok(name, found), Some(pid))
+        }
+        Ok(None) => {
+            let remedy = "`systemctl enable --now cuo-agent`; `systemctl status cuo-agent` says why it ended.";
+            (Check::failed(name, "does not run", remedy), None)
+        }
+        Err(error) => {
+            let remedy = "`systemctl restart cuo-agent` writes the file anew.";
+            (Check::failed(name, format!("{error:#}"), remedy), None)
+        }
+    }
+}
+
+/// What rpm-ostree has booted and from where; gives its own policy of updates.
+async fn rpm_ostree(client: &Client, checks: &mut Vec<Check>) -> String {
+    match client.host().await {
+        Ok(host) => {
+            let booted = host.booted;
+            let found = format!("booted {} ({})", booted.version, booted.identity.short());
+            checks.push(Check::ok(RPM_OSTREE, found));
+        }
+        Err(error) => {
+            let remedy = "See `systemctl status rpm-ostreed` and `rpm-ostree status`.";
+            checks.push(Check::failed(RPM_OSTREE, error.to_string(), remedy));
+            checks.push(Check::not_looked_at(ORIGIN, RPM_OSTREE));
+            return String::new();
+        }
+    }
+    match client.origin().await {
+        Ok(found) => {
+            checks.push(origin(&found));
+            found.policy
+        }
+        Err(error) => {
+            checks.push(Check::failed(
+                ORIGIN,
+                error.to_string(),
+                "See `rpm-ostree status`.",
+            ));
+            String::new()
+        }
+    }
+}
+
+fn origin(origin: &Origin) -> Check {
+    let found = origin.reference.as_str();
+    if origin.stream().is_some() {
+        return Check::ok(ORIGIN, format!("follows {found}"));
+    }
+    let found = if found.is_empty() {
+        "follows no branch and no image".to_owned()
+    } else {
+        format!("{found} names no branch and no tag")
+    };
+    Check::warning(
+        ORIGIN,
+        found,
+        "Without one there may never be an update; `rpm-ostree rebase` to a branch or to an image's tag.",
+    )
+}
+
+async fn logind() -> Check {
+    match Logind::new(Bus::system()).inhibitors().await {
+        Ok(locks) => match locks.first() {
+            None => Check::ok(LOGIND, "nothing blocks a shutdown"),
+            Some(lock) => Check::warning(
+                LOGIND,
+                format!("{} blocks shutdowns: {}", lock.who, lock.why),
+                "Wait for it, or end it; `systemd-inhibit --list` shows all.",
+            ),
+        },
+        Err(error) => Check::failed(
+            LOGIND,
+            error.to_string(),
+            "See `systemctl status systemd-logind`.",
+        ),
+    }
+}
+
+async fn authorized(connection: &Connection, pid: Option<i32>) -> Check {
+    match pid {
+        Some(pid) => polkit::look(connection, pid).await,
+        None => Check::not_looked_at(polkit::NAME, "a running agent"),
+    }
+}

@@ -1,0 +1,122 @@
+//! `cuo-agent doctor`: looks at everything that the agent depends on, and says what is wrong and what to do.
+
+mod cluster;
+mod host;
+mod polkit;
+mod systemd;
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::status::{Options, Output};
+
+pub use polkit::ACTIONS;
+
+/// How it is with one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, or is not known, but somebody should look at it.
+    Warning,
+    /// The agent can't do its work like this.
+    Failed,
+}
+
+/// What was found about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Which one.
+    pub name: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// The particulars, in words.
+    pub found: String,
+    /// What a person can do, unless it is as it should be.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Ok,
+            found: found.into(),
+            remedy: None,
+        }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warning,
+            remedy: Some(remedy.into()),
+            ..Self::ok(name, found)
+        }
+    }
+
+    fn failed(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Failed,
+            ..Self::warning(name, found, remedy)
+        }
+    }
+
+    /// It depends on something that failed.
+    fn not_looked_at(name: &'static str, needs: &str) -> Self {
+        Self::warning(
+            name,
+            format!("not looked at, because it needs {needs}"),
+            "See above.",
+        )
+    }
+}
+
+/// All checks, and whether none of them failed.
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    checks: Vec<Check>,
+}
+
+/// Looks at everything and prints it; `false` if something failed.
+///
+/// # Errors
+/// Only when it can't be printed.
+pub async fn run(root: &Path, options: &Options) -> Result<bool> {
+    let (config, errors) = Config::load(root);
+    let mut checks = host::look(root, &errors).await;
+    checks.extend(cluster::look(root, &config, options.kubeconfig.as_deref()).await);
+    let ok = checks.iter().all(|check| check.verdict != Verdict::Failed);
+    let report = Report { ok, checks };
+    let text = match options.output {
+        Output::Human => lines(&report),
+        Output::Json => serde_json::to_string_pretty(&report).context("the report as JSON")? + "\n",
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("write to the standard output")?;
+    Ok(ok)
+}
+
+fn lines(report: &Report) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "failed",
+        };
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{verdict:<8}{:<15}{}", check.name, check.found);
+        if let Some(remedy) = &check.remedy {
+            let _ = writeln!(text, "{:23}What to do: {remedy}", "");
+        }
+    }
+    text
+}

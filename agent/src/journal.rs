@@ -1,0 +1,138 @@
+//! What the agent tells the journal that an administrator may look for: each event has an id that never changes, and the journal's
+//! catalog explains it by that (`journalctl -x`).
+
+use std::fmt::Write;
+
+macro_rules! events {
+    ($($name:ident = $id:literal, $subject:literal, $means:literal, $remedy:literal;)*) => {
+        /// Something that an administrator may look for. Ids are never changed, nor given to another event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Event {
+            $(#[doc = $means] $name,)*
+        }
+
+        impl Event {
+            /// Every event, in the order of an update.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// `MESSAGE_ID` in the journal.
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)* }
+            }
+
+            /// What it is called, without a full stop.
+            pub const fn subject(self) -> &'static str {
+                match self { $(Self::$name => $subject,)* }
+            }
+
+            /// What it means.
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$name => $means,)* }
+            }
+
+            /// What a person can do.
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
+        }
+    };
+}
+
+events! {
+    Started = "41a53ffdffde44bb809d20b0b67ebedc", "The agent has started", "It takes up where the host and its Node are; nothing is lost by a restart.", "Nothing.";
+    Staged = "8612a5a2208f42ae9c0e2748e38a8326", "An update is staged", "rpm-ostree has downloaded and staged an update, locked: only a reboot that is granted boots it.", "Nothing.";
+    RebootNeeded = "6522046315fc4a298768852840a5301e", "The node needs a reboot", "Another deployment than the booted one is the default, and the node asks for a grant to boot it.", "Nothing: the operator grants it when its turn comes. The Events of the Node tell what it waits for.";
+    Accepted = "008179782d6a425797f8bc72f05e25df", "A grant is accepted", "The operator allows one reboot into one identity, and the agent acts on it.", "Nothing. To stop it, pause the node or take the annotation cuo.coreos.com/reboot-ok off it.";
+    DrainBegun = "ef868af306b544a081b1db74b9f849e5", "The drain has begun", "The node is cordoned, and its pods are being evicted.", "Nothing.";
+    DrainWaits = "e482385a0d1e48e7b9ebab72f65e2834", "Something is in the way of the drain", "Pods or a program hold it up, or the deployments can't be read; it is tried again until the drain's time-out.", "Look at what the message names: PodDisruptionBudgets and finalizers of pods, or `systemd-inhibit --list`.";
+    DrainGaveUp = "9064e40304a84a97b60e094116c57e84", "The drain was given up", "It did not finish in time. The node is uncordoned if the agent had cordoned it, and the slot is given back; nothing rebooted.", "Look at the pods that the message names and at their PodDisruptionBudgets; it is tried again by itself.";
+    RebootAsked = "e2c3b8b4a13d49c589682a96066590de", "The reboot was asked for", "rpm-ostree finalizes the update and reboots the host, or logind reboots it.", "Nothing. Whether the host rebooted is told by the next boot.";
+    Verifying = "767af61409c54ee4aaf02ffccc9f631f", "The node has booted and is being verified", "What runs is compared with what was granted, once the kubelet has reported and the Node is Ready.", "Nothing, unless it stays so: then see the kubelet's journal.";
+    Done = "118c2bf4a43a4456af075b335040d877", "The update is done", "The host runs what was granted, the node is Ready, and the slot is given back.", "Nothing.";
+    Refused = "93e818b4aa2b46858205114f1c99370f", "A grant was refused", "The grant does not fit how things are now, or something on the node holds. The slot is given back.", "Nothing, unless it repeats: then see the reason code in the protocol's documentation.";
+    GivenUp = "08681c9b8bb846e787370c53e946e520", "A grant was given up", "It was accepted, but given up before the update was booted. The node is uncordoned if the agent had cordoned it, and the slot is given back.", "See the reason code in the protocol's documentation; it is tried again by itself.";
+    Failed = "f397ba9fcc05469abc042775f4250930", "An update failed", "The host booted, but not what was granted, or the update got lost too often. No node is granted this version any more.", "See the boot that failed, with `journalctl -b -1`. Publish a fixed version, or run `cuo-agent forget` once the cause is gone.";
+    Held = "7dae671b622f4e79a94325984c06f603", "Something on this node holds", "The node is not granted a reboot, or no update is staged, until what the message names is over.", "See the reason code in the protocol's documentation.";
+    NeedsPerson = "dc36dc1327fd4e0ba5b82facb35863c3", "The node needs a person", "The reboot was asked for twice, and the host is still up. It keeps its slot, since it may go down at any time.", "Look at `systemctl list-jobs`, and reboot the host by hand; the agent goes on after the boot.";
+    CheckFailed = "4dc0752c07bd414796c5eee4a87061f8", "No update could be staged", "Looking for an update, downloading or staging it failed.", "The message quotes rpm-ostree; it is tried again by itself.";
+    NotStaged = "04b82367aa4d4689a12a328d2a5c695a", "rpm-ostree did not stage an update that it knows of", "It reported success and staged nothing, as it does where the origin is pinned to a commit or a digest.", "Run `rpm-ostree upgrade --check` and look at the origin in `rpm-ostree status`.";
+    Unreachable = "c8e661be35f242d7971cebc3837ef90f", "The API server does not answer", "The own Node can't be read or written. Nothing is drained and nothing reboots meanwhile.", "Nothing, unless it stays so: then look at the network and at the API server.";
+    Rejected = "67089952dfee46ef8c9ad762eabde761", "There are no credentials that the API server accepts", "No kubeconfig was found or could be read, or the API server does not accept what is in it. New ones are taken as soon as they are there.", "Run `cuo-agent doctor`; see `systemctl status cuo-agent-credentials` and the kubelet's certificate.";
+    Forbidden = "eb8814efba294e929c1671c65c22d324", "The API server forbids what the agent does", "The credential is valid, but lacks a right to the own Node or its pods.", "Run `cuo-agent doctor`, which names the right; the credential has to be a node's.";
+    Back = "ce8311db6bd04191b0f5d83fdb07f63a", "The API server answers again", "What could not be read or written can be now.", "Nothing.";
+    ConfigInvalid = "6ec561dd10ca451b993e7da9ad0b26c8", "The configuration can't be used", "A file of the configuration can't be read, so the agent neither stages nor reboots.", "Correct the file and line that the message names, then `systemctl reload cuo-agent`.";
+    StateUnusable = "031d8b05c6d0457f99287a5a4ad1347e", "The agent's state can't be used", "The file can't be read or written, or is of a newer version, so nothing is done.", "The message names the file; make room, upgrade the agent, or remove the file if the node is in no update.";
+}
+
+/// Where an administrator goes with what the catalog does not answer.
+const SUPPORT: &str = "https://github.com/coreos/cuo/issues";
+/// What terminals of old show in a line.
+const WIDTH: usize = 79;
+
+/// The catalog file, as `journalctl --update-catalog` takes it.
+pub fn catalog() -> String {
+    let mut text = "# Explains the agent's entries in the journal: journalctl -x -u cuo-agent\n\
+                    # Printed by `cargo xtask codegen` from agent/src/journal.rs.\n"
+        .to_owned();
+    for event in Event::ALL {
+        let (id, subject) = (event.id(), event.subject());
+        // Writing to a String can't fail.
+        let _ = write!(
+            text,
+            "\n-- {id}\nSubject: {subject}\nDefined-By: cuo-agent\nSupport: {SUPPORT}\nDocumentation: man:cuo-agent(8)\n\n{}\n{}",
+            wrapped(event.means()),
+            wrapped(&format!("What to do: {}", event.remedy()))
+        );
+    }
+    text
+}
+
+/// `text` in lines of at most [`WIDTH`] characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if width > 0 && width + 1 + length > WIDTH {
+            lines.push('\n');
+            width = 0;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += length;
+    }
+    lines.push('\n');
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_event_has_an_id_of_its_own_and_says_what_to_do() {
+        let ids: BTreeSet<_> = Event::ALL.iter().map(|event| event.id()).collect();
+        assert_eq!(ids.len(), Event::ALL.len());
+        for event in Event::ALL {
+            let id = event.id();
+            let hex = id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+            assert!(id.len() == 32 && hex, "{event:?}: {id}");
+            assert!(!event.subject().ends_with('.'), "{event:?}");
+            for sentence in [event.means(), event.remedy()] {
+                assert!(sentence.ends_with('.'), "{event:?}: {sentence}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_no_longer_than_a_terminal() {
+        assert_eq!(wrapped("one two"), "one two\n");
+        let long = wrapped(&"word ".repeat(40));
+        assert!(long.lines().all(|line| line.chars().count() <= WIDTH));
+        assert_eq!(long.split_whitespace().count(), 40);
+    }
+}

@@ -1,0 +1,223 @@
+//! What a decision changes, for the journal: each change once, as one sentence with fields.
+
+use cuo_core::agent::Step;
+use cuo_core::agent::state::State;
+use cuo_core::identity::{GrantId, Identity};
+use cuo_core::node::NodeView;
+use cuo_core::reason::{Code, Reason};
+use cuo_core::values::{Outcome, Phase, RebootResult};
+use tracing::{error, info, warn};
+
+use crate::journal::Event;
+
+/// Phase and reason that were told last.
+pub type Shown = Option<(Phase, Option<Reason>)>;
+
+/// What is to be told of `decision`. That a check failed is told when it does.
+pub fn shown(decision: &Step) -> Shown {
+    let reason = decision.reason.clone();
+    Some((
+        decision.phase,
+        reason.filter(|reason| reason.code != Code::StageFailed),
+    ))
+}
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Info,
+    Warn,
+    Error,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    level: Level,
+    event: Option<Event>,
+    phase: Phase,
+    reason: Option<Code>,
+    grant: Option<GrantId>,
+    identity: Option<Identity>,
+    message: String,
+}
+
+impl Entry {
+    /// Writes it.
+    pub fn tell(&self) {
+        macro_rules! write {
+            ($level:ident) => {
+                $level!(
+                    message_id = self.event.map(Event::id),
+                    phase = %self.phase,
+                    reason = self.reason.map(Code::as_str),
+                    grant = self.grant.map(|grant| grant.to_string()),
+                    identity = self.identity.map(|identity| identity.to_string()),
+                    "{}", self.message
+                )
+            };
+        }
+        match self.level {
+            Level::Info => write!(info),
+            Level::Warn => write!(warn),
+            Level::Error => write!(error),
+        }
+    }
+}
+
+/// What `decision` changes of `before`: answers to grants first, then where the agent is. `target` is what a reboot would boot, for
+/// people, and its identity.
+pub fn news(
+    before: &State,
+    decision: &Step,
+    shown: &Shown,
+    node: Option<&NodeView>,
+    target: Option<(String, Identity)>,
+) -> Vec<Entry> {
+    let answered = decision.state.result.as_ref();
+    // After its state was lost the agent takes its own old answer from the Node.
+    let known = node.and_then(|node| node.agent.result.value());
+    let fresh =
+        answered.filter(|result| before.result.as_ref() != Some(*result) && known != Some(*result));
+    let answer = fresh.map(|result| answer(before, decision, result));
+    let entered = shown.as_ref().map(|(phase, _)| *phase) != Some(decision.phase);
+    let now = self::shown(decision);
+    let reason = now.as_ref().and_then(|(_, reason)| reason.as_ref());
+    let place = (*shown != now).then(|| place(decision, reason, entered, target));
+    [answer, accepted(before, decision, node), place]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A grant that was not acted on before.
+fn accepted(before: &State, decision: &Step, node: Option<&NodeView>) -> Option<Entry> {
+    let progress = &decision.state.attempt.as_ref()?.progress;
+    let acted_on = before.attempt.as_ref().map(|attempt| attempt.progress.id);
+    let adopted = node.is_some_and(|node| node.agent.progress.value() == Some(progress));
+    if acted_on == Some(progress.id) || adopted {
+        return None;
+    }
+    Some(Entry {
+        level: Level::Info,
+        event: Some(Event::Accepted),
+        phase: decision.phase,
+        reason: None,
+        grant: Some(progress.id),
+        identity: Some(progress.identity),
+        message: format!(
+            "accepts grant {} to reboot into {}",
+            progress.id,
+            progress.identity.short()
+        ),
+    })
+}
+
+fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
+    let attempts = [&before.attempt, &decision.state.attempt];
+    let attempt = attempts
+        .into_iter()
+        .flatten()
+        .find(|attempt| attempt.progress.id == result.id);
+    let identity = attempt.map(|attempt| attempt.progress.identity);
+    let pause = decision.state.backoff.as_ref();
+    let told = pause.map(|pause| &pause.reason);
+    let why = match (
+        result.code,
+        told.filter(|told| Some(told.code) == result.code),
+    ) {
+        (_, Some(reason)) => reason.to_string(),
+        (Some(code), None) => Reason::from(code).to_string(),
+        (None, None) => String::new(),
+    };
+    let id = result.id;
+    let (level, event, message) = match (result.outcome, result.code) {
+        (Outcome::Done, _) => {
+            let what = identity.map_or("what was granted".to_owned(), |id| id.short());
+            let text = format!("grant {id} is done: the host runs {what}");
+            (Level::Info, Event::Done, text)
+        }
+        (Outcome::Refused, _) => {
+            let text = format!("refuses grant {id}: {why}");
+            (Level::Info, Event::Refused, text)
+        }
+        (Outcome::Aborted, code) => {
+            let drain = code == Some(Code::DrainBlocked);
+            let event = if drain {
+                Event::DrainGaveUp
+            } else {
+                Event::GivenUp
+            };
+            let text = format!("gives grant {id} up, and its slot back: {why}");
+            (Level::Warn, event, text)
+        }
+        (Outcome::Failed, _) => {
+            let text = format!("grant {id} failed: {why}");
+            (Level::Error, Event::Failed, text)
+        }
+    };
+    Entry {
+        level,
+        event: Some(event),
+        phase: decision.phase,
+        reason: result.code,
+        grant: Some(id),
+        identity,
+        message,
+    }
+}
+
+/// Where the agent is now, and what holds it there.
+fn place(
+    decision: &Step,
+    reason: Option<&Reason>,
+    entered: bool,
+    target: Option<(String, Identity)>,
+) -> Entry {
+    let attempt = decision.state.attempt.as_ref();
+    let progress = attempt.map(|attempt| &attempt.progress);
+    let (named, identity) = target.unzip();
+    let named = named.unwrap_or_else(|| "another deployment".to_owned());
+    let (event, text) = match decision.phase {
+        Phase::Draining if entered => (Some(Event::DrainBegun), "drains the node".to_owned()),
+        Phase::Draining if reason.is_some() => {
+            (Some(Event::DrainWaits), "the drain is held up".to_owned())
+        }
+        Phase::Draining => (None, "the drain goes on".to_owned()),
+        Phase::Rebooting => (None, format!("about to reboot into {named}")),
+        Phase::Verifying => (
+            Some(Event::Verifying),
+            "has booted; what runs and the node's health are being checked".to_owned(),
+        ),
+        Phase::Failed => (Some(Event::NeedsPerson), "needs a person".to_owned()),
+        Phase::Held => (
+            Some(Event::Held),
+            format!("does not ask for the reboot into {named}"),
+        ),
+        Phase::Waiting => (
+            Some(Event::RebootNeeded),
+            format!("needs a reboot into {named} and waits for a grant"),
+        ),
+        Phase::Idle if reason.is_some() => (Some(Event::Held), "no update is staged".to_owned()),
+        Phase::Idle => (None, "nothing to do until the next check".to_owned()),
+        Phase::Staging => (None, "stages an update".to_owned()),
+        Phase::Staged => (None, format!("{named} is staged")),
+    };
+    let level = match decision.phase {
+        Phase::Failed => Level::Error,
+        _ => Level::Info,
+    };
+    Entry {
+        level,
+        event,
+        phase: decision.phase,
+        reason: reason.map(|reason| reason.code),
+        grant: progress.map(|progress| progress.id),
+        identity: progress.map(|progress| progress.identity).or(identity),
+        message: reason.map_or(text.clone(), |reason| format!("{text}: {reason}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "tell_tests.rs"]
+mod tests;

@@ -1,0 +1,220 @@
+//! What is told of which change.
+
+use cuo_core::agent::Act;
+use cuo_core::agent::state::{Attempt, Backoff};
+use cuo_core::identity::BootId;
+use cuo_core::raw::RawNode;
+use cuo_core::values::{DrainPolicy, Field, Progress};
+use jiff::Timestamp;
+
+use super::*;
+
+const ID: GrantId = GrantId { seq: 4, salt: 9 };
+const NEW: Identity = Identity::Commit([7; 32]);
+
+fn attempt() -> Attempt {
+    Attempt {
+        progress: Progress {
+            id: ID,
+            identity: NEW,
+            boot: BootId::from_bytes([3; 16]),
+            accepted: Timestamp::UNIX_EPOCH,
+        },
+        drain: DrainPolicy::default(),
+        from: None,
+        twin: false,
+        requested: None,
+    }
+}
+
+fn at_work() -> State {
+    State {
+        attempt: Some(attempt()),
+        ..State::default()
+    }
+}
+
+fn answered(outcome: Outcome, code: Option<Code>) -> State {
+    State {
+        result: Some(RebootResult {
+            id: ID,
+            outcome,
+            code,
+            at: Timestamp::UNIX_EPOCH,
+        }),
+        ..State::default()
+    }
+}
+
+fn step(state: State, phase: Phase, reason: Option<Reason>) -> Step {
+    Step {
+        state,
+        act: Act::Wait,
+        wake: None,
+        phase,
+        reason,
+    }
+}
+
+fn node() -> NodeView {
+    let raw = RawNode {
+        name: "n1".into(),
+        ..RawNode::default()
+    };
+    NodeView::parse(&raw).unwrap()
+}
+
+fn target() -> Option<(String, Identity)> {
+    Some(("v2 (0707)".into(), NEW))
+}
+
+/// An entry without a grant.
+fn entry(event: Option<Event>, phase: Phase, message: &str) -> Entry {
+    Entry {
+        level: Level::Info,
+        event,
+        phase,
+        reason: None,
+        grant: None,
+        identity: Some(NEW),
+        message: message.into(),
+    }
+}
+
+fn of_grant(entry: Entry) -> Entry {
+    Entry {
+        grant: Some(ID),
+        ..entry
+    }
+}
+
+#[test]
+fn an_update_is_told_step_by_step() {
+    let rest = State::default();
+    let waits = step(rest.clone(), Phase::Waiting, None);
+    let told = news(&rest, &waits, &None, Some(&node()), target());
+    let text = "needs a reboot into v2 (0707) and waits for a grant";
+    let expected = entry(Some(Event::RebootNeeded), Phase::Waiting, text);
+    assert_eq!(told, [expected]);
+    let before = shown(&waits);
+    assert_eq!(news(&rest, &waits, &before, Some(&node()), target()), []);
+
+    let drains = step(at_work(), Phase::Draining, None);
+    let told = news(&rest, &drains, &before, Some(&node()), target());
+    let text = format!("accepts grant {ID} to reboot into 070707070707");
+    let accepts = of_grant(entry(Some(Event::Accepted), Phase::Draining, &text));
+    let begun = entry(Some(Event::DrainBegun), Phase::Draining, "drains the node");
+    assert_eq!(told, [accepts, of_grant(begun.clone())]);
+
+    let before = shown(&drains);
+    let blocked = Reason::new(Code::Draining, "default/web");
+    let held = step(at_work(), Phase::Draining, Some(blocked));
+    let told = news(&at_work(), &held, &before, Some(&node()), target());
+    let text = "the drain is held up: Draining: default/web";
+    let waits = entry(Some(Event::DrainWaits), Phase::Draining, text);
+    let expected = Entry {
+        reason: Some(Code::Draining),
+        ..of_grant(waits)
+    };
+    assert_eq!(told, [expected]);
+
+    let done = step(answered(Outcome::Done, None), Phase::Idle, None);
+    let told = news(&at_work(), &done, &shown(&held), Some(&node()), None);
+    let text = format!("grant {ID} is done: the host runs 070707070707");
+    let idle = Entry {
+        identity: None,
+        ..entry(None, Phase::Idle, "nothing to do until the next check")
+    };
+    let done = of_grant(entry(Some(Event::Done), Phase::Idle, &text));
+    assert_eq!(told, [done, idle]);
+}
+
+#[test]
+fn each_answer_says_why() {
+    let paused = Some(Code::Paused);
+    let cases = [
+        (
+            Outcome::Refused,
+            paused,
+            Level::Info,
+            Event::Refused,
+            format!("refuses grant {ID}: Paused: An administrator paused this node."),
+        ),
+        (
+            Outcome::Aborted,
+            paused,
+            Level::Warn,
+            Event::GivenUp,
+            format!(
+                "gives grant {ID} up, and its slot back: Paused: An administrator paused this node."
+            ),
+        ),
+        (
+            Outcome::Aborted,
+            Some(Code::DrainBlocked),
+            Level::Warn,
+            Event::DrainGaveUp,
+            format!("gives grant {ID} up, and its slot back: DrainBlocked: default/web"),
+        ),
+        (
+            Outcome::Failed,
+            Some(Code::RolledBack),
+            Level::Error,
+            Event::Failed,
+            format!("grant {ID} failed: RolledBack: The host was rolled back from the update."),
+        ),
+    ];
+    let quiet = Some((Phase::Idle, None));
+    for (outcome, code, level, event, text) in cases {
+        let mut state = answered(outcome, code);
+        state.backoff = Some(Backoff {
+            tries: 1,
+            until: Timestamp::UNIX_EPOCH,
+            reason: Reason::new(Code::DrainBlocked, "default/web"),
+        });
+        let decision = step(state, Phase::Idle, None);
+        let told = news(&at_work(), &decision, &quiet, Some(&node()), None);
+        let expected = Entry {
+            level,
+            reason: code,
+            ..of_grant(entry(Some(event), Phase::Idle, &text))
+        };
+        assert_eq!(told, [expected]);
+    }
+}
+
+#[test]
+fn what_a_lost_state_takes_from_the_node_is_no_news() {
+    let quiet = Some((Phase::Idle, None));
+    let mut node = node();
+    let old = answered(Outcome::Done, None);
+    node.agent.result = Field::Value(old.result.clone().unwrap());
+    let decision = step(old, Phase::Idle, None);
+    let rest = State::default();
+    assert_eq!(news(&rest, &decision, &quiet, Some(&node), None), []);
+
+    let draining = Some((Phase::Draining, None));
+    node.agent.progress = Field::Value(attempt().progress);
+    let decision = step(at_work(), Phase::Draining, None);
+    assert_eq!(news(&rest, &decision, &draining, Some(&node), target()), []);
+}
+
+#[test]
+fn a_failed_check_is_no_news_of_the_place() {
+    let rest = State::default();
+    let failed = Reason::new(Code::StageFailed, "no route");
+    let decision = step(rest.clone(), Phase::Idle, Some(failed));
+    let quiet = Some((Phase::Idle, None));
+    assert_eq!(news(&rest, &decision, &quiet, Some(&node()), None), []);
+
+    let down = Reason::new(Code::RpmOstreeUnavailable, "gone");
+    let decision = step(rest.clone(), Phase::Idle, Some(down));
+    let text = "no update is staged: RpmOstreeUnavailable: gone";
+    let expected = Entry {
+        reason: Some(Code::RpmOstreeUnavailable),
+        identity: None,
+        ..entry(Some(Event::Held), Phase::Idle, text)
+    };
+    let told = news(&rest, &decision, &quiet, Some(&node()), None);
+    assert_eq!(told, [expected]);
+}

@@ -1,0 +1,290 @@
+//! `cuo-agent status`: the host and its agent, as far as they can be seen by whoever asks.
+//!
+//! The deployments come from rpm-ostree, which answers everybody. The rest is what the running agent says of itself; where none runs,
+//! it is what stands on the Node and in the agent's state, if the credentials and the state can be read.
+
+mod text;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cuo_cluster::node::{Keep, get_node};
+use cuo_cluster::{ClientSource, Program};
+use cuo_core::agent::state::State;
+use cuo_core::host::{Deployment, Host};
+use cuo_core::identity::Identity;
+use cuo_core::node::NodeView;
+use cuo_core::reason::{Code, Reason};
+use cuo_core::values::{Failure, Phase, RebootResult};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::answer::{Answer, Check, Granted, Next};
+use crate::bus::Bus;
+use crate::config::Config;
+use crate::credentials;
+use crate::feed;
+use crate::rpmostree::{Client, Limits};
+use crate::store::Store;
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// Lines for people.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+/// What to look at, and how to show it.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Human)]
+    pub output: Output,
+    /// The kubeconfig, in place of the one that the agent uses.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Everything that is shown. What is not known is `null`, and [`Report::unknown`] says why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// The agent's process.
+    pub agent: Agent,
+    /// Where phase, reason, grant and what follows come from.
+    pub source: Option<Source>,
+    /// The Node's name.
+    pub node: Option<String>,
+    /// Where the agent is, or was when it last said so.
+    pub phase: Option<Phase>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// What holds.
+    pub reason: Option<Why>,
+    /// The grant that is acted on, or waits to be.
+    pub grant: Option<Granted>,
+    /// What runs.
+    pub booted: Option<Shown>,
+    /// What a reboot would boot, if that is something else.
+    pub pending: Option<Shown>,
+    /// All other deployments.
+    pub others: Vec<Shown>,
+    /// Looking for updates.
+    pub check: Option<Check>,
+    /// What the agent will do next.
+    pub next: Option<Next>,
+    /// What came of the last grant.
+    pub result: Option<RebootResult>,
+    /// Identities that failed here.
+    pub failed: Vec<Failure>,
+    /// What could not be found out, and why.
+    pub unknown: Vec<String>,
+}
+
+/// The agent's process.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Agent {
+    /// There is one.
+    pub running: bool,
+    /// Its id.
+    pub pid: Option<i32>,
+    /// The program's version.
+    pub version: Option<String>,
+}
+
+/// Who said it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The running agent.
+    Agent,
+    /// The Node's annotations, as the agent left them.
+    Node,
+}
+
+/// A reason, with what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Why {
+    /// The stable code.
+    pub code: Code,
+    /// The particulars.
+    pub message: String,
+    /// What a person can do.
+    pub remedy: &'static str,
+}
+
+impl From<Reason> for Why {
+    fn from(reason: Reason) -> Self {
+        Self {
+            code: reason.code,
+            message: reason.message,
+            remedy: reason.code.remedy(),
+        }
+    }
+}
+
+/// A deployment, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// Its version.
+    pub version: String,
+    /// What it is for the cluster.
+    pub identity: Identity,
+    /// Written to disk only by the shutdown of this boot.
+    pub staged: bool,
+}
+
+impl From<Deployment> for Shown {
+    fn from(deployment: Deployment) -> Self {
+        Self {
+            version: deployment.version,
+            identity: deployment.identity,
+            staged: deployment.staged,
+        }
+    }
+}
+
+/// Looks, and prints what was found.
+///
+/// # Errors
+/// Only when it can't be printed.
+pub async fn run(root: &Path, options: &Options) -> Result<()> {
+    let report = look(root, options.kubeconfig.as_deref()).await;
+    let text = match options.output {
+        Output::Human => text::of(&report),
+        Output::Json => serde_json::to_string_pretty(&report).context("the report as JSON")? + "\n",
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("write to the standard output")
+}
+
+/// Finds everything out that can be.
+pub async fn look(root: &Path, kubeconfig: Option<&Path>) -> Report {
+    let mut report = Report::default();
+    match Client::new(Bus::system(), Limits::default()).host().await {
+        Ok(Host {
+            booted,
+            pending,
+            others,
+        }) => {
+            report.booted = Some(booted.into());
+            report.pending = pending.map(Shown::from);
+            report.others = others.into_iter().map(Shown::from).collect();
+        }
+        Err(error) => report.unknown.push(format!("deployments: {error}")),
+    }
+    let store = Store::new(root);
+    match store.agent() {
+        Ok(Some(pid)) => report.agent_runs(pid, store.read_answer(pid)),
+        Ok(None) => report.agent_is_away(root, &store, kubeconfig).await,
+        Err(error) => report.unknown.push(format!("the agent: {error:#}")),
+    }
+    report
+}
+
+impl Report {
+    fn agent_runs(&mut self, pid: i32, answer: Result<Option<Answer>>) {
+        self.agent = Agent {
+            running: true,
+            pid: Some(pid),
+            version: None,
+        };
+        let answer = match answer {
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                let text = "the agent: it has not come to a decision yet";
+                return self.unknown.push(text.to_owned());
+            }
+            Err(error) => return self.unknown.push(format!("the agent: {error:#}")),
+        };
+        self.agent.version = Some(answer.version);
+        self.source = Some(Source::Agent);
+        self.node = answer.node;
+        self.phase = Some(answer.phase);
+        self.since = Some(answer.since);
+        self.reason = answer.reason.map(Why::from);
+        self.grant = answer.grant;
+        self.check = Some(answer.check);
+        self.next = Some(answer.next);
+        self.result = answer.result;
+        self.failed = answer.failed;
+    }
+
+    async fn agent_is_away(&mut self, root: &Path, store: &Store, kubeconfig: Option<&Path>) {
+        self.next = Some(Next {
+            what: "nothing, until the agent is started: `systemctl start cuo-agent`".to_owned(),
+            at: None,
+        });
+        match node(root, kubeconfig).await {
+            Ok(node) => self.node_says(&node),
+            Err(why) => self.unknown.push(format!("the Node: {why}")),
+        }
+        match store.peek() {
+            Ok(state) => self.state_says(state),
+            Err(why) => self.unknown.push(format!("the agent's state: {why:#}")),
+        }
+    }
+
+    fn node_says(&mut self, node: &NodeView) {
+        let agent = &node.agent;
+        self.source = Some(Source::Node);
+        self.node = Some(node.name.to_string());
+        if let Some(status) = agent.status.value() {
+            (self.phase, self.since) = (Some(status.phase), Some(status.since));
+        }
+        self.reason = agent.reason.value().cloned().map(Why::from);
+        self.result = agent.result.value().cloned();
+        let failed = agent.failed.value();
+        self.failed = failed.map_or_else(Vec::new, |failed| failed.identities.clone());
+        let acted_on = agent.progress.value();
+        let open = node.operator.grant.value();
+        let open =
+            open.filter(|grant| self.result.as_ref().map(|result| result.id) != Some(grant.id));
+        self.grant = acted_on
+            .map(|progress| Granted::accepted(progress.id, progress.identity, progress.accepted))
+            .or_else(|| open.map(Granted::open));
+    }
+
+    /// The state is what the agent wrote before it wrote the Node, so it is the newer one.
+    fn state_says(&mut self, state: State) {
+        if !state.adopted {
+            return;
+        }
+        self.result = state.result;
+        self.failed = state.failed.identities;
+        if let Some(attempt) = state.attempt {
+            let progress = attempt.progress;
+            self.grant = Some(Granted::accepted(
+                progress.id,
+                progress.identity,
+                progress.accepted,
+            ));
+        }
+    }
+}
+
+/// The own Node, with the credentials that the agent uses.
+async fn node(root: &Path, kubeconfig: Option<&Path>) -> Result<NodeView, String> {
+    let (config, _) = Config::load(root);
+    let source = ClientSource::start(
+        credentials::of_the_agent(&config, root, kubeconfig),
+        PROGRAM,
+    )
+    .await;
+    let text = |error: cuo_cluster::ApiError| error.to_string();
+    let name = feed::named(&source, config.node_name.as_deref(), root);
+    let name = name.await.map_err(text)??;
+    let found = get_node(&source, name.as_str(), &Keep::default()).await;
+    let raw = found.map_err(text)?;
+    let raw = raw.ok_or_else(|| format!("there is no Node {name}"))?;
+    NodeView::parse(&raw).map_err(|error| error.to_string())
+}
+
+/// How the command line shows at the API server.
+pub(crate) const PROGRAM: Program = Program {
+    name: "cuo-agent",
+    version: env!("CARGO_PKG_VERSION"),
+};

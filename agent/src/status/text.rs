@@ -1,0 +1,108 @@
+//! A report as lines for people.
+
+use std::fmt::Write;
+
+use cuo_core::values::Outcome;
+
+use super::{Report, Shown};
+use crate::answer::Granted;
+
+/// The report, a line for each thing that is known.
+pub fn of(report: &Report) -> String {
+    let mut lines = Lines::default();
+    let agent = &report.agent;
+    lines.put(
+        "Agent",
+        match (agent.running, agent.pid, &agent.version) {
+            (true, Some(pid), Some(version)) => format!("runs, version {version}, process {pid}"),
+            (true, Some(pid), None) => format!("runs, process {pid}"),
+            _ => "does not run".to_owned(),
+        },
+    );
+    lines.maybe("Node", report.node.clone());
+    let since = report.since.map(|since| format!(" since {since}"));
+    let phase = report.phase.map(|phase| {
+        let since = since.unwrap_or_default();
+        format!("{phase}{since}: {}", phase.means())
+    });
+    lines.maybe("Phase", phase);
+    if let Some(reason) = &report.reason {
+        lines.put("Reason", format!("{}: {}", reason.code, reason.message));
+        lines.put("", format!("What to do: {}", reason.remedy));
+    }
+    lines.maybe("Grant", report.grant.as_ref().map(grant));
+    lines.maybe("Booted", report.booted.as_ref().map(deployment));
+    lines.maybe("Pending", report.pending.as_ref().map(deployment));
+    for other in &report.others {
+        lines.put("Other", deployment(other));
+    }
+    if let Some(check) = &report.check {
+        let at = check.last.map(|last| last.to_string());
+        let at = at.unwrap_or_else(|| "not yet".to_owned());
+        let next = check.next.map(|next| format!(", again {next}"));
+        lines.put("Checked", at + &next.unwrap_or_default());
+        lines.maybe("", check.error.as_ref().map(|why| format!("failed: {why}")));
+    }
+    if let Some(next) = &report.next {
+        let at = next.at.map(|at| format!(", at {at}"));
+        lines.put("Next", format!("{}{}", next.what, at.unwrap_or_default()));
+    }
+    if let Some(result) = &report.result {
+        let outcome = match result.outcome {
+            Outcome::Done => "done",
+            Outcome::Refused => "refused",
+            Outcome::Aborted => "given up",
+            Outcome::Failed => "failed",
+        };
+        let code = result.code.map(|code| format!(" ({code})"));
+        let code = code.unwrap_or_default();
+        lines.put(
+            "Last",
+            format!("grant {} {outcome}{code} at {}", result.id, result.at),
+        );
+    }
+    for failure in &report.failed {
+        let text = format!("{} at {}: {}", failure.identity, failure.at, failure.code);
+        lines.put("Failed", text);
+    }
+    for why in &report.unknown {
+        lines.put("Unknown", why.clone());
+    }
+    lines.0
+}
+
+fn deployment(shown: &Shown) -> String {
+    let staged = if shown.staged { ", staged" } else { "" };
+    format!("{} ({}){staged}", shown.version, shown.identity.short())
+}
+
+fn grant(grant: &Granted) -> String {
+    let when = match (grant.accepted, grant.deadline) {
+        (Some(at), _) => format!(", accepted {at}"),
+        (None, Some(until)) => format!(", to be accepted by {until}"),
+        (None, None) => String::new(),
+    };
+    format!("{} for {}{when}", grant.id, grant.identity.short())
+}
+
+/// Lines with their names in a column of their own.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: &str, text: String) {
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!("{name}:")
+        };
+        // Writing to a String can't fail.
+        let _ = writeln!(self.0, "{name:<9}{text}");
+    }
+
+    fn maybe(&mut self, name: &str, text: Option<String>) {
+        if let Some(text) = text {
+            self.put(name, text);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What these credentials may do, and what time the API server has.
+
+use http::header::DATE;
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authorization::v1::{
+    FieldSelectorAttributes, ResourceAttributes, SelfSubjectAccessReview,
+    SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldSelectorRequirement;
+use kube::Api;
+use kube::api::PostParams;
+use kube::client::Body;
+
+use crate::error::ApiError;
+use crate::source::ClientSource;
+
+/// Something that may be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right<'a> {
+    /// `get`, `patch`, …
+    pub verb: &'a str,
+    /// `nodes` or `pods`.
+    pub resource: &'a str,
+    /// Such as `eviction`.
+    pub subresource: Option<&'a str>,
+    /// One object, by its name.
+    pub name: Option<&'a str>,
+    /// Only objects with this field and value.
+    pub only: Option<(&'a str, &'a str)>,
+}
+
+impl std::fmt::Display for Right<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if let Some(subresource) = self.subresource {
+            write!(f, "/{subresource}")?;
+        }
+        if let Some(name) = self.name {
+            write!(f, " {name}")?;
+        }
+        match self.only {
+            Some((field, value)) => write!(f, " with {field}={value}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Right<'_> {
+    fn attributes(&self) -> ResourceAttributes {
+        let text = |text: &str| Some(text.to_owned());
+        let requirement = |(field, value): (&str, &str)| FieldSelectorAttributes {
+            requirements: Some(vec![FieldSelectorRequirement {
+                key: field.to_owned(),
+                operator: "In".to_owned(),
+                values: Some(vec![value.to_owned()]),
+            }]),
+            ..FieldSelectorAttributes::default()
+        };
+        ResourceAttributes {
+            verb: text(self.verb),
+            resource: text(self.resource),
+            version: text("v1"),
+            subresource: self.subresource.and_then(text),
+            name: self.name.and_then(text),
+            field_selector: self.only.map(requirement),
+            ..ResourceAttributes::default()
+        }
+    }
+}
+
+/// Asks the API server whether this program has `right`; everybody may ask that of themselves.
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn allowed(source: &ClientSource, right: &Right<'_>) -> Result<bool, ApiError> {
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(right.attributes()),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answered = source.call(|client| async move {
+        let api = Api::<SelfSubjectAccessReview>::all(client);
+        api.create(&PostParams::default(), &review).await
+    });
+    let status = answered.await?.status;
+    Ok(status.is_some_and(|status| status.allowed))
+}
+
+/// How far the API server's clock is ahead of this host's, to a second or so: an answer tells its time in whole ones.
+///
+/// # Errors
+/// Any [`ApiError`]; [`ApiError::Other`] when the answer has no time.
+pub async fn clock_ahead(source: &ClientSource) -> Result<SignedDuration, ApiError> {
+    let other = |message: String| ApiError::Other { message };
+    let request = http::Request::get("/version").body(Body::empty());
+    let request = request.map_err(|error| other(error.to_string()))?;
+    let before = Timestamp::now();
+    let response = source.call(|client| async move { client.send(request).await });
+    let response = response.await?;
+    let after = Timestamp::now();
+    let date = response.headers().get(DATE);
+    let text = date.and_then(|date| date.to_str().ok());
+    let text = text.ok_or_else(|| other("an answer without a time".to_owned()))?;
+    let theirs = DateTimeParser::new().parse_timestamp(text);
+    let theirs = theirs.map_err(|error| other(format!("Date: {text}: {error}")))?;
+    Ok(outside(theirs, before, after))
+}
+
+/// How far `theirs`, a whole second that has begun, is from the time between `before` and `after`.
+fn outside(theirs: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration {
+    let end = theirs.saturating_add(SignedDuration::from_secs(1));
+    let end = end.unwrap_or(Timestamp::MAX);
+    if theirs > after {
+        theirs.duration_since(after)
+    } else if end < before {
+        end.duration_since(before)
+    } else {
+        SignedDuration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::double::{Api, Reply};
+
+    #[tokio::test]
+    async fn a_right_is_asked_for_as_the_request_would_be() {
+        let api = Api::start(|request| {
+            let granted = request.body.contains("eviction");
+            Reply::json(
+                201,
+                json!({"metadata": {}, "spec": {}, "status": {"allowed": granted}}),
+            )
+        })
+        .await;
+        let source = api.source().await;
+        let pods = Right {
+            verb: "list",
+            resource: "pods",
+            subresource: None,
+            name: None,
+            only: Some(("spec.nodeName", "n1")),
+        };
+        let evictions = Right {
+            verb: "create",
+            subresource: Some("eviction"),
+            only: None,
+            ..pods
+        };
+        assert_eq!(allowed(&source, &pods).await, Ok(false));
+        assert_eq!(allowed(&source, &evictions).await, Ok(true));
+        let seen = api.seen();
+        let spec = |index: usize| -> Value {
+            let body: Value = serde_json::from_str(&seen[index].body).unwrap();
+            body["spec"]["resourceAttributes"].clone()
+        };
+        let selector =
+            json!({"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["n1"]}]});
+        assert_eq!(
+            spec(0),
+            json!({"verb": "list", "resource": "pods", "version": "v1", "fieldSelector": selector})
+        );
+        assert_eq!(
+            spec(1),
+            json!({"verb": "create", "resource": "pods", "version": "v1", "subresource": "eviction"})
+        );
+        assert_eq!(pods.to_string(), "list pods with spec.nodeName=n1");
+        assert_eq!(evictions.to_string(), "create pods/eviction");
+    }
+
+    #[test]
+    fn a_clock_is_told_to_the_second() {
+        let at = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap();
+        let ahead = |theirs, before, after| outside(at(theirs), at(before), at(after)).as_millis();
+        assert_eq!(ahead(10_000, 10_500, 10_900), 0);
+        assert_eq!(ahead(10_000, 9_900, 10_100), 0);
+        assert_eq!(ahead(20_000, 9_900, 10_100), 9_900);
+        assert_eq!(ahead(10_000, 20_000, 20_100), -9_000);
+    }
+}

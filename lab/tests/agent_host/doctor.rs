@@ -1,0 +1,343 @@
+//! `cuo-agent doctor` on a host, with doubles of systemd and polkit beside those of rpm-ostree and logind.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+use cuo_agent::doctor::ACTIONS;
+use cuo_lab::logind::{Inhibitors, Lock};
+use cuo_lab::machine::binary;
+use cuo_lab::ostree::{Faults, Policy, Release};
+use cuo_lab::wait::until;
+use serde_json::{Value, json};
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, interface};
+
+use crate::bench::{Bench, OLD, PATIENCE, branch};
+
+/// systemd as far as it lists units: load, active and unit file state by name; of others there is no file.
+struct Systemd(BTreeMap<&'static str, [&'static str; 3]>);
+
+type Listed = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
+
+#[interface(name = "org.freedesktop.systemd1.Manager")]
+impl Systemd {
+    fn list_units_by_names(&self, names: Vec<String>) -> Vec<Listed> {
+        let unit = |name: String| {
+            let known = self.0.get(&*name);
+            let [load, active, _] = *known.unwrap_or(&["not-found", "inactive", ""]);
+            let path = OwnedObjectPath::try_from("/unit").unwrap();
+            let job = OwnedObjectPath::try_from("/").unwrap();
+            let text = str::to_owned;
+            let (description, sub) = (text("a unit"), text("sub"));
+            let (follows, kind) = (String::new(), String::new());
+            (
+                name,
+                description,
+                text(load),
+                text(active),
+                sub,
+                follows,
+                path,
+                0,
+                kind,
+                job,
+            )
+        };
+        names.into_iter().map(unit).collect()
+    }
+
+    fn get_unit_file_state(&self, name: String) -> zbus::fdo::Result<String> {
+        let known = self.0.get(&*name).map(|[.., state]| (*state).to_owned());
+        known.ok_or_else(|| zbus::fdo::Error::FileNotFound(name))
+    }
+}
+
+/// polkit, which refuses some actions, and everything for processes that it does not know.
+struct Polkit {
+    refused: Vec<&'static str>,
+    process: (u32, u64, i32),
+}
+
+#[interface(name = "org.freedesktop.PolicyKit1.Authority")]
+impl Polkit {
+    fn check_authorization(
+        &self,
+        subject: (String, HashMap<String, OwnedVariant>),
+        action: String,
+        details: HashMap<String, String>,
+        flags: u32,
+        cancellation: String,
+    ) -> ((bool, bool, HashMap<String, String>),) {
+        assert_eq!((details.len(), flags, &*cancellation), (0, 0, ""));
+        let (kind, about) = subject;
+        let number = |key: &str| about[key].try_clone().unwrap();
+        let process = (
+            u32::try_from(number("pid")).unwrap(),
+            u64::try_from(number("start-time")).unwrap(),
+            i32::try_from(number("uid")).unwrap(),
+        );
+        let known = kind == "unix-process" && process == self.process;
+        let allowed = known && !self.refused.contains(&&*action);
+        ((allowed, false, HashMap::new()),)
+    }
+}
+
+/// A host whose boot is complete and that nobody else updates.
+fn quiet() -> BTreeMap<&'static str, [&'static str; 3]> {
+    BTreeMap::from([
+        ("boot-complete.target", ["loaded", "active", "static"]),
+        ("zincati.service", ["loaded", "inactive", "disabled"]),
+    ])
+}
+
+/// Puts the doubles on the host's bus; they leave with the connection.
+async fn with(bench: &Bench, units: Systemd, refused: &[&'static str]) -> Connection {
+    let pid = bench.machine.agent_pid().unwrap_or_default();
+    // The name of the program, in parentheses, has no space: the start time is number 22.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let start = stat.split(' ').nth(21).unwrap_or("0").parse().unwrap();
+    let uid = rustix::process::geteuid().as_raw().cast_signed();
+    let polkit = Polkit {
+        refused: refused.to_vec(),
+        process: (pid, start, uid),
+    };
+    let bus = bench.machine.connect().await.unwrap();
+    let objects = bus.object_server();
+    objects
+        .at("/org/freedesktop/systemd1", units)
+        .await
+        .unwrap();
+    let authority = "/org/freedesktop/PolicyKit1/Authority";
+    objects.at(authority, polkit).await.unwrap();
+    for name in ["org.freedesktop.systemd1", "org.freedesktop.PolicyKit1"] {
+        bus.request_name(name).await.unwrap();
+    }
+    bus
+}
+
+/// Exit code, and verdict, finding and remedy by the name of the check; without those of the cluster, which this host has none of.
+async fn doctor(bench: &Bench) -> (i32, BTreeMap<String, Value>) {
+    let (code, stdout, stderr) = bench.command(&["doctor", "--output", "json"]).await;
+    assert_eq!(stderr, "", "{stdout}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let mut checks = BTreeMap::new();
+    for check in report["checks"].as_array().unwrap() {
+        let name = check["name"].as_str().unwrap().to_owned();
+        let rest = json!([check["verdict"], check["found"], check["remedy"]]);
+        assert_eq!(checks.insert(name, rest), None);
+    }
+    assert_eq!(report, {
+        let all = report["checks"].clone();
+        json!({"ok": false, "checks": all})
+    });
+    let kubeconfig = checks.remove("kubeconfig").unwrap();
+    assert_eq!(kubeconfig[0], "failed", "{kubeconfig}");
+    for name in ["API server", "identity", "Node", "rights", "clock"] {
+        let found = "not looked at, because it needs a kubeconfig";
+        let expected = json!(["warning", found, "See above."]);
+        assert_eq!(checks.remove(name).unwrap(), expected);
+    }
+    (code, checks)
+}
+
+fn ok(found: &str) -> Value {
+    json!(["ok", found, null])
+}
+
+/// A sound host, with an agent of this process id in this phase.
+fn sound(pid: u32, phase: &str) -> BTreeMap<String, Value> {
+    let short = &Release::new(OLD).commit()[..12];
+    let found = [
+        ("configuration", "can be read".to_owned()),
+        ("state", "can be read".to_owned()),
+        ("agent", format!("runs as process {pid}, {phase}")),
+        ("system bus", "can be reached".to_owned()),
+        ("rpm-ostree", format!("booted {OLD} ({short})")),
+        (
+            "origin",
+            "follows fedora:fedora/x86_64/coreos/stable".to_owned(),
+        ),
+        ("logind", "nothing blocks a shutdown".to_owned()),
+        ("polkit", "allows what the agent does".to_owned()),
+        ("other drivers", "none".to_owned()),
+        ("boot", "complete".to_owned()),
+    ];
+    let all = found.into_iter();
+    all.map(|(name, found)| (name.to_owned(), ok(&found)))
+        .collect()
+}
+
+/// Starts an agent and waits until it has found that there is nothing new.
+async fn with_agent() -> (Bench, u32) {
+    let mut bench = Bench::new(branch()).await;
+    bench.publish(OLD);
+    let program = binary("cuo-agent").unwrap();
+    bench.machine.spawn_agent(&program, &[]).unwrap();
+    bench.wait_calls("Upgrade", 1).await;
+    let path = bench.machine.root().join("run/cuo-agent/agent/status.json");
+    let look = async || {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        Ok(text.contains("\"last\": \"").then_some(()))
+    };
+    until("the end of the check", PATIENCE, look).await.unwrap();
+    let pid = bench.machine.agent_pid().unwrap();
+    (bench, pid)
+}
+
+#[tokio::test]
+async fn a_sound_host_is_all_right() {
+    let (bench, pid) = with_agent().await;
+    let _doubles = with(&bench, Systemd(quiet()), &[]).await;
+    // One thing failed: there is no cluster.
+    assert_eq!(doctor(&bench).await, (1, sound(pid, "idle")));
+
+    let (code, lines, _) = bench.command(&["doctor"]).await;
+    let start = "ok      configuration  can be read\nok      state          can be read\n";
+    assert!(code == 1 && lines.starts_with(start), "{lines}");
+    let end = "warning clock          not looked at, because it needs a kubeconfig\n                       What to do: See above.\n";
+    assert!(lines.ends_with(end), "{lines}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
+    let (bench, pid) = with_agent().await;
+    let file = bench
+        .machine
+        .root()
+        .join("etc/cuo-agent/config.d/50-wrong.toml");
+    fs::write(&file, "\nholt = true\n").unwrap();
+    bench.set_sysroot(|sysroot| {
+        let refspec = "fedora".to_owned();
+        sysroot.deployments[0].origin = cuo_lab::ostree::Origin::Ostree { refspec };
+    });
+    bench
+        .machine
+        .root()
+        .edit(|faults: &mut Faults| faults.policy = Policy::Apply)
+        .unwrap();
+    bench
+        .machine
+        .root()
+        .edit(|logind: &mut Inhibitors| {
+            logind.locks = vec![Lock::on_shutdown("backup", "not yet", "block")];
+        })
+        .unwrap();
+    let mut units = quiet();
+    units.insert("zincati.service", ["loaded", "active", "enabled"]);
+    units.insert(
+        "rpm-ostreed-automatic.timer",
+        ["loaded", "inactive", "enabled"],
+    );
+    units.insert("boot-complete.target", ["loaded", "inactive", "static"]);
+    let refused = [ACTIONS[1], ACTIONS[3]];
+    let _doubles = with(&bench, Systemd(units), &refused).await;
+    let mut expected = sound(pid, "idle");
+    let wrong = [
+        (
+            "configuration",
+            json!([
+                "failed",
+                format!(
+                    "{}:2: unknown field `holt`, expected one of `hold`, `node_name`, `kubeconfig`, `check`, `retry`, `drain`, `reboot`",
+                    file.display()
+                ),
+                "Correct the files; `cuo-agent config show` points at the places. Then `systemctl reload cuo-agent`."
+            ]),
+        ),
+        (
+            "origin",
+            json!([
+                "warning",
+                "fedora names no branch and no tag",
+                "Without one there may never be an update; `rpm-ostree rebase` to a branch or to an image's tag."
+            ]),
+        ),
+        (
+            "logind",
+            json!([
+                "warning",
+                "backup blocks shutdowns: not yet",
+                "Wait for it, or end it; `systemd-inhibit --list` shows all."
+            ]),
+        ),
+        (
+            "polkit",
+            json!([
+                "failed",
+                "does not allow the agent's user org.projectatomic.rpmostree1.finalize-deployment, org.freedesktop.login1.reboot",
+                "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`."
+            ]),
+        ),
+        (
+            "other drivers",
+            json!([
+                "failed",
+                "zincati.service may update this host, too",
+                "`systemctl disable --now zincati.service`"
+            ]),
+        ),
+        (
+            "boot",
+            json!([
+                "warning",
+                "boot-complete.target is inactive; the agent starts after it",
+                "A health check of the boot may have failed: see `systemctl list-dependencies boot-complete.target`."
+            ]),
+        ),
+    ];
+    expected.extend(wrong.map(|(name, check)| (name.to_owned(), check)));
+    assert_eq!(doctor(&bench).await, (1, expected));
+}
+
+#[tokio::test]
+async fn drivers_that_come_with_the_next_boot_are_a_warning() {
+    let (bench, pid) = with_agent().await;
+    let mut units = quiet();
+    units.insert(
+        "bootc-fetch-apply-updates.timer",
+        ["loaded", "inactive", "enabled"],
+    );
+    let _doubles = with(&bench, Systemd(units), &[]).await;
+    let mut expected = sound(pid, "idle");
+    expected.insert(
+        "other drivers".to_owned(),
+        json!([
+            "warning",
+            "bootc-fetch-apply-updates.timer comes with the next boot",
+            "`systemctl disable --now bootc-fetch-apply-updates.timer`"
+        ]),
+    );
+    assert_eq!(doctor(&bench).await, (1, expected));
+}
+
+#[tokio::test]
+async fn without_a_bus_or_an_agent_the_rest_is_not_looked_at() {
+    let bench = Bench::down(branch());
+    let (code, checks) = doctor(&bench).await;
+    assert_eq!(code, 1);
+    assert_eq!(checks["system bus"][0], "failed");
+    let agent =
+        "`systemctl enable --now cuo-agent`; `systemctl status cuo-agent` says why it ended.";
+    assert_eq!(checks["agent"], json!(["failed", "does not run", agent]));
+    let found = "not looked at, because it needs the system bus";
+    for name in [
+        "rpm-ostree",
+        "origin",
+        "logind",
+        "polkit",
+        "other drivers",
+        "boot",
+    ] {
+        assert_eq!(checks[name], json!(["warning", found, "See above."]));
+    }
+}

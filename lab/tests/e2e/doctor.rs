@@ -1,0 +1,132 @@
+//! `cuo-agent doctor` and `status` of a node of a real cluster.
+
+use std::path::Path;
+
+use cuo_core::values::Phase;
+use cuo_lab::bench::Bench;
+use cuo_lab::controlplane::NodeCredential;
+use cuo_lab::machine::binary;
+use cuo_lab::process::bound;
+use serde_json::{Value, json};
+
+use crate::{PATIENCE, cluster, look};
+
+/// What the agent's program prints as JSON on the host `n1`, and its exit code.
+async fn run(bench: &Bench, command: &str, kubeconfig: Option<&Path>) -> (i32, Value) {
+    let mut program = bound(binary("cuo-agent").unwrap());
+    {
+        let machine = bench.site("n1").unwrap().machine.lock().await;
+        program
+            .arg("--root")
+            .arg(machine.root().path())
+            .env("DBUS_SYSTEM_BUS_ADDRESS", machine.root().bus_address());
+    }
+    program.args([command, "--output", "json"]);
+    if let Some(path) = kubeconfig {
+        program.arg("--kubeconfig").arg(path);
+    }
+    let output = tokio::time::timeout(PATIENCE, program.output());
+    let output = output.await.unwrap().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(told, "");
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.code().unwrap(), report)
+}
+
+/// The checks of the cluster: name, verdict, finding, remedy.
+async fn checks(bench: &Bench, kubeconfig: Option<&Path>) -> Value {
+    let (_, report) = run(bench, "doctor", kubeconfig).await;
+    let all = report["checks"].as_array().unwrap();
+    let names = [
+        "kubeconfig",
+        "API server",
+        "identity",
+        "Node",
+        "rights",
+        "clock",
+    ];
+    let row = |check: &Value| {
+        json!([
+            check["name"],
+            check["verdict"],
+            check["found"],
+            check["remedy"]
+        ])
+    };
+    let ours = all
+        .iter()
+        .filter(|check| names.iter().any(|name| check["name"] == *name));
+    ours.map(row).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cluster_is_judged_as_the_agent_sees_it() {
+    let (folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let own = {
+        let machine = site.machine.lock().await;
+        machine.root().join("var/lib/kubelet/kubeconfig")
+    };
+    look::node(&bench, "n1", "Ready", |node| node.ready).await;
+    let kubeconfig = own.to_str().unwrap();
+    let sound = json!([
+        ["kubeconfig", "ok", kubeconfig, null],
+        ["API server", "ok", "answers", null],
+        ["identity", "ok", "system:node:n1", null],
+        ["Node", "ok", "n1 is Ready", null],
+        ["rights", "ok", "all that the agent needs", null],
+        ["clock", "ok", "agrees with the API server's", null],
+    ]);
+    assert_eq!(checks(&bench, None).await, sound);
+
+    let label = "cuo.coreos.com/reboot-paused";
+    let paused = format!("{label}=true");
+    let pause = ["label", "node", "n1", &paused];
+    bench.plane.kubectl(&pause).await.unwrap();
+    let mut expected = sound.clone();
+    let remedy = format!("`kubectl label node n1 {label}-`, or the annotation of that name.");
+    expected[3] = json!(["Node", "warning", "n1 is paused", remedy]);
+    assert_eq!(checks(&bench, None).await, expected);
+
+    // The credential of a node that has not registered.
+    let other = folder.path().join("other/kubeconfig");
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let embedded = NodeCredential::Embedded;
+    bench
+        .plane
+        .node_kubeconfig("n9", &other, embedded, day)
+        .unwrap();
+    let mut expected = sound.clone();
+    expected[0][2] = json!(other.to_str().unwrap());
+    expected[2][2] = json!("system:node:n9");
+    let remedy = "Look whether the kubelet runs and has registered; a wrong name comes from node_name in the agent's configuration or from the host's name.";
+    expected[3] = json!(["Node", "failed", "there is no Node n9", remedy]);
+    assert_eq!(checks(&bench, Some(&other)).await, expected);
+
+    // Without an agent its state and its Node tell where it was.
+    site.start_agent().await.unwrap();
+    look::shows(
+        &bench,
+        "n1",
+        Phase::Idle,
+        Some(cuo_core::reason::Code::Paused),
+    )
+    .await;
+    let (code, running) = run(&bench, "status", None).await;
+    assert_eq!((code, &running["source"]), (0, &json!("agent")));
+    site.kill_agent().await.unwrap();
+    let (code, away) = run(&bench, "status", None).await;
+    let mut expected = running.clone();
+    expected["agent"] = json!({"running": false, "pid": null, "version": null});
+    expected["source"] = json!("node");
+    expected["check"] = Value::Null;
+    expected["next"] = json!({"what": "nothing, until the agent is started: `systemctl start cuo-agent`", "at": null});
+    assert_eq!((code, away), (0, expected));
+
+    bench.plane.stop_api().await.unwrap();
+    let (code, report) = run(&bench, "doctor", None).await;
+    let names: Vec<_> = report["checks"].as_array().unwrap().iter().collect();
+    let server = names.iter().find(|check| check["name"] == "API server");
+    assert_eq!((code, &server.unwrap()["verdict"]), (1, &json!("failed")));
+    bench.plane.start_api().await.unwrap();
+}
