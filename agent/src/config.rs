@@ -3,7 +3,6 @@
 //! Fragments are `*.toml` in `config.d` below `/usr/lib/cuo-agent`, `/run/cuo-agent` and `/etc/cuo-agent`. A file in a later directory
 //! replaces the one of the same name in an earlier one; what remains is read in the order of the names, later keys over earlier ones.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,8 @@ use cuo_core::agent::state::Retry;
 use cuo_core::reason::{Code, Reason};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+
+use crate::fragments;
 
 /// Where fragments are, later ones first in rank.
 pub const DIRECTORIES: [&str; 3] = [
@@ -192,16 +193,16 @@ impl ConfigError {
 impl Config {
     /// Reads all fragments below `root`. What is wrong is returned beside what could be read, so that the agent can stay up and tell.
     pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
-        let mut errors = Vec::new();
-        let mut files = BTreeMap::new();
-        for directory in DIRECTORIES {
-            match fragments(&root.join(directory)) {
-                Ok(found) => files.extend(found),
-                Err(error) => errors.push(error),
-            }
-        }
+        let (files, unreadable) = fragments::files(root, &DIRECTORIES);
+        let unreadable = unreadable.into_iter();
+        let mut errors: Vec<_> = unreadable
+            .map(|(path, error)| ConfigError::Unreadable {
+                path: path.display().to_string(),
+                why: error.to_string(),
+            })
+            .collect();
         let mut merged = toml::Table::new();
-        for path in files.into_values() {
+        for path in files {
             match read(&path) {
                 Ok(table) => merge(&mut merged, table),
                 Err(error) => errors.push(error),
@@ -236,31 +237,6 @@ impl Config {
             state_unusable,
         }
     }
-}
-
-/// The fragments in `directory` by name; none if it does not exist.
-fn fragments(directory: &Path) -> Result<Vec<(std::ffi::OsString, PathBuf)>, ConfigError> {
-    let unreadable = |error: std::io::Error| ConfigError::Unreadable {
-        path: directory.display().to_string(),
-        why: error.to_string(),
-    };
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            found.push((entry.file_name(), path));
-        }
-    }
-    Ok(found)
 }
 
 /// Reads one fragment and checks it by itself, so that an error has a place.

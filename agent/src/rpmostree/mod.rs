@@ -19,8 +19,12 @@ use zbus::Variant;
 pub use error::Error;
 
 use crate::bus::Bus;
+use crate::survey::NAME;
 use read::Snapshot;
 use session::{Options, Session};
+
+/// What rpm-ostreed says to a driver that registers from outside of any unit.
+const NO_UNIT: &str = "could not find caller systemd unit";
 
 /// How long is waited for what.
 #[derive(Debug, Clone, Copy)]
@@ -195,13 +199,43 @@ impl Client {
                 "initiating-command-line",
                 Variant::from("cuo-agent: upgrade"),
             ),
+            // `rpm-ostree status` names the agent, and other upgrades from the command line are refused while it runs. This way
+            // it takes no other right than upgrading does.
+            ("register-driver", Variant::from(NAME)),
         ]);
+        match self
+            .upgrade(
+                &session,
+                &first.os_path,
+                &before,
+                options.clone(),
+                &mut progress,
+            )
+            .await
+        {
+            // Not started by systemd, which only matters for the registration.
+            Err(Error::Failed { text, .. }) if text.contains(NO_UNIT) => {
+                let mut options = options;
+                options.remove("register-driver");
+                self.upgrade(&session, &first.os_path, &before, options, &mut progress)
+                    .await
+            }
+            result => result,
+        }
+    }
+
+    async fn upgrade(
+        &self,
+        session: &Session,
+        os_path: &str,
+        before: &Host,
+        options: Options,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<Staged, Error> {
         for _ in 0..=self.limits.repeats {
-            let address = session
-                .transaction(&first.os_path, "Upgrade", &options)
-                .await?;
+            let address = session.transaction(os_path, "Upgrade", &options).await?;
             let idle = self.limits.stage_idle;
-            let ended = peer::run(&address, "Upgrade", &self.limits, idle, &mut progress).await?;
+            let ended = peer::run(&address, "Upgrade", &self.limits, idle, progress).await?;
             if let Some(peer::Ended {
                 started: true,
                 result: Err(text),
@@ -211,7 +245,7 @@ impl Client {
                 return Err(Error::Failed { what, text });
             }
             let now = session.read().await?;
-            let staged = compare(&before, now.host()?, now.unstaged());
+            let staged = compare(before, now.host()?, now.unstaged());
             let fresh = ended.is_some_and(|ended| ended.started);
             if fresh || !matches!(staged, Staged::NoUpdate { .. }) {
                 return Ok(staged);

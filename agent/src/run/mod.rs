@@ -1,6 +1,7 @@
 //! The loop around [`cuo_core::agent::step`]: look, decide, write the state down, act, look again.
 
 mod acts;
+mod around;
 mod host;
 mod view;
 
@@ -13,7 +14,8 @@ use cuo_core::agent::state::State;
 use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::EvictionTry;
 use cuo_core::identity::BootId;
-use cuo_core::reason::Reason;
+use cuo_core::node::NodeView;
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Phase;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,9 +30,10 @@ use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::rpmostree::{Client, Limits};
 use crate::store::{Loaded, Store};
-use crate::{facts, feed, hostwatch};
+use crate::{facts, feed, hostwatch, survey};
 
 use acts::Done;
+use around::Around;
 use host::HostSide;
 use view::NodeSide;
 
@@ -38,6 +41,8 @@ use view::NodeSide;
 const SAVE_RETRY: Duration = Duration::from_secs(10);
 /// How often what sends no news is looked at while something depends on it: pods during a drain, inhibitors that hold.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often units are looked at that hold updates up.
+const LOOK_AROUND: Duration = Duration::from_secs(30);
 
 /// What the agent carries from one turn to the next.
 struct Agent {
@@ -48,6 +53,7 @@ struct Agent {
     boot: BootId,
     source: ClientSource,
     host: HostSide,
+    around: Around,
     node: NodeSide,
     logind: Logind,
     evictions: Vec<EvictionTry>,
@@ -81,7 +87,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut agent = Agent::new(root, kubeconfig, done).await?;
     let mut news = feed::start(agent.source.clone(), agent.config.node_name.clone(), root);
     let mut deployments = agent.host.client().changes();
-    let mut files = hostwatch::changes(root, &[]);
+    let mut files = hostwatch::changes(root, &survey::files(root));
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
     info!(boot = %agent.boot, version = env!("CARGO_PKG_VERSION"), "started");
@@ -100,7 +106,10 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
             Some(result) = results.recv() => agent.finished(result),
             Some(found) = news.recv() => agent.node.hear(found),
             () = changed(&mut deployments) => agent.host.outdated(),
-            () = changed(&mut files) => agent.host.outdated(),
+            () = changed(&mut files) => {
+                agent.host.outdated();
+                agent.around.outdated();
+            }
             () = changed(&mut shutdown) => agent.shutting_down = *shutdown.borrow(),
             () = until(wake) => {}
         }
@@ -175,6 +184,7 @@ impl Agent {
             boot: facts::boot_id(root)?,
             source: ClientSource::start(credentials, program).await,
             host: HostSide::new(root, Client::new(Bus::system(), Limits::default())),
+            around: Around::new(root, Bus::system()),
             node: NodeSide::default(),
             logind: Logind::new(Bus::system()),
             evictions: Vec::new(),
@@ -203,6 +213,8 @@ impl Agent {
         }
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
+        let needed = self.needs_look();
+        self.around.refresh(needed, &[]).await;
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         if decision.act == Act::Confirm {
@@ -259,15 +271,33 @@ impl Agent {
             let left = time.duration_since(now).unsigned_abs();
             Instant::now() + if time > now { left } else { Duration::ZERO }
         });
-        let held = matches!(&self.shown, Some((_, Some(Reason { code, .. }))) if *code == cuo_core::reason::Code::Inhibited);
-        let looking = self.draining() || held;
-        let look = looking.then(|| Instant::now() + LOOK);
+        let code = self.shown_code();
+        let look = if self.draining() || code == Some(Code::Inhibited) {
+            Some(LOOK)
+        } else {
+            by_units(code).then_some(LOOK_AROUND)
+        };
+        let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.save_retry];
         [decided, look, self.host.wake()]
             .into_iter()
             .chain(retries)
             .flatten()
             .min()
+    }
+
+    fn shown_code(&self) -> Option<Code> {
+        let (_, reason) = self.shown.as_ref()?;
+        reason.as_ref().map(|reason| reason.code)
+    }
+
+    /// Something is to be decided that depends on what else is on the host.
+    fn needs_look(&self) -> bool {
+        let granted = |view: &NodeView| !view.operator.grant.is_absent();
+        self.host.check_due()
+            || self.state.attempt.is_some()
+            || self.node.view().is_some_and(granted)
+            || by_units(self.shown_code())
     }
 
     fn draining(&self) -> bool {
@@ -298,6 +328,7 @@ impl Agent {
             pods,
             evictions: self.evictions.clone(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
+            survey: self.around.known().clone(),
             system: self.host.labels().clone(),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
@@ -359,6 +390,11 @@ impl Agent {
             ),
         }
     }
+}
+
+/// The reason ends with a change of units.
+fn by_units(code: Option<Code>) -> bool {
+    matches!(code, Some(Code::OtherDriver | Code::UnitsUnknown))
 }
 
 fn tell(errors: &[ConfigError]) {

@@ -14,5 +14,6 @@ pub mod node;
 pub mod plan;
 pub mod raw;
 pub mod reason;
+pub mod survey;
 pub mod values;
 pub mod window;

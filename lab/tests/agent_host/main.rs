@@ -2,6 +2,8 @@
 
 // Marked as tests, because their functions that are none may fail loudly too.
 #[cfg(test)]
+mod around;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod failures;

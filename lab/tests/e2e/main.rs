@@ -9,6 +9,7 @@
 mod admin;
 mod boots;
 mod deletion;
+mod hosts;
 mod input;
 mod kills;
 mod look;

@@ -19,6 +19,7 @@ use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
 use crate::node::{NodeView, Published, SystemLabels};
 use crate::reason::{Code, Reason};
+use crate::survey::Survey;
 use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
 
 use state::{Attempt, Retry, State};
@@ -38,6 +39,8 @@ pub struct Observation {
     pub evictions: Vec<EvictionTry>,
     /// Block inhibitors on shutdown, or why they are not known.
     pub inhibitors: Result<Vec<Inhibitor>, String>,
+    /// What else runs on the host, or why that is not known.
+    pub survey: Result<Survey, String>,
     /// What the labels shall say.
     pub system: SystemLabels,
     /// Whether rpm-ostree is being made to look for and stage an update.
@@ -262,6 +265,12 @@ impl<'a> Work<'a> {
             .as_ref()
             .is_some_and(|result| result.id == grant.id);
         (!answered).then_some(grant)
+    }
+
+    /// Why updates of this host are not for this agent to make now: its configuration, or another program that makes them.
+    fn held(&self) -> Option<Reason> {
+        let rival = || self.seen.survey.as_ref().ok()?.rival();
+        self.settings.hold.clone().or_else(rival)
     }
 
     /// What is wrong with the operator's keys, if something is.

@@ -71,7 +71,11 @@ impl Work<'_> {
                 node.is_some_and(|node| node.paused)
                     .then(|| Code::Paused.into())
             })
-            .or_else(|| self.settings.hold.clone())
+            .or_else(|| self.held())
+            .or_else(|| {
+                let why = self.seen.survey.as_ref().err()?;
+                Some(Reason::new(Code::UnitsUnknown, why))
+            })
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
@@ -173,7 +177,8 @@ impl Work<'_> {
     fn may_stage(&self) -> bool {
         let wanted = self.seen.check_due
             && self.seen.staging == Staging::Idle
-            && self.settings.hold.is_none();
+            && self.seen.survey.is_ok()
+            && self.held().is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,
             (Some(_), None) => true,

@@ -1,5 +1,7 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod rivals;
+
 use super::state::Backoff;
 use super::*;
 use crate::identity::Identity;
@@ -73,6 +75,7 @@ impl World {
                 pods: Some(vec![]),
                 evictions: vec![],
                 inhibitors: Ok(vec![]),
+                survey: Ok(Survey::default()),
                 system: SystemLabels::default(),
                 staging: Staging::Idle,
                 check_due: false,
@@ -218,7 +221,10 @@ fn a_reboot_that_was_about_to_be_asked_for_is_asked_for() {
 #[test]
 fn a_grant_that_can_not_be_used_any_more_is_given_back() {
     type Change = fn(&mut World);
-    let cases: [(Code, Change); 8] = [
+    let cases: [(Code, Change); 9] = [
+        (Code::OtherDriver, |world| {
+            world.seen.survey = rivals::rivalled()
+        }),
         (Code::GrantRevoked, |world| {
             world.node().operator.grant = Field::Absent
         }),

@@ -4,6 +4,7 @@ use cuo_core::agent::state::Retry;
 use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::{EvictionTry, RawPod};
 use cuo_core::node::{NodeView, Published, SystemLabels};
+use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
 
@@ -52,6 +53,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
             .then(|| Vec::from_iter((machine.pod != Pod::Gone).then_some(pod))),
         evictions: refused.into_iter().collect(),
         inhibitors: Ok(vec![]),
+        survey: Ok(Survey::default()),
         system: SystemLabels::default(),
         staging: cuo_core::agent::Staging::Idle,
         check_due: false,
