@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use cuo_core::agent::Settings;
 use cuo_core::agent::state::Retry;
+use cuo_core::look;
 use cuo_core::reason::{Code, Reason};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,8 @@ impl<'de> Deserialize<'de> for Span {
 pub struct Config {
     /// Neither stage updates nor reboot.
     pub hold: bool,
+    /// What to do about updates.
+    pub mode: Mode,
     /// The Node's name; by default what the API server says of the credential, else the host's name.
     pub node_name: Option<String>,
     /// The kubeconfig; by default the first that is found of the agent's own and the kubelet's.
@@ -81,6 +84,19 @@ pub struct Check {
     pub period: Span,
     /// At most this much is added to each period, at random, so that hosts don't ask all at once.
     pub jitter: Span,
+    /// How long after the boot to look for the first time, and at most as much again, at random.
+    pub start: Span,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Download and stage updates.
+    #[default]
+    Stage,
+    /// Tell of them.
+    Check,
 }
 
 /// `[retry]`.
@@ -115,6 +131,7 @@ impl Default for Check {
         Self {
             period: minutes(6 * 60),
             jitter: minutes(30),
+            start: minutes(1),
         }
     }
 }
@@ -228,6 +245,10 @@ impl Config {
             .map(|error| Reason::new(Code::ConfigInvalid, error.to_string()));
         Settings {
             hold: broken.or_else(held),
+            mode: match self.mode {
+                Mode::Stage => look::Mode::Stage,
+                Mode::Check => look::Mode::Check,
+            },
             retry: Retry {
                 first: self.retry.first.0,
                 cap: self.retry.cap.0,
@@ -320,6 +341,7 @@ mod tests {
             check: Check {
                 period: minutes(90),
                 jitter: minutes(5),
+                ..Check::default()
             },
             ..Config::default()
         };
@@ -336,6 +358,7 @@ mod tests {
             ("[check]\nperiod = 5", 2),
             ("[cheque]\n", 1),
             ("hold = true\n[", 2),
+            ("mode = \"download\"", 1),
         ];
         for (text, expected) in cases {
             let root = root(&[

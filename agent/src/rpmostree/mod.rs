@@ -224,6 +224,37 @@ impl Client {
         }
     }
 
+    /// Has rpm-ostreed look for an update and nothing more; the version of one that is neither booted nor pending.
+    ///
+    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn check(
+        &self,
+        mut progress: impl FnMut(&str) + Send,
+    ) -> Result<Option<String>, Error> {
+        let (session, Snapshot { os_path, .. }) = self.begin().await?;
+        let options = Options::from([
+            ("initiating-command-line", Variant::from("cuo-agent: check")),
+            ("mode", Variant::from("check")),
+            ("output-to-self", Variant::from(false)),
+        ]);
+        let what = "AutomaticUpdateTrigger";
+        if let Some(address) = session.check(&os_path, &options).await? {
+            let idle = self.limits.stage_idle;
+            let ended = peer::run(&address, what, &self.limits, idle, &mut progress).await?;
+            if let Some(peer::Ended {
+                result: Err(text), ..
+            }) = ended
+            {
+                let what = what.to_owned();
+                return Err(Error::Failed { what, text });
+            }
+        }
+        Ok(session.read().await?.unstaged())
+    }
+
     async fn upgrade(
         &self,
         session: &Session,
@@ -358,6 +389,7 @@ mod tests {
         spawn(client.host());
         spawn(client.origin());
         spawn(client.stage(None, |_| ()));
+        spawn(client.check(|_| ()));
         let deployment = deployment("one", true);
         spawn(client.finalize(&deployment));
     }

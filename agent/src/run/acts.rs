@@ -6,6 +6,7 @@ use cuo_core::drain::{self, EvictionTry, RawPod};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
 use cuo_core::node::{NodeView, Published};
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Phase;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -20,6 +21,8 @@ pub enum Done {
     Progress(String),
     /// Staging ended.
     Staged(Result<Staged, Error>),
+    /// A check ended, with the version of an update.
+    Checked(Result<Option<String>, Error>),
     /// A finalization was refused.
     Refused {
         /// For which grant it was asked.
@@ -39,6 +42,7 @@ pub fn name(act: &Act, node: Option<&NodeView>) -> &'static str {
     match act {
         Act::Wait => "wait",
         Act::Stage => "stage",
+        Act::Check => "check",
         Act::Evict(_) => "evict",
         Act::Confirm => "confirm",
         Act::Finalize(_) => "finalize",
@@ -73,6 +77,7 @@ impl Agent {
             Act::Confirm => {}
             Act::Publish(want) => self.node.publish(&self.source, &want).await,
             Act::Stage => self.stage(),
+            Act::Check => self.check(),
             Act::Evict(pods) => self.evict(&pods).await,
             Act::Finalize(deployment) => self.finalize(deployment),
             Act::Reboot => self.reboot().await,
@@ -91,6 +96,18 @@ impl Agent {
             };
             let result = client.stage(known.as_ref(), line).await;
             send(&done, Done::Staged(result)).await;
+        });
+    }
+
+    fn check(&mut self) {
+        let (client, done) = (self.host.client().clone(), self.done.clone());
+        self.host.stage_started();
+        tokio::spawn(async move {
+            let line = |line: &str| {
+                let _ = done.try_send(Done::Progress(line.to_owned()));
+            };
+            let result = client.check(line).await;
+            send(&done, Done::Checked(result)).await;
         });
     }
 
@@ -176,9 +193,9 @@ impl Agent {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Staged(result) => {
                 let retry = self.settings.retry;
-                let Some(id) = self.host.stage_ended(result, &self.config.check, &retry) else {
-                    return;
-                };
+                let (result, ours) = told(result);
+                self.host.look_ended(result, &self.config.check, &retry);
+                let Some(id) = ours else { return };
                 let mut state = self.state.clone();
                 state.ours = Some(id);
                 if let Err(error) = self.save(state) {
@@ -189,6 +206,18 @@ impl Agent {
                     );
                 }
             }
+            Done::Checked(result) => {
+                let retry = self.settings.retry;
+                let available = |version: String| {
+                    info!(version, "there is an update");
+                    let text = format!(
+                        "version {version} is available, and mode = \"check\" stages nothing"
+                    );
+                    Reason::new(Code::UpdateAvailable, text)
+                };
+                let result = result.map(|version| version.map(available));
+                self.host.look_ended(result, &self.config.check, &retry);
+            }
             Done::Refused { id, why } => {
                 self.host.outdated();
                 if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
@@ -197,6 +226,38 @@ impl Agent {
             }
         }
     }
+}
+
+/// Logs what a run came to; gives what is to be told of it, and the id of a newly staged deployment.
+fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option<String>) {
+    let staged = match result {
+        Ok(staged) => staged,
+        Err(error) => return (Err(error), None),
+    };
+    match staged {
+        Staged::New {
+            deployment,
+            replaced,
+        } => {
+            let replaced = replaced.map(|old| old.version);
+            info!(version = deployment.version, identity = %deployment.identity, replaced, "staged an update");
+            return (Ok(None), Some(deployment.id));
+        }
+        Staged::NoUpdate {
+            unstaged: Some(version),
+        } => {
+            let text = format!(
+                "rpm-ostree knows of version {version}, reports success and staged nothing"
+            );
+            warn!("{text}");
+            return (Ok(Some(Reason::new(Code::NothingStaged, text))), None);
+        }
+        Staged::NoUpdate { unstaged: None } => info!("no update"),
+        Staged::Foreign { .. } => {
+            info!("somebody else deployed something in the meantime, which is left as it is")
+        }
+    }
+    (Ok(None), None)
 }
 
 /// Sends to the loop; when it is gone, the process is ending.

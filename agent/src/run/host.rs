@@ -7,13 +7,16 @@ use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
+use cuo_core::look::{Looks, first};
 use cuo_core::node::SystemLabels;
+use cuo_core::reason::Reason;
+use jiff::SignedDuration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::Check;
 use crate::facts;
-use crate::rpmostree::{Client, Error, Staged};
+use crate::rpmostree::{Client, Error};
 
 /// Pause before rpm-ostree is asked again after it did not answer.
 const RETRY: Duration = Duration::from_secs(20);
@@ -34,12 +37,12 @@ pub struct HostSide {
     /// Since when a run is going on.
     staging: Option<Instant>,
     progress: Option<String>,
-    failures: u32,
-    check_error: Option<String>,
+    looks: Looks,
 }
 
 impl HostSide {
-    pub fn new(root: &Path, client: Client) -> Self {
+    pub fn new(root: &Path, client: Client, check: &Check) -> Self {
+        let wait = first(check.start.0, facts::uptime(root), fastrand::f64());
         Self {
             root: root.to_owned(),
             client,
@@ -48,11 +51,10 @@ impl HostSide {
             retry_at: None,
             labels: SystemLabels::default(),
             labelled: None,
-            next_check: Instant::now(),
+            next_check: Instant::now() + wait.unsigned_abs(),
             staging: None,
             progress: None,
-            failures: 0,
-            check_error: None,
+            looks: Looks::default(),
         }
     }
 
@@ -80,8 +82,9 @@ impl HostSide {
         self.progress.as_deref()
     }
 
-    pub fn check_error(&self) -> &Option<String> {
-        &self.check_error
+    /// What is to be told of the looks for updates.
+    pub fn looked(&self) -> Option<&Reason> {
+        self.looks.told()
     }
 
     /// Something changed, or may have: read before the next decision.
@@ -178,62 +181,35 @@ impl HostSide {
         self.progress = Some(line);
     }
 
-    /// Takes the end of a run in; gives the deployment that is ours now, if there is a new one.
-    pub fn stage_ended(
+    /// Takes the end of a look in: what is to be told though nothing failed, or what failed.
+    pub fn look_ended(
         &mut self,
-        result: Result<Staged, Error>,
+        result: Result<Option<Reason>, Error>,
         check: &Check,
         retry: &Retry,
-    ) -> Option<String> {
+    ) {
         self.staging = None;
         self.progress = None;
         self.outdated();
+        let failed = result.as_ref().err().map(ToString::to_string);
+        let result = result.map_err(|error| Reason::new(error.code(), error.to_string()));
         let jitter = check.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
-        let mut pause = check.period.0.unsigned_abs() + jitter;
-        let mut ours = None;
-        match result {
-            Ok(staged) => {
-                self.failures = 0;
-                self.check_error = None;
-                ours = told(staged);
-            }
-            Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                pause = pause.min(retry.pause(self.failures).unsigned_abs());
-                warn!(%error, again_in = ?pause, "no update could be staged");
-                self.check_error = Some(error.to_string());
-            }
+        let jitter = SignedDuration::try_from(jitter).unwrap_or_default();
+        let period = check.period.0.saturating_add(jitter);
+        let pause = self.looks.ended(result, retry, period).unsigned_abs();
+        if let Some(error) = failed {
+            warn!(error, again_in = ?pause, "looking for updates failed");
         }
         self.next_check = Instant::now() + pause;
-        ours
     }
-}
 
-/// Logs what a run came to; gives the id of a newly staged deployment.
-fn told(staged: Staged) -> Option<String> {
-    match staged {
-        Staged::New {
-            deployment,
-            replaced,
-        } => {
-            let replaced = replaced.map(|old| old.version);
-            info!(version = deployment.version, identity = %deployment.identity, replaced, "staged an update");
-            return Some(deployment.id);
-        }
-        Staged::NoUpdate {
-            unstaged: Some(version),
-        } => {
-            warn!(
-                version,
-                "rpm-ostree knows of an update and did not stage it; see `rpm-ostree upgrade`"
-            );
-        }
-        Staged::NoUpdate { unstaged: None } => info!("no update"),
-        Staged::Foreign { .. } => {
-            info!("somebody else deployed something in the meantime, which is left as it is")
+    /// What may have been in the way of looking for updates changed.
+    pub fn cause_changed(&mut self) {
+        if self.looks.failed() {
+            info!("what may have been in the way of updates changed");
+            self.check_now();
         }
     }
-    None
 }
 
 /// `text` as a label's value: at most 63 of the characters that Kubernetes allows, the others replaced.

@@ -5,7 +5,7 @@ mod around;
 mod host;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -88,6 +88,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut news = feed::start(agent.source.clone(), agent.config.node_name.clone(), root);
     let mut deployments = agent.host.client().changes();
     let mut files = hostwatch::changes(root, &survey::files(root));
+    let mut causes = hostwatch::watch(causes(root));
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
     info!(boot = %agent.boot, version = env!("CARGO_PKG_VERSION"), "started");
@@ -110,6 +111,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
                 agent.host.outdated();
                 agent.around.outdated();
             }
+            () = changed(&mut causes) => agent.host.cause_changed(),
             () = changed(&mut shutdown) => agent.shutting_down = *shutdown.borrow(),
             () = until(wake) => {}
         }
@@ -117,6 +119,20 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     info!("stopped; what is under way goes on when the agent is started again");
     Notify::stopping();
     Ok(())
+}
+
+/// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
+fn causes(root: &Path) -> Vec<PathBuf> {
+    let files = [
+        "etc/ostree/remotes.d",
+        "etc/ostree/auth.json",
+        "run/ostree/auth.json",
+        "etc/containers",
+        "etc/containers/registries.d",
+        "etc/pki/rpm-gpg",
+        "etc/rpm-ostreed.conf",
+    ];
+    files.map(|file| root.join(file)).into()
 }
 
 /// The next beat, or never where none are asked for.
@@ -183,7 +199,11 @@ impl Agent {
             settings: config.settings(&errors, unusable),
             boot: facts::boot_id(root)?,
             source: ClientSource::start(credentials, program).await,
-            host: HostSide::new(root, Client::new(Bus::system(), Limits::default())),
+            host: HostSide::new(
+                root,
+                Client::new(Bus::system(), Limits::default()),
+                &config.check,
+            ),
             around: Around::new(root, Bus::system()),
             node: NodeSide::default(),
             logind: Logind::new(Bus::system()),
@@ -332,7 +352,7 @@ impl Agent {
             system: self.host.labels().clone(),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
-            check_error: self.host.check_error().clone(),
+            looked: self.host.looked().cloned(),
             asked: self.asked.clone(),
         }
     }

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod keys;
 pub mod lease;
 pub mod ledger;
+pub mod look;
 pub mod node;
 pub mod plan;
 pub mod raw;

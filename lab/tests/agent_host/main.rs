@@ -12,6 +12,8 @@ mod finalize;
 #[cfg(test)]
 mod logind;
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod stage;

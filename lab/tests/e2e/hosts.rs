@@ -39,3 +39,30 @@ async fn another_driver_of_updates_is_left_alone_until_it_is_gone() {
     settled(&bench, V2).await;
     bench.judge(1).unwrap();
 }
+
+/// `mode = "check"` tells of updates and stages none; what an administrator stages is booted with a grant all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_only_checks_tells_of_updates() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let config = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("etc/cuo-agent/config.d/90-mode.toml");
+    std::fs::write(&config, "mode = \"check\"\n").unwrap();
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.publish(V2).await.unwrap();
+    shows(&bench, "n1", Phase::Idle, Some(Code::UpdateAvailable)).await;
+    let calls = site.machine.lock().await.calls().unwrap();
+    assert!(
+        !calls.iter().any(|call| call.method == "Upgrade"),
+        "{calls:?}"
+    );
+
+    site.machine.lock().await.admin_upgrade().await.unwrap();
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}

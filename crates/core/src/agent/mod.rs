@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::drain::{EvictionTry, RawPod};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
+use crate::look::Mode;
 use crate::node::{NodeView, Published, SystemLabels};
 use crate::reason::{Code, Reason};
 use crate::survey::Survey;
@@ -47,8 +48,8 @@ pub struct Observation {
     pub staging: Staging,
     /// The period is over, or somebody asked for a check.
     pub check_due: bool,
-    /// What the last check failed with; `None` if it did not.
-    pub check_error: Option<String>,
+    /// What is to be told of the looks for updates.
+    pub looked: Option<Reason>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
 }
@@ -98,6 +99,8 @@ pub struct Asked {
 pub struct Settings {
     /// Why neither to stage nor to reboot, where the configuration says so or can't be read.
     pub hold: Option<Reason>,
+    /// What to do about updates.
+    pub mode: Mode,
     /// Pauses after a grant that came to nothing.
     pub retry: Retry,
     /// Pause between two evictions of one pod.
@@ -117,6 +120,8 @@ pub enum Act {
     Publish(Box<Published>),
     /// Make rpm-ostree look for and stage an update.
     Stage,
+    /// Make rpm-ostree look for an update, and leave it at that.
+    Check,
     /// Evict these pods.
     Evict(Vec<RawPod>),
     /// Read the Node from the API server and come back with [`NodeSeen::Present`] `live`.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::state::Attempt;
 use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
+use crate::look::Mode;
 use crate::reason::{Code, Reason};
 use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
 
@@ -30,10 +31,10 @@ impl Work<'_> {
             }
         }
         let (phase, reason) = self.show(hold);
-        let act = if self.may_stage() {
-            Act::Stage
-        } else {
-            Act::Wait
+        let act = match self.settings.mode {
+            _ if !self.may_look() => Act::Wait,
+            Mode::Stage => Act::Stage,
+            Mode::Check => Act::Check,
         };
         let wake = self.pause_end();
         self.publish_or(phase, reason, act, wake)
@@ -151,12 +152,12 @@ impl Work<'_> {
             (Some(_), None) if lasting => (Phase::Staged, None),
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
-                let failed = self.check_failed().filter(|_| self.is_ours(pending));
-                (Phase::Waiting, failed)
+                let looked = self.looked().filter(|_| self.is_ours(pending));
+                (Phase::Waiting, looked)
             }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
-            (None, hold) => (Phase::Idle, hold.or_else(|| self.check_failed())),
+            (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
     }
 
@@ -165,16 +166,13 @@ impl Work<'_> {
         self.state.ours.as_ref() == Some(&pending.id)
     }
 
-    fn check_failed(&self) -> Option<Reason> {
-        self.seen
-            .check_error
-            .as_ref()
-            .map(|why| Reason::new(Code::StageFailed, why))
+    fn looked(&self) -> Option<Reason> {
+        self.seen.looked.clone()
     }
 
     /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
     /// is our own once a slot is being prepared for it.
-    fn may_stage(&self) -> bool {
+    fn may_look(&self) -> bool {
         let wanted = self.seen.check_due
             && self.seen.staging == Staging::Idle
             && self.seen.survey.is_ok()

@@ -1,5 +1,6 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod looks;
 mod rivals;
 
 use super::state::Backoff;
@@ -32,6 +33,7 @@ fn deployment(identity: Identity, staged: bool) -> Deployment {
 fn settings() -> Settings {
     Settings {
         hold: None,
+        mode: Mode::Stage,
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
@@ -79,7 +81,7 @@ impl World {
                 system: SystemLabels::default(),
                 staging: Staging::Idle,
                 check_due: false,
-                check_error: None,
+                looked: None,
                 asked: None,
             },
             settings: settings(),
@@ -733,7 +735,7 @@ fn a_failed_check_is_told_as_long_as_it_is_tried_again() {
     ];
     for (what, change, expected) in cases {
         let mut world = World::new();
-        world.seen.check_error = Some("busy".into());
+        world.seen.looked = Some(Code::StageFailed.into());
         change(&mut world);
         assert_eq!(world.shows(), expected, "{what}");
     }

@@ -3,6 +3,7 @@
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::{EvictionTry, RawPod};
+use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
@@ -15,6 +16,7 @@ use crate::world::{Pod, Sent, Site, Who, time};
 fn settings() -> Settings {
     Settings {
         hold: None,
+        mode: Mode::Stage,
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
@@ -57,7 +59,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
         system: SystemLabels::default(),
         staging: cuo_core::agent::Staging::Idle,
         check_due: false,
-        check_error: None,
+        looked: None,
         asked: at.agent.asked.clone(),
     }
 }
@@ -88,7 +90,7 @@ fn cut_off(at: &Site, moment: usize) -> Result<(), Violation> {
     let mut seen = observe(at, None, false);
     seen.node = NodeSeen::Unknown("refused".into());
     match step(&at.agent.disk, &seen, &settings(), time(moment)).act {
-        Act::Wait | Act::Stage => Ok(()),
+        Act::Wait | Act::Stage | Act::Check => Ok(()),
         act => Err(Violation::new("I6: acted without the API server", &act)),
     }
 }
@@ -205,7 +207,7 @@ pub fn arrive(
         },
         Act::Finalize(_) => reboot(at, true)?,
         Act::Reboot => reboot(at, false)?,
-        Act::Wait | Act::Stage | Act::Confirm => {}
+        Act::Wait | Act::Stage | Act::Check | Act::Confirm => {}
     }
     Ok(())
 }
