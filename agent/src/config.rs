@@ -6,8 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use cuo_core::agent::Settings;
 use cuo_core::agent::state::Retry;
+use cuo_core::agent::{self, Settings};
 use cuo_core::look;
 use cuo_core::reason::{Code, Reason};
 use jiff::SignedDuration;
@@ -74,6 +74,8 @@ pub struct Config {
     pub drain: Drain,
     /// Rebooting.
     pub reboot: Reboot,
+    /// Vouching for what was booted.
+    pub health: Health,
 }
 
 /// `[check]`.
@@ -123,6 +125,29 @@ pub struct Drain {
 pub struct Reboot {
     /// How long the host may take to go down before the reboot is asked for in another way, and again before it is reported.
     pub shutdown: Span,
+}
+
+/// `[health]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Units that have to be active after a boot, besides a complete boot and a Node that is Ready.
+    pub units: Vec<String>,
+    /// How long all of it has to last before the slot is given back.
+    pub settle: Span,
+    /// How long it may take before the node counts as failed, and keeps its slot.
+    pub deadline: Span,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        // Kubelets flap in their first seconds, and slow hosts pull images for their network before they are Ready.
+        Self {
+            units: Vec::new(),
+            settle: Span(SignedDuration::from_secs(30)),
+            deadline: minutes(30),
+        }
+    }
 }
 
 impl Default for Check {
@@ -252,6 +277,11 @@ impl Config {
             retry: Retry {
                 first: self.retry.first.0,
                 cap: self.retry.cap.0,
+            },
+            health: agent::health::Health {
+                units: self.health.units.clone(),
+                settle: self.health.settle.0,
+                deadline: self.health.deadline.0,
             },
             evict_every: self.drain.evict_every.0,
             shutdown: self.reboot.shutdown.0,

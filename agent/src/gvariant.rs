@@ -1,7 +1,7 @@
 //! Reading the small dictionaries that ostree and rpm-ostree leave in `/run`: `a{sv}` in GVariant's own format, which is not that of
 //! D-Bus messages.
 
-/// The texts and booleans at the top of a dictionary; values of other types are passed over. `None` where it is no such dictionary.
+/// The texts, booleans and dictionaries in a dictionary; values of other types are passed over. `None` where it is no such dictionary.
 pub fn dict(bytes: &[u8]) -> Option<Vec<(String, Value)>> {
     let width = width(bytes.len());
     if bytes.is_empty() {
@@ -20,6 +20,22 @@ pub fn dict(bytes: &[u8]) -> Option<Vec<(String, Value)>> {
     Some(entries)
 }
 
+/// The text at `key`.
+pub fn text_at<'v>(entries: &'v [(String, Value)], key: &str) -> Option<&'v str> {
+    match at(entries, key)? {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The value at `key`.
+pub fn at<'v>(entries: &'v [(String, Value)], key: &str) -> Option<&'v Value> {
+    entries
+        .iter()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value)
+}
+
 /// A value that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -27,6 +43,8 @@ pub enum Value {
     Text(String),
     /// `b`.
     Bool(bool),
+    /// `a{sv}`.
+    Dict(Vec<(String, Value)>),
 }
 
 /// `{sv}`: the key, the variant aligned to 8, and the end of the key.
@@ -42,6 +60,7 @@ fn entry(bytes: &[u8]) -> Option<(String, Option<Value>)> {
     let value = match kind {
         b"s" => Some(Value::Text(text(value)?)),
         b"b" => Some(Value::Bool(value == [1])),
+        b"a{sv}" => Some(Value::Dict(dict(value)?)),
         _ => None,
     };
     Some((key, value))

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use cuo_core::survey::{Driver, Survey, UNITS};
+use cuo_core::survey::{Driver, StagedNote, Survey, UNITS};
 use tracing::debug;
 
 use crate::bus::Bus;
-use crate::gvariant::{self, Value};
+use crate::gvariant::{self, Value, at, text_at};
 use crate::{fragments, systemd};
 
 /// What the agent is called where rpm-ostree names who drives updates.
 pub const NAME: &str = "cuo-agent";
 
 const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
+const STAGED: &str = "run/ostree/staged-deployment";
+const LOCKED: &str = "run/ostree/staged-deployment-locked";
 const POLICY: &str = "etc/rpm-ostreed.conf";
 const ZINCATI: [&str; 3] = [
     "usr/lib/zincati/config.d",
@@ -45,6 +47,7 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
         policy: policy(root),
         driver,
         machine_config: exists(&root.join(MACHINE_CONFIG)),
+        staged: staged(root),
     })
 }
 
@@ -59,16 +62,23 @@ fn exists(path: &Path) -> bool {
 /// Who is registered as driver since the boot.
 fn driver(root: &Path) -> Option<Driver> {
     let entries = gvariant::dict(&std::fs::read(root.join(DRIVER)).ok()?)?;
-    let text = |key: &str| {
-        let mut values = entries.iter().filter(|(name, _)| name == key);
-        match values.next() {
-            Some((_, Value::Text(text))) => Some(text.clone()),
-            _ => None,
-        }
-    };
+    let text = |key| text_at(&entries, key).map(str::to_owned);
     Some(Driver {
         name: text("driver-name")?,
         unit: text("driver-sd-unit")?,
+    })
+}
+
+/// What is staged, and its lock. Versions of ostree before the lock was part of the note have a file for it.
+fn staged(root: &Path) -> Option<StagedNote> {
+    let entries = gvariant::dict(&std::fs::read(root.join(STAGED)).ok()?)?;
+    let Some(Value::Dict(target)) = at(&entries, "target") else {
+        return None;
+    };
+    let noted = at(&entries, "locked") == Some(&Value::Bool(true));
+    Some(StagedNote {
+        name: text_at(target, "name")?.to_owned(),
+        locked: noted || exists(&root.join(LOCKED)),
     })
 }
 

@@ -234,7 +234,9 @@ impl Agent {
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
         let needed = self.needs_look();
-        self.around.refresh(needed, &[]).await;
+        self.around
+            .refresh(needed, &self.settings.health.units)
+            .await;
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         if decision.act == Act::Confirm {
@@ -292,7 +294,8 @@ impl Agent {
             Instant::now() + if time > now { left } else { Duration::ZERO }
         });
         let code = self.shown_code();
-        let look = if self.draining() || code == Some(Code::Inhibited) {
+        let verifies = matches!(&self.shown, Some((Phase::Verifying, Some(_))));
+        let look = if self.draining() || code == Some(Code::Inhibited) || verifies {
             Some(LOOK)
         } else {
             by_units(code).then_some(LOOK_AROUND)
@@ -414,7 +417,15 @@ impl Agent {
 
 /// The reason ends with a change of units.
 fn by_units(code: Option<Code>) -> bool {
-    matches!(code, Some(Code::OtherDriver | Code::UnitsUnknown))
+    let Some(code) = code else { return false };
+    matches!(
+        code,
+        Code::OtherDriver
+            | Code::UnitsUnknown
+            | Code::BootIncomplete
+            | Code::UnitsInactive
+            | Code::Unhealthy
+    )
 }
 
 fn tell(errors: &[ConfigError]) {

@@ -1,5 +1,6 @@
 //! What else is on the host: units of systemd, and other programs that update it.
 
+use crate::host::Deployment;
 use crate::reason::{Code, Reason};
 
 /// A unit of systemd.
@@ -46,6 +47,17 @@ pub struct Survey {
     pub driver: Option<Driver>,
     /// OpenShift's machine-config-daemon has set this host up.
     pub machine_config: bool,
+    /// What is staged, as ostree noted it.
+    pub staged: Option<StagedNote>,
+}
+
+/// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StagedNote {
+    /// Checksum and serial, the last part of rpm-ostree's id.
+    pub name: String,
+    /// A shutdown drops it, unless it was finalized.
+    pub locked: bool,
 }
 
 const BOOTED: &str = "boot-complete.target";
@@ -64,6 +76,39 @@ impl Survey {
 
     fn runs(&self, name: &str) -> bool {
         self.unit(name).is_some_and(Unit::runs)
+    }
+
+    /// Why the boot is not complete; hosts without such a target have none.
+    pub fn boot_incomplete(&self) -> Option<Reason> {
+        let target = self
+            .unit(BOOTED)
+            .filter(|unit| unit.found && !unit.is_active())?;
+        let text = format!("{BOOTED} is {}", target.state);
+        Some(Reason::new(Code::BootIncomplete, text))
+    }
+
+    /// Which of `required` do not run.
+    pub fn inactive(&self, required: &[String]) -> Option<Reason> {
+        let state = |name: &String| match self.unit(name) {
+            Some(unit) if unit.is_active() => None,
+            Some(unit) if unit.found => Some(format!("{name} is {}", unit.state)),
+            _ => Some(format!("there is no {name}")),
+        };
+        let missing: Vec<_> = required.iter().filter_map(state).collect();
+        (!missing.is_empty()).then(|| Reason::new(Code::UnitsInactive, missing.join(", ")))
+    }
+
+    /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
+    pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
+        let note = self.staged.as_ref()?;
+        let same = deployment.staged && deployment.id.ends_with(&format!("-{}", note.name));
+        (same && !note.locked).then(|| {
+            let text = format!(
+                "{} is staged and not locked, so any reboot of the host boots it",
+                deployment.version
+            );
+            Reason::new(Code::StagedUnlocked, text)
+        })
     }
 
     /// Another program that updates this host, and how to end that. What is there and does not run is none.
@@ -211,6 +256,69 @@ mod tests {
                 assert_eq!(rival.code, Code::OtherDriver, "{what}");
                 assert!(rival.message.contains(expected), "{what}: {rival}");
             }
+        }
+    }
+
+    #[test]
+    fn only_active_units_count_and_a_missing_target_does_not() {
+        let survey = |units: &[(&str, &str)]| Survey {
+            units: units
+                .iter()
+                .map(|(name, state)| unit(name, state))
+                .collect(),
+            ..Survey::default()
+        };
+        for (state, complete) in [
+            ("active", true),
+            ("inactive", false),
+            ("activating", false),
+            ("failed", false),
+        ] {
+            let incomplete = survey(&[(BOOTED, state)]).boot_incomplete();
+            assert_eq!(incomplete.is_none(), complete, "{state}");
+        }
+        let mut old = survey(&[(BOOTED, "inactive")]);
+        old.units[0].found = false;
+        assert_eq!(
+            (old.boot_incomplete(), Survey::default().boot_incomplete()),
+            (None, None)
+        );
+
+        let survey = survey(&[("a.service", "active"), ("b.service", "failed")]);
+        let required = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(survey.inactive(&required(&["a.service"])), None);
+        let text = "b.service is failed, there is no c.service";
+        assert_eq!(
+            survey.inactive(&required(&["a.service", "b.service", "c.service"])),
+            Some(Reason::new(Code::UnitsInactive, text))
+        );
+    }
+
+    #[test]
+    fn only_what_is_noted_as_unlocked_is_at_risk() {
+        let identity = crate::identity::Identity::Commit([1; 32]);
+        let pending = |staged| Deployment {
+            id: "fedora-coreos-aa.0".into(),
+            identity,
+            checksum: "aa".into(),
+            version: "v".into(),
+            staged,
+        };
+        let noted = |name: &str, locked| Survey {
+            staged: Some(StagedNote {
+                name: name.into(),
+                locked,
+            }),
+            ..Survey::default()
+        };
+        assert!(noted("aa.0", false).at_risk(&pending(true)).is_some());
+        for (survey, staged) in [
+            (noted("aa.0", true), true),
+            (noted("aa.0", false), false),
+            (noted("aa.1", false), true),
+            (Survey::default(), true),
+        ] {
+            assert_eq!(survey.at_risk(&pending(staged)), None, "{survey:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What else updates the host, and being the one that does.
 
+use cuo_agent::rpmostree::Staged;
 use cuo_agent::survey::look;
 use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
@@ -7,7 +8,7 @@ use cuo_lab::ostree::texts;
 use cuo_lab::systemd::Units;
 use zbus::Variant;
 
-use crate::bench::{Bench, NEW, branch};
+use crate::bench::{Bench, NEW, NEWER, branch, image};
 
 const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
 
@@ -141,4 +142,61 @@ async fn an_agent_outside_of_any_unit_updates_all_the_same() {
     let calls = bench.calls("Upgrade");
     assert_eq!(calls.len(), 2, "{calls:?}, refused with {}", texts::NO_UNIT);
     assert!(!bench.machine.root().join(DRIVER).exists());
+}
+
+/// Two hosts' worth of staging: by an administrator, and by the agent.
+#[tokio::test]
+async fn the_lock_of_what_is_staged_is_read_from_the_note_of_ostree() {
+    for spec in [branch(), image()] {
+        let bench = Bench::new(spec).await;
+        assert_eq!(survey(&bench).await.unwrap().staged, None);
+        bench.machine.admin_upgrade().await.unwrap();
+        let pending = bench.client().host().await.unwrap().pending.unwrap();
+        let at_risk = survey(&bench).await.unwrap().at_risk(&pending).unwrap();
+        assert_eq!(at_risk.code, Code::StagedUnlocked);
+        assert!(at_risk.message.contains(NEW), "{at_risk}");
+        // Asking for a lock now is answered with success, and changes nothing.
+        let none = bench.client().stage(None, |_| ()).await;
+        assert_eq!(none, Ok(Staged::NoUpdate { unstaged: None }));
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), false)));
+
+        // As `ostree admin lock-finalization` does, in old and new versions.
+        let legacy = "run/ostree/staged-deployment-locked";
+        bench.machine.root().write(legacy, "").unwrap();
+        assert_eq!(survey(&bench).await.unwrap().at_risk(&pending), None);
+        bench.machine.root().remove(legacy).unwrap();
+        bench.set_sysroot(|sysroot| sysroot.deployments[0].locked = true);
+        assert_eq!(survey(&bench).await.unwrap().at_risk(&pending), None);
+
+        // What the agent stages over it is locked.
+        bench.publish(NEWER);
+        bench.client().stage(None, |_| ()).await.unwrap();
+        let pending = bench.client().host().await.unwrap().pending.unwrap();
+        let survey = survey(&bench).await.unwrap();
+        assert!(survey.staged.as_ref().unwrap().locked);
+        assert_eq!(survey.at_risk(&pending), None);
+    }
+}
+
+#[tokio::test]
+async fn units_that_have_to_run_are_looked_at() {
+    let bench = Bench::new(branch()).await;
+    let required = ["kubelet.service".to_owned(), "none.service".to_owned()];
+    let look = async || {
+        look(bench.machine.root().path(), &bench.bus(), &required)
+            .await
+            .unwrap()
+    };
+    let text = "there is no none.service";
+    assert_eq!(look().await.inactive(&required).unwrap().message, text);
+    set(&bench, "kubelet.service", "failed");
+    let text = "kubelet.service is failed, there is no none.service";
+    assert_eq!(look().await.inactive(&required).unwrap().message, text);
+    assert_eq!(look().await.boot_incomplete(), None);
+    set(&bench, "boot-complete.target", "inactive");
+    let incomplete = look().await.boot_incomplete().unwrap();
+    assert_eq!(
+        incomplete.to_string(),
+        "BootIncomplete: boot-complete.target is inactive"
+    );
 }

@@ -5,8 +5,8 @@ use cuo_core::values::Phase;
 use cuo_lab::bench::{OperatorSpec, Site};
 use cuo_lab::systemd::Units;
 
-use crate::look::{settled, shows};
-use crate::{V1, V2, cluster};
+use crate::look::{seen, settled, shows};
+use crate::{PATIENCE, V1, V2, cluster};
 
 async fn set(site: &Site, unit: &str, state: &str) {
     let change = |units: &mut Units| units.states.insert(unit.to_owned(), state.to_owned());
@@ -63,6 +63,73 @@ async fn a_host_that_only_checks_tells_of_updates() {
     );
 
     site.machine.lock().await.admin_upgrade().await.unwrap();
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
+
+/// A node that does not become healthy after its boot is given up, keeps its slot and keeps its version from other nodes, until somebody
+/// repairs it: then everything goes on by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stays_sick_after_its_boot_stops_the_rollout() {
+    let (_folder, bench) = cluster(2).await;
+    for site in bench.sites() {
+        let text = "[health]\nunits = [\"crio.service\"]\nsettle = \"1s\"\ndeadline = \"5s\"\n";
+        let config = site
+            .machine
+            .lock()
+            .await
+            .root()
+            .join("etc/cuo-agent/config.d/90-health.toml");
+        std::fs::write(config, text).unwrap();
+        set(site, "crio.service", "failed").await;
+    }
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.publish(V2).await.unwrap();
+    let failed = async || {
+        for name in ["n1", "n2"] {
+            let agent = bench.node(name)?.agent;
+            if agent.reason.value().map(|reason| reason.code) == Some(Code::Unhealthy) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    };
+    let first = seen(&bench, "a node that is given up", failed).await;
+    let other = if first == "n1" { "n2" } else { "n1" };
+    let node = bench.node(first).unwrap();
+    assert_eq!(node.agent.status.value().unwrap().phase, Phase::Failed);
+    assert!(
+        node.unschedulable && !node.agent.progress.is_absent(),
+        "the slot"
+    );
+    assert_eq!(bench.site(other).unwrap().reboots(), 0);
+
+    for site in bench.sites() {
+        set(site, "crio.service", "active").await;
+    }
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
+
+/// An update that an administrator staged without a lock is told as a risk, and booted when its turn has come.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_anybody_could_boot_is_told() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    shows(&bench, "n1", Phase::Idle, None).await;
+    // The agent is held, so that it is not first.
+    site.gate().shut("agent-before-stage").unwrap();
+    site.gate()
+        .hit("agent-before-stage", PATIENCE)
+        .await
+        .unwrap();
+    site.publish(V2).await.unwrap();
+    site.machine.lock().await.admin_deploy(V2).await.unwrap();
+    site.gate().open("agent-before-stage").unwrap();
+    shows(&bench, "n1", Phase::Waiting, Some(Code::StagedUnlocked)).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V2).await;
     bench.judge(1).unwrap();
 }

@@ -5,6 +5,7 @@
 //! steps again.
 
 mod act;
+pub mod health;
 mod publish;
 mod rest;
 pub mod state;
@@ -23,6 +24,7 @@ use crate::reason::{Code, Reason};
 use crate::survey::Survey;
 use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
 
+use health::Health;
 use state::{Attempt, Retry, State};
 
 /// What the agent knows at one moment.
@@ -103,6 +105,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Pauses after a grant that came to nothing.
     pub retry: Retry,
+    /// What a node has to be before its slot is given back after a boot.
+    pub health: Health,
     /// Pause between two evictions of one pod.
     pub evict_every: SignedDuration,
     /// How long a host may take from the request to being down, before it is asked for in another way, and again before it is reported.
@@ -234,6 +238,7 @@ impl<'a> Work<'a> {
             drain: grant.map_or_else(Default::default, |grant| grant.drain.clone()),
             from: node.agent.booted.value().map(|booted| booted.identity),
             twin: true, // unknown, and the milder verdict
+            good: None,
             requested: asked.map(|status| status.since),
         });
     }

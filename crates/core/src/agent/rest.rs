@@ -77,6 +77,7 @@ impl Work<'_> {
                 let why = self.seen.survey.as_ref().err()?;
                 Some(Reason::new(Code::UnitsUnknown, why))
             })
+            .or_else(|| self.booting())
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
@@ -142,6 +143,7 @@ impl Work<'_> {
                 .iter()
                 .any(|other| other.identity == pending.identity),
             requested: None,
+            good: None,
         }))
     }
 
@@ -153,12 +155,23 @@ impl Work<'_> {
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
-                (Phase::Waiting, looked)
+                (Phase::Waiting, self.at_risk(pending).or(looked))
             }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
+    }
+
+    /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.
+    fn booting(&self) -> Option<Reason> {
+        self.seen.survey.as_ref().ok()?.boot_incomplete()
+    }
+
+    /// Nothing locks what waits, and no call of rpm-ostree does it afterwards. To stage it anew would lose what else was changed with it,
+    /// such as kernel arguments, so it is announced and left as it is.
+    fn at_risk(&self, pending: &Deployment) -> Option<Reason> {
+        self.seen.survey.as_ref().ok()?.at_risk(pending)
     }
 
     /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one.
@@ -176,6 +189,7 @@ impl Work<'_> {
         let wanted = self.seen.check_due
             && self.seen.staging == Staging::Idle
             && self.seen.survey.is_ok()
+            && self.booting().is_none()
             && self.held().is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,

@@ -1,7 +1,9 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod health;
 mod looks;
 mod rivals;
+mod unlocked;
 
 use super::state::Backoff;
 use super::*;
@@ -37,6 +39,11 @@ fn settings() -> Settings {
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
+        },
+        health: Health {
+            units: vec![],
+            settle: SignedDuration::ZERO,
+            deadline: SignedDuration::from_hours(1),
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),

@@ -1,5 +1,6 @@
 //! The agents: deciding, and what their acts do.
 
+use cuo_core::agent::health::Health;
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::{EvictionTry, RawPod};
@@ -20,6 +21,11 @@ fn settings() -> Settings {
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
+        },
+        health: Health {
+            units: vec![],
+            settle: SignedDuration::ZERO,
+            deadline: SignedDuration::from_hours(1),
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
