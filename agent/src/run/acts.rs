@@ -264,3 +264,24 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
 async fn send(done: &mpsc::Sender<Done>, result: Done) {
     let _ = done.send(result).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026.1 did so for every image.
+    #[test]
+    fn success_without_a_staged_update_is_told() {
+        let unstaged = |version: Option<&str>| {
+            let unstaged = version.map(str::to_owned);
+            told(Ok(Staged::NoUpdate { unstaged }))
+        };
+        let (result, ours) = unstaged(Some("43.1"));
+        let reason = result.unwrap().unwrap();
+        assert_eq!((reason.code, ours), (Code::NothingStaged, None));
+        assert!(reason.message.contains("43.1"), "{reason}");
+        assert_eq!(unstaged(None), (Ok(None), None));
+        let busy = || Error::Busy { who: "x".into() };
+        assert_eq!(told(Err(busy())), (Err(busy()), None));
+    }
+}

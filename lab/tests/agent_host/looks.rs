@@ -5,12 +5,13 @@ use std::time::Duration;
 use cuo_agent::rpmostree::{Error, Limits};
 use cuo_core::agent::state::Retry;
 use cuo_core::look::Looks;
-use cuo_core::reason::Code;
+use cuo_core::reason::{Code, Reason};
 use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Effect, Fault, Stage, Trouble, texts};
+use cuo_lab::wait::until;
 use jiff::SignedDuration;
 
-use crate::bench::{Bench, NEW, NEWER, OLD, branch, image};
+use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, image, upgrade_options};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const RETRY: Retry = Retry {
@@ -210,5 +211,102 @@ async fn a_check_tells_of_an_update_and_stages_nothing() {
         bench.set_remote(|remote| remote.trouble = Some(Trouble::Down));
         let error = client.check(|_| ()).await.unwrap_err();
         assert_eq!(error.code(), Code::NetworkFailed, "{error}");
+    }
+}
+
+/// Waited for and named each time, and never cancelled: it is somebody else's.
+#[tokio::test]
+async fn a_transaction_of_somebody_else_that_hangs_is_left_to_them() {
+    let bench = Bench::new(branch()).await;
+    bench.inject("UpdateDeployment", Stage::Pull, Effect::HangForever);
+    let nothing = upgrade_options();
+    let other = bench
+        .foreign("UpdateDeployment", &(&nothing, &nothing))
+        .await;
+    let peer = zbus::connection::Builder::address(other.address.as_str())
+        .p2p()
+        .build()
+        .await
+        .unwrap();
+    let interface = Some("org.projectatomic.rpmostree1.Transaction");
+    peer.call_method(None::<&str>, "/", interface, "Start", &())
+        .await
+        .unwrap();
+    let mut looks = Looks::default();
+    for tries in 1..=4 {
+        let error = bench.client().stage(None, |_| ()).await.unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+        let reason = Reason::new(error.code(), error.to_string());
+        let pause = looks.ended(Err(reason), &RETRY, HOUR);
+        assert_eq!(pause, SignedDuration::from_mins(1 << (tries - 1)));
+        assert_eq!(looks.told().is_some(), tries >= 3, "at work for minutes");
+    }
+    let told = looks.told().unwrap();
+    assert_eq!(told.code, Code::RpmOstreeBusy);
+    assert!(
+        told.message.contains("cuo-agent: upgrade") || told.message.contains("of caller"),
+        "{told}"
+    );
+    assert!(!bench.log().contains("cancel"), "{}", bench.log());
+}
+
+/// The method that makes a transaction takes too long to answer: leaving the bus gives the slot back.
+#[tokio::test]
+async fn a_call_that_is_not_answered_in_time_blocks_nobody() {
+    let bench = Bench::new(branch()).await;
+    bench.inject("Upgrade", Stage::Call, Effect::Delay(3_000));
+    let limits = Limits {
+        transaction: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let error = bench
+        .client_within(limits)
+        .stage(None, |_| ())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Timeout { what, .. } if what == "Upgrade"),
+        "{error:?}"
+    );
+    assert!(soon(&[error]));
+    let staged = async || Ok(bench.client().stage(None, |_| ()).await.ok());
+    until("the end of the late transaction", PATIENCE, staged)
+        .await
+        .unwrap();
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_of_a_check_is_noticed_and_the_next_one_succeeds() {
+    for point in [Stage::Call, Stage::Opened, Stage::Start, Stage::Running] {
+        let bench = Bench::new(branch()).await;
+        bench.inject("AutomaticUpdateTrigger", point, Effect::Crash);
+        let first = bench.client().check(|_| ()).await;
+        match (&first, point) {
+            (Err(error), _) => assert_eq!(error.code(), Code::RpmOstreeDied, "{point:?} {error}"),
+            // Nobody listened any more, so nothing was heard of an update.
+            (Ok(_), Stage::Opened) => {}
+            _ => panic!("{point:?}: {first:?}\n{}", bench.log()),
+        }
+        let second = bench.client().check(|_| ()).await;
+        assert_eq!(second, Ok(Some(NEW.to_owned())), "{point:?}");
+        assert!(bench.struck(), "{point:?}: it did not happen");
+    }
+}
+
+/// Whether the burst comes before the work, in its middle or at its end.
+#[tokio::test]
+async fn a_burst_of_messages_is_borne_at_each_point() {
+    for point in [Stage::Running, Stage::Pull, Stage::Deploy, Stage::Finish] {
+        let bench = Bench::new(image()).await;
+        bench.inject("Upgrade", point, Effect::Burst(200));
+        let mut burst = 0;
+        let count = |line: &str| burst += u32::from(line.starts_with("burst "));
+        bench.client().stage(None, count).await.unwrap();
+        assert_eq!(
+            (burst, bench.staged()),
+            (200, Some((NEW.to_owned(), true))),
+            "{point:?}"
+        );
     }
 }

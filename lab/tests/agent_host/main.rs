@@ -17,3 +17,5 @@ mod looks;
 mod signals;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod verdicts;
