@@ -3,15 +3,17 @@
 //! Fragments are `*.toml` in `config.d` below `/usr/lib/cuo-agent`, `/run/cuo-agent` and `/etc/cuo-agent`. A file in a later directory
 //! replaces the one of the same name in an earlier one; what remains is read in the order of the names, later keys over earlier ones.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use cuo_core::agent::Settings;
 use cuo_core::agent::state::Retry;
+use cuo_core::agent::{self, Settings};
+use cuo_core::look;
 use cuo_core::reason::{Code, Reason};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+
+use crate::fragments;
 
 /// Where fragments are, later ones first in rank.
 pub const DIRECTORIES: [&str; 3] = [
@@ -58,6 +60,8 @@ impl<'de> Deserialize<'de> for Span {
 pub struct Config {
     /// Neither stage updates nor reboot.
     pub hold: bool,
+    /// What to do about updates.
+    pub mode: Mode,
     /// The Node's name; by default what the API server says of the credential, else the host's name.
     pub node_name: Option<String>,
     /// The kubeconfig; by default the first that is found of the agent's own and the kubelet's.
@@ -70,6 +74,8 @@ pub struct Config {
     pub drain: Drain,
     /// Rebooting.
     pub reboot: Reboot,
+    /// Vouching for what was booted.
+    pub health: Health,
 }
 
 /// `[check]`.
@@ -80,6 +86,19 @@ pub struct Check {
     pub period: Span,
     /// At most this much is added to each period, at random, so that hosts don't ask all at once.
     pub jitter: Span,
+    /// How long after the boot to look for the first time, and at most as much again, at random.
+    pub start: Span,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Download and stage updates.
+    #[default]
+    Stage,
+    /// Tell of them.
+    Check,
 }
 
 /// `[retry]`.
@@ -108,12 +127,36 @@ pub struct Reboot {
     pub shutdown: Span,
 }
 
+/// `[health]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Units that have to be active after a boot, besides a complete boot and a Node that is Ready.
+    pub units: Vec<String>,
+    /// How long all of it has to last before the slot is given back.
+    pub settle: Span,
+    /// How long it may take before the node counts as failed, and keeps its slot.
+    pub deadline: Span,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        // Kubelets flap in their first seconds, and slow hosts pull images for their network before they are Ready.
+        Self {
+            units: Vec::new(),
+            settle: Span(SignedDuration::from_secs(30)),
+            deadline: minutes(30),
+        }
+    }
+}
+
 impl Default for Check {
     fn default() -> Self {
         // Fedora CoreOS publishes every other week; four looks a day see an urgent fix soon enough and cost next to nothing.
         Self {
             period: minutes(6 * 60),
             jitter: minutes(30),
+            start: minutes(1),
         }
     }
 }
@@ -192,16 +235,16 @@ impl ConfigError {
 impl Config {
     /// Reads all fragments below `root`. What is wrong is returned beside what could be read, so that the agent can stay up and tell.
     pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
-        let mut errors = Vec::new();
-        let mut files = BTreeMap::new();
-        for directory in DIRECTORIES {
-            match fragments(&root.join(directory)) {
-                Ok(found) => files.extend(found),
-                Err(error) => errors.push(error),
-            }
-        }
+        let (files, unreadable) = fragments::files(root, &DIRECTORIES);
+        let unreadable = unreadable.into_iter();
+        let mut errors: Vec<_> = unreadable
+            .map(|(path, error)| ConfigError::Unreadable {
+                path: path.display().to_string(),
+                why: error.to_string(),
+            })
+            .collect();
         let mut merged = toml::Table::new();
-        for path in files.into_values() {
+        for path in files {
             match read(&path) {
                 Ok(table) => merge(&mut merged, table),
                 Err(error) => errors.push(error),
@@ -227,40 +270,24 @@ impl Config {
             .map(|error| Reason::new(Code::ConfigInvalid, error.to_string()));
         Settings {
             hold: broken.or_else(held),
+            mode: match self.mode {
+                Mode::Stage => look::Mode::Stage,
+                Mode::Check => look::Mode::Check,
+            },
             retry: Retry {
                 first: self.retry.first.0,
                 cap: self.retry.cap.0,
+            },
+            health: agent::health::Health {
+                units: self.health.units.clone(),
+                settle: self.health.settle.0,
+                deadline: self.health.deadline.0,
             },
             evict_every: self.drain.evict_every.0,
             shutdown: self.reboot.shutdown.0,
             state_unusable,
         }
     }
-}
-
-/// The fragments in `directory` by name; none if it does not exist.
-fn fragments(directory: &Path) -> Result<Vec<(std::ffi::OsString, PathBuf)>, ConfigError> {
-    let unreadable = |error: std::io::Error| ConfigError::Unreadable {
-        path: directory.display().to_string(),
-        why: error.to_string(),
-    };
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            found.push((entry.file_name(), path));
-        }
-    }
-    Ok(found)
 }
 
 /// Reads one fragment and checks it by itself, so that an error has a place.
@@ -344,6 +371,7 @@ mod tests {
             check: Check {
                 period: minutes(90),
                 jitter: minutes(5),
+                ..Check::default()
             },
             ..Config::default()
         };
@@ -360,6 +388,7 @@ mod tests {
             ("[check]\nperiod = 5", 2),
             ("[cheque]\n", 1),
             ("hold = true\n[", 2),
+            ("mode = \"download\"", 1),
         ];
         for (text, expected) in cases {
             let root = root(&[

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cuo_core::identity::{BootId, ParseNameError};
+use jiff::SignedDuration;
 
 /// Why a fact is not known.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,13 @@ pub fn boot_id(root: &Path) -> Result<BootId, Error> {
     let text = read(&path)?;
     let parsed = text.trim_end().parse();
     parsed.map_err(|error| Error::BootId(path, error))
+}
+
+/// How long the host has been up, from `proc/uptime` under `root`; `None` where that can't be read.
+pub fn uptime(root: &Path) -> Option<SignedDuration> {
+    let text = read(&root.join("proc/uptime")).ok()?;
+    let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    SignedDuration::try_from_secs_f64(seconds).ok()
 }
 
 /// What os-release says about the system.
@@ -130,6 +138,13 @@ mod tests {
         let path = "proc/sys/kernel/random/boot_id";
         put(path, "nonsense\n");
         assert!(matches!(boot_id(root.path()), Err(Error::BootId(..))));
+        assert_eq!(uptime(root.path()), None);
+        put("proc/uptime", "93.25 150.10\n");
+        assert_eq!(
+            uptime(root.path()),
+            Some(SignedDuration::from_millis(93_250))
+        );
+
         let id = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
         put(path, &format!("{id}\n"));
         assert_eq!(boot_id(root.path()).unwrap().to_string(), id);

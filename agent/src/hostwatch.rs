@@ -34,9 +34,13 @@ const OSTREE: &[&str] = &[
 ///
 /// Where inotify can't be had there is a warning and nothing is ever marked, so look now and then all the same. Needs a tokio runtime.
 pub fn changes(root: &Path, extra: &[PathBuf]) -> watch::Receiver<()> {
-    let (sender, receiver) = watch::channel(());
     let ostree = OSTREE.iter().map(|path| root.join(path));
-    let targets = ostree.chain(extra.iter().cloned()).collect();
+    watch(ostree.chain(extra.iter().cloned()).collect())
+}
+
+/// The same for `targets` alone.
+pub fn watch(targets: Vec<PathBuf>) -> watch::Receiver<()> {
+    let (sender, receiver) = watch::channel(());
     // Armed before this returns: what happens from now on is noticed.
     let watcher = Watcher::new(targets);
     tokio::spawn(async move {

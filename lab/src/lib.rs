@@ -1,7 +1,7 @@
 //! CUO's test bench.
 //!
 //! Level 2 of the tests runs here: a real control plane ([`controlplane`]), hollow kubelets and pods ([`kubelet`]), and hosts
-//! ([`machine`]) whose `rpm-ostreed` and `logind` are doubles of observed behaviour ([`ostree`], [`logind`]) on a private system bus.
+//! ([`machine`]) whose `rpm-ostreed`, `logind` and `systemd` are doubles of observed behaviour ([`ostree`], [`logind`], [`systemd`]) on a private system bus.
 //! Everything is a child of the process that uses it and dies with it ([`process`]).
 //!
 //! The lab fails loudly: it is a test, so a panic with a clear message is its way to say that the bench itself is broken.
@@ -18,4 +18,5 @@ pub mod ostree;
 pub mod process;
 pub mod record;
 pub mod rpm;
+pub mod systemd;
 pub mod wait;

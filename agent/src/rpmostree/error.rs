@@ -2,6 +2,9 @@
 
 use std::io;
 
+use cuo_core::look;
+use cuo_core::reason::Code;
+
 use crate::bus;
 
 /// Why a request to rpm-ostree did not succeed. Each text is one sentence for people.
@@ -72,6 +75,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a failed look for updates counts as.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NoBus(_) | Self::Unavailable(_) | Self::NotBooted | Self::Timeout { .. } => {
+                Code::RpmOstreeUnavailable
+            }
+            Self::Lost { .. } => Code::RpmOstreeDied,
+            Self::Denied { .. } => Code::RpmOstreeDenied,
+            Self::Busy { .. } | Self::Rebooting => Code::RpmOstreeBusy,
+            Self::Failed { text, .. } => look::class(text),
+            Self::Protocol { .. } => Code::StageFailed,
+        }
+    }
+
     /// The error of a call of the method `what`.
     pub(super) fn of_call(what: &str, error: &zbus::Error) -> Self {
         let what = what.to_owned();

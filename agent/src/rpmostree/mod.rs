@@ -19,8 +19,12 @@ use zbus::Variant;
 pub use error::Error;
 
 use crate::bus::Bus;
+use crate::survey::NAME;
 use read::Snapshot;
 use session::{Options, Session};
+
+/// What rpm-ostreed says to a driver that registers from outside of any unit.
+const NO_UNIT: &str = "could not find caller systemd unit";
 
 /// How long is waited for what.
 #[derive(Debug, Clone, Copy)]
@@ -195,13 +199,74 @@ impl Client {
                 "initiating-command-line",
                 Variant::from("cuo-agent: upgrade"),
             ),
+            // `rpm-ostree status` names the agent, and other upgrades from the command line are refused while it runs. This way
+            // it takes no other right than upgrading does.
+            ("register-driver", Variant::from(NAME)),
         ]);
-        for _ in 0..=self.limits.repeats {
-            let address = session
-                .transaction(&first.os_path, "Upgrade", &options)
-                .await?;
+        match self
+            .upgrade(
+                &session,
+                &first.os_path,
+                &before,
+                options.clone(),
+                &mut progress,
+            )
+            .await
+        {
+            // Not started by systemd, which only matters for the registration.
+            Err(Error::Failed { text, .. }) if text.contains(NO_UNIT) => {
+                let mut options = options;
+                options.remove("register-driver");
+                self.upgrade(&session, &first.os_path, &before, options, &mut progress)
+                    .await
+            }
+            result => result,
+        }
+    }
+
+    /// Has rpm-ostreed look for an update and nothing more; the version of one that is neither booted nor pending.
+    ///
+    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn check(
+        &self,
+        mut progress: impl FnMut(&str) + Send,
+    ) -> Result<Option<String>, Error> {
+        let (session, Snapshot { os_path, .. }) = self.begin().await?;
+        let options = Options::from([
+            ("initiating-command-line", Variant::from("cuo-agent: check")),
+            ("mode", Variant::from("check")),
+            ("output-to-self", Variant::from(false)),
+        ]);
+        let what = "AutomaticUpdateTrigger";
+        if let Some(address) = session.check(&os_path, &options).await? {
             let idle = self.limits.stage_idle;
-            let ended = peer::run(&address, "Upgrade", &self.limits, idle, &mut progress).await?;
+            let ended = peer::run(&address, what, &self.limits, idle, &mut progress).await?;
+            if let Some(peer::Ended {
+                result: Err(text), ..
+            }) = ended
+            {
+                let what = what.to_owned();
+                return Err(Error::Failed { what, text });
+            }
+        }
+        Ok(session.read().await?.unstaged())
+    }
+
+    async fn upgrade(
+        &self,
+        session: &Session,
+        os_path: &str,
+        before: &Host,
+        options: Options,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<Staged, Error> {
+        for _ in 0..=self.limits.repeats {
+            let address = session.transaction(os_path, "Upgrade", &options).await?;
+            let idle = self.limits.stage_idle;
+            let ended = peer::run(&address, "Upgrade", &self.limits, idle, progress).await?;
             if let Some(peer::Ended {
                 started: true,
                 result: Err(text),
@@ -211,7 +276,7 @@ impl Client {
                 return Err(Error::Failed { what, text });
             }
             let now = session.read().await?;
-            let staged = compare(&before, now.host()?, now.unstaged());
+            let staged = compare(before, now.host()?, now.unstaged());
             let fresh = ended.is_some_and(|ended| ended.started);
             if fresh || !matches!(staged, Staged::NoUpdate { .. }) {
                 return Ok(staged);
@@ -324,6 +389,7 @@ mod tests {
         spawn(client.host());
         spawn(client.origin());
         spawn(client.stage(None, |_| ()));
+        spawn(client.check(|_| ()));
         let deployment = deployment("one", true);
         spawn(client.finalize(&deployment));
     }

@@ -70,12 +70,15 @@ impl Snapshot {
 
     /// The version of an update that rpm-ostree knows of, but that is not what a reboot would boot.
     ///
-    /// For branches that is a local ref ahead of the default deployment, for images the last check's result. The latter can be old,
-    /// so this is good for a hint and nothing more.
+    /// For branches that is a local ref ahead of the default deployment. For images it is the last check's result, which can be older
+    /// than what is pending, so that it counts only where nothing is; even then it is a hint and nothing more.
     pub(super) fn unstaged(&self) -> Option<String> {
         let default = self.deployment_property("DefaultDeployment");
         if let Some(commit) = text(&default, "pending-base-checksum") {
             return text(&default, "pending-base-version").or(Some(commit));
+        }
+        if text(&default, "id") != text(&self.deployment_property("BootedDeployment"), "id") {
+            return None;
         }
         let cached: Dict = value(&self.os, "CachedUpdate").unwrap_or_default();
         let checked = cached.contains_key("manifest-diff") && !cached.contains_key("deployment");
@@ -302,9 +305,21 @@ mod tests {
             ),
             ("an old check", plain(), checked("1".into()), None),
             ("staged by a run", plain(), staged, None),
+            // What was pulled through a tag is what every later check reports, whatever is newer.
+            (
+                "a check that is behind",
+                deployed(NEW, true, [("version", "3".into())]),
+                checked("2".into()),
+                None,
+            ),
         ];
         for (what, default, cached, known) in table {
-            let os = [("DefaultDeployment", &default), ("CachedUpdate", &cached)];
+            let booted = plain();
+            let os = [
+                ("BootedDeployment", &booted),
+                ("DefaultDeployment", &default),
+                ("CachedUpdate", &cached),
+            ];
             assert_eq!(snapshot(&os, &[]).unstaged().as_deref(), known, "{what}");
         }
     }

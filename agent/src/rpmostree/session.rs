@@ -87,6 +87,26 @@ impl Session {
         method: &str,
         options: &Options,
     ) -> Result<String, Error> {
+        self.transaction_of(os_path, method, options).await
+    }
+
+    /// Asks for a check. `None` when rpm-ostreed makes no transaction for it.
+    pub(super) async fn check(
+        &self,
+        os_path: &str,
+        options: &Options,
+    ) -> Result<Option<String>, Error> {
+        let reply = self.transaction_of(os_path, "AutomaticUpdateTrigger", options);
+        let (enabled, address): (bool, String) = reply.await?;
+        Ok(Some(address).filter(|address| enabled && !address.is_empty()))
+    }
+
+    async fn transaction_of<R: serde::de::DeserializeOwned + zbus::Type>(
+        &self,
+        os_path: &str,
+        method: &str,
+        options: &Options,
+    ) -> Result<R, Error> {
         let limit = self.limits.transaction;
         let address = stateroot(os_path)
             .call(&self.connection, method, options, limit)

@@ -6,6 +6,7 @@ use cuo_core::drain::{self, EvictionTry, RawPod};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
 use cuo_core::node::{NodeView, Published};
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Phase;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -21,6 +22,8 @@ pub enum Done {
     Progress(String),
     /// Staging ended.
     Staged(Result<Staged, Error>),
+    /// A check ended, with the version of an update.
+    Checked(Result<Option<String>, Error>),
     /// A finalization was refused.
     Refused {
         /// For which grant it was asked.
@@ -40,6 +43,7 @@ pub fn name(act: &Act, node: Option<&NodeView>) -> &'static str {
     match act {
         Act::Wait => "wait",
         Act::Stage => "stage",
+        Act::Check => "check",
         Act::Evict(_) => "evict",
         Act::Confirm => "confirm",
         Act::Finalize(_) => "finalize",
@@ -74,6 +78,7 @@ impl Agent {
             Act::Confirm => {}
             Act::Publish(want) => self.node.publish(&self.source, &want).await,
             Act::Stage => self.stage(),
+            Act::Check => self.check(),
             Act::Evict(pods) => self.evict(&pods).await,
             Act::Finalize(deployment) => self.finalize(deployment),
             Act::Reboot => self.reboot().await,
@@ -92,6 +97,18 @@ impl Agent {
             };
             let result = client.stage(known.as_ref(), line).await;
             send(&done, Done::Staged(result)).await;
+        });
+    }
+
+    fn check(&mut self) {
+        let (client, done) = (self.host.client().clone(), self.done.clone());
+        self.host.stage_started();
+        tokio::spawn(async move {
+            let line = |line: &str| {
+                let _ = done.try_send(Done::Progress(line.to_owned()));
+            };
+            let result = client.check(line).await;
+            send(&done, Done::Checked(result)).await;
         });
     }
 
@@ -201,15 +218,27 @@ impl Agent {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Staged(result) => {
                 let retry = self.settings.retry;
-                let Some(id) = self.host.stage_ended(result, &self.config.check, &retry) else {
-                    return;
-                };
+                let (result, ours) = told(result);
+                self.host.look_ended(result, &self.config.check, &retry);
+                let Some(id) = ours else { return };
                 let mut state = self.state.clone();
                 state.ours = Some(id);
                 if let Err(error) = self.save(state) {
                     // Then it counts as somebody else's: rebooted into as it stands, and not replaced before.
                     warn!("that the update is the agent's own can't be written down: {error:#}");
                 }
+            }
+            Done::Checked(result) => {
+                let retry = self.settings.retry;
+                let available = |version: String| {
+                    info!(version, "there is an update");
+                    let text = format!(
+                        "version {version} is available, and mode = \"check\" stages nothing"
+                    );
+                    Reason::new(Code::UpdateAvailable, text)
+                };
+                let result = result.map(|version| version.map(available));
+                self.host.look_ended(result, &self.config.check, &retry);
             }
             Done::Refused { id, why } => {
                 self.host.outdated();
@@ -221,7 +250,68 @@ impl Agent {
     }
 }
 
+/// Logs what a run came to; gives what is to be told of it, and the id of a newly staged deployment.
+fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option<String>) {
+    let staged = match result {
+        Ok(staged) => staged,
+        Err(error) => return (Err(error), None),
+    };
+    match staged {
+        Staged::New {
+            deployment,
+            replaced,
+        } => {
+            let instead = replaced.map(|old| format!(" in place of {}", old.version));
+            info!(
+                message_id = Event::Staged.id(),
+                version = deployment.version,
+                identity = %deployment.identity,
+                "staged {} ({}){}",
+                deployment.version,
+                deployment.identity.short(),
+                instead.unwrap_or_default()
+            );
+            return (Ok(None), Some(deployment.id));
+        }
+        Staged::NoUpdate {
+            unstaged: Some(version),
+        } => {
+            let text = format!(
+                "rpm-ostree knows of version {version}, reports success and staged nothing"
+            );
+            warn!(message_id = Event::NotStaged.id(), version, "{text}");
+            return (Ok(Some(Reason::new(Code::NothingStaged, text))), None);
+        }
+        Staged::NoUpdate { unstaged: None } => info!("no update"),
+        Staged::Foreign { .. } => {
+            info!("somebody else deployed something in the meantime, which is left as it is")
+        }
+    }
+    (Ok(None), None)
+}
+
 /// Sends to the loop; when it is gone, the process is ending.
 async fn send(done: &mpsc::Sender<Done>, result: Done) {
     let _ = done.send(result).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026.1 did so for every image.
+    #[test]
+    fn success_without_a_staged_update_is_told() {
+        let unstaged = |version: Option<&str>| {
+            let unstaged = version.map(str::to_owned);
+            told(Ok(Staged::NoUpdate { unstaged }))
+        };
+        let (result, ours) = unstaged(Some("43.1"));
+        let reason = result.unwrap().unwrap();
+        assert_eq!((reason.code, ours), (Code::NothingStaged, None));
+        assert!(reason.message.contains("43.1"), "{reason}");
+        assert_eq!(unstaged(None), (Ok(None), None));
+        let busy = || Error::Busy { who: "x".into() };
+        assert_eq!(told(Err(busy())), (Err(busy()), None));
+    }
 }

@@ -8,7 +8,9 @@ use cuo_core::agent::state::Retry;
 use cuo_core::drain::later;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
+use cuo_core::look::{Looks, first};
 use cuo_core::node::SystemLabels;
+use cuo_core::reason::Reason;
 use cuo_core::values::to_second;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ use crate::answer::Check;
 use crate::config;
 use crate::facts;
 use crate::journal::Event;
-use crate::rpmostree::{Client, Error, Staged};
+use crate::rpmostree::{Client, Error};
 
 /// Pause before rpm-ostree is asked again after it did not answer.
 const RETRY: Duration = Duration::from_secs(20);
@@ -39,12 +41,13 @@ pub struct HostSide {
     /// Since when a run is going on.
     staging: Option<Instant>,
     progress: Option<String>,
-    failures: u32,
+    looks: Looks,
     check: Check,
 }
 
 impl HostSide {
-    pub fn new(root: &Path, client: Client) -> Self {
+    pub fn new(root: &Path, client: Client, check: &config::Check) -> Self {
+        let wait = first(check.start.0, facts::uptime(root), fastrand::f64());
         Self {
             root: root.to_owned(),
             client,
@@ -53,10 +56,10 @@ impl HostSide {
             retry_at: None,
             labels: SystemLabels::default(),
             labelled: None,
-            next_check: Instant::now(),
+            next_check: Instant::now() + wait.unsigned_abs(),
             staging: None,
             progress: None,
-            failures: 0,
+            looks: Looks::default(),
             check: Check::default(),
         }
     }
@@ -88,6 +91,11 @@ impl HostSide {
     /// The last look for an update, and when the next one is due.
     pub fn check(&self) -> &Check {
         &self.check
+    }
+
+    /// What is to be told of the looks for updates.
+    pub fn looked(&self) -> Option<&Reason> {
+        self.looks.told()
     }
 
     /// Something changed, or may have: read before the next decision.
@@ -179,78 +187,42 @@ impl HostSide {
         self.progress = Some(line);
     }
 
-    /// Takes the end of a run in; gives the deployment that is ours now, if there is a new one.
-    pub fn stage_ended(
+    /// Takes the end of a look in: what is to be told though nothing failed, or what failed.
+    pub fn look_ended(
         &mut self,
-        result: Result<Staged, Error>,
+        result: Result<Option<Reason>, Error>,
         config: &config::Check,
         retry: &Retry,
-    ) -> Option<String> {
+    ) {
         self.staging = None;
         self.progress = None;
         self.outdated();
+        self.check.error = result.as_ref().err().map(ToString::to_string);
+        let result = result.map_err(|error| Reason::new(error.code(), error.to_string()));
         let jitter = config.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
-        let mut pause = config.period.0.unsigned_abs() + jitter;
-        let mut ours = None;
-        match result {
-            Ok(staged) => {
-                self.failures = 0;
-                self.check.error = None;
-                ours = told(staged);
-            }
-            Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                pause = pause.min(retry.pause(self.failures).unsigned_abs());
-                let minutes = pause.as_secs().div_ceil(60);
-                warn!(
-                    message_id = Event::CheckFailed.id(),
-                    "no update could be staged, which is tried again in {minutes} min: {error}"
-                );
-                self.check.error = Some(error.to_string());
-            }
-        }
-        self.next_check = Instant::now() + pause;
-        let (now, pause) = (Timestamp::now(), SignedDuration::try_from(pause));
-        self.check.last = Some(to_second(now));
-        self.check.next = Some(to_second(later(now, pause.unwrap_or(SignedDuration::MAX))));
-        ours
-    }
-}
-
-/// Logs what a run came to; gives the id of a newly staged deployment.
-fn told(staged: Staged) -> Option<String> {
-    match staged {
-        Staged::New {
-            deployment,
-            replaced,
-        } => {
-            let instead = replaced.map(|old| format!(" in place of {}", old.version));
-            info!(
-                message_id = Event::Staged.id(),
-                version = deployment.version,
-                identity = %deployment.identity,
-                "staged {} ({}){}",
-                deployment.version,
-                deployment.identity.short(),
-                instead.unwrap_or_default()
-            );
-            return Some(deployment.id);
-        }
-        Staged::NoUpdate {
-            unstaged: Some(version),
-        } => {
+        let jitter = SignedDuration::try_from(jitter).unwrap_or_default();
+        let period = config.period.0.saturating_add(jitter);
+        let pause = self.looks.ended(result, retry, period);
+        if let Some(error) = &self.check.error {
+            let minutes = pause.unsigned_abs().as_secs().div_ceil(60);
             warn!(
-                message_id = Event::NotStaged.id(),
-                version,
-                "rpm-ostree knows of {version} and did not stage it; see `rpm-ostree upgrade`"
+                message_id = Event::CheckFailed.id(),
+                "no update could be staged, which is tried again in {minutes} min: {error}"
             );
         }
-        Staged::NoUpdate { unstaged: None } => info!("no update"),
-        Staged::Foreign { .. } => {
-            info!("somebody else deployed something in the meantime, which is left as it is")
+        self.next_check = Instant::now() + pause.unsigned_abs();
+        let now = Timestamp::now();
+        self.check.last = Some(to_second(now));
+        self.check.next = Some(to_second(later(now, pause)));
+    }
+
+    /// What may have been in the way of looking for updates changed.
+    pub fn cause_changed(&mut self) {
+        if self.looks.failed() {
+            info!("what may have been in the way of updates changed");
+            self.check_now();
         }
     }
-    None
 }
 
 /// `text` as a label's value: at most 63 of the characters that Kubernetes allows, the others replaced.

@@ -1,11 +1,12 @@
 //! The loop around [`cuo_core::agent::step`]: look, decide, write the state down, act, look again.
 
 mod acts;
+mod around;
 mod host;
 mod tell;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,7 +15,9 @@ use cuo_core::agent::state::State;
 use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::EvictionTry;
 use cuo_core::identity::BootId;
-use cuo_core::reason::Reason;
+use cuo_core::node::NodeView;
+use cuo_core::reason::Code;
+use cuo_core::values::Phase;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -30,9 +33,10 @@ use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::rpmostree::{Client, Limits};
 use crate::store::{Loaded, Store};
-use crate::{facts, feed, hostwatch};
+use crate::{facts, feed, hostwatch, survey};
 
 use acts::Done;
+use around::Around;
 use host::HostSide;
 use view::NodeSide;
 
@@ -40,6 +44,8 @@ use view::NodeSide;
 const SAVE_RETRY: Duration = Duration::from_secs(10);
 /// How often what sends no news is looked at while something depends on it: pods during a drain, inhibitors that hold.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often units are looked at that hold updates up.
+const LOOK_AROUND: Duration = Duration::from_secs(30);
 
 /// What the agent carries from one turn to the next.
 struct Agent {
@@ -50,6 +56,7 @@ struct Agent {
     boot: BootId,
     source: ClientSource,
     host: HostSide,
+    around: Around,
     node: NodeSide,
     logind: Logind,
     evictions: Vec<EvictionTry>,
@@ -84,7 +91,8 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut agent = Agent::new(root, kubeconfig, done).await?;
     let mut news = feed::start(agent.source.clone(), agent.config.node_name.clone(), root);
     let mut deployments = agent.host.client().changes();
-    let mut files = hostwatch::changes(root, &[]);
+    let mut files = hostwatch::changes(root, &survey::files(root));
+    let mut causes = hostwatch::watch(causes(root));
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
     let version = env!("CARGO_PKG_VERSION");
@@ -104,7 +112,11 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
             Some(result) = results.recv() => agent.finished(result),
             Some(found) = news.recv() => agent.node.hear(found),
             () = changed(&mut deployments) => agent.host.outdated(),
-            () = changed(&mut files) => agent.host.outdated(),
+            () = changed(&mut files) => {
+                agent.host.outdated();
+                agent.around.outdated();
+            }
+            () = changed(&mut causes) => agent.host.cause_changed(),
             () = changed(&mut shutdown) => agent.shutting_down = *shutdown.borrow(),
             () = until(wake) => {}
         }
@@ -112,6 +124,20 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     info!("stopped; what is under way goes on when the agent is started again");
     Notify::stopping();
     Ok(())
+}
+
+/// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
+fn causes(root: &Path) -> Vec<PathBuf> {
+    let files = [
+        "etc/ostree/remotes.d",
+        "etc/ostree/auth.json",
+        "run/ostree/auth.json",
+        "etc/containers",
+        "etc/containers/registries.d",
+        "etc/pki/rpm-gpg",
+        "etc/rpm-ostreed.conf",
+    ];
+    files.map(|file| root.join(file)).into()
 }
 
 /// The next beat, or never where none are asked for.
@@ -177,7 +203,12 @@ impl Agent {
             settings: config.settings(&errors, unusable),
             boot: facts::boot_id(root)?,
             source: ClientSource::start(credentials, program).await,
-            host: HostSide::new(root, Client::new(Bus::system(), Limits::default())),
+            host: HostSide::new(
+                root,
+                Client::new(Bus::system(), Limits::default()),
+                &config.check,
+            ),
+            around: Around::new(root, Bus::system()),
             node: NodeSide::default(),
             logind: Logind::new(Bus::system()),
             evictions: Vec::new(),
@@ -207,6 +238,10 @@ impl Agent {
         }
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
+        let needed = self.needs_look();
+        self.around
+            .refresh(needed, &self.settings.health.units)
+            .await;
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         if decision.act == Act::Confirm {
@@ -263,15 +298,34 @@ impl Agent {
             let left = time.duration_since(now).unsigned_abs();
             Instant::now() + if time > now { left } else { Duration::ZERO }
         });
-        let held = matches!(&self.shown, Some((_, Some(Reason { code, .. }))) if *code == cuo_core::reason::Code::Inhibited);
-        let looking = self.draining() || held;
-        let look = looking.then(|| Instant::now() + LOOK);
+        let code = self.shown_code();
+        let verifies = matches!(&self.shown, Some((Phase::Verifying, Some(_))));
+        let look = if self.draining() || code == Some(Code::Inhibited) || verifies {
+            Some(LOOK)
+        } else {
+            by_units(code).then_some(LOOK_AROUND)
+        };
+        let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.save_retry];
         [decided, look, self.host.wake()]
             .into_iter()
             .chain(retries)
             .flatten()
             .min()
+    }
+
+    fn shown_code(&self) -> Option<Code> {
+        let (_, reason) = self.shown.as_ref()?;
+        reason.as_ref().map(|reason| reason.code)
+    }
+
+    /// Something is to be decided that depends on what else is on the host.
+    fn needs_look(&self) -> bool {
+        let granted = |view: &NodeView| !view.operator.grant.is_absent();
+        self.host.check_due()
+            || self.state.attempt.is_some()
+            || self.node.view().is_some_and(granted)
+            || by_units(self.shown_code())
     }
 
     fn draining(&self) -> bool {
@@ -302,10 +356,11 @@ impl Agent {
             pods,
             evictions: self.evictions.clone(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
+            survey: self.around.known().clone(),
             system: self.host.labels().clone(),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
-            check_error: self.host.check().error.clone(),
+            looked: self.host.looked().cloned(),
             asked: self.asked.clone(),
         }
     }
@@ -374,6 +429,19 @@ impl Agent {
             ),
         }
     }
+}
+
+/// The reason ends with a change of units.
+fn by_units(code: Option<Code>) -> bool {
+    let Some(code) = code else { return false };
+    matches!(
+        code,
+        Code::OtherDriver
+            | Code::UnitsUnknown
+            | Code::BootIncomplete
+            | Code::UnitsInactive
+            | Code::Unhealthy
+    )
 }
 
 fn tell(errors: &[ConfigError]) {

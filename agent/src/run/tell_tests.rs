@@ -24,6 +24,7 @@ fn attempt() -> Attempt {
         from: None,
         twin: false,
         requested: None,
+        good: None,
     }
 }
 

@@ -41,6 +41,13 @@ macro_rules! codes {
 codes! {
     Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused.";
     Hold, "agent", "The agent's configuration holds updates on this host.", "Remove `hold` from the agent's configuration.";
+    OtherDriver, "agent", "Another program updates this host, so the agent leaves it alone.", "Switch that program off as the reason says, or remove cuo-agent; it goes on by itself.";
+    StagedUnlocked, "agent", "An update is staged that nobody has locked, so any reboot boots it without a grant.", "Run `ostree admin lock-finalization` on the node, or reboot nothing there until its turn has come.";
+    BootIncomplete, "agent", "The boot is not complete, so what runs is neither vouched for nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.";
+    UnitsInactive, "agent", "Units that the agent's configuration demands do not run after the boot.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
+    Settling, "agent", "The node is healthy and is watched a little longer before its slot is given back.", "Nothing.";
+    Unhealthy, "agent", "The node has not become healthy in time after the boot, so its slot is kept and nothing else boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
+    UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.";
     ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.";
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.";
     Draining, "agent", "Pods are still leaving the node.", "Nothing, unless the pods that the reason names are stuck: look at their PodDisruptionBudgets and finalizers.";
@@ -48,6 +55,17 @@ codes! {
     IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
     StageFailed, "agent", "Downloading or staging an update failed.", "The reason quotes rpm-ostree; it is tried again by itself.";
+    NetworkFailed, "agent", "The place of the updates could not be reached, or did not answer as it should.", "Nothing, unless it lasts: then look at the network and at the server that the reason names; it is tried again by itself, with longer pauses.";
+    SignatureRefused, "agent", "The update is not signed as this host demands, or the host may not fetch it.", "Look at the keys, the policy and the credentials of the host's remote; it is tried again once a period, and when they change.";
+    DiskFull, "agent", "The disk has no room for the update.", "Free some space, for instance with `rpm-ostree cleanup --base --rollback`; it is tried again by itself, with longer pauses.";
+    LayeringConflict, "agent", "Packages that are layered or overridden on this host do not go with the update.", "Change what is requested with `rpm-ostree uninstall` or `rpm-ostree override reset`; it is tried again once a period.";
+    OlderVersion, "agent", "The remote offers an older version than the one that is there.", "Publish a newer version, or deploy the older one on the node by hand; it is tried again once a period.";
+    OriginUnusable, "agent", "What the host follows for updates does not exist, is pinned, or is not set up.", "Look at `rpm-ostree status` on the node and rebase it; it is tried again once a period, and when its remotes change.";
+    RpmOstreeBusy, "agent", "rpm-ostree has been at work for somebody else for a while.", "Nothing, unless it hangs: then `rpm-ostree cancel` on the node, or `systemctl restart rpm-ostreed`.";
+    RpmOstreeDenied, "agent", "rpm-ostree does not allow the agent what it asks for.", "See that the package's polkit rule is installed and that polkit runs; it is tried again once a period.";
+    RpmOstreeDied, "agent", "rpm-ostreed ended in the middle of its work.", "See `journalctl -u rpm-ostreed`; it is tried again by itself, and after three times only once a period.";
+    NothingStaged, "agent", "rpm-ostree knows of an update, reports success, and yet staged nothing.", "Look at `rpm-ostree upgrade` on the node: its origin may be pinned, and 2026.1 does so for every image.";
+    UpdateAvailable, "agent", "There is an update, and the agent's configuration says only to tell of it.", "Stage it with `rpm-ostree upgrade --bypass-driver --lock-finalization` on the node, or set `mode = \"stage\"`.";
     ProtocolUnknown, "both", "The other side speaks a version of the protocol that this one does not know.", "Finish the upgrade of the agent and the operator.";
     MalformedAnnotation, "both", "An annotation of the protocol holds something that nobody of CUO writes.", "Remove the annotation that the reason names.";
     GrantMismatch, "agent", "The grant names something else than what a reboot would boot now, or another boot.", "Nothing: the slot is given back and asked for again.";

@@ -29,6 +29,9 @@ cap = "4s"
 evict_every = "1s"
 [reboot]
 shutdown = "15s"
+[health]
+settle = "1s"
+deadline = "2m"
 "#;
 /// How long a certificate of a node is good for.
 const VALIDITY: Duration = Duration::from_secs(24 * 3600);

@@ -12,13 +12,15 @@ use super::{Machine, binary};
 use crate::logind::{self, Inhibitors, REQUEST};
 use crate::ostree::{self, Deployed, Sysroot};
 use crate::process::{bound, spawn_logged};
+use crate::systemd;
 use crate::wait::until;
 
 pub(super) const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 const BUS_CONFIG: &str = "lab/bus.conf";
-const DOUBLES: [(&str, &str); 2] = [
+const DOUBLES: [(&str, &str); 3] = [
     (ostree::NAME, "lab-rpm-ostreed"),
     (logind::NAME, "lab-logind"),
+    (systemd::NAME, "lab-systemd"),
 ];
 /// Generous, because many hosts share one small machine.
 const BOOT: Duration = Duration::from_secs(30);

@@ -27,6 +27,7 @@ use tokio::process::Child;
 
 use crate::logind::{Inhibitors, REQUEST, RebootRequest};
 use crate::ostree::{CallRecord, Fault, Faults, NodeRoot, Origin, Release, Remote, Sysroot};
+use crate::systemd::Units;
 use crate::wait::until;
 
 pub use agent::Notification;
@@ -131,6 +132,7 @@ impl Machine {
         root.save(&remote)?;
         root.save(&Faults::none())?;
         root.save(&Inhibitors::default())?;
+        root.save(&Units::default())?;
         let machine = Self {
             name: name.to_owned(),
             root,

@@ -272,5 +272,6 @@ pub fn upgrade_options() -> BTreeMap<&'static str, Variant<'static>> {
             Variant::from("cuo-agent: upgrade"),
         ),
         ("lock-finalization", Variant::from(true)),
+        ("register-driver", Variant::from("cuo-agent")),
     ])
 }

@@ -89,7 +89,13 @@ async fn refusals_are_passed_on_and_leave_everything_as_it_was() {
 
 #[tokio::test]
 async fn a_lost_daemon_leaves_it_open_what_happened() {
-    for point in [Stage::Call, Stage::Start, Stage::Deploy, Stage::Finish] {
+    for point in [
+        Stage::Call,
+        Stage::Start,
+        Stage::Running,
+        Stage::Deploy,
+        Stage::Finish,
+    ] {
         let (bench, update) = staged(branch()).await;
         bench.inject("FinalizeDeployment", point, Effect::Crash);
         let lost = bench.client().finalize(&update).await;

@@ -2,6 +2,8 @@
 
 // Marked as tests, because their functions that are none may fail loudly too.
 #[cfg(test)]
+mod around;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod doctor;
@@ -14,8 +16,12 @@ mod journal;
 #[cfg(test)]
 mod logind;
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod verdicts;

@@ -102,8 +102,8 @@ impl Work<'_> {
         if node.paused {
             return Err(Some(Code::Paused.into()));
         }
-        if let Some(reason) = &self.settings.hold {
-            return Err(Some(reason.clone()));
+        if let Some(reason) = self.held() {
+            return Err(Some(reason));
         }
         if node.agent.owned.value().is_some() && !node.unschedulable {
             return Err(Some(Code::Uncordoned.into()));

@@ -5,6 +5,7 @@
 //! steps again.
 
 mod act;
+pub mod health;
 mod publish;
 mod rest;
 pub mod state;
@@ -17,10 +18,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::drain::{EvictionTry, RawPod};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
+use crate::look::Mode;
 use crate::node::{NodeView, Published, SystemLabels};
 use crate::reason::{Code, Reason};
+use crate::survey::Survey;
 use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
 
+use health::Health;
 use state::{Attempt, Retry, State};
 
 /// What the agent knows at one moment.
@@ -38,14 +42,16 @@ pub struct Observation {
     pub evictions: Vec<EvictionTry>,
     /// Block inhibitors on shutdown, or why they are not known.
     pub inhibitors: Result<Vec<Inhibitor>, String>,
+    /// What else runs on the host, or why that is not known.
+    pub survey: Result<Survey, String>,
     /// What the labels shall say.
     pub system: SystemLabels,
     /// Whether rpm-ostree is being made to look for and stage an update.
     pub staging: Staging,
     /// The period is over, or somebody asked for a check.
     pub check_due: bool,
-    /// What the last check failed with; `None` if it did not.
-    pub check_error: Option<String>,
+    /// What is to be told of the looks for updates.
+    pub looked: Option<Reason>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
 }
@@ -95,8 +101,12 @@ pub struct Asked {
 pub struct Settings {
     /// Why neither to stage nor to reboot, where the configuration says so or can't be read.
     pub hold: Option<Reason>,
+    /// What to do about updates.
+    pub mode: Mode,
     /// Pauses after a grant that came to nothing.
     pub retry: Retry,
+    /// What a node has to be before its slot is given back after a boot.
+    pub health: Health,
     /// Pause between two evictions of one pod.
     pub evict_every: SignedDuration,
     /// How long a host may take from the request to being down, before it is asked for in another way, and again before it is reported.
@@ -114,6 +124,8 @@ pub enum Act {
     Publish(Box<Published>),
     /// Make rpm-ostree look for and stage an update.
     Stage,
+    /// Make rpm-ostree look for an update, and leave it at that.
+    Check,
     /// Evict these pods.
     Evict(Vec<RawPod>),
     /// Read the Node from the API server and come back with [`NodeSeen::Present`] `live`.
@@ -226,6 +238,7 @@ impl<'a> Work<'a> {
             drain: grant.map_or_else(Default::default, |grant| grant.drain.clone()),
             from: node.agent.booted.value().map(|booted| booted.identity),
             twin: true, // unknown, and the milder verdict
+            good: None,
             requested: asked.map(|status| status.since),
         });
     }
@@ -262,6 +275,12 @@ impl<'a> Work<'a> {
             .as_ref()
             .is_some_and(|result| result.id == grant.id);
         (!answered).then_some(grant)
+    }
+
+    /// Why updates of this host are not for this agent to make now: its configuration, or another program that makes them.
+    fn held(&self) -> Option<Reason> {
+        let rival = || self.seen.survey.as_ref().ok()?.rival();
+        self.settings.hold.clone().or_else(rival)
     }
 
     /// What is wrong with the operator's keys, if something is.

@@ -29,7 +29,9 @@ impl Work<'_> {
         });
         // Without the Node only what concerns the host alone is done.
         let act = match (&self.seen.node, act) {
-            (NodeSeen::Present { .. }, act) | (_, act @ (Act::Stage | Act::Wait)) => act,
+            (NodeSeen::Present { .. }, act) | (_, act @ (Act::Stage | Act::Check | Act::Wait)) => {
+                act
+            }
             (NodeSeen::Unknown(_) | NodeSeen::Absent, _) => Act::Wait,
         };
         Step {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::state::Attempt;
 use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
+use crate::look::Mode;
 use crate::reason::{Code, Reason};
 use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
 
@@ -30,10 +31,10 @@ impl Work<'_> {
             }
         }
         let (phase, reason) = self.show(hold);
-        let act = if self.may_stage() {
-            Act::Stage
-        } else {
-            Act::Wait
+        let act = match self.settings.mode {
+            _ if !self.may_look() => Act::Wait,
+            Mode::Stage => Act::Stage,
+            Mode::Check => Act::Check,
         };
         let wake = self.pause_end();
         self.publish_or(phase, reason, act, wake)
@@ -71,7 +72,12 @@ impl Work<'_> {
                 node.is_some_and(|node| node.paused)
                     .then(|| Code::Paused.into())
             })
-            .or_else(|| self.settings.hold.clone())
+            .or_else(|| self.held())
+            .or_else(|| {
+                let why = self.seen.survey.as_ref().err()?;
+                Some(Reason::new(Code::UnitsUnknown, why))
+            })
+            .or_else(|| self.booting())
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
@@ -137,6 +143,7 @@ impl Work<'_> {
                 .iter()
                 .any(|other| other.identity == pending.identity),
             requested: None,
+            good: None,
         }))
     }
 
@@ -147,13 +154,24 @@ impl Work<'_> {
             (Some(_), None) if lasting => (Phase::Staged, None),
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
-                let failed = self.check_failed().filter(|_| self.is_ours(pending));
-                (Phase::Waiting, failed)
+                let looked = self.looked().filter(|_| self.is_ours(pending));
+                (Phase::Waiting, self.at_risk(pending).or(looked))
             }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
-            (None, hold) => (Phase::Idle, hold.or_else(|| self.check_failed())),
+            (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
+    }
+
+    /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.
+    fn booting(&self) -> Option<Reason> {
+        self.seen.survey.as_ref().ok()?.boot_incomplete()
+    }
+
+    /// Nothing locks what waits, and no call of rpm-ostree does it afterwards. To stage it anew would lose what else was changed with it,
+    /// such as kernel arguments, so it is announced and left as it is.
+    fn at_risk(&self, pending: &Deployment) -> Option<Reason> {
+        self.seen.survey.as_ref().ok()?.at_risk(pending)
     }
 
     /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one.
@@ -161,19 +179,18 @@ impl Work<'_> {
         self.state.ours.as_ref() == Some(&pending.id)
     }
 
-    fn check_failed(&self) -> Option<Reason> {
-        self.seen
-            .check_error
-            .as_ref()
-            .map(|why| Reason::new(Code::StageFailed, why))
+    fn looked(&self) -> Option<Reason> {
+        self.seen.looked.clone()
     }
 
     /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
     /// is our own once a slot is being prepared for it.
-    fn may_stage(&self) -> bool {
+    fn may_look(&self) -> bool {
         let wanted = self.seen.check_due
             && self.seen.staging == Staging::Idle
-            && self.settings.hold.is_none();
+            && self.seen.survey.is_ok()
+            && self.booting().is_none()
+            && self.held().is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,
             (Some(_), None) => true,

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::values::{DrainPolicy, Failures, Progress, RebootResult};
 
 /// Version of the file; it rises whenever a field is added or means something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything that must survive. Written whole, before the act that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Attempt {
     pub twin: bool,
     /// When finalizing and rebooting was about to be asked for.
     pub requested: Option<Timestamp>,
+    /// Since when the node has been healthy after the boot.
+    #[serde(default)]
+    pub good: Option<Timestamp>,
 }
 
 /// A pause after a grant that came to nothing.
@@ -149,7 +152,8 @@ impl State {
         let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
         let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
         match file.version {
-            VERSION => Self::deserialize(file.state).map_err(garbage),
+            // The first version lacks what has a default.
+            1 | VERSION => Self::deserialize(file.state).map_err(garbage),
             0 => Err(StateError::Garbage("it has version 0".into())),
             newer => Err(StateError::Newer(newer)),
         }
@@ -184,11 +188,10 @@ mod tests {
             ..State::default()
         };
         let text = state.to_text().unwrap();
-        assert_eq!(State::from_text(&text), Ok(state));
-        assert_eq!(
-            State::from_text(&text.replace("\"version\": 1", "\"version\": 2")),
-            Err(StateError::Newer(2))
-        );
+        assert_eq!(State::from_text(&text), Ok(state.clone()));
+        let of = |version| text.replace("\"version\": 2", &format!("\"version\": {version}"));
+        assert_eq!(State::from_text(&of(3)), Err(StateError::Newer(3)));
+        assert_eq!(State::from_text(&of(1)), State::from_text(&text));
         for text in [
             "",
             "garbage",

@@ -1,5 +1,10 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod health;
+mod looks;
+mod rivals;
+mod unlocked;
+
 use super::state::Backoff;
 use super::*;
 use crate::identity::Identity;
@@ -30,9 +35,15 @@ fn deployment(identity: Identity, staged: bool) -> Deployment {
 fn settings() -> Settings {
     Settings {
         hold: None,
+        mode: Mode::Stage,
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
+        },
+        health: Health {
+            units: vec![],
+            settle: SignedDuration::ZERO,
+            deadline: SignedDuration::from_hours(1),
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
@@ -73,10 +84,11 @@ impl World {
                 pods: Some(vec![]),
                 evictions: vec![],
                 inhibitors: Ok(vec![]),
+                survey: Ok(Survey::default()),
                 system: SystemLabels::default(),
                 staging: Staging::Idle,
                 check_due: false,
-                check_error: None,
+                looked: None,
                 asked: None,
             },
             settings: settings(),
@@ -218,7 +230,10 @@ fn a_reboot_that_was_about_to_be_asked_for_is_asked_for() {
 #[test]
 fn a_grant_that_can_not_be_used_any_more_is_given_back() {
     type Change = fn(&mut World);
-    let cases: [(Code, Change); 8] = [
+    let cases: [(Code, Change); 9] = [
+        (Code::OtherDriver, |world| {
+            world.seen.survey = rivals::rivalled()
+        }),
         (Code::GrantRevoked, |world| {
             world.node().operator.grant = Field::Absent
         }),
@@ -727,7 +742,7 @@ fn a_failed_check_is_told_as_long_as_it_is_tried_again() {
     ];
     for (what, change, expected) in cases {
         let mut world = World::new();
-        world.seen.check_error = Some("busy".into());
+        world.seen.looked = Some(Code::StageFailed.into());
         change(&mut world);
         assert_eq!(world.shows(), expected, "{what}");
     }

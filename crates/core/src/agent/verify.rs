@@ -1,7 +1,7 @@
 //! The host booted after a grant was accepted: what runs now decides what came of it.
 
 use super::state::{Attempt, Lost};
-use super::{Step, Work};
+use super::{Act, Step, Work};
 use crate::host::Host;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
@@ -38,8 +38,12 @@ impl Work<'_> {
         let Some(node) = self.node() else {
             return self.publish(Phase::Verifying, None);
         };
-        if !node.ready || node.kubelet_boot != Some(self.seen.boot) {
-            return self.publish(Phase::Verifying, Some(Code::NodeNotReady.into()));
+        if let Some(reason) = self.sick(node) {
+            return self.sickens(&attempt, host, node, reason);
+        }
+        if let Some(until) = self.settling() {
+            let reason = Code::Settling.into();
+            return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(until));
         }
         let verdict = match classify(&attempt, host) {
             Verdict::Missed(Code::UpdateLost) => self.lost(&attempt),
@@ -56,6 +60,7 @@ impl Work<'_> {
         match verdict {
             Verdict::Done => {
                 self.state.lost = None;
+                self.recovered(&wanted);
                 self.answer(Outcome::Done, None);
             }
             Verdict::Missed(code) => self.answer(Outcome::Aborted, Some(told(code))),

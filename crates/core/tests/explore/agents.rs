@@ -1,9 +1,12 @@
 //! The agents: deciding, and what their acts do.
 
+use cuo_core::agent::health::Health;
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::{EvictionTry, RawPod};
+use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
+use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
 
@@ -14,9 +17,15 @@ use crate::world::{Pod, Sent, Site, Who, time};
 fn settings() -> Settings {
     Settings {
         hold: None,
+        mode: Mode::Stage,
         retry: Retry {
             first: SignedDuration::from_secs(60),
             cap: SignedDuration::from_secs(600),
+        },
+        health: Health {
+            units: vec![],
+            settle: SignedDuration::ZERO,
+            deadline: SignedDuration::from_hours(1),
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
@@ -52,10 +61,11 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
             .then(|| Vec::from_iter((machine.pod != Pod::Gone).then_some(pod))),
         evictions: refused.into_iter().collect(),
         inhibitors: Ok(vec![]),
+        survey: Ok(Survey::default()),
         system: SystemLabels::default(),
         staging: cuo_core::agent::Staging::Idle,
         check_due: false,
-        check_error: None,
+        looked: None,
         asked: at.agent.asked.clone(),
     }
 }
@@ -86,7 +96,7 @@ fn cut_off(at: &Site, moment: usize) -> Result<(), Violation> {
     let mut seen = observe(at, None, false);
     seen.node = NodeSeen::Unknown("refused".into());
     match step(&at.agent.disk, &seen, &settings(), time(moment)).act {
-        Act::Wait | Act::Stage => Ok(()),
+        Act::Wait | Act::Stage | Act::Check => Ok(()),
         act => Err(Violation::new("I6: acted without the API server", &act)),
     }
 }
@@ -203,7 +213,7 @@ pub fn arrive(
         },
         Act::Finalize(_) => reboot(at, true)?,
         Act::Reboot => reboot(at, false)?,
-        Act::Wait | Act::Stage | Act::Confirm => {}
+        Act::Wait | Act::Stage | Act::Check | Act::Confirm => {}
     }
     Ok(())
 }

@@ -1,0 +1,185 @@
+//! Looks for what else updates this host, and for the units that have to run.
+
+use std::path::{Path, PathBuf};
+
+use cuo_core::survey::{Driver, StagedNote, Survey, UNITS};
+use tracing::debug;
+
+use crate::bus::Bus;
+use crate::gvariant::{self, Value, at, text_at};
+use crate::{fragments, systemd};
+
+/// What the agent is called where rpm-ostree names who drives updates.
+pub const NAME: &str = "cuo-agent";
+
+const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
+const STAGED: &str = "run/ostree/staged-deployment";
+const LOCKED: &str = "run/ostree/staged-deployment-locked";
+const POLICY: &str = "etc/rpm-ostreed.conf";
+const ZINCATI: [&str; 3] = [
+    "usr/lib/zincati/config.d",
+    "run/zincati/config.d",
+    "etc/zincati/config.d",
+];
+const MACHINE_CONFIG: &str = "etc/machine-config-daemon/currentconfig";
+
+/// Files below `root` whose change may mean that something else updates the host now, or no longer does.
+pub fn files(root: &Path) -> Vec<PathBuf> {
+    let single = [DRIVER, POLICY, MACHINE_CONFIG].into_iter();
+    single.chain(ZINCATI).map(|path| root.join(path)).collect()
+}
+
+/// Looks around on the host; `required` are units to look at besides the usual ones.
+///
+/// # Errors
+/// One sentence, when systemd does not tell.
+pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey, String> {
+    let driver = driver(root).filter(|driver| driver.name != NAME);
+    let mut names = UNITS.to_vec();
+    names.extend(driver.iter().map(|driver| driver.unit.as_str()));
+    names.extend(required.iter().map(String::as_str));
+    names.sort_unstable();
+    names.dedup();
+    let units = systemd::units(bus, &names).await?;
+    Ok(Survey {
+        units,
+        zincati_off: zincati_off(root),
+        policy: policy(root),
+        driver,
+        machine_config: exists(&root.join(MACHINE_CONFIG)),
+        staged: staged(root),
+    })
+}
+
+/// There, or where only root may look.
+fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap_or_else(|error| {
+        debug!(path = %path.display(), %error, "taken to be there");
+        true
+    })
+}
+
+/// Who is registered as driver since the boot.
+fn driver(root: &Path) -> Option<Driver> {
+    let entries = gvariant::dict(&std::fs::read(root.join(DRIVER)).ok()?)?;
+    let text = |key| text_at(&entries, key).map(str::to_owned);
+    Some(Driver {
+        name: text("driver-name")?,
+        unit: text("driver-sd-unit")?,
+    })
+}
+
+/// What is staged, and its lock. Versions of ostree before the lock was part of the note have a file for it.
+fn staged(root: &Path) -> Option<StagedNote> {
+    let entries = gvariant::dict(&std::fs::read(root.join(STAGED)).ok()?)?;
+    let Some(Value::Dict(target)) = at(&entries, "target") else {
+        return None;
+    };
+    let noted = at(&entries, "locked") == Some(&Value::Bool(true));
+    Some(StagedNote {
+        name: text_at(target, "name")?.to_owned(),
+        locked: noted || exists(&root.join(LOCKED)),
+    })
+}
+
+/// `AutomaticUpdatePolicy` in the group `[Daemon]`; empty where it is not set.
+fn policy(root: &Path) -> String {
+    let text = std::fs::read_to_string(root.join(POLICY)).unwrap_or_default();
+    let (mut group, mut policy) = ("", "");
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            group = line;
+        } else if let Some((key, value)) = line.split_once('=')
+            && (group, key.trim_end()) == ("[Daemon]", "AutomaticUpdatePolicy")
+        {
+            policy = value.trim_start();
+        }
+    }
+    policy.to_owned()
+}
+
+/// `updates.enabled = false` in Zincati's configuration, which leaves its unit running and idle.
+fn zincati_off(root: &Path) -> bool {
+    let (files, errors) = fragments::files(root, &ZINCATI);
+    let mut enabled = true;
+    for path in files {
+        // What can't be read can't be counted on.
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+        let updates = table
+            .get("updates")
+            .and_then(|updates| updates.get("enabled"));
+        enabled = updates.and_then(toml::Value::as_bool).unwrap_or(enabled);
+    }
+    !enabled && errors.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn the_policy_is_that_of_the_daemon_and_the_last_one() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(policy(root.path()), "");
+        for (text, expected) in [
+            ("[Daemon]\nAutomaticUpdatePolicy=stage\n", "stage"),
+            ("[Daemon]\nAutomaticUpdatePolicy = apply \n", "apply"),
+            ("[Daemon]\n#AutomaticUpdatePolicy=stage\n", ""),
+            ("[Other]\nAutomaticUpdatePolicy=stage\n", ""),
+            (
+                "[Daemon]\nAutomaticUpdatePolicy=stage\nIdleExitTimeout=60\nAutomaticUpdatePolicy=none\n",
+                "none",
+            ),
+        ] {
+            put(root.path(), POLICY, text);
+            assert_eq!(policy(root.path()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn zincati_is_off_where_its_last_word_is_so() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!zincati_off(root.path()));
+        put(
+            root.path(),
+            "etc/zincati/config.d/90-off.toml",
+            "[updates]\nenabled = false",
+        );
+        put(
+            root.path(),
+            "usr/lib/zincati/config.d/50-on.toml",
+            "[updates]\nenabled = true",
+        );
+        assert!(zincati_off(root.path()));
+        put(
+            root.path(),
+            "etc/zincati/config.d/95-more.toml",
+            "[identity]\ngroup = \"x\"",
+        );
+        assert!(zincati_off(root.path()));
+        put(
+            root.path(),
+            "run/zincati/config.d/99-on.toml",
+            "[updates]\nenabled = true",
+        );
+        assert!(!zincati_off(root.path()));
+    }
+
+    #[test]
+    fn a_driver_that_can_not_be_read_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(driver(root.path()), None);
+        put(root.path(), DRIVER, "garbage");
+        assert_eq!(driver(root.path()), None);
+        assert!(!exists(&root.path().join(MACHINE_CONFIG)));
+        put(root.path(), MACHINE_CONFIG, "{}");
+        assert!(exists(&root.path().join(MACHINE_CONFIG)));
+    }
+}

@@ -1,0 +1,52 @@
+//! systemd itself, over D-Bus: which units run. Read only, which everybody may.
+
+use std::time::Duration;
+
+use cuo_core::survey::Unit;
+
+use crate::bus::{self, Bus, Object};
+
+/// systemd answers from memory.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const MANAGER: Object<'static> = Object {
+    service: Some("org.freedesktop.systemd1"),
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
+
+/// Name, description, load state, active state, substate, followed unit, object, job's id, type and object.
+type Listed = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    zbus::OwnedObjectPath,
+    u32,
+    String,
+    zbus::OwnedObjectPath,
+);
+
+/// The states of these units, of those that there are none of too.
+///
+/// # Errors
+/// One sentence, when systemd can't be asked.
+pub async fn units(bus: &Bus, names: &[&str]) -> Result<Vec<Unit>, String> {
+    let told = |error: &zbus::Error| {
+        let why = bus::answered(error).map_or_else(|| error.to_string(), |(_, text)| text);
+        format!("systemd did not answer ListUnitsByNames ({why})")
+    };
+    let connection = bus.connect().await.map_err(|error| told(&error))?;
+    let listed: Vec<Listed> = MANAGER
+        .call(&connection, "ListUnitsByNames", &names, LIMIT)
+        .await
+        .map_err(|error| told(&error))?;
+    let unit = |(name, _, load, state, ..): Listed| Unit {
+        name,
+        found: load != "not-found",
+        state,
+    };
+    Ok(listed.into_iter().map(unit).collect())
+}

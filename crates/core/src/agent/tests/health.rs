@@ -1,0 +1,177 @@
+//! From the boot to the end of the slot.
+
+use super::*;
+use crate::survey::Unit;
+
+fn units(units: &[(&str, &str)]) -> Result<Survey, String> {
+    let unit = |(name, state): &(&str, &str)| Unit {
+        name: (*name).into(),
+        found: true,
+        state: (*state).into(),
+    };
+    Ok(Survey {
+        units: units.iter().map(unit).collect(),
+        ..Survey::default()
+    })
+}
+
+/// Booted into what was granted, with something to demand.
+fn booted() -> World {
+    let mut world = World::new();
+    world.settings.health = Health {
+        units: vec!["crio.service".into()],
+        settle: SignedDuration::from_secs(30),
+        deadline: SignedDuration::from_secs(600),
+    };
+    world.until_reboot();
+    world.boots(NEW, None, &[OLD]);
+    world.seen.survey = units(&[
+        ("boot-complete.target", "active"),
+        ("crio.service", "active"),
+    ]);
+    world.now = 2000;
+    world
+}
+
+fn verifying(code: Code) -> (Phase, Option<Code>, Act) {
+    (Phase::Verifying, Some(code), Act::Wait)
+}
+
+#[test]
+fn the_slot_is_given_back_once_everything_is_well_for_a_while() {
+    let mut world = booted();
+    world.node().ready = false;
+    world.seen.survey = units(&[
+        ("boot-complete.target", "activating"),
+        ("crio.service", "failed"),
+    ]);
+    assert_eq!(world.shows(), verifying(Code::BootIncomplete));
+    world.seen.survey = units(&[
+        ("boot-complete.target", "active"),
+        ("crio.service", "failed"),
+    ]);
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    world.node().ready = true;
+    assert_eq!(world.shows(), verifying(Code::UnitsInactive));
+    world.seen.survey = Err("no bus".into());
+    assert_eq!(world.shows(), verifying(Code::UnitsUnknown));
+    world.seen.survey = booted().seen.survey;
+    assert_eq!(world.shows(), verifying(Code::Settling));
+
+    // What breaks meanwhile starts it anew.
+    world.now = 2020;
+    world.node().ready = false;
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    world.node().ready = true;
+    assert_eq!(world.shows(), verifying(Code::Settling));
+    world.now = 2049;
+    assert_eq!(world.shows(), verifying(Code::Settling));
+    assert_eq!(world.run().wake, Some(at(2050)));
+    assert!(world.node().unschedulable);
+    world.now = 2050;
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    assert_eq!(world.released(), Ok((Outcome::Done, None)));
+    assert!(!world.node().unschedulable);
+}
+
+#[test]
+fn after_the_deadline_the_node_has_failed_and_keeps_its_slot_until_it_is_well() {
+    let mut world = booted();
+    world.node().ready = false;
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    assert_eq!(world.run().wake, Some(at(2601)));
+    world.now = 2600;
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    world.now = 2601;
+    let failed = (Phase::Failed, Some(Code::Unhealthy), Act::Wait);
+    assert_eq!(world.shows(), failed);
+    assert!(world.released().is_err(), "the slot was given back");
+    assert!(world.node().unschedulable);
+    let known = world
+        .node()
+        .agent
+        .failed
+        .value()
+        .unwrap()
+        .find(&NEW)
+        .unwrap()
+        .code;
+    assert_eq!(known, Code::Unhealthy, "no other node boots it");
+    let reason = world.node().agent.reason.value().unwrap().message.clone();
+    assert!(reason.starts_with("NodeNotReady: "), "{reason}");
+
+    // It stays failed, whatever is next in the way and however often the agent is started anew.
+    world.now = 2700;
+    world.node().ready = true;
+    world.seen.survey = units(&[("crio.service", "failed")]);
+    assert_eq!(world.shows(), failed);
+
+    world.seen.survey = booted().seen.survey;
+    assert_eq!(world.shows(), verifying(Code::Settling));
+    world.now = 2730;
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    assert_eq!(world.released(), Ok((Outcome::Done, None)));
+    assert_eq!(
+        world.state.failed,
+        Failures::default(),
+        "it is good after all"
+    );
+}
+
+/// Of a reboot that did not happen for long, and then did.
+#[test]
+fn a_failure_before_the_boot_is_none_of_this_boot() {
+    let mut world = booted();
+    world.node().agent.status = Field::Value(Status {
+        phase: Phase::Failed,
+        since: at(1000),
+    });
+    world.node().agent.reason = Field::Value(Code::RebootDidNotHappen.into());
+    world.node().ready = false;
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    assert_eq!(world.state.failed, Failures::default());
+}
+
+#[test]
+fn a_sick_fallback_does_not_speak_against_the_update_by_itself() {
+    let mut world = booted();
+    world.boots(OLD, Some(deployment(NEW, false)), &[]);
+    world.node().ready = false;
+    world.run();
+    world.now = 2601;
+    assert_eq!(world.shows().1, Some(Code::Unhealthy));
+    assert_eq!(world.state.failed, Failures::default());
+    world.node().ready = true;
+    world.run();
+    world.now = 2640;
+    world.run();
+    assert_eq!(
+        world.result(),
+        Some((Outcome::Failed, Some(Code::BootedFallback)))
+    );
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_settle_for_ever() {
+    let mut world = booted();
+    assert_eq!(world.shows(), verifying(Code::Settling));
+    world.now = 500;
+    assert_eq!(world.shows(), verifying(Code::Settling));
+    world.now = 530;
+    world.run();
+    assert_eq!(world.result(), Some((Outcome::Done, None)));
+}
+
+/// A host that is about to fall back must not find an update staged in its way.
+#[test]
+fn nothing_is_staged_or_granted_before_the_boot_is_complete() {
+    let mut world = World::new();
+    world.seen.survey = units(&[("boot-complete.target", "inactive")]);
+    world.seen.check_due = true;
+    let incomplete = Some(Code::BootIncomplete);
+    assert_eq!(world.shows(), (Phase::Held, incomplete, Act::Wait));
+    world.host().pending = None;
+    assert_eq!(world.shows(), (Phase::Idle, incomplete, Act::Wait));
+    world.seen.survey = units(&[("boot-complete.target", "active")]);
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Stage));
+}

@@ -1,0 +1,31 @@
+//! Looking for updates.
+
+use super::*;
+
+#[test]
+fn a_host_that_only_checks_stages_nothing_and_reboots_into_what_others_staged() {
+    let mut world = World::new();
+    world.settings.mode = Mode::Check;
+    world.seen.check_due = true;
+    world.seen.looked = Some(Code::UpdateAvailable.into());
+    let pending = world.host().pending.take();
+    let available = Some(Code::UpdateAvailable);
+    assert_eq!(world.shows(), (Phase::Idle, available, Act::Check));
+    world.seen.check_due = false;
+    world.host().pending = pending;
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+    world.until_reboot();
+}
+
+/// The host alone is concerned, so the API server may be away.
+#[test]
+fn looking_needs_no_node() {
+    for (mode, act) in [(Mode::Stage, Act::Stage), (Mode::Check, Act::Check)] {
+        let mut world = World::new();
+        world.settings.mode = mode;
+        world.seen.check_due = true;
+        world.host().pending = None;
+        world.seen.node = NodeSeen::Unknown("refused".into());
+        assert_eq!(world.run().act, act);
+    }
+}

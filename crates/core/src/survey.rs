@@ -1,0 +1,324 @@
+//! What else is on the host: units of systemd, and other programs that update it.
+
+use crate::host::Deployment;
+use crate::reason::{Code, Reason};
+
+/// A unit of systemd.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unit {
+    /// With its suffix.
+    pub name: String,
+    /// There is such a unit.
+    pub found: bool,
+    /// `ActiveState`: `active`, `inactive`, `failed`, `activating` and so on.
+    pub state: String,
+}
+
+impl Unit {
+    fn is_active(&self) -> bool {
+        matches!(self.state.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// Works, or is about to.
+    fn runs(&self) -> bool {
+        self.is_active() || self.state == "activating"
+    }
+}
+
+/// Who registered with rpm-ostree as what drives the host's updates. The note stays until the next boot, whether or not the unit runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Driver {
+    /// In its own words.
+    pub name: String,
+    /// The unit that it registered from.
+    pub unit: String,
+}
+
+/// What was found on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Survey {
+    /// At least [`UNITS`], the driver's, and those that have to be active.
+    pub units: Vec<Unit>,
+    /// Zincati's own configuration switches its updates off.
+    pub zincati_off: bool,
+    /// `AutomaticUpdatePolicy` of rpm-ostreed.conf.
+    pub policy: String,
+    /// Who is registered, if it is not this agent.
+    pub driver: Option<Driver>,
+    /// OpenShift's machine-config-daemon has set this host up.
+    pub machine_config: bool,
+    /// What is staged, as ostree noted it.
+    pub staged: Option<StagedNote>,
+}
+
+/// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StagedNote {
+    /// Checksum and serial, the last part of rpm-ostree's id.
+    pub name: String,
+    /// A shutdown drops it, unless it was finalized.
+    pub locked: bool,
+}
+
+const BOOTED: &str = "boot-complete.target";
+const ZINCATI: &str = "zincati.service";
+const BOOTC: &str = "bootc-fetch-apply-updates.timer";
+const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
+const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
+
+/// Units to look at on every host.
+pub const UNITS: [&str; 5] = [BOOTED, ZINCATI, BOOTC, AUTOMATIC, MACHINE_CONFIG];
+
+impl Survey {
+    fn unit(&self, name: &str) -> Option<&Unit> {
+        self.units.iter().find(|unit| unit.name == name)
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        self.unit(name).is_some_and(Unit::runs)
+    }
+
+    /// Why the boot is not complete; hosts without such a target have none.
+    pub fn boot_incomplete(&self) -> Option<Reason> {
+        let target = self
+            .unit(BOOTED)
+            .filter(|unit| unit.found && !unit.is_active())?;
+        let text = format!("{BOOTED} is {}", target.state);
+        Some(Reason::new(Code::BootIncomplete, text))
+    }
+
+    /// Which of `required` do not run.
+    pub fn inactive(&self, required: &[String]) -> Option<Reason> {
+        let state = |name: &String| match self.unit(name) {
+            Some(unit) if unit.is_active() => None,
+            Some(unit) if unit.found => Some(format!("{name} is {}", unit.state)),
+            _ => Some(format!("there is no {name}")),
+        };
+        let missing: Vec<_> = required.iter().filter_map(state).collect();
+        (!missing.is_empty()).then(|| Reason::new(Code::UnitsInactive, missing.join(", ")))
+    }
+
+    /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
+    pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
+        let note = self.staged.as_ref()?;
+        let same = deployment.staged && deployment.id.ends_with(&format!("-{}", note.name));
+        (same && !note.locked).then(|| {
+            let text = format!(
+                "{} is staged and not locked, so any reboot of the host boots it",
+                deployment.version
+            );
+            Reason::new(Code::StagedUnlocked, text)
+        })
+    }
+
+    /// Another program that updates this host, and how to end that. What is there and does not run is none.
+    pub fn rival(&self) -> Option<Reason> {
+        let off = |unit: &str| {
+            format!("{unit} runs on the host; `systemctl disable --now {unit}` ends that")
+        };
+        let text = if self.machine_config || self.runs(MACHINE_CONFIG) {
+            "OpenShift's machine-config-daemon updates this host; remove cuo-agent from it"
+                .to_owned()
+        } else if self.runs(ZINCATI) && !self.zincati_off {
+            off(ZINCATI)
+        } else if self.runs(BOOTC) {
+            off(BOOTC)
+        } else if self.runs(AUTOMATIC)
+            && !matches!(self.policy.as_str(), "" | "none" | "off" | "check")
+        {
+            format!("{} (AutomaticUpdatePolicy={})", off(AUTOMATIC), self.policy)
+        } else {
+            let driver = self.driver.as_ref()?;
+            let silenced = driver.unit == ZINCATI && self.zincati_off;
+            if silenced || !self.runs(&driver.unit) {
+                return None;
+            }
+            let Driver { name, unit } = driver;
+            format!(
+                "{name} is registered with rpm-ostree as what updates this host; `systemctl disable --now {unit}` ends that"
+            )
+        };
+        Some(Reason::new(Code::OtherDriver, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(name: &str, state: &str) -> Unit {
+        Unit {
+            name: name.into(),
+            found: true,
+            state: state.into(),
+        }
+    }
+
+    #[test]
+    fn only_what_runs_and_updates_is_a_rival() {
+        let running = |name: &str| Survey {
+            units: vec![unit(name, "active")],
+            ..Survey::default()
+        };
+        let policy = |policy: &str| Survey {
+            policy: policy.into(),
+            ..running(AUTOMATIC)
+        };
+        let driver = |state: &str, off| Survey {
+            units: vec![unit("other.service", state), unit(ZINCATI, state)],
+            driver: Some(Driver {
+                name: "Other".into(),
+                unit: if off { ZINCATI } else { "other.service" }.into(),
+            }),
+            zincati_off: true,
+            ..Survey::default()
+        };
+        let cases = [
+            ("nothing", Survey::default(), None),
+            (
+                "zincati",
+                running(ZINCATI),
+                Some("disable --now zincati.service"),
+            ),
+            (
+                "zincati, switched off",
+                Survey {
+                    zincati_off: true,
+                    ..running(ZINCATI)
+                },
+                None,
+            ),
+            (
+                "zincati, about to run",
+                Survey {
+                    units: vec![unit(ZINCATI, "activating")],
+                    ..Survey::default()
+                },
+                Some("zincati"),
+            ),
+            (
+                "zincati, stopped",
+                Survey {
+                    units: vec![unit(ZINCATI, "inactive")],
+                    ..Survey::default()
+                },
+                None,
+            ),
+            (
+                "bootc",
+                running(BOOTC),
+                Some("disable --now bootc-fetch-apply-updates.timer"),
+            ),
+            ("the timer alone", running(AUTOMATIC), None),
+            ("the timer to look", policy("check"), None),
+            (
+                "the timer to stage",
+                policy("stage"),
+                Some("AutomaticUpdatePolicy=stage"),
+            ),
+            (
+                "the timer to reboot",
+                policy("apply"),
+                Some("AutomaticUpdatePolicy=apply"),
+            ),
+            (
+                "the policy without the timer",
+                Survey {
+                    policy: "apply".into(),
+                    ..Survey::default()
+                },
+                None,
+            ),
+            (
+                "a driver",
+                driver("active", false),
+                Some("disable --now other.service"),
+            ),
+            ("a driver that is gone", driver("inactive", false), None),
+            (
+                "a driver that is switched off",
+                driver("active", true),
+                None,
+            ),
+            (
+                "OpenShift",
+                Survey {
+                    machine_config: true,
+                    ..Survey::default()
+                },
+                Some("machine-config-daemon"),
+            ),
+        ];
+        for (what, survey, expected) in cases {
+            let rival = survey.rival();
+            assert_eq!(rival.is_some(), expected.is_some(), "{what}: {rival:?}");
+            if let (Some(rival), Some(expected)) = (rival, expected) {
+                assert_eq!(rival.code, Code::OtherDriver, "{what}");
+                assert!(rival.message.contains(expected), "{what}: {rival}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_active_units_count_and_a_missing_target_does_not() {
+        let survey = |units: &[(&str, &str)]| Survey {
+            units: units
+                .iter()
+                .map(|(name, state)| unit(name, state))
+                .collect(),
+            ..Survey::default()
+        };
+        for (state, complete) in [
+            ("active", true),
+            ("inactive", false),
+            ("activating", false),
+            ("failed", false),
+        ] {
+            let incomplete = survey(&[(BOOTED, state)]).boot_incomplete();
+            assert_eq!(incomplete.is_none(), complete, "{state}");
+        }
+        let mut old = survey(&[(BOOTED, "inactive")]);
+        old.units[0].found = false;
+        assert_eq!(
+            (old.boot_incomplete(), Survey::default().boot_incomplete()),
+            (None, None)
+        );
+
+        let survey = survey(&[("a.service", "active"), ("b.service", "failed")]);
+        let required = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(survey.inactive(&required(&["a.service"])), None);
+        let text = "b.service is failed, there is no c.service";
+        assert_eq!(
+            survey.inactive(&required(&["a.service", "b.service", "c.service"])),
+            Some(Reason::new(Code::UnitsInactive, text))
+        );
+    }
+
+    #[test]
+    fn only_what_is_noted_as_unlocked_is_at_risk() {
+        let identity = crate::identity::Identity::Commit([1; 32]);
+        let pending = |staged| Deployment {
+            id: "fedora-coreos-aa.0".into(),
+            identity,
+            checksum: "aa".into(),
+            version: "v".into(),
+            staged,
+        };
+        let noted = |name: &str, locked| Survey {
+            staged: Some(StagedNote {
+                name: name.into(),
+                locked,
+            }),
+            ..Survey::default()
+        };
+        assert!(noted("aa.0", false).at_risk(&pending(true)).is_some());
+        for (survey, staged) in [
+            (noted("aa.0", true), true),
+            (noted("aa.0", false), false),
+            (noted("aa.1", false), true),
+            (Survey::default(), true),
+        ] {
+            assert_eq!(survey.at_risk(&pending(staged)), None, "{survey:?}");
+        }
+    }
+}

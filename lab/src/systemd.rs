@@ -1,0 +1,117 @@
+//! The double of systemd's manager on one host: which units run, as a test says.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use tracing::{error, info};
+use zbus::{OwnedObjectPath, interface};
+
+use crate::ostree::{Failure, LabFile, NodeRoot};
+
+/// Bus name of systemd.
+pub const NAME: &str = "org.freedesktop.systemd1";
+
+const PATH: &str = "/org/freedesktop/systemd1";
+
+/// What a test tells systemd: `lab/units.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// `ActiveState` by the unit's name. There are no others.
+    pub states: BTreeMap<String, String>,
+    /// Questions are refused with this error name and message.
+    pub refuse: Option<(String, String)>,
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        let states = [
+            ("boot-complete.target", "active"),
+            ("cuo-agent.service", "active"),
+            ("kubelet.service", "active"),
+        ];
+        let owned = |(name, state): (&str, &str)| (name.to_owned(), state.to_owned());
+        Self {
+            states: states.map(owned).into(),
+            refuse: None,
+        }
+    }
+}
+
+impl LabFile for Units {
+    const NAME: &'static str = "units.json";
+}
+
+/// Name, description, load state, active state, substate, followed unit, object, job's id, type and object.
+type Listed = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
+
+/// `/org/freedesktop/systemd1`.
+struct Manager(NodeRoot);
+
+#[interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    /// In the order of the names; what is not there is listed as not found.
+    async fn list_units_by_names(&self, names: Vec<String>) -> Result<Vec<Listed>, Failure> {
+        let units: Units = self.0.load().unwrap_or_else(|error| {
+            error!("{error:#}");
+            Units::default()
+        });
+        if let Some((name, text)) = units.refuse {
+            return Err(Failure::new(&name, text));
+        }
+        let none =
+            || OwnedObjectPath::try_from("/").map_err(|error| Failure::failed(error.to_string()));
+        let listed = |name: String| {
+            let state = units.states.get(&name);
+            let load = if state.is_some() {
+                "loaded"
+            } else {
+                "not-found"
+            };
+            let state = state.map_or("inactive", String::as_str).to_owned();
+            let sub = "lab".to_owned();
+            let (description, following, job) = (name.clone(), String::new(), String::new());
+            Ok((
+                name,
+                description,
+                load.to_owned(),
+                state,
+                sub,
+                following,
+                none()?,
+                0,
+                job,
+                none()?,
+            ))
+        };
+        names.into_iter().map(listed).collect()
+    }
+}
+
+/// Runs until the bus is gone.
+///
+/// # Errors
+/// When the bus can't be used.
+pub async fn run(root: NodeRoot) -> Result<()> {
+    let address = root.bus_address();
+    let bus = zbus::connection::Builder::address(address.as_str())
+        .serve_at(PATH, Manager(root))
+        .name(NAME)
+        .build()
+        .await
+        .with_context(|| format!("own {NAME} at {address}"))?;
+    info!("ready");
+    bus.closed().await;
+    Ok(())
+}

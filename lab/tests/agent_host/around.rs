@@ -1,0 +1,202 @@
+//! What else updates the host, and being the one that does.
+
+use cuo_agent::rpmostree::Staged;
+use cuo_agent::survey::look;
+use cuo_core::reason::Code;
+use cuo_core::survey::Survey;
+use cuo_lab::ostree::texts;
+use cuo_lab::systemd::Units;
+use zbus::Variant;
+
+use crate::bench::{Bench, NEW, NEWER, branch, image};
+
+const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
+
+async fn survey(bench: &Bench) -> Result<Survey, String> {
+    look(bench.machine.root().path(), &bench.bus(), &[]).await
+}
+
+async fn rival(bench: &Bench) -> Option<String> {
+    let rival = survey(bench).await.unwrap().rival()?;
+    assert_eq!(rival.code, Code::OtherDriver);
+    Some(rival.message)
+}
+
+fn set(bench: &Bench, unit: &str, state: &str) {
+    let change = |units: &mut Units| units.states.insert(unit.to_owned(), state.to_owned());
+    bench.machine.root().edit(change).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_updates_the_host_is_found_by_units_and_files() {
+    let bench = Bench::new(branch()).await;
+    let root = bench.machine.root();
+    assert_eq!(rival(&bench).await, None);
+    let policy = |policy: &str| format!("[Daemon]\nAutomaticUpdatePolicy={policy}\n");
+    let off = "[updates]\nenabled = false\n";
+    // Each with what ends it.
+    for (unit, file, text, quiet) in [
+        (
+            "zincati.service",
+            "etc/zincati/config.d/90-off.toml",
+            "",
+            off.to_owned(),
+        ),
+        (
+            "bootc-fetch-apply-updates.timer",
+            "etc/none",
+            "",
+            String::new(),
+        ),
+        (
+            "rpm-ostreed-automatic.timer",
+            "etc/rpm-ostreed.conf",
+            &*policy("stage"),
+            policy("check"),
+        ),
+    ] {
+        root.write(file, text).unwrap();
+        set(&bench, unit, "active");
+        let found = rival(&bench).await.unwrap();
+        assert!(
+            found.contains(&format!("systemctl disable --now {unit}")),
+            "{found}"
+        );
+        if !quiet.is_empty() {
+            root.write(file, quiet).unwrap();
+            assert_eq!(
+                rival(&bench).await,
+                None,
+                "{unit} switched off by its configuration"
+            );
+            root.write(file, text).unwrap();
+        }
+        set(&bench, unit, "inactive");
+        assert_eq!(rival(&bench).await, None, "{unit} stopped");
+    }
+    root.write("etc/machine-config-daemon/currentconfig", "{}")
+        .unwrap();
+    assert!(
+        rival(&bench)
+            .await
+            .unwrap()
+            .contains("machine-config-daemon")
+    );
+    assert!(
+        !bench.awake().await,
+        "looking around has started rpm-ostreed"
+    );
+}
+
+#[tokio::test]
+async fn a_systemd_that_does_not_tell_is_told() {
+    let bench = Bench::new(branch()).await;
+    let refusal = ("org.freedesktop.DBus.Error.AccessDenied", "not for you");
+    let refuse = |units: &mut Units| units.refuse = Some((refusal.0.into(), refusal.1.into()));
+    bench.machine.root().edit(refuse).unwrap();
+    let why = survey(&bench).await.unwrap_err();
+    assert_eq!(why, "systemd did not answer ListUnitsByNames (not for you)");
+}
+
+/// Somebody registers with rpm-ostree as driver, and stops.
+#[tokio::test]
+async fn a_registered_driver_counts_while_its_unit_runs() {
+    let bench = Bench::new(branch()).await;
+    bench.set_faults(|faults| faults.caller_unit = Some("other.service".into()));
+    let options = std::collections::BTreeMap::from([("register-driver", Variant::from("Other"))]);
+    let other = bench.foreign("Deploy", &("", &options)).await;
+    drop(other.finish().await);
+    assert_eq!(rival(&bench).await, None, "no such unit runs");
+    set(&bench, "other.service", "active");
+    let found = rival(&bench).await.unwrap();
+    assert!(found.starts_with("Other is registered"), "{found}");
+    set(&bench, "other.service", "failed");
+    assert_eq!(rival(&bench).await, None);
+}
+
+#[tokio::test]
+async fn the_agent_registers_itself_with_the_right_that_it_has() {
+    let bench = Bench::new(branch()).await;
+    bench.client().stage(None, |_| ()).await.unwrap();
+    let driver = std::fs::read(bench.machine.root().join(DRIVER)).unwrap();
+    let entries = cuo_agent::gvariant::dict(&driver).unwrap();
+    let text = |key: &str| entries.iter().find(|(name, _)| name == key).cloned();
+    let value = |text: &str| cuo_agent::gvariant::Value::Text(text.into());
+    assert_eq!(text("driver-name").unwrap().1, value("cuo-agent"));
+    assert_eq!(
+        text("driver-sd-unit").unwrap().1,
+        value("cuo-agent.service")
+    );
+    assert_eq!(rival(&bench).await, None, "itself");
+    // Upgrade needs a right of its own in polkit, which the agent has; Deploy, the other way to register, another one.
+    assert_eq!(bench.calls("Deploy"), [""; 0]);
+}
+
+/// Run by hand or in a container, say.
+#[tokio::test]
+async fn an_agent_outside_of_any_unit_updates_all_the_same() {
+    let bench = Bench::new(branch()).await;
+    bench.set_faults(|faults| faults.caller_unit = None);
+    bench.client().stage(None, |_| ()).await.unwrap();
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+    let calls = bench.calls("Upgrade");
+    assert_eq!(calls.len(), 2, "{calls:?}, refused with {}", texts::NO_UNIT);
+    assert!(!bench.machine.root().join(DRIVER).exists());
+}
+
+/// Two hosts' worth of staging: by an administrator, and by the agent.
+#[tokio::test]
+async fn the_lock_of_what_is_staged_is_read_from_the_note_of_ostree() {
+    for spec in [branch(), image()] {
+        let bench = Bench::new(spec).await;
+        assert_eq!(survey(&bench).await.unwrap().staged, None);
+        bench.machine.admin_upgrade().await.unwrap();
+        let pending = bench.client().host().await.unwrap().pending.unwrap();
+        let at_risk = survey(&bench).await.unwrap().at_risk(&pending).unwrap();
+        assert_eq!(at_risk.code, Code::StagedUnlocked);
+        assert!(at_risk.message.contains(NEW), "{at_risk}");
+        // Asking for a lock now is answered with success, and changes nothing.
+        let none = bench.client().stage(None, |_| ()).await;
+        assert_eq!(none, Ok(Staged::NoUpdate { unstaged: None }));
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), false)));
+
+        // As `ostree admin lock-finalization` does, in old and new versions.
+        let legacy = "run/ostree/staged-deployment-locked";
+        bench.machine.root().write(legacy, "").unwrap();
+        assert_eq!(survey(&bench).await.unwrap().at_risk(&pending), None);
+        bench.machine.root().remove(legacy).unwrap();
+        bench.set_sysroot(|sysroot| sysroot.deployments[0].locked = true);
+        assert_eq!(survey(&bench).await.unwrap().at_risk(&pending), None);
+
+        // What the agent stages over it is locked.
+        bench.publish(NEWER);
+        bench.client().stage(None, |_| ()).await.unwrap();
+        let pending = bench.client().host().await.unwrap().pending.unwrap();
+        let survey = survey(&bench).await.unwrap();
+        assert!(survey.staged.as_ref().unwrap().locked);
+        assert_eq!(survey.at_risk(&pending), None);
+    }
+}
+
+#[tokio::test]
+async fn units_that_have_to_run_are_looked_at() {
+    let bench = Bench::new(branch()).await;
+    let required = ["kubelet.service".to_owned(), "none.service".to_owned()];
+    let look = async || {
+        look(bench.machine.root().path(), &bench.bus(), &required)
+            .await
+            .unwrap()
+    };
+    let text = "there is no none.service";
+    assert_eq!(look().await.inactive(&required).unwrap().message, text);
+    set(&bench, "kubelet.service", "failed");
+    let text = "kubelet.service is failed, there is no none.service";
+    assert_eq!(look().await.inactive(&required).unwrap().message, text);
+    assert_eq!(look().await.boot_incomplete(), None);
+    set(&bench, "boot-complete.target", "inactive");
+    let incomplete = look().await.boot_incomplete().unwrap();
+    assert_eq!(
+        incomplete.to_string(),
+        "BootIncomplete: boot-complete.target is inactive"
+    );
+}

@@ -1,0 +1,312 @@
+//! What a look for updates comes to: the class of each failure, when it is tried again, and looking without staging.
+
+use std::time::Duration;
+
+use cuo_agent::rpmostree::{Error, Limits};
+use cuo_core::agent::state::Retry;
+use cuo_core::look::Looks;
+use cuo_core::reason::{Code, Reason};
+use cuo_lab::machine::HostSpec;
+use cuo_lab::ostree::{Effect, Fault, Stage, Trouble, texts};
+use cuo_lab::wait::until;
+use jiff::SignedDuration;
+
+use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, image, upgrade_options};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const RETRY: Retry = Retry {
+    first: SignedDuration::from_mins(1),
+    cap: SignedDuration::from_mins(30),
+};
+
+/// Whether the next look comes soon after `errors`, with a period of an hour.
+fn soon(errors: &[Error]) -> bool {
+    let mut looks = Looks::default();
+    let mut pause = HOUR;
+    for error in errors {
+        pause = looks.ended(Err(error.code().into()), &RETRY, HOUR);
+    }
+    pause < HOUR
+}
+
+/// The code and the sentence of a failed run, and that it leaves nothing staged.
+async fn fails(bench: &Bench, code: Code, sentence: &str, again: bool) {
+    let error = bench.client().stage(None, |_| ()).await.unwrap_err();
+    assert_eq!(error.code(), code, "{error}\n{}", bench.log());
+    assert!(error.to_string().contains(sentence), "{error}");
+    assert_eq!(soon(&[error]), again, "{code}");
+    assert_eq!(bench.staged(), None, "{code}");
+}
+
+#[tokio::test]
+async fn troubles_of_the_remote_and_the_disk_have_classes() {
+    for spec in [branch(), image()] {
+        let bench = Bench::new(spec).await;
+        for (trouble, code, sentence, again) in [
+            (Trouble::Down, Code::NetworkFailed, "connect", true),
+            (Trouble::ServerError, Code::NetworkFailed, "500", true),
+            (
+                Trouble::DiskFull,
+                Code::DiskFull,
+                "min-free-space-percent",
+                true,
+            ),
+            (
+                Trouble::Unsigned,
+                Code::SignatureRefused,
+                "signature",
+                false,
+            ),
+            (Trouble::NoSuchBranch, Code::OriginUnusable, "", false),
+        ] {
+            bench.set_remote(|remote| remote.trouble = Some(trouble));
+            fails(&bench, code, sentence, again).await;
+        }
+        bench.set_remote(|remote| remote.trouble = None);
+        bench.client().stage(None, |_| ()).await.unwrap();
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+    }
+}
+
+#[tokio::test]
+async fn a_remote_that_went_back_is_never_followed() {
+    let bench = Bench::new(HostSpec::ostree(NEW)).await;
+    bench.publish(OLD);
+    fails(&bench, Code::OlderVersion, "chronologically older", false).await;
+    let calls = bench.calls("Upgrade");
+    assert!(!calls[0].contains("allow-downgrade"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn what_only_this_host_is_in_the_way_of_has_classes() {
+    let bench = Bench::new(branch()).await;
+    for (text, code) in [
+        (
+            "Could not depsolve transaction; 1 problem detected:\n Problem: package foo requires bar",
+            Code::LayeringConflict,
+        ),
+        (
+            "Some base packages would be replaced: kernel-1-1.x86_64",
+            Code::LayeringConflict,
+        ),
+        ("Packages not found: foo", Code::LayeringConflict),
+        (
+            "While applying overrides for pkg foo: Could not find package",
+            Code::LayeringConflict,
+        ),
+        (
+            "origin unconfigured-state: register this host first",
+            Code::OriginUnusable,
+        ),
+        (
+            "Cannot look up version while pinned to commit",
+            Code::OriginUnusable,
+        ),
+        (
+            "containers-policy.json specifies a default of `insecureAcceptAnything`; refusing usage",
+            Code::SignatureRefused,
+        ),
+    ] {
+        bench.inject("Upgrade", Stage::Deploy, Effect::Fail(text.to_owned()));
+        let sentence = text.lines().next().unwrap();
+        fails(&bench, code, sentence, false).await;
+    }
+    let refuse = |name: &str, text: String| Effect::Refuse {
+        name: name.into(),
+        text,
+    };
+    for (effect, code, sentence, again) in [
+        (
+            refuse(texts::BUSY, texts::busy("upgrade")),
+            Code::RpmOstreeBusy,
+            "busy with",
+            true,
+        ),
+        (
+            refuse(texts::BUSY, texts::SYSTEM_BUSY.into()),
+            Code::RpmOstreeBusy,
+            "bootc",
+            true,
+        ),
+        (
+            refuse(texts::FAILED, texts::REBOOT_INITIATED.into()),
+            Code::RpmOstreeBusy,
+            "asked for a reboot",
+            true,
+        ),
+        (
+            refuse(texts::ACCESS_DENIED, texts::not_allowed("Upgrade")),
+            Code::RpmOstreeDenied,
+            "not allowed for user",
+            false,
+        ),
+    ] {
+        bench.inject("Upgrade", Stage::Call, effect);
+        fails(&bench, code, sentence, again).await;
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_dies_each_time_is_left_alone_after_three() {
+    let bench = Bench::new(branch()).await;
+    bench
+        .machine
+        .inject(Fault::always("Upgrade", Stage::Pull, Effect::Crash))
+        .unwrap();
+    let mut errors = Vec::new();
+    for tries in 1..=3 {
+        let error = bench.client().stage(None, |_| ()).await.unwrap_err();
+        assert_eq!(error.code(), Code::RpmOstreeDied, "{error}");
+        assert!(
+            error.to_string().contains("went away during Upgrade"),
+            "{error}"
+        );
+        errors.push(error);
+        assert_eq!(soon(&errors), tries < 3);
+    }
+}
+
+#[tokio::test]
+async fn silence_is_no_death() {
+    let bench = Bench::new(branch()).await;
+    bench.inject("Upgrade", Stage::Pull, Effect::Hang);
+    let limits = Limits {
+        stage_idle: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let error = bench
+        .client_within(limits)
+        .stage(None, |_| ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::RpmOstreeUnavailable);
+    assert!(soon(&[error]));
+}
+
+#[tokio::test]
+async fn a_check_tells_of_an_update_and_stages_nothing() {
+    for spec in [branch(), image()] {
+        let bench = Bench::new(spec).await;
+        let client = bench.client();
+        assert_eq!(
+            client.check(|_| ()).await,
+            Ok(Some(NEW.to_owned())),
+            "{}",
+            bench.log()
+        );
+        assert_eq!(bench.staged(), None);
+        assert_eq!(bench.calls("Upgrade"), [""; 0]);
+        let calls = bench.calls("AutomaticUpdateTrigger");
+        assert!(calls[0].contains("'mode': \"check\""), "{calls:?}");
+        // With one of these and this mode the daemon ends itself.
+        for option in ["cache-only", "download-only", "no-pull-base"] {
+            assert!(!calls[0].contains(option), "{calls:?}");
+        }
+        bench.publish(NEWER);
+        assert_eq!(client.check(|_| ()).await, Ok(Some(NEWER.to_owned())));
+        bench.publish(OLD);
+        if bench.sysroot().local_ref.is_none() {
+            assert_eq!(client.check(|_| ()).await, Ok(None));
+        }
+        bench.set_remote(|remote| remote.trouble = Some(Trouble::Down));
+        let error = client.check(|_| ()).await.unwrap_err();
+        assert_eq!(error.code(), Code::NetworkFailed, "{error}");
+    }
+}
+
+/// Waited for and named each time, and never cancelled: it is somebody else's.
+#[tokio::test]
+async fn a_transaction_of_somebody_else_that_hangs_is_left_to_them() {
+    let bench = Bench::new(branch()).await;
+    bench.inject("UpdateDeployment", Stage::Pull, Effect::HangForever);
+    let nothing = upgrade_options();
+    let other = bench
+        .foreign("UpdateDeployment", &(&nothing, &nothing))
+        .await;
+    let peer = zbus::connection::Builder::address(other.address.as_str())
+        .p2p()
+        .build()
+        .await
+        .unwrap();
+    let interface = Some("org.projectatomic.rpmostree1.Transaction");
+    peer.call_method(None::<&str>, "/", interface, "Start", &())
+        .await
+        .unwrap();
+    let mut looks = Looks::default();
+    for tries in 1..=4 {
+        let error = bench.client().stage(None, |_| ()).await.unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+        let reason = Reason::new(error.code(), error.to_string());
+        let pause = looks.ended(Err(reason), &RETRY, HOUR);
+        assert_eq!(pause, SignedDuration::from_mins(1 << (tries - 1)));
+        assert_eq!(looks.told().is_some(), tries >= 3, "at work for minutes");
+    }
+    let told = looks.told().unwrap();
+    assert_eq!(told.code, Code::RpmOstreeBusy);
+    assert!(
+        told.message.contains("cuo-agent: upgrade") || told.message.contains("of caller"),
+        "{told}"
+    );
+    assert!(!bench.log().contains("cancel"), "{}", bench.log());
+}
+
+/// The method that makes a transaction takes too long to answer: leaving the bus gives the slot back.
+#[tokio::test]
+async fn a_call_that_is_not_answered_in_time_blocks_nobody() {
+    let bench = Bench::new(branch()).await;
+    bench.inject("Upgrade", Stage::Call, Effect::Delay(3_000));
+    let limits = Limits {
+        transaction: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let error = bench
+        .client_within(limits)
+        .stage(None, |_| ())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Timeout { what, .. } if what == "Upgrade"),
+        "{error:?}"
+    );
+    assert!(soon(&[error]));
+    let staged = async || Ok(bench.client().stage(None, |_| ()).await.ok());
+    until("the end of the late transaction", PATIENCE, staged)
+        .await
+        .unwrap();
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_of_a_check_is_noticed_and_the_next_one_succeeds() {
+    for point in [Stage::Call, Stage::Opened, Stage::Start, Stage::Running] {
+        let bench = Bench::new(branch()).await;
+        bench.inject("AutomaticUpdateTrigger", point, Effect::Crash);
+        let first = bench.client().check(|_| ()).await;
+        match (&first, point) {
+            (Err(error), _) => assert_eq!(error.code(), Code::RpmOstreeDied, "{point:?} {error}"),
+            // Nobody listened any more, so nothing was heard of an update.
+            (Ok(_), Stage::Opened) => {}
+            _ => panic!("{point:?}: {first:?}\n{}", bench.log()),
+        }
+        let second = bench.client().check(|_| ()).await;
+        assert_eq!(second, Ok(Some(NEW.to_owned())), "{point:?}");
+        assert!(bench.struck(), "{point:?}: it did not happen");
+    }
+}
+
+/// Whether the burst comes before the work, in its middle or at its end.
+#[tokio::test]
+async fn a_burst_of_messages_is_borne_at_each_point() {
+    for point in [Stage::Running, Stage::Pull, Stage::Deploy, Stage::Finish] {
+        let bench = Bench::new(image()).await;
+        bench.inject("Upgrade", point, Effect::Burst(200));
+        let mut burst = 0;
+        let count = |line: &str| burst += u32::from(line.starts_with("burst "));
+        bench.client().stage(None, count).await.unwrap();
+        assert_eq!(
+            (burst, bench.staged()),
+            (200, Some((NEW.to_owned(), true))),
+            "{point:?}"
+        );
+    }
+}

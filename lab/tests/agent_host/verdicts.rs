@@ -1,0 +1,218 @@
+//! What came of a reboot, for everything that a host may come up with: the deployments as they are read after the boot, and what the
+//! agent concludes.
+
+use cuo_core::agent::health::Health;
+use cuo_core::agent::state::{Attempt, Retry, State};
+use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
+use cuo_core::host::Host;
+use cuo_core::identity::{BootId, GrantId};
+use cuo_core::look::Mode;
+use cuo_core::node::{NodeView, SystemLabels};
+use cuo_core::raw::RawNode;
+use cuo_core::reason::Code;
+use cuo_core::survey::Survey;
+use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
+use cuo_lab::machine::{HostSpec, Reboot};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::bench::{Bench, NEW, NEWER, OLD, branch, image};
+
+/// A host with an update staged by the agent and a grant accepted for it.
+struct Granted {
+    bench: Bench,
+    attempt: Attempt,
+}
+
+impl Granted {
+    async fn new(spec: HostSpec) -> Self {
+        let bench = Bench::new(spec).await;
+        bench.client().stage(None, |_| ()).await.unwrap();
+        let host = bench.client().host().await.unwrap();
+        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+        let attempt = Attempt {
+            progress: Progress {
+                id: GrantId { seq: 7, salt: 1 },
+                identity: host.pending.unwrap().identity,
+                boot: bench.machine.boot_id().unwrap(),
+                accepted: now,
+            },
+            drain: DrainPolicy::default(),
+            from: Some(host.booted.identity),
+            twin: false,
+            requested: None,
+            good: None,
+        };
+        Self { bench, attempt }
+    }
+
+    /// The last step before the reboot.
+    async fn finalize(&mut self) {
+        let pending = self.bench.client().host().await.unwrap().pending.unwrap();
+        self.attempt.requested = Some(self.attempt.progress.accepted);
+        self.bench.client().finalize(&pending).await.unwrap();
+    }
+
+    async fn reboot(&mut self, kind: Reboot) {
+        self.bench.machine.reboot(kind).await.unwrap();
+    }
+
+    /// What the agent concludes now, with the deployments that it reads.
+    async fn verdict(&self) -> (Option<(Outcome, Option<Code>)>, Host, State) {
+        let host = self.bench.client().host().await.unwrap();
+        let state = State {
+            adopted: true,
+            attempt: Some(self.attempt.clone()),
+            ..State::default()
+        };
+        let boot = self.bench.machine.boot_id().unwrap();
+        let decided = step(
+            &state,
+            &self.seen(boot, &host),
+            &settings(),
+            Timestamp::now(),
+        );
+        let result = decided.state.result.as_ref();
+        let result = result.map(|result| (result.outcome, result.code));
+        (result, host, decided.state)
+    }
+
+    fn seen(&self, boot: BootId, host: &Host) -> Observation {
+        let raw = RawNode {
+            name: "n1".into(),
+            ready: true,
+            boot_id: boot.to_string(),
+            ..RawNode::default()
+        };
+        let mut view = NodeView::parse(&raw).unwrap();
+        view.agent.progress = Field::Value(self.attempt.progress.clone());
+        Observation {
+            boot,
+            host: Ok(host.clone()),
+            node: NodeSeen::Present {
+                view: Box::new(view),
+                live: false,
+            },
+            pods: None,
+            evictions: vec![],
+            inhibitors: Ok(vec![]),
+            survey: Ok(Survey::default()),
+            system: SystemLabels::default(),
+            staging: Staging::Idle,
+            check_due: false,
+            looked: None,
+            asked: self.attempt.requested.map(|at| Asked {
+                id: self.attempt.progress.id,
+                at,
+                again: None,
+                refused: None,
+            }),
+        }
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        hold: None,
+        mode: Mode::Stage,
+        retry: Retry {
+            first: SignedDuration::from_mins(1),
+            cap: SignedDuration::from_mins(60),
+        },
+        health: Health {
+            units: vec![],
+            settle: SignedDuration::ZERO,
+            deadline: SignedDuration::from_mins(30),
+        },
+        evict_every: SignedDuration::from_secs(5),
+        shutdown: SignedDuration::from_mins(10),
+        state_unusable: None,
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_come_up_after_a_finalization_has_its_verdict() {
+    for spec in [branch(), image()] {
+        for (kind, outcome, code, booted, bad) in [
+            (Reboot::Clean, Outcome::Done, None, NEW, false),
+            (
+                Reboot::Fallback,
+                Outcome::Failed,
+                Some(Code::BootedFallback),
+                OLD,
+                true,
+            ),
+            (
+                Reboot::RolledBack,
+                Outcome::Failed,
+                Some(Code::RolledBack),
+                OLD,
+                true,
+            ),
+            (
+                Reboot::FinalizeFailed,
+                Outcome::Aborted,
+                Some(Code::UpdateLost),
+                OLD,
+                false,
+            ),
+            (
+                Reboot::PowerCut,
+                Outcome::Aborted,
+                Some(Code::UpdateLost),
+                OLD,
+                false,
+            ),
+        ] {
+            let mut granted = Granted::new(spec.clone()).await;
+            granted.finalize().await;
+            assert_eq!(granted.verdict().await.0, None, "not rebooted yet");
+            granted.reboot(kind).await;
+            let (result, host, state) = granted.verdict().await;
+            assert_eq!(result, Some((outcome, code)), "{kind:?} {host:?}");
+            assert_eq!(host.booted.version, booted, "{kind:?}");
+            // What failed is not tried again; what got lost is staged anew.
+            let identity = granted.attempt.progress.identity;
+            assert_eq!(state.failed.find(&identity).is_some(), bad, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reboot_by_somebody_else_drops_what_is_locked() {
+    for spec in [branch(), image()] {
+        let mut granted = Granted::new(spec).await;
+        granted.reboot(Reboot::Clean).await;
+        let (result, host, _) = granted.verdict().await;
+        assert_eq!(result, Some((Outcome::Aborted, Some(Code::ForeignReboot))));
+        assert_eq!(host.pending, None);
+    }
+}
+
+#[tokio::test]
+async fn what_was_lost_and_staged_again_is_no_fallback() {
+    let mut granted = Granted::new(branch()).await;
+    granted.finalize().await;
+    granted.reboot(Reboot::PowerCut).await;
+    granted.bench.client().stage(None, |_| ()).await.unwrap();
+    let (result, host, _) = granted.verdict().await;
+    assert_eq!(result, Some((Outcome::Aborted, Some(Code::UpdateLost))));
+    let pending = host.pending.unwrap();
+    assert!(pending.staged && pending.id.ends_with(".1"), "{pending:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_deployed_and_booted_is_taken_over() {
+    for spec in [branch(), image()] {
+        let mut granted = Granted::new(spec).await;
+        granted.bench.publish(NEWER);
+        granted.bench.machine.admin_upgrade().await.unwrap();
+        granted.reboot(Reboot::Clean).await;
+        let (result, host, state) = granted.verdict().await;
+        assert_eq!(
+            result,
+            Some((Outcome::Aborted, Some(Code::ForeignDeployment)))
+        );
+        assert_eq!(host.booted.version, NEWER);
+        assert!(state.failed.identities.is_empty());
+    }
+}

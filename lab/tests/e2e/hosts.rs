@@ -1,0 +1,135 @@
+//! What else is on a host: other programs that update it, and units that have to run.
+
+use cuo_core::reason::Code;
+use cuo_core::values::Phase;
+use cuo_lab::bench::{OperatorSpec, Site};
+use cuo_lab::systemd::Units;
+
+use crate::look::{seen, settled, shows};
+use crate::{PATIENCE, V1, V2, cluster};
+
+async fn set(site: &Site, unit: &str, state: &str) {
+    let change = |units: &mut Units| units.states.insert(unit.to_owned(), state.to_owned());
+    site.machine.lock().await.root().edit(change).unwrap();
+}
+
+/// Zincati is switched on, and off again: nothing is staged and nothing reboots in between, and nobody has to tell the agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_driver_of_updates_is_left_alone_until_it_is_gone() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    set(site, "zincati.service", "active").await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.publish(V2).await.unwrap();
+    shows(&bench, "n1", Phase::Idle, Some(Code::OtherDriver)).await;
+
+    let machine = site.machine.lock().await;
+    machine.admin_deploy(V2).await.unwrap();
+    drop(machine);
+    shows(&bench, "n1", Phase::Held, Some(Code::OtherDriver)).await;
+    assert_eq!(site.machine.lock().await.booted_version().unwrap(), V1);
+    let calls = site.machine.lock().await.calls().unwrap();
+    assert!(
+        !calls.iter().any(|call| call.method == "Upgrade"),
+        "{calls:?}"
+    );
+
+    set(site, "zincati.service", "inactive").await;
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
+
+/// `mode = "check"` tells of updates and stages none; what an administrator stages is booted with a grant all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_only_checks_tells_of_updates() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let config = site
+        .machine
+        .lock()
+        .await
+        .root()
+        .join("etc/cuo-agent/config.d/90-mode.toml");
+    std::fs::write(&config, "mode = \"check\"\n").unwrap();
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.publish(V2).await.unwrap();
+    shows(&bench, "n1", Phase::Idle, Some(Code::UpdateAvailable)).await;
+    let calls = site.machine.lock().await.calls().unwrap();
+    assert!(
+        !calls.iter().any(|call| call.method == "Upgrade"),
+        "{calls:?}"
+    );
+
+    site.machine.lock().await.admin_upgrade().await.unwrap();
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
+
+/// A node that does not become healthy after its boot is given up, keeps its slot and keeps its version from other nodes, until somebody
+/// repairs it: then everything goes on by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stays_sick_after_its_boot_stops_the_rollout() {
+    let (_folder, bench) = cluster(2).await;
+    for site in bench.sites() {
+        let text = "[health]\nunits = [\"crio.service\"]\nsettle = \"1s\"\ndeadline = \"5s\"\n";
+        let config = site
+            .machine
+            .lock()
+            .await
+            .root()
+            .join("etc/cuo-agent/config.d/90-health.toml");
+        std::fs::write(config, text).unwrap();
+        set(site, "crio.service", "failed").await;
+    }
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.publish(V2).await.unwrap();
+    let failed = async || {
+        for name in ["n1", "n2"] {
+            let agent = bench.node(name)?.agent;
+            if agent.reason.value().map(|reason| reason.code) == Some(Code::Unhealthy) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    };
+    let first = seen(&bench, "a node that is given up", failed).await;
+    let other = if first == "n1" { "n2" } else { "n1" };
+    let node = bench.node(first).unwrap();
+    assert_eq!(node.agent.status.value().unwrap().phase, Phase::Failed);
+    assert!(
+        node.unschedulable && !node.agent.progress.is_absent(),
+        "the slot"
+    );
+    assert_eq!(bench.site(other).unwrap().reboots(), 0);
+
+    for site in bench.sites() {
+        set(site, "crio.service", "active").await;
+    }
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
+
+/// An update that an administrator staged without a lock is told as a risk, and booted when its turn has come.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_anybody_could_boot_is_told() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    shows(&bench, "n1", Phase::Idle, None).await;
+    // The agent is held, so that it is not first.
+    site.gate().shut("agent-before-stage").unwrap();
+    site.gate()
+        .hit("agent-before-stage", PATIENCE)
+        .await
+        .unwrap();
+    site.publish(V2).await.unwrap();
+    site.machine.lock().await.admin_deploy(V2).await.unwrap();
+    site.gate().open("agent-before-stage").unwrap();
+    shows(&bench, "n1", Phase::Waiting, Some(Code::StagedUnlocked)).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
