@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -67,4 +68,31 @@ impl Around {
         self.rival = rival;
         self.known = known;
     }
+}
+
+/// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
+pub fn causes(root: &Path) -> Vec<PathBuf> {
+    let files = [
+        "etc/ostree/remotes.d",
+        "etc/ostree/auth.json",
+        "run/ostree/auth.json",
+        "etc/containers",
+        "etc/containers/registries.d",
+        "etc/pki/rpm-gpg",
+        "etc/rpm-ostreed.conf",
+    ];
+    files.map(|file| root.join(file)).into()
+}
+
+/// The reason ends with a change of units.
+pub fn by_units(code: Option<Code>) -> bool {
+    let Some(code) = code else { return false };
+    matches!(
+        code,
+        Code::OtherDriver
+            | Code::UnitsUnknown
+            | Code::BootIncomplete
+            | Code::UnitsInactive
+            | Code::Unhealthy
+    )
 }

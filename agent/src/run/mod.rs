@@ -5,8 +5,9 @@ mod around;
 mod host;
 mod tell;
 mod view;
+mod waits;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,8 +21,8 @@ use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Interval, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::answer::Answer;
@@ -39,6 +40,7 @@ use acts::Done;
 use around::Around;
 use host::HostSide;
 use view::NodeSide;
+use waits::{changed, tick, until};
 
 /// Pause before the state is tried to be written again.
 const SAVE_RETRY: Duration = Duration::from_secs(10);
@@ -92,7 +94,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut news = feed::start(agent.source.clone(), agent.config.node_name.clone(), root);
     let mut deployments = agent.host.client().changes();
     let mut files = hostwatch::changes(root, &survey::files(root));
-    let mut causes = hostwatch::watch(causes(root));
+    let mut causes = hostwatch::watch(around::causes(root));
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
     let version = env!("CARGO_PKG_VERSION");
@@ -124,44 +126,6 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     info!("stopped; what is under way goes on when the agent is started again");
     Notify::stopping();
     Ok(())
-}
-
-/// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
-fn causes(root: &Path) -> Vec<PathBuf> {
-    let files = [
-        "etc/ostree/remotes.d",
-        "etc/ostree/auth.json",
-        "run/ostree/auth.json",
-        "etc/containers",
-        "etc/containers/registries.d",
-        "etc/pki/rpm-gpg",
-        "etc/rpm-ostreed.conf",
-    ];
-    files.map(|file| root.join(file)).into()
-}
-
-/// The next beat, or never where none are asked for.
-async fn tick(interval: &mut Option<Interval>) {
-    match interval {
-        Some(interval) => {
-            interval.tick().await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-/// The next change, or never once nobody can tell any more.
-async fn changed<T>(receiver: &mut watch::Receiver<T>) {
-    if receiver.changed().await.is_err() {
-        std::future::pending().await
-    }
-}
-
-async fn until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Agent {
@@ -303,7 +267,7 @@ impl Agent {
         let look = if self.draining() || code == Some(Code::Inhibited) || verifies {
             Some(LOOK)
         } else {
-            by_units(code).then_some(LOOK_AROUND)
+            around::by_units(code).then_some(LOOK_AROUND)
         };
         let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.save_retry];
@@ -325,7 +289,7 @@ impl Agent {
         self.host.check_due()
             || self.state.attempt.is_some()
             || self.node.view().is_some_and(granted)
-            || by_units(self.shown_code())
+            || around::by_units(self.shown_code())
     }
 
     fn draining(&self) -> bool {
@@ -405,6 +369,7 @@ impl Agent {
             warn!("node_name and kubeconfig are read at start only; restart cuo-agent.service");
         }
         self.config = config;
+        self.around.outdated();
         self.host.check_now();
         match self.store.take_forget() {
             Ok(None) => {}
@@ -429,19 +394,6 @@ impl Agent {
             ),
         }
     }
-}
-
-/// The reason ends with a change of units.
-fn by_units(code: Option<Code>) -> bool {
-    let Some(code) = code else { return false };
-    matches!(
-        code,
-        Code::OtherDriver
-            | Code::UnitsUnknown
-            | Code::BootIncomplete
-            | Code::UnitsInactive
-            | Code::Unhealthy
-    )
 }
 
 fn tell(errors: &[ConfigError]) {

@@ -121,7 +121,14 @@ async fn a_rollback_is_followed() {
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.settled(V2, PATIENCE).await.unwrap();
     drop(operator);
+    // Not while the agent looks for updates: rpm-ostree does one thing at a time.
+    site.gate().shut("agent-before-stage").unwrap();
+    site.gate()
+        .hit("agent-before-stage", PATIENCE)
+        .await
+        .unwrap();
     site.machine.lock().await.admin_rollback().await.unwrap();
+    site.gate().open("agent-before-stage").unwrap();
     shows(&bench, "n1", Phase::Waiting, None).await;
     assert!(bench.node("n1").unwrap().agent.needed_label);
     site.machine.lock().await.admin_rollback().await.unwrap();

@@ -3,6 +3,7 @@
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{OperatorSpec, Site};
+use cuo_lab::ostree::{Remote, Trouble};
 use cuo_lab::systemd::Units;
 
 use crate::look::{seen, settled, shows};
@@ -130,6 +131,37 @@ async fn what_anybody_could_boot_is_told() {
     site.gate().open("agent-before-stage").unwrap();
     shows(&bench, "n1", Phase::Waiting, Some(Code::StagedUnlocked)).await;
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+}
+
+/// What waits for a person is not tried again before the period is over, unless what may be its cause changes on the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_signature_is_tried_again_once_the_keys_change() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let root = site.machine.lock().await.root().clone();
+    let config = "[check]\nperiod = \"5h\"\njitter = \"1s\"\n";
+    root.write("etc/cuo-agent/config.d/90-slow.toml", config)
+        .unwrap();
+    root.write("etc/ostree/remotes.d/fedora.conf", "[remote \"fedora\"]\n")
+        .unwrap();
+    site.publish(V2).await.unwrap();
+    let trouble = |trouble| root.edit(|remote: &mut Remote| remote.trouble = trouble);
+    trouble(Some(Trouble::Unsigned)).unwrap();
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    shows(&bench, "n1", Phase::Idle, Some(Code::SignatureRefused)).await;
+    let upgrades = async || {
+        let calls = site.machine.lock().await.calls().unwrap();
+        calls.iter().filter(|call| call.method == "Upgrade").count()
+    };
+    assert_eq!(upgrades().await, 1);
+
+    trouble(None).unwrap();
+    let keys = "[remote \"fedora\"]\ngpgkeypath=/etc/pki/rpm-gpg/\n";
+    root.write("etc/ostree/remotes.d/fedora.conf", keys)
+        .unwrap();
     settled(&bench, V2).await;
     bench.judge(1).unwrap();
 }

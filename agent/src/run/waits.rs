@@ -1,0 +1,29 @@
+//! What the loop waits for.
+
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, sleep_until};
+
+/// The next beat, or never where none are asked for.
+pub async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The next change, or never once nobody can tell any more.
+pub async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// That moment, or never where there is none.
+pub async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
