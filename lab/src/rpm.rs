@@ -24,6 +24,8 @@ pub struct Package<'a> {
     pub version: &'a str,
     /// The program that is built already.
     pub program: &'a Path,
+    /// What its release ends with in place of what rpm says, if not empty; a longer one is newer.
+    pub dist: &'a str,
     /// How it was built; only what is shipped is worth to be compressed for long.
     pub build: Build,
 }
@@ -40,6 +42,7 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
         repository,
         version,
         program,
+        dist,
         build,
     } = package;
     if folder.exists() {
@@ -66,6 +69,9 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
     rpmbuild
         .arg("--define")
         .arg(format!("_binary_payload {payload}"));
+    if !dist.is_empty() {
+        rpmbuild.arg("--define").arg(format!("dist {dist}"));
+    }
     let definitions = [
         ("_topdir", folder),
         ("_sourcedir", &sources),
@@ -142,7 +148,7 @@ async fn pack(repository: &Path, version: &str, time: u64, into: &Path) -> Resul
     run(&mut tar, &into.with_file_name("log.tar")).await
 }
 
-async fn run(command: &mut Command, log: &Path) -> Result<()> {
+pub(crate) async fn run(command: &mut Command, log: &Path) -> Result<()> {
     let shown = format!(
         "{:?}",
         command.as_std().get_args().nth(3).unwrap_or_default()
@@ -167,7 +173,7 @@ async fn run(command: &mut Command, log: &Path) -> Result<()> {
     )
 }
 
-fn only_file(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
     let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
     let entries = entries?;
     ensure!(

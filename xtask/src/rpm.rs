@@ -41,6 +41,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         repository: &root(),
         version: env!("CARGO_PKG_VERSION"),
         program: &program,
+        dist: "",
         build: Build::Release,
     };
     let built = rpm::build(&what, &folder).await?;
