@@ -6,7 +6,13 @@
     reason = "a test fails by a panic, in its helpers too"
 )]
 
+mod idle;
+mod inhibitors;
+mod package;
+mod power;
 mod rollout;
+mod state;
+mod watchdog;
 mod yard;
 
 use std::time::Duration;

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cuo_lab::bench::{Bench, Operator, OperatorSpec};
+use cuo_core::node::NodeView;
+use cuo_core::reason::Code;
+use cuo_lab::bench::{Bench, Gate, Operator, OperatorSpec};
 use cuo_lab::host::{self, Host, Packages};
 use cuo_lab::machine::{HostSpec, binary};
 use cuo_lab::wait::until;
@@ -52,19 +54,24 @@ async fn common() -> Result<&'static Common> {
         fs::create_dir_all(&folder)?;
         let lock = File::create(folder.join("lock"))?;
         lock.lock()?;
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .canonicalize()?;
         let folder = folder.join("packages");
         let program = binary("cuo-agent")?;
-        let packages = Packages::build(&folder, &repository, env!("CARGO_PKG_VERSION"), &program);
+        let repository = repository();
+        let version = env!("CARGO_PKG_VERSION");
+        let packages = Packages::build(&folder, &repository, version, &program).await?;
         anyhow::Ok(Common {
             base,
-            packages: packages.await?,
+            packages,
             _lock: lock,
         })
     });
     made.await
+}
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
 }
 
 /// Whether hosts can be here. Where not, the test says so and does nothing.
@@ -135,6 +142,16 @@ impl Yard {
         }
     }
 
+    /// The only host.
+    pub fn host(&self) -> &Host {
+        &self.hosts[0]
+    }
+
+    /// Steps at which the agent of `host` is held.
+    pub fn gate(&self, host: &Host) -> Gate {
+        Gate::new(host.root().join("gates")).unwrap()
+    }
+
     pub fn publish(&self, version: &str) {
         for host in &self.hosts {
             host.publish(version).unwrap();
@@ -147,6 +164,38 @@ impl Yard {
         if let Err(error) = self.bench.settled_on(&names, version, PATIENCE).await {
             panic!("{error:#}{}", self.pictures().await);
         }
+    }
+
+    /// Waits until the Node of `host` is as `fits` says.
+    pub async fn sees(
+        &self,
+        host: &Host,
+        what: &str,
+        fits: impl Fn(&NodeView) -> bool,
+    ) -> NodeView {
+        let seen = until(format!("{what} on {}", host.name()), PATIENCE, async || {
+            Ok(Some(self.bench.node(host.name())?).filter(&fits))
+        });
+        match seen.await {
+            Ok(node) => node,
+            Err(error) => {
+                let node = self.bench.node(host.name());
+                panic!("{error:#}; {node:#?}{}", self.pictures().await)
+            }
+        }
+    }
+
+    /// Waits until the Node of `host` gives the reason `code` with `words` in its sentence, and returns that.
+    pub async fn reason(&self, host: &Host, code: Code, words: &str) -> String {
+        let given = |node: &NodeView| {
+            let reason = node.agent.reason.value();
+            reason
+                .filter(|reason| reason.code == code && reason.message.contains(words))
+                .cloned()
+        };
+        let what = format!("{code:?} with {words:?}");
+        let node = self.sees(host, &what, |node| given(node).is_some()).await;
+        given(&node).unwrap().message
     }
 
     /// Waits until `probe` on a host says so.
