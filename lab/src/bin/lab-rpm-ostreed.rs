@@ -12,6 +12,9 @@ struct Arguments {
     /// Root directory of the host.
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// Ask polkit who may do what.
+    #[arg(long)]
+    polkit: bool,
     #[command(subcommand)]
     moment: Option<Moment>,
 }
@@ -34,7 +37,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let root = NodeRoot::new(arguments.root);
     match arguments.moment {
-        None => ostree::run(root).await,
+        None => ostree::run(root, arguments.polkit).await,
         Some(Moment::Boot) => ostree::boot(&root),
         Some(Moment::ShutDown) => ostree::shut_down(&root),
     }

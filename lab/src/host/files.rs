@@ -32,6 +32,10 @@ const FILES: &[(&str, &str)] = &[
         "usr/share/dbus-1/system.d/org.projectatomic.rpmostree1.conf",
         include_str!("../../assets/host/org.projectatomic.rpmostree1.conf"),
     ),
+    (
+        "usr/share/polkit-1/actions/org.projectatomic.rpmostree1.policy",
+        include_str!("../../assets/host/org.projectatomic.rpmostree1.policy"),
+    ),
     // Fedora's presets enable nothing that they don't name; Debian's enable everything.
     ("etc/systemd/system-preset/50-lab.preset", "disable *\n"),
     // A journal that outlives the boot.

@@ -5,7 +5,7 @@ use crate::{PATIENCE, V1, V2};
 
 /// Where the power goes: in the order in which an update comes there.
 const STEPS: &[&str] = &[
-    "agent-after-stage",
+    "agent-before-accept",
     "agent-after-cordon",
     "agent-before-finalize",
     "agent-before-verifying",
@@ -26,7 +26,8 @@ async fn an_update_comes_to_its_end_however_often_the_power_is_cut() {
     for (number, step) in STEPS.iter().enumerate() {
         let boots = host.boots();
         if let Err(error) = gate.hit(step, PATIENCE).await {
-            panic!("{error:#}{}", host.picture().await);
+            let journal = host.journal("cuo-agent").await.unwrap_or_default();
+            panic!("{error:#}{}\n{journal}", host.picture().await);
         }
         host.cut_power().await.unwrap();
         gate.open(step).unwrap();
@@ -35,6 +36,7 @@ async fn an_update_comes_to_its_end_however_often_the_power_is_cut() {
         }
         host.turn_on().await.unwrap();
         println!("power cut at {step}, boots {boots} -> {}", host.boots());
+        assert_eq!(host.boots(), boots + 1);
     }
     yard.settled(V2).await;
     assert!(!yard.bench.node(host.name()).unwrap().unschedulable);

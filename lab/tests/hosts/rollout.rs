@@ -26,8 +26,16 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
         assert_eq!(changed, "", "files that differ from the package's");
     }
 
-    // A new certificate of the kubelet reaches the agent's copy, which is in memory only and not for everybody.
+    // polkit is asked for each of the agent's calls, and refuses them to others.
     let host = &yard.hosts[0];
+    let upgrade = "os=$(busctl get-property org.projectatomic.rpmostree1 /org/projectatomic/rpmostree1/Sysroot \
+                   org.projectatomic.rpmostree1.Sysroot Booted | cut -d'\"' -f2)
+                   runuser -u nobody -- busctl call org.projectatomic.rpmostree1 $os org.projectatomic.rpmostree1.OS \
+                   Upgrade 'a{sv}' 0";
+    let refused = host.shell(upgrade).await.unwrap_err().to_string();
+    assert!(refused.contains("Access denied"), "{refused}");
+
+    // A new certificate of the kubelet reaches the agent's copy, which is in memory only and not for everybody.
     let copy = "/run/cuo-agent/credentials/kubeconfig";
     let old = host.shell(&format!("sha256sum {copy}")).await.unwrap();
     host.renew_certificate(&yard.bench.plane).unwrap();
