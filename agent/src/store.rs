@@ -94,8 +94,7 @@ impl Store {
                 .with_context(|| format!("create {}", directory.display()))?;
         }
         let text = state.to_text().context("state as JSON")?;
-        write_atomic(&path, text.as_bytes(), 0o600)
-            .with_context(|| format!("write {}", path.display()))
+        Ok(write_atomic(&path, text.as_bytes(), 0o600)?)
     }
 
     fn run_file(&self, name: &str) -> Result<PathBuf> {
@@ -111,8 +110,8 @@ impl Store {
     /// When the file can't be written.
     pub fn write_pid(&self) -> Result<()> {
         let path = self.run_file(PID)?;
-        write_atomic(&path, format!("{}\n", std::process::id()).as_bytes(), 0o644)
-            .with_context(|| format!("write {}", path.display()))
+        let pid = format!("{}\n", std::process::id());
+        Ok(write_atomic(&path, pid.as_bytes(), 0o644)?)
     }
 
     /// The process id that was noted last.
@@ -175,8 +174,7 @@ impl Store {
     /// When the request can't be written.
     pub fn request_forget(&self, what: &str) -> Result<()> {
         let path = self.run_file("forget")?;
-        write_atomic(&path, what.as_bytes(), 0o644)
-            .with_context(|| format!("write {}", path.display()))
+        Ok(write_atomic(&path, what.as_bytes(), 0o644)?)
     }
 
     /// Takes a request to forget, if there is one.

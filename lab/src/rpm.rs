@@ -24,6 +24,8 @@ pub struct Package<'a> {
     pub version: &'a str,
     /// The program that is built already.
     pub program: &'a Path,
+    /// What its release ends with in place of what rpm says, if not empty; a longer one is newer.
+    pub dist: &'a str,
     /// How it was built; only what is shipped is worth to be compressed for long.
     pub build: Build,
 }
@@ -40,6 +42,7 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
         repository,
         version,
         program,
+        dist,
         build,
     } = package;
     if folder.exists() {
@@ -66,6 +69,9 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
     rpmbuild
         .arg("--define")
         .arg(format!("_binary_payload {payload}"));
+    if !dist.is_empty() {
+        rpmbuild.arg("--define").arg(format!("dist {dist}"));
+    }
     let definitions = [
         ("_topdir", folder),
         ("_sourcedir", &sources),
@@ -83,6 +89,34 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
     run(&mut rpmbuild, &log).await?;
     let built = folder.join("RPMS").join(env::consts::ARCH);
     only_file(&built).with_context(|| format!("look for the package in {}", built.display()))
+}
+
+/// The program as it is shipped, built from the sources as they are now. Cargo's output goes to standard error.
+///
+/// The first time takes minutes; with nothing changed, a second.
+///
+/// # Errors
+/// When it can't be built.
+pub async fn program(repository: &Path) -> Result<PathBuf> {
+    let target = repository.join("target");
+    let mut cargo = bound(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--release", "--package", "cuo-agent"]);
+    // What cargo tells a program about its own package would make build scripts run again.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(repository);
+    let status = cargo.status().await.context("start cargo")?;
+    ensure!(
+        status.success(),
+        "cargo could not build cuo-agent: {status}"
+    );
+    Ok(target.join("release/cuo-agent"))
 }
 
 /// The spec file with `version`, which is Cargo's.
@@ -142,7 +176,7 @@ async fn pack(repository: &Path, version: &str, time: u64, into: &Path) -> Resul
     run(&mut tar, &into.with_file_name("log.tar")).await
 }
 
-async fn run(command: &mut Command, log: &Path) -> Result<()> {
+pub(crate) async fn run(command: &mut Command, log: &Path) -> Result<()> {
     let shown = format!(
         "{:?}",
         command.as_std().get_args().nth(3).unwrap_or_default()
@@ -167,7 +201,7 @@ async fn run(command: &mut Command, log: &Path) -> Result<()> {
     )
 }
 
-fn only_file(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
     let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
     let entries = entries?;
     ensure!(

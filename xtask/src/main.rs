@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments).await,
         Task::Rpm(arguments) => rpm::run(&arguments).await,
-        Task::Test(arguments) => test::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

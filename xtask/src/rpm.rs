@@ -20,27 +20,19 @@ pub struct Arguments {
 /// Builds the program and puts it, with all that belongs to it, into an RPM; then has it looked at by rpmlint.
 pub async fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_programs(setup::RPM)?;
-    let program = root().join("target/release/cuo-agent");
-    if !arguments.no_build {
+    let program = if arguments.no_build {
+        root().join("target/release/cuo-agent")
+    } else {
         println!("building the program, which takes minutes the first time");
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--locked", "--release", "--package", "cuo-agent"]);
-        cargo.env("CARGO_TARGET_DIR", root().join("target"));
-        // What cargo tells this program about its own package would make build scripts run again.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                cargo.env_remove(&name);
-            }
-        }
-        call(cargo.current_dir(root()))?;
-    }
+        rpm::program(&root()).await?
+    };
     println!("building the package");
     let folder = root().join("target/rpm");
     let what = Package {
         repository: &root(),
         version: env!("CARGO_PKG_VERSION"),
         program: &program,
+        dist: "",
         build: Build::Release,
     };
     let built = rpm::build(&what, &folder).await?;

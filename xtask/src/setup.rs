@@ -25,6 +25,14 @@ pub const PACKAGING: Programs = &[
     ("systemd-analyze", "systemd"),
 ];
 
+/// What else the hosts need that are containers.
+pub const HOSTS: Programs = &[
+    ("systemd-nspawn", "systemd-container"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("nsenter", "util-linux"),
+    ("rpm", "rpm"),
+];
+
 /// The program is in one of the folders of `PATH`.
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

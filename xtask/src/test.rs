@@ -40,6 +40,9 @@ const fn slow(name: &'static str, arguments: &'static [&'static str]) -> Part {
     }
 }
 
+/// The part that not every machine can run.
+const HOSTS: &str = "hosts";
+
 /// Always the whole workspace, so that every part is built with the same features, and once.
 const PARTS: &[Part] = &[
     quick("format", &["fmt", "--all", "--check"]),
@@ -160,6 +163,19 @@ const PARTS: &[Part] = &[
         ],
     ),
     slow(
+        HOSTS,
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "hosts",
+            "--locked",
+            "--",
+            "--test-threads=2",
+            "--nocapture", // measurements are printed
+        ],
+    ),
+    slow(
         "image",
         &["run", "--quiet", "--package", "xtask", "--", "image"],
     ),
@@ -173,10 +189,15 @@ const PARTS: &[Part] = &[
 ///
 /// # Errors
 /// Names the part that failed and its command.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub async fn run(arguments: &Arguments) -> Result<()> {
     for programs in [setup::LAB, setup::RPM, setup::PACKAGING] {
         setup::ensure_programs(programs)?;
     }
+    let hosts = if arguments.quick {
+        Ok(())
+    } else {
+        hosts_are_possible().await
+    };
     if !arguments.quick {
         setup::ensure_go()?;
     }
@@ -186,8 +207,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if arguments.quick && !part.quick {
             skipped.push((
                 part.name,
-                "--quick leaves out what needs a control plane or the image",
+                "--quick leaves out what needs a control plane or the image".to_owned(),
             ));
+            continue;
+        }
+        if let (HOSTS, Err(error)) = (part.name, &hosts) {
+            let why = format!("{error:#}");
+            println!(
+                "\n=== {HOSTS}: SKIPPED, nothing was tested on hosts with a systemd of their own: {why}"
+            );
+            skipped.push((HOSTS, why));
             continue;
         }
         println!("\n=== {}: cargo {}", part.name, part.arguments.join(" "));
@@ -209,16 +238,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     match installed("cargo-deny") {
         true => deny(&mut spent)?,
-        false => skipped.push(("licences and sources", "cargo-deny is not installed")),
+        false => skipped.push((
+            "licences and sources",
+            "cargo-deny is not installed".to_owned(),
+        )),
     }
     println!("\n=== summary");
     for (name, time) in &spent {
         println!("{name:<26} {:>6.0} s", time.as_secs_f64());
     }
     for (name, why) in &skipped {
-        println!("{name:<26} skipped: {why}");
+        println!("{name:<26} SKIPPED: {why}");
     }
     Ok(())
+}
+
+/// Whether containers with a systemd can be here.
+async fn hosts_are_possible() -> Result<()> {
+    setup::ensure_programs(setup::HOSTS)?;
+    let folder = tempfile::tempdir().context("a folder")?;
+    cuo_lab::host::possible(folder.path()).await
 }
 
 fn deny(spent: &mut Vec<(&'static str, Duration)>) -> Result<()> {

@@ -330,7 +330,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(folder: PathBuf) -> Result<Self> {
+    /// Gates in `folder`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn new(folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         Ok(Self { folder })
     }

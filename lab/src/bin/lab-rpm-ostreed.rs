@@ -1,9 +1,9 @@
-//! rpm-ostreed's double, started by the private bus of a host.
+//! rpm-ostreed's double, started by the bus of a host. On hosts with a systemd, also what that runs at boot and shutdown.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use cuo_lab::ostree::{self, NodeRoot};
 
 /// A double of rpm-ostreed for one host of the lab.
@@ -12,6 +12,20 @@ struct Arguments {
     /// Root directory of the host.
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// Ask polkit who may do what.
+    #[arg(long)]
+    polkit: bool,
+    #[command(subcommand)]
+    moment: Option<Moment>,
+}
+
+/// What is done in place of serving.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Moment {
+    /// What happens when the host boots.
+    Boot,
+    /// What happens when the host shuts down.
+    ShutDown,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,5 +35,10 @@ async fn main() -> Result<()> {
         .with_ansi(false)
         .init();
     let arguments = Arguments::parse();
-    ostree::run(NodeRoot::new(arguments.root)).await
+    let root = NodeRoot::new(arguments.root);
+    match arguments.moment {
+        None => ostree::run(root, arguments.polkit).await,
+        Some(Moment::Boot) => ostree::boot(&root),
+        Some(Moment::ShutDown) => ostree::shut_down(&root),
+    }
 }

@@ -1,18 +1,16 @@
 //! The programs of a control plane: found, or built once from their Go modules.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
+use crate::cache;
 use crate::process::{bound, spawn_logged};
 
-/// Time between two lines of progress while something takes long.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Both builds together took 7 minutes on two idle cores; a machine that needs longer than this is not usable for the lab.
 const BUILD_DEADLINE: Duration = Duration::from_secs(3600);
 
@@ -129,9 +127,7 @@ pub async fn ensure(progress: impl Fn(&str)) -> Result<Binaries> {
 
 /// The cache folder that holds `programs`, built if it is not there.
 async fn built(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf> {
-    let cache = cache()?;
-    fs::create_dir_all(&cache)
-        .with_context(|| format!("create the cache folder {}", cache.display()))?;
+    let cache = cache::folder()?;
     let flags = linker_flags()?;
     let key = key(programs, &flags);
     let published = cache.join(format!("control-plane-{key}"));
@@ -140,7 +136,7 @@ async fn built(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf
     }
     find_go()?;
     let lock = cache.join(format!("control-plane-{key}.lock"));
-    let _held = locked(&lock, progress).await?;
+    let _held = cache::locked(&lock, "the control plane", BUILD_DEADLINE, progress).await?;
     if published.is_dir() {
         return Ok(published);
     }
@@ -174,39 +170,18 @@ async fn built(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf
     Ok(published)
 }
 
-/// The user's cache folder of the lab.
-fn cache() -> Result<PathBuf> {
-    let named = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    named("CUO_LAB_CACHE")
-        .or_else(|| named("XDG_CACHE_HOME").map(|path| path.join("cuo-lab")))
-        .or_else(|| named("HOME").map(|path| path.join(".cache/cuo-lab")))
-        .context("no place for the control plane's programs: set CUO_LAB_CACHE to a folder")
-}
-
 /// Names everything that decides what is built, so that a change of any of it is another cache entry.
 fn key(programs: &[Program], flags: &str) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    };
-    part(std::env::consts::ARCH);
-    part(flags);
-    for program in programs {
-        part(program.name);
-        part(program.package);
-        part(program.module.go_mod);
-        part(program.module.go_sum);
-    }
-    hash.finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let own = [std::env::consts::ARCH, flags];
+    let parts = programs.iter().flat_map(|program| {
+        [
+            program.name,
+            program.package,
+            program.module.go_mod,
+            program.module.go_sum,
+        ]
+    });
+    cache::key(own.into_iter().chain(parts))
 }
 
 /// Drops what only debuggers need, and gives the programs the version that clients ask for: built from a module they would say 0.0.0.
@@ -234,36 +209,6 @@ fn required_version(go_mod: &str) -> Option<(&str, &str, &str)> {
     let (major, rest) = version.split_once('.')?;
     let (minor, _) = rest.split_once('.')?;
     Some((version, major, minor))
-}
-
-/// Holds the file `path` locked; the kernel frees it when the returned file is dropped, however this process ends.
-async fn locked(path: &Path, progress: &impl Fn(&str)) -> Result<File> {
-    let file = File::create(path).with_context(|| format!("create the lock {}", path.display()))?;
-    let begin = Instant::now();
-    let mut told = begin;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                ensure!(
-                    begin.elapsed() < BUILD_DEADLINE,
-                    "another process holds {} for too long",
-                    path.display()
-                );
-                if told.elapsed() >= TELL_EVERY {
-                    told = Instant::now();
-                    progress(&format!(
-                        "another process builds the control plane; waiting for {} s",
-                        begin.elapsed().as_secs()
-                    ));
-                }
-                sleep(Duration::from_millis(200)).await;
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("lock {}", path.display()));
-            }
-        }
-    }
 }
 
 /// Builds one program to `folder/NAME`. The module is written beside it, so that Go never writes to the source tree.
@@ -303,7 +248,7 @@ async fn build(
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.with_context(|| format!("wait for the build of {name}"))?,
-            () = sleep(TELL_EVERY) => progress(&format!("building {name}: {} s", begin.elapsed().as_secs())),
+            () = sleep(cache::TELL_EVERY) => progress(&format!("building {name}: {} s", begin.elapsed().as_secs())),
         }
         ensure!(
             begin.elapsed() < BUILD_DEADLINE,

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 
 use super::{Machine, binary};
 use crate::logind::{self, Inhibitors, REQUEST};
-use crate::ostree::{self, Deployed, Sysroot};
+use crate::ostree::{self, Sysroot};
 use crate::process::{bound, spawn_logged};
 use crate::systemd;
 use crate::wait::until;
@@ -162,7 +162,8 @@ impl Machine {
         self.root.write("run/ostree-booted", "")?;
         self.root.write(BOOT_ID, format!("{}\n", random_uuid()))?;
         let version = self.booted_version()?;
-        self.root.write("etc/os-release", os_release(&version))
+        self.root
+            .write("etc/os-release", ostree::os_release(&version))
     }
 
     /// The bus lets everybody do everything: policies are checked on real hosts.
@@ -205,11 +206,10 @@ impl Machine {
 /// What shutdown and boot loader make of the deployments.
 fn reboot_deployments(sysroot: &mut Sysroot, kind: Reboot) {
     let finalized = kind != Reboot::PowerCut && kind != Reboot::FinalizeFailed;
-    if finalized && sysroot.staged().is_some_and(|staged| !staged.locked) {
-        finalize(&mut sysroot.deployments);
-    } else {
-        sysroot.lose_staged();
+    if finalized {
+        sysroot.shut_down();
     }
+    sysroot.lose_staged();
     if kind == Reboot::RolledBack && sysroot.deployments.len() > 1 {
         let running = sysroot
             .deployments
@@ -220,19 +220,9 @@ fn reboot_deployments(sysroot: &mut Sysroot, kind: Reboot) {
         sysroot.deployments.insert(0, running);
     }
     if kind != Reboot::Fallback {
-        for (index, one) in sysroot.deployments.iter_mut().enumerate() {
-            one.booted = index == 0;
-        }
+        sysroot.boot();
     }
     sysroot.drop_stale_cache();
-}
-
-/// Writes the staged deployment: it and the running one stay, and pinned ones.
-fn finalize(deployments: &mut Vec<Deployed>) {
-    deployments.retain(|one| one.staged || one.booted || one.pinned);
-    if let Some(first) = deployments.first_mut() {
-        first.staged = false;
-    }
 }
 
 fn random_uuid() -> String {
@@ -247,12 +237,4 @@ fn random_uuid() -> String {
         out.push(digit);
     }
     out
-}
-
-fn os_release(version: &str) -> String {
-    let major = version.split('.').next().unwrap_or(version);
-    format!(
-        "NAME=\"Fedora Linux\"\nVERSION=\"{version} (CoreOS)\"\nID=fedora\nVERSION_ID={major}\nVARIANT_ID=coreos\n\
-         PRETTY_NAME=\"Fedora CoreOS {version}\"\nOSTREE_VERSION='{version}'\n"
-    )
 }

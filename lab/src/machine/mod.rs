@@ -79,7 +79,7 @@ impl HostSpec {
         }
     }
 
-    fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         match self.origin {
             OriginKind::Ostree => Origin::Ostree {
                 refspec: "fedora:fedora/x86_64/coreos/stable".to_owned(),

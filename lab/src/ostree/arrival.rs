@@ -10,6 +10,7 @@ use tracing::{error, info};
 use super::daemon::Daemon;
 use super::failure::Failure;
 use super::faults::{Effect, Faults, Stage, ms};
+use super::polkit;
 
 /// One line of `lab/calls.jsonl`: a method call that reached the double.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ impl Daemon {
         arguments: &str,
     ) -> Result<(), Failure> {
         self.record(method, sender, arguments);
+        if self.polkit {
+            polkit::check(&self.bus, method, sender).await?;
+        }
         match self.fault(method, Stage::Call) {
             Some(Effect::Crash) => self.die(),
             Some(Effect::Refuse { name, text }) => return Err(Failure::new(&name, text)),

@@ -26,6 +26,8 @@ pub(super) const SYSROOT_PATH: &str = "/org/projectatomic/rpmostree1/Sysroot";
 pub(super) struct Daemon {
     pub(super) root: NodeRoot,
     pub(super) bus: Connection,
+    /// polkit decides who may do what.
+    pub(super) polkit: bool,
     /// Object of the stateroot.
     pub(super) os_path: String,
     inner: Mutex<Inner>,
@@ -46,12 +48,13 @@ struct Inner {
 }
 
 impl Daemon {
-    pub(super) fn new(root: NodeRoot, bus: Connection) -> Result<Arc<Self>> {
+    pub(super) fn new(root: NodeRoot, bus: Connection, polkit: bool) -> Result<Arc<Self>> {
         let sysroot = read_sysroot(&root)?;
         Ok(Arc::new(Self {
             os_path: os_path(&sysroot.osname),
             root,
             bus,
+            polkit,
             inner: Mutex::new(Inner {
                 view: View::new(sysroot),
                 clients: HashMap::new(),

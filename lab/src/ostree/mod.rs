@@ -1,8 +1,8 @@
 //! The rpm-ostreed double of one host: a process of its own, activated by the host's private bus.
 //!
 //! It behaves as rpm-ostree 2026.2 was seen to behave, with both kinds of origin: deployment dictionaries, the cached update and its
-//! quirks, transactions over a socket of their own, error texts. The ObjectManager interface, the experimental interface and polkit
-//! are left out.
+//! quirks, transactions over a socket of their own, error texts. On hosts that have a polkit it is asked before anything is done. The
+//! ObjectManager interface and the experimental interface are left out.
 //!
 //! Its world is in files that tests change: [`Sysroot`], [`Remote`], [`Faults`], all through [`NodeRoot`]. What reached it is in
 //! `lab/calls.jsonl` ([`CallRecord`]).
@@ -17,6 +17,8 @@ mod faults;
 mod files;
 mod gvariant;
 mod peer;
+mod polkit;
+mod power;
 mod release;
 mod serve;
 mod state;
@@ -31,6 +33,7 @@ pub use arrival::CallRecord;
 pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults, Pace, Policy, Stage};
 pub use files::{LabFile, NodeRoot};
+pub use power::{boot, os_release, shut_down};
 pub use release::{Release, Remote, Trouble};
 pub use serve::{NAME, run};
 pub use state::{CachedUpdate, Deployed, Origin, Sysroot};

@@ -23,16 +23,17 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long it stays after it gave up its name.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// Runs until the daemon is idle for long enough, or the bus is gone.
+/// Runs until the daemon is idle for long enough, or the bus is gone. With `polkit`, that decides who may do what, else everybody may do
+/// everything.
 ///
 /// # Errors
 /// When the lab files, the bus or inotify can't be used.
-pub async fn run(root: NodeRoot) -> Result<()> {
+pub async fn run(root: NodeRoot, polkit: bool) -> Result<()> {
     let bus = zbus::connection::Builder::address(root.bus_address().as_str())
         .build()
         .await
         .with_context(|| format!("connect to {}", root.bus_address()))?;
-    let daemon = Daemon::new(root, bus.clone())?;
+    let daemon = Daemon::new(root, bus.clone(), polkit)?;
     bus::publish(bus.object_server(), &daemon, SYSROOT_PATH)
         .await
         .context("publish objects")?;

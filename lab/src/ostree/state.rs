@@ -247,6 +247,25 @@ impl Sysroot {
         self.deployments.insert(0, staged);
     }
 
+    /// What a clean shutdown does: what is staged and unlocked is written; it, the running one and pinned ones stay.
+    pub fn shut_down(&mut self) {
+        if self.staged().is_none_or(|staged| staged.locked) {
+            return;
+        }
+        self.deployments
+            .retain(|one| one.staged || one.booted || one.pinned);
+        if let Some(first) = self.deployments.first_mut() {
+            first.staged = false;
+        }
+    }
+
+    /// What a boot loader does: the first one runs.
+    pub fn boot(&mut self) {
+        for (index, one) in self.deployments.iter_mut().enumerate() {
+            one.booted = index == 0;
+        }
+    }
+
     /// What every reload does: the cached update belongs to the booted deployment it was made for.
     pub fn drop_stale_cache(&mut self) {
         let booted = self.booted().map(Deployed::checksum);

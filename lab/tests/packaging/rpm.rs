@@ -77,6 +77,7 @@ async fn build(folder: &TempDir, program: &Path) -> PathBuf {
         repository: &repository(),
         version: VERSION,
         program,
+        dist: "",
         build: Build::Debug,
     };
     rpm::build(&package, &folder.path().join("build"))

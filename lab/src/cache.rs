@@ -1,0 +1,78 @@
+//! Where the lab keeps what takes long to make, outside of the work tree.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
+
+/// Time between two lines of progress while something takes long.
+pub(crate) const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// The user's cache folder of the lab, which is there: `$CUO_LAB_CACHE`, else `$XDG_CACHE_HOME/cuo-lab`, else `~/.cache/cuo-lab`.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let named = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let folder = named("CUO_LAB_CACHE")
+        .or_else(|| named("XDG_CACHE_HOME").map(|path| path.join("cuo-lab")))
+        .or_else(|| named("HOME").map(|path| path.join(".cache/cuo-lab")))
+        .context("no place for what the lab makes once: set CUO_LAB_CACHE to a folder")?;
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("create the cache folder {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Names everything that decides what is made, so that a change of any of it is another entry.
+pub(crate) fn key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Holds the file `path` locked; the kernel frees it when the returned file is dropped, however this process ends. Whoever has it
+/// makes `what`.
+pub(crate) async fn locked(
+    path: &Path,
+    what: &str,
+    deadline: Duration,
+    progress: &impl Fn(&str),
+) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("create the lock {}", path.display()))?;
+    let begin = Instant::now();
+    let mut told = begin;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                ensure!(
+                    begin.elapsed() < deadline,
+                    "another process holds {} for too long",
+                    path.display()
+                );
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    progress(&format!(
+                        "another process makes {what}; waiting for {} s",
+                        begin.elapsed().as_secs()
+                    ));
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock {}", path.display()));
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The root file system below all hosts: Debian, made once.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::cache;
+use crate::process::{bound, spawn_logged};
+
+/// It took 50 s on two idle cores; a machine that needs longer than this has no network to speak of.
+const DEADLINE: Duration = Duration::from_secs(900);
+/// The release whose systemd (257), polkit and rpm are nearest to Fedora's.
+const SUITE: &str = "trixie";
+const MIRROR: &str = "http://deb.debian.org/debian";
+/// Documentation and translations are left out, and what has to be each host's own.
+const ARGUMENTS: &[&str] = &[
+    "--mode=root",
+    "--variant=apt",
+    "--include=systemd,systemd-sysv,dbus,polkitd,libpam-systemd,rpm,procps",
+    "--aptopt=Acquire::Languages \"none\"",
+    "--aptopt=APT::Install-Recommends \"false\"",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--customize-hook=rm -f \"$1/etc/hostname\" \"$1/var/lib/dbus/machine-id\"; : > \"$1/etc/machine-id\"",
+];
+
+/// The folder with the root file system, made if it is not there; `progress` gets a line at least every ten seconds meanwhile.
+///
+/// The packages come from `$CUO_LAB_MIRROR`, or from Debian's own server. The folder is kept in the lab's cache; several processes may
+/// call this at the same time.
+///
+/// # Errors
+/// When it can't be made; the error names the log.
+pub async fn base(progress: impl Fn(&str)) -> Result<PathBuf> {
+    let cache = cache::folder()?;
+    let parts = [std::env::consts::ARCH, SUITE];
+    let key = cache::key(parts.into_iter().chain(ARGUMENTS.iter().copied()));
+    let published = cache.join(format!("host-{key}"));
+    if published.is_dir() {
+        return Ok(published);
+    }
+    let lock = cache.join(format!("host-{key}.lock"));
+    let _held = cache::locked(&lock, "the hosts' root file system", DEADLINE, &progress).await?;
+    if published.is_dir() {
+        return Ok(published);
+    }
+    let partial = cache.join(format!("host-{key}.partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
+    }
+    let log = cache.join(format!("host-{key}.log"));
+    fs::write(&log, "").with_context(|| format!("write {}", log.display()))?;
+    progress(&format!(
+        "making the hosts' root file system, once: a minute or two; log: {}",
+        log.display()
+    ));
+    let mirror = std::env::var("CUO_LAB_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
+    let mut command = bound("mmdebstrap");
+    command.args(ARGUMENTS).arg(SUITE).arg(&partial).arg(mirror);
+    let mut child = spawn_logged(&mut command, &log)?;
+    let begin = Instant::now();
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.context("wait for mmdebstrap")?,
+            () = sleep(cache::TELL_EVERY) => progress(&format!("making it: {} s", begin.elapsed().as_secs())),
+        }
+        if begin.elapsed() > DEADLINE {
+            bail!(
+                "mmdebstrap takes longer than {DEADLINE:?}; log: {}",
+                log.display()
+            );
+        }
+    };
+    if !status.success() {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        let end = lines
+            .get(lines.len().saturating_sub(20)..)
+            .unwrap_or_default();
+        bail!(
+            "mmdebstrap failed ({status}); {} ends with:\n{}",
+            log.display(),
+            end.join("\n")
+        );
+    }
+    fs::rename(&partial, &published)
+        .with_context(|| format!("publish it as {}", published.display()))?;
+    Ok(published)
+}

@@ -1,0 +1,93 @@
+//! The agent's RPM in two releases, and one that stands for what it needs of Fedora.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::image::Build;
+use crate::process::bound;
+use crate::rpm::{self, Package, only_file, run};
+
+const FEDORA: &str = include_str!("../../assets/host/fedora.spec");
+const HELPER: &str = include_str!("../../assets/host/systemd-update-helper");
+
+/// A folder with what is installed on hosts: `fedora.rpm`, `agent.rpm` and `newer.rpm`.
+#[derive(Debug, Clone)]
+pub struct Packages(PathBuf);
+
+impl Packages {
+    /// Builds them in `folder` from `program`, whose symbols rpm would take out anyway and which are taken out here.
+    ///
+    /// # Errors
+    /// When rpmbuild fails; the error has the end of its log.
+    pub async fn build(
+        folder: &Path,
+        repository: &Path,
+        version: &str,
+        program: &Path,
+    ) -> Result<Self> {
+        let stripped = folder.join("cuo-agent");
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        let mut strip = bound("strip");
+        let status = strip.arg("-o").arg(&stripped).arg(program).status().await?;
+        ensure!(status.success(), "strip {}: {status}", program.display());
+        for (name, dist) in [("agent.rpm", ".1"), ("newer.rpm", ".2")] {
+            let package = Package {
+                repository,
+                version,
+                program: &stripped,
+                dist,
+                build: Build::Debug,
+            };
+            let built = rpm::build(&package, &folder.join("build")).await?;
+            fs::rename(&built, folder.join(name)).with_context(|| format!("move {name}"))?;
+        }
+        fedora(folder).await?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Builds what stands for Fedora. It also says that Debian has the C library, in the words of rpm.
+async fn fedora(folder: &Path) -> Result<()> {
+    let mut rpm = bound("rpm");
+    rpm.args(["--query", "--package", "--requires"])
+        .arg(folder.join("agent.rpm"));
+    let output = rpm.output().await.context("rpm --query")?;
+    let needs = String::from_utf8_lossy(&output.stdout).into_owned();
+    let libraries = needs
+        .lines()
+        .filter(|need| need.contains('(') && !need.starts_with("rpmlib("));
+    let provides = libraries.fold(String::new(), |mut out, need| {
+        // Writing to a String can't fail.
+        let _ = writeln!(out, "Provides: {need}");
+        out
+    });
+    let top = folder.join("fedora");
+    fs::create_dir_all(&top).with_context(|| format!("create {}", top.display()))?;
+    let spec = top.join("fedora.spec");
+    fs::write(&spec, FEDORA.replace("PROVIDES", provides.trim_end()))
+        .context("write fedora.spec")?;
+    fs::write(top.join("systemd-update-helper"), HELPER).context("write systemd-update-helper")?;
+    let mut rpmbuild = bound("rpmbuild");
+    rpmbuild.args(["-bb", "--nodeps"]);
+    let places = [
+        ("_topdir", &top),
+        ("_sourcedir", &top),
+        ("_dbpath", &top.join("db")),
+    ];
+    for (name, place) in places {
+        rpmbuild
+            .arg("--define")
+            .arg(format!("{name} {}", place.display()));
+    }
+    run(rpmbuild.arg(&spec), &top.join("log")).await?;
+    let built = only_file(&top.join("RPMS/noarch")).context("look for lab-fedora")?;
+    fs::rename(built, folder.join("fedora.rpm")).context("move fedora.rpm")
+}

@@ -1,0 +1,82 @@
+//! From an empty host to an update that was proved.
+
+use cuo_core::node::NodeView;
+use cuo_lab::ostree::Sysroot;
+
+use crate::yard::Yard;
+use crate::{V1, V2};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
+    let Some(yard) = Yard::start(3).await else {
+        return;
+    };
+    yard.install().await;
+    yard.settled(V1).await;
+    for host in &yard.hosts {
+        let failed = host
+            .run(&["systemctl", "--failed", "--no-legend"])
+            .await
+            .unwrap();
+        assert_eq!(failed, "", "units that failed on {}", host.name());
+        let changed = host
+            .shell("rpm --verify --nomtime cuo-agent || true")
+            .await
+            .unwrap();
+        assert_eq!(changed, "", "files that differ from the package's");
+    }
+
+    // polkit is asked for each of the agent's calls, and refuses them to others.
+    let host = &yard.hosts[0];
+    let upgrade = "os=$(busctl get-property org.projectatomic.rpmostree1 /org/projectatomic/rpmostree1/Sysroot \
+                   org.projectatomic.rpmostree1.Sysroot Booted | cut -d'\"' -f2)
+                   runuser -u nobody -- busctl call org.projectatomic.rpmostree1 $os org.projectatomic.rpmostree1.OS \
+                   Upgrade 'a{sv}' 0";
+    let refused = host.shell(upgrade).await.unwrap_err().to_string();
+    assert!(refused.contains("Access denied"), "{refused}");
+
+    // A new certificate of the kubelet reaches the agent's copy, which is in memory only and not for everybody.
+    let copy = "/run/cuo-agent/credentials/kubeconfig";
+    let old = host.shell(&format!("sha256sum {copy}")).await.unwrap();
+    host.renew_certificate(&yard.bench.plane).unwrap();
+    let renewed = async || Ok(host.shell(&format!("sha256sum {copy}")).await? != old);
+    yard.comes("a copy of the new certificate", renewed).await;
+    let rights = host
+        .run(&["stat", "--format=%a %U %G", copy])
+        .await
+        .unwrap();
+    assert_eq!(rights.trim(), "440 root cuo-agent");
+
+    yard.bench.recorder.reset_most();
+    let before: Vec<_> = yard
+        .hosts
+        .iter()
+        .map(|host| host.boot_id().unwrap())
+        .collect();
+    yard.publish(V2);
+    yard.settled(V2).await;
+    assert_eq!(yard.bench.recorder.most_granted(), 1);
+    assert_eq!(yard.bench.recorder.most_down(), 1);
+    for (host, before) in yard.hosts.iter().zip(before) {
+        assert_eq!(host.boots(), 2, "{}", host.name());
+        assert_ne!(host.boot_id().unwrap(), before);
+        let boots = host
+            .run(&["journalctl", "--list-boots", "--quiet", "--no-pager"])
+            .await
+            .unwrap();
+        assert_eq!(boots.trim().lines().count(), 2, "{boots}");
+    }
+
+    // What is booted already by choice of an administrator needs no finalizing: the agent itself asks logind, and polkit lets it.
+    let host = &yard.hosts[0];
+    let roll_back = |sysroot: &mut Sysroot| sysroot.deployments.swap(0, 1);
+    host.root().edit(roll_back).unwrap();
+    let back = |node: &NodeView| {
+        let booted = node.agent.booted.value();
+        booted.is_some_and(|booted| booted.version == V1) && node.agent.progress.is_absent()
+    };
+    yard.sees(host, "the version before", back).await;
+    let journal = host.journal("cuo-agent").await.unwrap();
+    assert!(!journal.contains("does not allow"), "{journal}");
+    yard.bench.judge(1).unwrap();
+}
