@@ -3,6 +3,7 @@
 use cuo_core::agent::Step;
 use cuo_core::agent::state::State;
 use cuo_core::identity::{GrantId, Identity};
+use cuo_core::look;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::values::{Outcome, Phase, RebootResult};
@@ -18,7 +19,7 @@ pub fn shown(decision: &Step) -> Shown {
     let reason = decision.reason.clone();
     Some((
         decision.phase,
-        reason.filter(|reason| reason.code != Code::StageFailed),
+        reason.filter(|reason| !look::failure(reason.code)),
     ))
 }
 

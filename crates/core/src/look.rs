@@ -109,6 +109,11 @@ const CLASSES: &[(Code, &[&str])] = &[
     ),
 ];
 
+/// What a look for updates fails with, and nothing else does.
+pub fn failure(code: Code) -> bool {
+    code == Code::StageFailed || CLASSES.iter().any(|(known, _)| *known == code)
+}
+
 /// What waits for a person, the remote or the configuration: trying again soon would only burden the remote.
 pub fn lasts(code: Code) -> bool {
     matches!(

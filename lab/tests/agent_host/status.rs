@@ -1,5 +1,6 @@
 //! `cuo-agent status` with and without an agent, as whole values.
 
+use cuo_core::reason::Code;
 use cuo_lab::machine::binary;
 use cuo_lab::ostree::{Release, Trouble, texts};
 use cuo_lab::wait::until;
@@ -105,7 +106,7 @@ async fn the_running_agent_tells_what_it_does() {
     bench.set_remote(|remote| remote.trouble = Some(Trouble::Down));
     let program = binary("cuo-agent").unwrap();
     bench.machine.spawn_agent(&program, &[]).unwrap();
-    says(&bench, "StageFailed").await;
+    says(&bench, "NetworkFailed").await;
 
     let identity = bench.machine.booted_identity().unwrap();
     let origin = bench.sysroot().deployments.remove(0).origin;
@@ -122,9 +123,9 @@ async fn the_running_agent_tells_what_it_does() {
         "phase": "idle",
         "since": "TIME",
         "reason": {
-            "code": "StageFailed",
+            "code": "NetworkFailed",
             "message": why,
-            "remedy": "The reason quotes rpm-ostree; it is tried again by itself."
+            "remedy": Code::NetworkFailed.remedy()
         },
         "booted": shown(OLD, &identity, false),
         "check": {"last": "TIME", "error": why, "next": "TIME"},
