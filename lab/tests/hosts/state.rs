@@ -57,10 +57,9 @@ async fn an_agent_without_its_memory_updates_or_says_why_not() {
     }
 
     // Of an agent that is newer: nothing is done, and the file stays as it is.
-    let newer = whole
-        .replacen("\"version\": 1", "\"version\": 99", 1)
-        .replacen("\"version\":1", "\"version\":99", 1);
-    assert_ne!(newer, whole);
+    let mut newer: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    assert!(newer["version"].as_u64() < Some(99), "{whole}");
+    newer["version"] = 99.into();
     host.shell("systemctl stop cuo-agent").await.unwrap();
     host.shell(&format!(
         "cat > {FOLDER}/state.json <<'END'\n{newer}\nEND\nsystemctl start cuo-agent"
