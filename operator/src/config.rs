@@ -12,7 +12,7 @@ use cuo_cluster::node::Keep;
 use cuo_core::identity::NodeName;
 use cuo_core::keys;
 use cuo_core::plan::Policy;
-use cuo_core::values::{DrainPolicy, OnTimeout};
+use cuo_core::values::DrainPolicy;
 use cuo_core::window::{Window, Windows};
 use jiff::SignedDuration;
 
@@ -107,7 +107,7 @@ impl Config {
             accept_timeout: self.accept_timeout,
             drain: DrainPolicy {
                 timeout_seconds: u32::try_from(self.drain_timeout.as_secs()).unwrap_or(u32::MAX),
-                on_timeout: OnTimeout::Abort,
+                ..DrainPolicy::default()
             },
         }
     }

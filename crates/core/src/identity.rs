@@ -161,23 +161,53 @@ impl fmt::Display for NodeName {
     }
 }
 
+/// A DNS-1123 subdomain, as the names of cluster-scoped objects are.
+fn subdomain(text: &str, what: &'static str) -> Result<Arc<str>, ParseNameError> {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
+    let edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let bytes = text.as_bytes();
+    if bytes.len() <= 253
+        && bytes.iter().all(|c| inner(*c))
+        && edge(bytes.first())
+        && edge(bytes.last())
+    {
+        Ok(text.into())
+    } else {
+        let expected = "a DNS-1123 subdomain (a-z, 0-9, '-' and '.')";
+        Err(ParseNameError::new(what, expected, text))
+    }
+}
+
 impl FromStr for NodeName {
     type Err = ParseNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
-        let edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let bytes = text.as_bytes();
-        if bytes.len() <= 253
-            && bytes.iter().all(|c| inner(*c))
-            && edge(bytes.first())
-            && edge(bytes.last())
-        {
-            Ok(Self(text.into()))
-        } else {
-            let expected = "a DNS-1123 subdomain (a-z, 0-9, '-' and '.')";
-            Err(ParseNameError::new("a node name", expected, text))
-        }
+        subdomain(text, "a node name").map(Self)
+    }
+}
+
+/// The name of an UpdatePool. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolName(Arc<str>);
+
+impl PoolName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PoolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for PoolName {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        subdomain(text, "a pool name").map(Self)
     }
 }
 
@@ -246,8 +276,8 @@ macro_rules! debug_as_text {
     )*};
 }
 
-debug_as_text!(Identity, BootId, NodeName, GrantId);
-serde_as_text!(Identity, BootId, NodeName, GrantId);
+debug_as_text!(Identity, BootId, NodeName, PoolName, GrantId);
+serde_as_text!(Identity, BootId, NodeName, PoolName, GrantId);
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,8 @@ keys! {
         "`CODE: one sentence`. Present only while something holds.";
     REBOOT_NEEDED = "reboot-needed", "annotation and label", "agent",
         "Annotation: the identity that a reboot will boot. Label: `true`. Absent means that no reboot is needed.";
+    REBOOT_NEEDED_VERSION = "reboot-needed-version", "annotation", "agent",
+        "The version of what a reboot will boot, as rpm-ostree names it; absent where it names none.";
     BOOTED = "booted", "annotation", "agent",
         "JSON: `identity`, `version` and `boot` (the boot id) of what runs.";
     REBOOT_IN_PROGRESS = "reboot-in-progress", "annotation", "agent",

@@ -52,6 +52,11 @@ codes! {
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.";
     Draining, "agent", "Pods are still leaving the node.", "Nothing, unless the pods that the reason names are stuck: look at their PodDisruptionBudgets and finalizers.";
     DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; it is tried again by itself.";
+    BlockingPod, "agent", "A pod runs on the node that its pool lets hold reboots up.", "Wait for that pod to end, or change `checks.blockingPods` of the pool.";
+    PreflightBlocked, "agent", "Pods would not be evicted if the drain began now, so it did not; nothing was cordoned.", "Look at the pods and the PodDisruptionBudgets that the reason names; it is tried again by itself.";
+    VolumesInUse, "agent", "Volumes of pods that have left are still in use on the node.", "Nothing, unless it lasts: then look at the node's `status.volumesInUse` and the driver of those volumes.";
+    DrainDelay, "agent", "The drain is over, and the pool wants some time between it and the reboot.", "Nothing.";
+    DaemonSetsNotReady, "agent", "Pods of DaemonSets are not Ready on the node after the boot.", "Look at the pods that the reason names.";
     IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
     StageFailed, "agent", "Downloading or staging an update failed.", "The reason quotes rpm-ostree; it is tried again by itself.";
@@ -87,6 +92,13 @@ codes! {
     AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.";
     ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.";
     WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.";
+    PoolInvalid, "operator", "An UpdatePool makes no sense, so the nodes that it selects are left alone.", "Correct the pool that the reason names.";
+    PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways.", "Make `drain` and `checks` of the pools that the reason names alike, or let only one of them select the node.";
+    PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.";
+    NotTarget, "operator", "A pool of the node is pinned to something else.", "Change `target` of the pool that the reason names.";
+    NotApproved, "operator", "A pool of the node wants each update approved.", "Add the identity or the version to `approved` of the pool that the reason names.";
+    CanaryFirst, "operator", "The canaries of a pool of the node have to run the update for a while first.", "Wait for the nodes that the reason names.";
+    PoolSettling, "operator", "A node of the same pool has just been updated, and the pool wants some time before the next.", "Nothing.";
     BudgetExhausted, "operator", "As many nodes as allowed are rebooting or unavailable.", "Wait for, or repair, the nodes that the reason names.";
     ControlPlaneBusy, "operator", "Another control-plane node is rebooting or unavailable.", "Wait for, or repair, the node that the reason names.";
     OwnNodeLast, "operator", "The operator runs on this node, so all others go first.", "Nothing.";

@@ -3,6 +3,7 @@
 //! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`] and holds exactly the known fields; everything else says
 //! what is wrong and is a reason to hold.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{BootId, GrantId, Identity, serde_as_text};
 use crate::keys::VERSION;
 use crate::reason::{Code, Reason};
+use crate::selector::Selector;
 
 /// What was found under one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -183,6 +185,21 @@ impl FromStr for Status {
 pub enum OnTimeout {
     /// Uncordon, give the slot back, say what blocked, try again later.
     Abort,
+    /// Delete the pods that are left, whatever their disruption budgets say, and wait for them once more as long; then as `Abort`.
+    Delete,
+    /// As `Delete`, and if pods are still there then, delete them without any grace and reboot, gone or not.
+    Force,
+}
+
+/// What is done about a pod that loses something by leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Treatment {
+    /// It is evicted like any other.
+    #[default]
+    Evict,
+    /// It is left alone, and so the node is not drained while it is there.
+    Block,
 }
 
 /// How to drain, copied into each grant so that the agent needs no access to where policy is kept.
@@ -193,6 +210,63 @@ pub struct DrainPolicy {
     pub timeout_seconds: u32,
     /// What happens then.
     pub on_timeout: OnTimeout,
+    /// How long each pod has to end, in seconds; its own time where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_period_seconds: Option<u32>,
+    /// Pods with an emptyDir volume, whose content is lost.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub empty_dir: Treatment,
+    /// Pods without a controller, which nobody makes anew.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unmanaged: Treatment,
+    /// Only pods that match have to leave; the others stay until the reboot.
+    #[serde(default, skip_serializing_if = "Selector::is_empty")]
+    pub pod_selector: Selector,
+    /// Pods in these namespaces stay until the reboot.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub skip_namespaces: BTreeSet<String>,
+    /// Whether volumes of the pods that left have to be let go of before the reboot.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub wait_for_volumes: bool,
+    /// How long to wait between the end of the drain and the reboot, in seconds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub delay_seconds: u32,
+}
+
+/// What the agent looks at among the pods of its node besides the drain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodChecks {
+    /// While a pod that matches any of these runs on the node, a grant is not accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocking: Vec<PodMatch>,
+    /// After the boot, the pods of DaemonSets on the node have to be Ready before the slot is given back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub daemon_sets_ready: bool,
+}
+
+/// Pods by namespace and labels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodMatch {
+    /// Their namespace; any where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Their labels.
+    #[serde(default, skip_serializing_if = "Selector::is_empty")]
+    pub selector: Selector,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl Default for DrainPolicy {
@@ -201,6 +275,13 @@ impl Default for DrainPolicy {
         Self {
             timeout_seconds: 600,
             on_timeout: OnTimeout::Abort,
+            grace_period_seconds: None,
+            empty_dir: Treatment::Evict,
+            unmanaged: Treatment::Evict,
+            pod_selector: Selector::default(),
+            skip_namespaces: BTreeSet::new(),
+            wait_for_volumes: true,
+            delay_seconds: 0,
         }
     }
 }
@@ -228,6 +309,9 @@ pub struct Grant {
     pub deadline: Timestamp,
     /// How to drain.
     pub drain: DrainPolicy,
+    /// What else to look at among the pods of the node.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pods: PodChecks,
 }
 
 /// Value of `reboot-reserved`: the node is next.
@@ -356,10 +440,8 @@ mod tests {
             boot: "0f3a9b2c-1111-4222-8333-abcdefabcdef".parse().unwrap(),
             issued: "2026-11-23T21:00:00Z".parse().unwrap(),
             deadline: "2026-11-23T21:05:00Z".parse().unwrap(),
-            drain: DrainPolicy {
-                timeout_seconds: 600,
-                on_timeout: OnTimeout::Abort,
-            },
+            drain: DrainPolicy::default(),
+            pods: PodChecks::default(),
         }
     }
 
@@ -390,7 +472,7 @@ mod tests {
                 Field::Malformed(String::new()),
             ),
             (
-                text.replace("abort", "delete"),
+                text.replace("abort", "ask"),
                 Field::Malformed(String::new()),
             ),
             ("true".to_owned(), Field::Malformed(String::new())),

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
@@ -81,6 +81,86 @@ impl Windows {
     }
 }
 
+/// Days on which nothing opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blackout {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Blackout {
+    /// From the beginning of the day `from` to the end of the day `to`, in the IANA time zone `zone`.
+    ///
+    /// # Errors
+    /// Says what makes no sense.
+    pub fn new(from: Date, to: Date, zone: &str) -> Result<Self, String> {
+        if to < from {
+            return Err(format!("{to} is before {from}"));
+        }
+        let zone = time_zone(zone)?;
+        let begin = |day: Date| {
+            let start = zone.to_zoned(day.to_datetime(Time::midnight()));
+            start.map(|start| start.timestamp())
+        };
+        let begins = || Ok::<_, jiff::Error>((begin(from)?, begin(to.tomorrow()?)?));
+        let (from, to) = begins().map_err(|error| error.to_string())?;
+        Ok(Self { from, to })
+    }
+}
+
+/// Windows, less the days on which they stay closed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Calendar {
+    windows: Windows,
+    blackouts: Vec<Blackout>,
+}
+
+/// How many blackouts and windows are looked through for the next opening, at most: more than a year of daily ones.
+const LOOKED_THROUGH: usize = 1000;
+
+impl Calendar {
+    /// Open in `windows`, but not in any of `blackouts`.
+    pub fn new(windows: Windows, blackouts: Vec<Blackout>) -> Self {
+        Self { windows, blackouts }
+    }
+
+    /// When what is open at `now` closes, or `None` if nothing is open.
+    pub fn open(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.blackout(now).is_some() {
+            return None;
+        }
+        let next = self.blackouts.iter().map(|days| days.from);
+        let next = next.filter(|from| *from > now).min();
+        let end = self.windows.open(now)?;
+        Some(next.map_or(end, |next| next.min(end)))
+    }
+
+    /// When it opens, if it is closed at `now`; `None` if it is open, or never opens again.
+    pub fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.open(now).is_some() {
+            return None;
+        }
+        let mut at = now;
+        for _ in 0..LOOKED_THROUGH {
+            at = match self.blackout(at) {
+                Some(end) => end,
+                None => self.windows.next_opening(at)?,
+            };
+            if self.open(at).is_some() {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// When the blackout that covers `at` ends.
+    fn blackout(&self, at: Timestamp) -> Option<Timestamp> {
+        let days = self.blackouts.iter();
+        let covering = days.filter(|days| days.from <= at && at < days.to);
+        covering.map(|days| days.to).max()
+    }
+}
+
 impl Window {
     /// The starts around `at`: on the days from `from` to `to` days after it.
     fn starts(&self, at: Timestamp, from: i64, to: i64) -> impl Iterator<Item = Timestamp> {
@@ -148,16 +228,18 @@ fn parse(text: &str) -> Result<Window, String> {
     if length <= SignedDuration::ZERO || length > LONGEST {
         return Err("the length must be more than nothing and at most 7 days (168h)".into());
     }
-    let zone = TimeZoneDatabase::bundled()
-        .get(zone)
-        .map_err(|_| format!("{zone:?} is no IANA time zone"))?;
     Ok(Window {
         text: text.to_owned(),
         days,
         start: parse_start(start)?,
         length,
-        zone,
+        zone: time_zone(zone)?,
     })
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    let found = TimeZoneDatabase::bundled().get(name);
+    found.map_err(|_| format!("{name:?} is no IANA time zone"))
 }
 
 fn parse_start(text: &str) -> Result<Time, String> {
@@ -337,6 +419,93 @@ mod tests {
                 "{texts:?} at {now}"
             );
         }
+    }
+
+    fn calendar(texts: &[&str], blackouts: &[(&str, &str, &str)]) -> Calendar {
+        let blackout = |(from, to, zone): &(&str, &str, &str)| {
+            Blackout::new(from.parse().unwrap(), to.parse().unwrap(), zone).unwrap()
+        };
+        Calendar::new(windows(texts), blackouts.iter().map(blackout).collect())
+    }
+
+    #[test]
+    fn blackouts_close_windows_and_what_is_always_open() {
+        type Days = &'static [(&'static str, &'static str, &'static str)];
+        const XMAS: Days = &[("2026-12-24", "2026-12-26", "Europe/Berlin")];
+        const TWO: Days = &[
+            ("2026-12-24", "2026-12-26", "UTC"),
+            ("2026-12-27", "2026-12-27", "UTC"),
+        ];
+        // The day on which Berlin's clock is put back has 25 hours.
+        const LONG: Days = &[("2026-10-25", "2026-10-25", "Europe/Berlin")];
+        let cases: &[(&[&str], Days, &str, Option<&str>, Option<&str>)] = &[
+            (
+                &[],
+                XMAS,
+                "2026-12-23T22:59:59Z",
+                Some("2026-12-23T23:00:00Z"),
+                None,
+            ),
+            (
+                &[],
+                XMAS,
+                "2026-12-23T23:00:00Z",
+                None,
+                Some("2026-12-26T23:00:00Z"),
+            ),
+            (
+                &[],
+                TWO,
+                "2026-12-25T00:00:00Z",
+                None,
+                Some("2026-12-28T00:00:00Z"),
+            ),
+            (
+                &["22:00 4h"],
+                TWO,
+                "2026-12-23T22:30:00Z",
+                Some("2026-12-24T00:00:00Z"),
+                None,
+            ),
+            // The window of the last day goes on when the blackout ends.
+            (
+                &["22:00 4h"],
+                TWO,
+                "2026-12-26T22:30:00Z",
+                None,
+                Some("2026-12-28T00:00:00Z"),
+            ),
+            (
+                &["22:00 1h"],
+                TWO,
+                "2026-12-26T22:30:00Z",
+                None,
+                Some("2026-12-28T22:00:00Z"),
+            ),
+            (
+                &[],
+                LONG,
+                "2026-10-24T22:00:00Z",
+                None,
+                Some("2026-10-25T23:00:00Z"),
+            ),
+        ];
+        for (texts, blackouts, now, open, next) in cases {
+            let found = calendar(texts, blackouts);
+            let now = time(now);
+            let expected = (open.map(time), next.map(time));
+            let seen = (found.open(now), found.next_opening(now));
+            assert_eq!(seen, expected, "{texts:?} less {blackouts:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_blackout_that_makes_no_sense_is_told() {
+        let (first, second) = ("2026-12-24".parse().unwrap(), "2026-12-25".parse().unwrap());
+        let wrong = Blackout::new(second, first, "UTC").unwrap_err();
+        assert_eq!(wrong, "2026-12-24 is before 2026-12-25");
+        let wrong = Blackout::new(first, second, "Mars/Base").unwrap_err();
+        assert_eq!(wrong, "\"Mars/Base\" is no IANA time zone");
     }
 
     #[test]

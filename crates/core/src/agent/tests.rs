@@ -114,6 +114,7 @@ impl World {
             boot: BOOT,
             issued: at(1000),
             deadline: at(1300),
+            pods: Default::default(),
             drain: DrainPolicy {
                 timeout_seconds: 600,
                 ..DrainPolicy::default()

@@ -255,6 +255,7 @@ impl Planner<'_> {
             issued: self.now,
             deadline: self.window.map_or(limit, |end| end.min(limit)),
             drain: self.policy.drain.clone(),
+            pods: Default::default(),
         };
         let allotted = Allotted {
             grant: Some(grant),

@@ -319,6 +319,7 @@ fn a_slot_goes_through_its_steps_and_its_checks() {
         boot: BOOT,
         issued: at(NOW),
         deadline: at(NOW + 300),
+        pods: Default::default(),
         drain: DrainPolicy::default(),
     };
     assert_eq!(world.node("n1").operator.grant, Field::Value(grant));

@@ -118,6 +118,7 @@ impl Bug {
             issued: Timestamp::UNIX_EPOCH,
             deadline: Timestamp::MAX,
             drain: DrainPolicy::default(),
+            pods: Default::default(),
         });
     }
 }

@@ -1,0 +1,173 @@
+//! Pools: which nodes an administrator treats alike, and how.
+//!
+//! A node is in every pool whose selector it matches, and needs the consent of all of them: a slot of each, an open window in each, none
+//! that is paused. A node that no pool selects is in the built-in pool, which the operator's flags describe; so adding a pool never
+//! takes the policy from nodes that are not in it.
+
+use jiff::SignedDuration;
+
+use crate::identity::{Identity, PoolName};
+use crate::selector::Selector;
+use crate::values::{DrainPolicy, PodChecks};
+use crate::window::Calendar;
+
+/// What an administrator asks for the nodes of one pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name; `None` for the built-in one.
+    pub name: Option<PoolName>,
+    /// Its nodes. Not looked at in the built-in pool.
+    pub selector: Selector,
+    /// Most of its nodes that may be rebooting or otherwise out of service because of a new grant.
+    pub max_unavailable: MaxUnavailable,
+    /// Nothing new is granted.
+    pub paused: bool,
+    /// When its nodes may be granted.
+    pub calendar: Calendar,
+    /// Which node goes first.
+    pub order: Order,
+    /// Who tries an identity before the others.
+    pub canary: Option<Canary>,
+    /// As many nodes, anywhere in the cluster, have to have failed with an identity before it is no longer tried on nodes of this pool;
+    /// at least 1. A node that failed never tries the same identity again.
+    pub max_failures: usize,
+    /// The only thing that its nodes may boot.
+    pub target: Option<Release>,
+    /// Whether each identity has to be approved, and which are: `None` approves everything.
+    pub approved: Option<Vec<Release>>,
+    /// Annotations that have to be `true` before a grant.
+    pub before: Vec<String>,
+    /// Annotations that have to be `true` before a slot is free again.
+    pub after: Vec<String>,
+    /// What the agent looks at among the pods of its node, copied into the grant.
+    pub pods: PodChecks,
+    /// How to drain, copied into the grant.
+    pub drain: DrainPolicy,
+    /// How long to leave the pool alone after one of its nodes is done.
+    pub settle: SignedDuration,
+}
+
+/// A number of nodes, or a share of the pool's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MaxUnavailable {
+    /// So many.
+    Count(usize),
+    /// So many of a hundred, rounded down, but at least one node; 0 is none at all.
+    Percent(u8),
+}
+
+impl MaxUnavailable {
+    /// How many nodes of `members`.
+    pub fn of(self, members: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(0) => 0,
+            Self::Percent(share) => (members.saturating_mul(share.into()) / 100).max(1),
+        }
+    }
+}
+
+/// Which node of a pool goes first. A node in several pools goes by the first of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Order {
+    /// Among nodes of one kind.
+    pub by: OrderBy,
+    /// The control plane goes before the workers rather than after them.
+    pub control_plane_first: bool,
+}
+
+/// How nodes are sorted; equal ones go by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OrderBy {
+    /// By name.
+    #[default]
+    Name,
+    /// By the value of this label, one zone after the other; nodes without it come last.
+    Zone(String),
+    /// The oldest booted version first.
+    OldestVersion,
+}
+
+/// Nodes that run an identity for a while before the others may boot it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// Which nodes.
+    pub who: CanaryWho,
+    /// How long they have to run it.
+    pub soak: SignedDuration,
+}
+
+/// Which nodes are canaries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CanaryWho {
+    /// The first so many that come to run it.
+    Count(usize),
+    /// All nodes of the pool that match and need it or run it; without any, nobody else may boot it.
+    Nodes(Selector),
+}
+
+/// Something that can be booted, by identity or by version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Release {
+    /// Exactly this.
+    Identity(Identity),
+    /// Whatever has this version.
+    Version(String),
+}
+
+impl Release {
+    /// Whether it names this identity, or its version as far as that is known.
+    pub fn names(&self, identity: &Identity, version: Option<&str>) -> bool {
+        match self {
+            Self::Identity(named) => named == identity,
+            Self::Version(named) => version == Some(named),
+        }
+    }
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Identity(identity) => identity.fmt(f),
+            Self::Version(version) => f.pad(version),
+        }
+    }
+}
+
+/// A pool as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundPool {
+    /// Everything in it makes sense.
+    Valid(Box<Pool>),
+    /// It does not: the nodes that it selects, or all if not even that is known, are held.
+    Invalid {
+        /// Its name.
+        name: PoolName,
+        /// Its nodes, if that much makes sense.
+        selector: Option<Selector>,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_down_and_is_at_least_one_node() {
+        let cases = [
+            (MaxUnavailable::Count(3), 1, 3),
+            (MaxUnavailable::Count(0), 100, 0),
+            (MaxUnavailable::Percent(0), 100, 0),
+            (MaxUnavailable::Percent(10), 5, 1),
+            (MaxUnavailable::Percent(10), 19, 1),
+            (MaxUnavailable::Percent(10), 20, 2),
+            (MaxUnavailable::Percent(100), 7, 7),
+            (MaxUnavailable::Percent(50), 0, 1),
+        ];
+        for (max, members, expected) in cases {
+            assert_eq!(max.of(members), expected, "{max:?} of {members}");
+        }
+    }
+}
