@@ -12,8 +12,9 @@ use cuo_cluster::node::Keep;
 use cuo_core::identity::NodeName;
 use cuo_core::keys;
 use cuo_core::plan::Policy;
+use cuo_core::pool::{MaxUnavailable, Pool};
 use cuo_core::values::DrainPolicy;
-use cuo_core::window::{Window, Windows};
+use cuo_core::window::{Calendar, Window, Windows};
 use jiff::SignedDuration;
 
 /// Longest time that may be given for anything.
@@ -99,16 +100,20 @@ impl Config {
     /// What the flags ask of the plan.
     pub fn policy(&self) -> Policy {
         Policy {
-            max_unavailable: self.max_unavailable,
-            paused: self.paused,
-            windows: Windows::new(self.windows.clone()),
-            before: self.before_reboot_annotations.clone(),
-            after: self.after_reboot_annotations.clone(),
-            accept_timeout: self.accept_timeout,
-            drain: DrainPolicy {
-                timeout_seconds: u32::try_from(self.drain_timeout.as_secs()).unwrap_or(u32::MAX),
-                ..DrainPolicy::default()
+            builtin: Pool {
+                max_unavailable: MaxUnavailable::Count(self.max_unavailable),
+                calendar: Calendar::new(Windows::new(self.windows.clone()), vec![]),
+                before: self.before_reboot_annotations.clone(),
+                after: self.after_reboot_annotations.clone(),
+                drain: DrainPolicy {
+                    timeout_seconds: u32::try_from(self.drain_timeout.as_secs())
+                        .unwrap_or(u32::MAX),
+                    ..DrainPolicy::default()
+                },
+                ..Pool::default()
             },
+            paused: self.paused,
+            accept_timeout: self.accept_timeout,
         }
     }
 
@@ -293,7 +298,7 @@ mod tests {
         };
         let config = load(&args).unwrap();
         assert_eq!(config, expected);
-        assert_eq!(config.policy().drain.timeout_seconds, 5400);
+        assert_eq!(config.policy().builtin.drain.timeout_seconds, 5400);
         assert_eq!(config.keep(), Keep::new(["example.com/a", "b", "c_d.e"]));
     }
 

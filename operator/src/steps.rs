@@ -58,7 +58,7 @@ pub const CONFIRM: &str = "node-confirm";
 /// What `act` would write, and about which node; `None` if it writes nothing.
 pub fn written(act: &Act, seen: &Snapshot) -> Option<(Write, NodeName)> {
     match act {
-        Act::Wait | Act::Confirm(_) => None,
+        Act::Wait | Act::Confirm(_) | Act::ConfirmPools => None,
         Act::WriteLedger(next) => in_ledger(&seen.ledger, next),
         Act::WriteNode(name, allotted) => {
             let node = seen.nodes.get(name)?;

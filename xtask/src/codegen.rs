@@ -2,7 +2,7 @@
 //!
 //! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 
@@ -12,9 +12,9 @@ use cuo_agent::journal;
 use cuo_cluster::ApiError;
 use cuo_core::keys;
 use cuo_core::plan::{Policy, Snapshot, plan};
+use cuo_core::pool::Pool;
 use cuo_core::reason::Code;
-use cuo_core::values::{DrainPolicy, Field, Phase};
-use cuo_core::window::Windows;
+use cuo_core::values::{Field, Phase};
 use cuo_operator::config::Config as OperatorConfig;
 use cuo_operator::metrics::Metrics;
 use jiff::{SignedDuration, Timestamp};
@@ -237,15 +237,14 @@ fn operator_metrics() -> String {
         ledger: Field::Absent,
         live: BTreeMap::new(),
         own_node: None,
+        pools: vec![],
+        pools_live: false,
+        resting: BTreeSet::new(),
     };
     let policy = Policy {
-        max_unavailable: 1,
+        builtin: Pool::default(),
         paused: false,
-        windows: Windows::default(),
-        before: vec![],
-        after: vec![],
         accept_timeout: SignedDuration::ZERO,
-        drain: DrainPolicy::default(),
     };
     metrics.planned(&seen, &plan(&seen, &policy, Timestamp::UNIX_EPOCH));
     let message = String::new();

@@ -19,6 +19,13 @@ pub struct Deployment {
     pub staged: bool,
 }
 
+impl Deployment {
+    /// The version, if the commit has one.
+    pub fn named_version(&self) -> Option<String> {
+        (self.version != self.identity.short()).then(|| self.version.clone())
+    }
+}
+
 /// The deployments of the booted stateroot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host {

@@ -75,6 +75,32 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// Every identity that is written somewhere in `text`, as far as one can tell; at most [`MENTIONED`].
+    pub fn mentioned(text: &str) -> Vec<Self> {
+        let mut found = Vec::new();
+        let mut before = "";
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
+            let image = before.eq_ignore_ascii_case("sha256");
+            before = word;
+            let Some(bytes) = unhex(&word.to_ascii_lowercase()) else {
+                continue;
+            };
+            let identity = match image {
+                true => Self::Image(bytes),
+                false => Self::Commit(bytes),
+            };
+            if !found.contains(&identity) && found.len() < MENTIONED {
+                found.push(identity);
+            }
+        }
+        found
+    }
+}
+
+/// More identities than this are not looked for in one text.
+const MENTIONED: usize = 64;
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -42,6 +42,8 @@ pub struct NodeView {
     pub operator: OperatorFields,
     /// Annotations that are not of the protocol, such as those of reboot checks.
     pub others: BTreeMap<String, String>,
+    /// Labels that are not of the protocol, such as those that pools select by.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The agent's keys as found.
@@ -55,6 +57,8 @@ pub struct AgentFields {
     pub needed: Field<Identity>,
     /// [`keys::REBOOT_NEEDED`], the label, is `true`.
     pub needed_label: bool,
+    /// [`keys::REBOOT_NEEDED_VERSION`].
+    pub needed_version: Option<String>,
     /// [`keys::BOOTED`].
     pub booted: Field<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -65,6 +69,8 @@ pub struct AgentFields {
     pub result: Field<RebootResult>,
     /// [`keys::FAILED`].
     pub failed: Field<Failures>,
+    /// Identities that a [`keys::FAILED`] which can't be read mentions: each of them may have failed here.
+    pub suspected: Vec<Identity>,
     /// The labels that describe the system.
     pub system: SystemLabels,
 }
@@ -109,6 +115,17 @@ impl NodeView {
         let (annotations, labels) = (&raw.annotations, &raw.labels);
         let at = |key: &str| annotations.get(key);
         let own = |key: &String| keys::TABLE.iter().any(|known| known.name == key);
+        let foreign = |map: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let found = map.iter().filter(|(key, _)| !own(key));
+            found
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
+        let failed = Field::json(at(keys::FAILED));
+        let suspected = match (&failed, at(keys::FAILED)) {
+            (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => Identity::mentioned(text),
+            _ => vec![],
+        };
         let is_true = |map: &BTreeMap<String, String>, key: &str| {
             map.get(key).is_some_and(|value| value == "true")
         };
@@ -131,11 +148,13 @@ impl NodeView {
                 reason: Field::text(at(keys::REASON)),
                 needed: Field::text(at(keys::REBOOT_NEEDED)),
                 needed_label: is_true(labels, keys::REBOOT_NEEDED),
+                needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
                 booted: Field::json(at(keys::BOOTED)),
                 progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
                 owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
                 result: Field::json(at(keys::REBOOT_RESULT)),
-                failed: Field::json(at(keys::FAILED)),
+                failed,
+                suspected,
                 system: SystemLabels {
                     id: labels.get(keys::ID).cloned(),
                     version: labels.get(keys::OS_VERSION).cloned(),
@@ -148,11 +167,8 @@ impl NodeView {
                 before: labels.contains_key(keys::BEFORE_REBOOT),
                 after: labels.contains_key(keys::AFTER_REBOOT),
             },
-            others: annotations
-                .iter()
-                .filter(|(key, _)| !own(key))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            others: foreign(annotations),
+            labels: foreign(labels),
         })
     }
 
@@ -171,6 +187,8 @@ pub struct Published {
     pub reason: Option<Reason>,
     /// [`keys::REBOOT_NEEDED`], annotation and label.
     pub needed: Option<Identity>,
+    /// [`keys::REBOOT_NEEDED_VERSION`].
+    pub needed_version: Option<String>,
     /// [`keys::BOOTED`].
     pub booted: Option<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -262,6 +280,12 @@ impl Published {
             self.needed.as_ref(),
             text,
         );
+        if agent.needed_version != self.needed_version {
+            let key = keys::REBOOT_NEEDED_VERSION.to_owned();
+            diff.patch
+                .annotations
+                .insert(key, self.needed_version.clone());
+        }
         diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
         diff.annotation(
             keys::REBOOT_IN_PROGRESS,
@@ -310,11 +334,13 @@ impl Published {
             reason: field(self.reason.as_ref()),
             needed: field(self.needed.as_ref()),
             needed_label: self.needed.is_some(),
+            needed_version: self.needed_version.clone(),
             booted: field(self.booted.as_ref()),
             progress: field(self.progress.as_ref()),
             owned: field(self.owned.as_ref()),
             result: field(self.result.as_ref()),
             failed: field((!self.failed.identities.is_empty()).then_some(&self.failed)),
+            suspected: vec![],
             system: self.system.clone(),
         };
         node.unschedulable = self.unschedulable.unwrap_or(node.unschedulable);
@@ -422,6 +448,7 @@ mod tests {
             },
             reason: Some(Reason::new(crate::reason::Code::Draining, "default/web")),
             needed: Some(identity),
+            needed_version: Some("41.1".into()),
             booted: Some(Booted {
                 identity,
                 version: "41.1".into(),
@@ -527,5 +554,54 @@ mod tests {
             NodeView::parse(&raw).unwrap().protocol,
             Field::OtherVersion(2)
         );
+    }
+
+    /// Labels of the protocol are never what a pool selects by, or an agent could choose its pool.
+    #[test]
+    fn what_is_not_of_the_protocol_is_kept_apart() {
+        let mut raw = raw();
+        let (zone, check) = ("topology.kubernetes.io/zone", "example.com/check");
+        raw.labels.insert(zone.into(), "a".into());
+        raw.labels.insert(keys::GROUP.into(), "stable".into());
+        raw.annotations.insert(check.into(), "true".into());
+        raw.annotations.insert(keys::STATUS.into(), "x".into());
+        let view = NodeView::parse(&raw).unwrap();
+        assert_eq!(view.labels, [(zone.into(), "a".into())].into());
+        assert_eq!(view.others, [(check.into(), "true".into())].into());
+    }
+
+    #[test]
+    fn what_failed_is_suspected_where_it_can_not_be_read() {
+        let (commit, image) = (Identity::Commit([7; 32]), Identity::Image([9; 32]));
+        let entry = |identity: &Identity, code: &str| {
+            format!(r#"{{"identity":"{identity}","code":"{code}","at":"2026-11-23T21:00:00Z"}}"#)
+        };
+        let known = format!(
+            r#"{{"v":1,"identities":[{}]}}"#,
+            entry(&commit, "RolledBack")
+        );
+        let both = [entry(&commit, "RolledBack"), entry(&image, "Melted")].join(",");
+        let new_code = format!(r#"{{"v":1,"identities":[{both}]}}"#);
+        let cases = [
+            (known.clone(), vec![]),
+            (new_code, vec![commit, image]),
+            (known.replace("\"v\":1", "\"v\":2"), vec![commit]),
+            (
+                format!("{image} broke, and so did {commit}"),
+                vec![image, commit],
+            ),
+            (known[..known.len() - 9].to_owned(), vec![commit]),
+            ("everything broke".to_owned(), vec![]),
+        ];
+        for (text, expected) in cases {
+            let mut raw = raw();
+            raw.annotations.insert(keys::FAILED.into(), text.clone());
+            let agent = NodeView::parse(&raw).unwrap().agent;
+            assert_eq!(agent.suspected, expected, "{text}");
+            assert_eq!(
+                agent.failed.value().is_some(),
+                expected.is_empty() && text == known
+            );
+        }
     }
 }

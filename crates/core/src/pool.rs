@@ -47,6 +47,29 @@ pub struct Pool {
     pub settle: SignedDuration,
 }
 
+impl Default for Pool {
+    /// One node at a time, always: what is asked for where nothing is.
+    fn default() -> Self {
+        Self {
+            name: None,
+            selector: Selector::default(),
+            max_unavailable: MaxUnavailable::Count(1),
+            paused: false,
+            calendar: Calendar::default(),
+            order: Order::default(),
+            canary: None,
+            max_failures: 1,
+            target: None,
+            approved: None,
+            before: vec![],
+            after: vec![],
+            pods: PodChecks::default(),
+            drain: DrainPolicy::default(),
+            settle: SignedDuration::ZERO,
+        }
+    }
+}
+
 /// A number of nodes, or a share of the pool's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MaxUnavailable {

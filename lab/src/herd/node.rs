@@ -79,6 +79,7 @@ fn at(number: u8, phase: Phase) -> Published {
         },
         reason: None,
         needed: (phase != Phase::Idle).then(|| version(number + 1)),
+        needed_version: (phase != Phase::Idle).then(|| (number + 1).to_string()),
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -68,6 +68,9 @@ impl Operator {
                 ledger: Field::Absent,
                 live: Default::default(),
                 own_node: config.own_node.clone(),
+                pools: vec![],
+                pools_live: false,
+                resting: Default::default(),
             },
             stored: None,
             read_at: Instant::now(),
@@ -143,7 +146,7 @@ impl Operator {
         let result = match &plan.act {
             Act::WriteLedger(next) => self.write_ledger(next, write, &name, &plan).await,
             Act::WriteNode(_, allotted) => self.write_node(allotted, write, &name, &plan).await,
-            Act::Wait | Act::Confirm(_) => Ok(()),
+            Act::Wait | Act::Confirm(_) | Act::ConfirmPools => Ok(()),
         };
         result.map_err(|error| Failed::new(format!("{} of node {name}", write.as_str()), error))?;
         self.pause.well();
@@ -174,10 +177,17 @@ impl Operator {
     /// Decides, with a live read of each Node that the decision needs.
     async fn plan(&mut self) -> Result<Plan, Failed> {
         self.seen.live.clear();
+        self.seen.pools_live = false;
         loop {
             let plan = plan(&self.seen, &self.policy, Timestamp::now());
-            let Act::Confirm(name) = &plan.act else {
-                return Ok(plan);
+            let name = match &plan.act {
+                Act::Confirm(name) => name,
+                // There is none but the built-in one, which does not change.
+                Act::ConfirmPools => {
+                    self.seen.pools_live = true;
+                    continue;
+                }
+                _ => return Ok(plan),
             };
             gate(&format!("operator-before-{}", steps::CONFIRM)).await;
             let read = get_node(&self.source, name.as_str(), &self.keep).await;

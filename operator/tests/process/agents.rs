@@ -192,6 +192,7 @@ fn published(number: u8, needed: Option<Identity>, phase: Phase) -> Published {
         },
         reason: None,
         needed,
+        needed_version: None,
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::state::Attempt;
 use super::{Act, NodeSeen, Step, Work};
+use crate::host::Deployment;
 use crate::identity::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
@@ -49,6 +50,7 @@ impl Work<'_> {
         let write = self.node().and_then(|node| {
             let mut want = self.published(node, Phase::Held, Some(&reason));
             want.needed = node.agent.needed.value().copied();
+            want.needed_version = node.agent.needed_version.clone();
             want.progress = node.agent.progress.value().cloned();
             want.owned = node.agent.owned.value().copied();
             want.result = node.agent.result.value().cloned();
@@ -84,6 +86,10 @@ impl Work<'_> {
             needed: match host {
                 Some(host) => host.pending.as_ref().map(|pending| pending.identity),
                 None => node.agent.needed.value().copied(),
+            },
+            needed_version: match host {
+                Some(host) => host.pending.as_ref().and_then(Deployment::named_version),
+                None => node.agent.needed_version.clone(),
             },
             booted: match host {
                 Some(host) => Some(Booted {

@@ -3,6 +3,7 @@
 use super::{Planner, holds};
 use crate::agent::trouble;
 use crate::drain::later;
+use crate::identity::{Identity, NodeName};
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
@@ -15,6 +16,9 @@ impl Planner<'_> {
         if holds(node) {
             let text = "what is left of an earlier grant on the Node has to go first";
             return Err(Reason::new(Code::Reserved, text));
+        }
+        if self.seen.resting.contains(&node.name) {
+            return Err(Code::WriteRefused.into());
         }
         self.rested(node)
     }
@@ -45,9 +49,7 @@ impl Planner<'_> {
         if node.paused {
             return Err(Code::Paused.into());
         }
-        if let Some(reason) = self.failed_before(identity) {
-            return Err(reason);
-        }
+        self.failed_before(node, identity)?;
         match node.agent.status.value().map(|status| status.phase) {
             Some(Phase::Waiting) => {}
             phase => return Err(agent_holds(node, phase)),
@@ -59,23 +61,35 @@ impl Planner<'_> {
         if self.policy.paused {
             return Err(Code::ClusterPaused.into());
         }
-        if self.window.is_none() {
-            let next = self.policy.windows.next_opening(self.now);
-            self.wakes.extend(next);
-            let when = next.map_or("never".to_owned(), |time| time.to_string());
-            return Err(Reason::new(
-                Code::WindowClosed,
-                format!("the next window opens {when}"),
-            ));
-        }
-        Ok(())
+        self.consent(node, identity)
     }
 
-    /// The identity failed on any node: no other one tries it.
-    fn failed_before(&self, identity: &crate::identity::Identity) -> Option<Reason> {
-        let (name, code) = self.failures.get(identity)?;
-        let text = format!("{identity} failed on node {name} ({code})");
-        Some(Reason::new(Code::IdentityFailed, text))
+    /// The identity failed on this node, or on as many as make its pools give it up.
+    fn failed_before(&self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        let Some(failed) = self.failures.get(identity) else {
+            return Ok(());
+        };
+        let pools = self.pools.asks(&node.name);
+        let most = pools.map(|pool| pool.max_failures.max(1)).min();
+        let here = |(name, _): &&(&NodeName, Option<Code>)| **name == node.name;
+        let own = failed.iter().find(here);
+        let tried_enough = failed.len() >= most.unwrap_or(1);
+        let Some((name, code)) = own.or(failed.first().filter(|_| tried_enough)) else {
+            return Ok(());
+        };
+        let how = match code {
+            Some(code) => format!("{identity} failed on node {name} ({code})"),
+            None => format!(
+                "{identity} may have failed on node {name}: {} there is not understood",
+                keys::FAILED
+            ),
+        };
+        let more = failed.len() - 1;
+        let text = match more {
+            0 => how,
+            _ => format!("{how}, and on {more} more"),
+        };
+        Err(Reason::new(Code::IdentityFailed, text))
     }
 }
 

@@ -15,8 +15,20 @@
 //! be unwritten since it was seen with the reservation. An entry that is `granted` is dropped only after a live read without reservation
 //! and grant, and then every write 4 that is still on its way is too old to succeed. While the entry is there, the ledger's own
 //! condition keeps the budget.
+//!
+//! The budgets themselves are in pools, which are watched, and a watch may be behind for any time. So write 3, which is the one that
+//! decides, is made only on pools that were read from the API server in the same turn ([`Act::ConfirmPools`]), after the ledger that it
+//! replaces. Of two operators that both do so, the one whose write comes second fails and reads both again: every entry that is
+//! `granted` fits into the pools as they were when it was decided, beside all that were `granted` before. What was only `reserved` on
+//! old pools is judged again by then. A pool that is changed later, even deleted, changes nothing about grants that are out, and counts
+//! for the next one. Labels of Nodes are as old as the watch, which is no older than the reservation: a node that is moved into a pool
+//! after that counts there from the next decision on.
 
+mod canary;
 mod candidate;
+mod order;
+mod pools;
+mod report;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,9 +40,13 @@ use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
+use crate::pool::{FoundPool, Pool};
 use crate::reason::{Code, Reason};
-use crate::values::{DrainPolicy, Field, to_second};
-use crate::window::Windows;
+use crate::values::{Field, to_second};
+
+use canary::Trial;
+use pools::Pools;
+pub use report::{PoolReport, SlotReport, TARGETS, TargetReport};
 
 /// What the operator knows at one moment.
 #[derive(Debug, Clone)]
@@ -43,25 +59,23 @@ pub struct Snapshot {
     pub live: BTreeMap<NodeName, Option<NodeView>>,
     /// The node that the operator itself runs on.
     pub own_node: Option<NodeName>,
+    /// All pools, by name.
+    pub pools: Vec<FoundPool>,
+    /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`]; otherwise they are as the watch told.
+    pub pools_live: bool,
+    /// Nodes that the API server did not let the operator write just now: nothing is written to them for a while. They count as ever.
+    pub resting: BTreeSet<NodeName>,
 }
 
-/// What administrators want.
+/// What administrators want of the whole cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Most nodes that may be rebooting or unavailable because of a new grant; at least 1.
-    pub max_unavailable: usize,
-    /// Nothing new is granted.
+    /// The pool of all nodes that no other one selects.
+    pub builtin: Pool,
+    /// Nothing new is granted, in no pool.
     pub paused: bool,
-    /// When nodes may be granted.
-    pub windows: Windows,
-    /// Annotations that have to be `true` before a grant.
-    pub before: Vec<String>,
-    /// Annotations that have to be `true` before a slot is free again.
-    pub after: Vec<String>,
     /// How long an agent may take to accept.
     pub accept_timeout: SignedDuration,
-    /// How to drain.
-    pub drain: DrainPolicy,
 }
 
 /// The next write, or the read that it needs.
@@ -75,6 +89,8 @@ pub enum Act {
     WriteNode(NodeName, Box<Allotted>),
     /// Read this Node from the API server and plan again with it in [`Snapshot::live`].
     Confirm(NodeName),
+    /// Read the pools from the API server and plan again with them in [`Snapshot::pools`].
+    ConfirmPools,
 }
 
 /// One decision.
@@ -86,107 +102,140 @@ pub struct Plan {
     pub act: Act,
     /// When to plan again at the latest.
     pub wake: Option<Timestamp>,
-    /// Nodes that count against the budget.
+    /// Nodes that count against a budget.
     pub used: BTreeSet<NodeName>,
+    /// The pools in numbers, the built-in one last.
+    pub pools: Vec<PoolReport>,
 }
 
 /// Decides.
 pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
-    let now = to_second(now);
-    let ledger = match &seen.ledger {
-        Field::Absent => Ledger::default(),
-        Field::Value(ledger) => ledger.clone(),
-        broken => return nothing(seen, broken),
+    let empty = Ledger::default();
+    let (ledger, sound) = match &seen.ledger {
+        Field::Absent => (&empty, Ok(())),
+        Field::Value(ledger) => (ledger, numbers_are_ours(seen, ledger)),
+        broken => {
+            let reason = trouble(broken, DATA_NAME);
+            (
+                &empty,
+                Err(reason.unwrap_or(Code::MalformedAnnotation.into())),
+            )
+        }
     };
-    let mut work = Planner {
-        seen,
-        policy,
-        now,
-        window: policy.windows.open(now),
-        ledger,
-        failures: failures(seen),
-        verdicts: BTreeMap::new(),
-        wakes: Vec::new(),
-    };
-    let (restore, slots) = (work.restore(), work.slots());
-    let act = restore.or(slots).or_else(|| work.orphans());
-    let used = work.used();
-    let act = work.others(&used, act);
-    Plan {
-        act,
-        wake: work.wakes.iter().min().copied(),
-        verdicts: work.verdicts,
-        used,
-    }
-}
-
-/// The plan while the ledger makes no sense: nothing at all, and everybody is told why.
-fn nothing(seen: &Snapshot, ledger: &Field<Ledger>) -> Plan {
-    let reason = trouble(ledger, DATA_NAME).unwrap_or_else(|| Code::MalformedAnnotation.into());
-    let verdicts = seen
-        .nodes
-        .keys()
-        .map(|name| (name.clone(), reason.clone()))
-        .collect();
-    Plan {
-        verdicts,
-        act: Act::Wait,
-        wake: None,
-        used: seen.nodes.keys().cloned().collect(),
+    let mut work = Planner::new(seen, policy, ledger, to_second(now));
+    match sound {
+        Ok(()) => work.all(),
+        Err(reason) => work.nothing(&reason),
     }
 }
 
 /// What the ledger is called in reasons.
 const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";
 
+/// How far above the operator's own numbers an agent's may be.
+///
+/// A node can write any number as that of its last grant. Believed without bound, a single one would leave no higher number for ever;
+/// so many at once are too few to matter, and far more than were ever given between a ledger and an older copy of it.
+const REACH: u64 = 1 << 32;
+/// No number of an operator is higher: half of all there are, which nobody gets to in `REACH` at a time either.
+const HIGHEST: u64 = 1 << 63;
+
 /// A plan in the making.
 struct Planner<'a> {
     seen: &'a Snapshot,
     policy: &'a Policy,
     now: Timestamp,
-    /// When the open window ends; `None` if none is open.
-    window: Option<Timestamp>,
-    ledger: Ledger,
-    /// What failed, on which node and how.
-    failures: BTreeMap<Identity, (&'a NodeName, Code)>,
+    ledger: &'a Ledger,
+    /// The highest number of a grant that was ever seen; the Nodes remember where somebody deleted the ledger.
+    last_seq: u64,
+    pools: Pools<'a>,
+    /// What failed, on which nodes and how; without a code where that can't be read.
+    failures: BTreeMap<Identity, Vec<(&'a NodeName, Option<Code>)>>,
+    /// The nodes that need or run an identity.
+    concerned: BTreeMap<Identity, Vec<&'a NodeView>>,
+    /// How far identities are in the pools that have canaries.
+    trials: BTreeMap<(usize, Identity), Trial<'a>>,
     verdicts: BTreeMap<NodeName, Reason>,
     wakes: Vec<Timestamp>,
 }
 
 impl<'a> Planner<'a> {
+    fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Timestamp) -> Self {
+        Self {
+            seen,
+            policy,
+            now,
+            ledger,
+            last_seq: last_seq(seen, ledger),
+            pools: Pools::new(seen, policy, ledger, now),
+            failures: failures(seen),
+            concerned: concerned(seen),
+            trials: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            wakes: Vec::new(),
+        }
+    }
+
+    fn all(&mut self) -> Plan {
+        let used = self.pools.used.iter().copied().cloned().collect();
+        let (restore, slots) = (self.restore(), self.slots());
+        let act = restore.or(slots).or_else(|| self.orphans());
+        let act = self.others(act);
+        self.done(act, used)
+    }
+
+    /// The plan while nothing can be decided: everybody is told why.
+    fn nothing(&mut self, reason: &Reason) -> Plan {
+        let names = || self.seen.nodes.keys().cloned();
+        let used = names().collect();
+        self.verdicts = names().map(|name| (name, reason.clone())).collect();
+        self.done(Act::Wait, used)
+    }
+
+    fn done(&mut self, act: Act, used: BTreeSet<NodeName>) -> Plan {
+        let pools = self.report();
+        Plan {
+            act,
+            wake: self.wakes.iter().min().copied(),
+            verdicts: std::mem::take(&mut self.verdicts),
+            used,
+            pools,
+        }
+    }
+
     /// A grant that the ledger lacks is put back before anything else: somebody deleted the ledger, or an entry.
     fn restore(&self) -> Option<Act> {
-        let mut ledger = self.ledger.clone();
-        for (name, node) in &self.seen.nodes {
-            let Some(grant) = node.operator.grant.value() else {
-                continue;
+        let known = &self.ledger.entries;
+        let missing = self.seen.nodes.iter().filter_map(|(name, node)| {
+            let grant = node.operator.grant.value()?;
+            let entry = known.get(name);
+            let entry = entry.filter(|entry| entry.stage == Stage::Granted);
+            let restored = Entry {
+                id: grant.id,
+                identity: grant.identity,
+                boot: grant.boot,
+                stage: Stage::Granted,
+                since: self.now,
             };
-            let known = ledger
-                .entries
-                .get(name)
-                .is_some_and(|entry| entry.id == grant.id && entry.stage == Stage::Granted);
-            if !known {
-                let entry = Entry {
-                    id: grant.id,
-                    identity: grant.identity,
-                    boot: grant.boot,
-                    stage: Stage::Granted,
-                    since: self.now,
-                };
-                ledger.entries.insert(name.clone(), entry);
-            }
+            (entry.map(|entry| entry.id) != Some(grant.id)).then(|| (name.clone(), restored))
+        });
+        let missing: Vec<_> = missing.collect();
+        if missing.is_empty() {
+            return None;
         }
-        ledger.seq = self.last_seq();
-        (ledger.entries != self.ledger.entries).then_some(Act::WriteLedger(ledger))
+        let mut ledger = self.ledger.clone();
+        ledger.entries.extend(missing);
+        ledger.seq = self.last_seq;
+        Some(Act::WriteLedger(ledger))
     }
 
     /// The next write for any of the slots that are out.
     fn slots(&mut self) -> Option<Act> {
         let mut act = None;
-        for (name, entry) in self.ledger.entries.clone() {
-            let next = self.slot(&name, &entry);
-            act = act.or(next.act);
-            let Some(node) = self.seen.nodes.get(&name) else {
+        for (name, entry) in &self.ledger.entries {
+            let next = self.slot(name, entry);
+            act = act.or(next.act.filter(|act| !self.rests(act)));
+            let Some(node) = self.seen.nodes.get(name) else {
                 continue;
             };
             let reason = match next.verdict {
@@ -194,9 +243,14 @@ impl<'a> Planner<'a> {
                 // The slot is being given back: what comes after it.
                 None => self.wants(node).err().unwrap_or(Code::Reserved.into()),
             };
-            self.verdicts.insert(name, reason);
+            self.verdicts.insert(name.clone(), reason);
         }
         act
+    }
+
+    /// A write that was refused just now is not tried at once again: it would keep everybody else waiting.
+    fn rests(&self, act: &Act) -> bool {
+        matches!(act, Act::WriteNode(name, _) if self.seen.resting.contains(name))
     }
 
     /// A reservation whose entry was dropped, or labels without what they belong to, are removed.
@@ -217,52 +271,15 @@ impl<'a> Planner<'a> {
                 ..Allotted::default()
             };
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none();
-            (clean && whole).then(|| Act::WriteNode(name.clone(), Box::new(keep)))
+            let rests = self.seen.resting.contains(name);
+            (clean && whole && !rests).then(|| Act::WriteNode(name.clone(), Box::new(keep)))
         })
     }
 
-    /// Nodes that count against the budget: those with a slot, and those that are out of service for any other reason.
-    fn used(&self) -> BTreeSet<NodeName> {
-        let slots = self.ledger.entries.keys().cloned();
-        let out = self
-            .seen
-            .nodes
-            .values()
-            .filter(|node| holds(node) || unavailable(node))
-            .map(|node| node.name.clone());
-        slots.chain(out).collect()
-    }
-
-    /// Whether `node` may have a slot beside those that are used.
-    fn fits(&self, used: &BTreeSet<NodeName>, node: &NodeView) -> Result<(), Reason> {
-        let others = || used.iter().filter(|name| **name != node.name);
-        let control = |name: &&NodeName| {
-            let known = self.seen.nodes.get(*name);
-            known.is_none_or(|node| node.control_plane) // a slot's Node may be unknown yet
-        };
-        if let Some(busy) = others().find(control).filter(|_| node.control_plane) {
-            return Err(Reason::new(
-                Code::ControlPlaneBusy,
-                format!("waits for control-plane node {busy}"),
-            ));
-        }
-        if others().count() >= self.policy.max_unavailable {
-            let names: Vec<_> = others().take(5).map(NodeName::as_str).collect();
-            let text = format!(
-                "{} of {} in use: {}",
-                others().count(),
-                self.policy.max_unavailable,
-                names.join(", ")
-            );
-            return Err(Reason::new(Code::BudgetExhausted, text));
-        }
-        Ok(())
-    }
-
     /// Judges the nodes without a slot, and reserves one for the first that may have it if nothing else is to be done.
-    fn others(&mut self, used: &BTreeSet<NodeName>, act: Option<Act>) -> Act {
+    fn others(&mut self, act: Option<Act>) -> Act {
         let own = self.seen.own_node.as_ref();
-        let mut ready: Vec<&NodeView> = Vec::new();
+        let mut ready: Vec<&'a NodeView> = Vec::new();
         for (name, node) in &self.seen.nodes {
             if self.ledger.entries.contains_key(name) {
                 continue;
@@ -274,36 +291,41 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        // Names come sorted; workers go before the control plane, both before those that let a grant lapse, and the operator's own node is
-        // last of all.
-        ready.sort_by_key(|node| {
-            let lapsed = self.ledger.unanswered.get(&node.name);
-            (own == Some(&node.name), lapsed, node.control_plane)
-        });
+        ready.sort_by_cached_key(|node| self.rank(node));
         let mut chosen = act;
-        let mut used = used.clone();
-        for node in &ready {
-            let alone = ready.len() == 1 && self.ledger.entries.is_empty();
-            let reason = if own == Some(&node.name) && !alone {
-                Reason::from(Code::OwnNodeLast)
-            } else {
-                match self.fits(&used, node) {
-                    Err(reason) => reason,
-                    Ok(()) => {
-                        used.insert(node.name.clone());
-                        chosen = chosen.or_else(|| self.reserve(node));
-                        Reason::from(Code::Reserved)
-                    }
+        // The operator's own node, which is last of all, lets all others go first, unless they may be waiting for it as a canary.
+        let mut others_go = !self.ledger.entries.is_empty();
+        for node in ready {
+            let judged = match own == Some(&node.name) && others_go {
+                true => Err(Code::OwnNodeLast.into()),
+                false => self.admit(node),
+            };
+            let reason = match judged {
+                Err(reason) => reason,
+                Ok(()) => {
+                    chosen = chosen.or_else(|| self.reserve(node));
+                    Reason::from(Code::Reserved)
                 }
             };
+            others_go |= reason.code != Code::CanaryFirst;
             self.verdicts.insert(node.name.clone(), reason);
         }
         chosen.unwrap_or(Act::Wait)
     }
 
+    /// Whether the node is next in its pools, beside all that count and all that came before it; then it counts, too.
+    fn admit(&mut self, node: &'a NodeView) -> Result<(), Reason> {
+        let identity = node.agent.needed.value().ok_or(Code::UpToDate)?;
+        self.turn(node, identity)?;
+        self.pools.fits(node)?;
+        self.pools.take(node);
+        self.tries(&node.name, identity);
+        Ok(())
+    }
+
     fn reserve(&self, node: &NodeView) -> Option<Act> {
         let (needed, booted) = (node.agent.needed.value()?, node.agent.booted.value()?);
-        let seq = self.last_seq().saturating_add(1);
+        let seq = self.last_seq + 1;
         let mut ledger = self.ledger.clone();
         let entry = Entry {
             id: GrantId {
@@ -319,36 +341,81 @@ impl<'a> Planner<'a> {
         ledger.seq = seq;
         Some(Act::WriteLedger(ledger))
     }
-
-    /// The highest number of a grant that was ever seen; the Nodes remember where somebody deleted the ledger.
-    fn last_seq(&self) -> u64 {
-        let on_nodes = self.seen.nodes.values().flat_map(|node| {
-            let (agent, operator) = (&node.agent, &node.operator);
-            [
-                operator.grant.value().map(|grant| grant.id),
-                operator.reserved.value().map(|reserved| reserved.id),
-                agent.progress.value().map(|progress| progress.id),
-                agent.result.value().map(|result| result.id),
-                agent.owned.value().copied(),
-            ]
-        });
-        let entries = self.ledger.entries.values().map(|entry| entry.id.seq);
-        let seen = on_nodes.flatten().map(|id| id.seq).chain(entries).max();
-        self.ledger.seq.max(seen.unwrap_or(0))
-    }
 }
 
-/// Everything that failed anywhere: no other node tries it.
-fn failures(seen: &Snapshot) -> BTreeMap<Identity, (&NodeName, Code)> {
-    let mut failures = BTreeMap::new();
+/// The numbers that operators wrote: in the ledger, and on each Node.
+fn own_numbers<'a>(
+    seen: &'a Snapshot,
+    ledger: &'a Ledger,
+) -> impl Iterator<Item = (u64, Option<&'a NodeName>)> {
+    let entries = ledger.entries.values().map(|entry| entry.id.seq);
+    let on_nodes = seen.nodes.values().flat_map(|node| {
+        let operator = &node.operator;
+        let grant = operator.grant.value().map(|grant| grant.id);
+        let reserved = operator.reserved.value().map(|reserved| reserved.id);
+        let ids = grant.into_iter().chain(reserved);
+        ids.map(|id| (id.seq, Some(&node.name)))
+    });
+    let in_ledger = entries.chain([ledger.seq]).map(|seq| (seq, None));
+    in_ledger.chain(on_nodes)
+}
+
+/// Nobody counts beyond [`HIGHEST`]: such a number was made up, and there would be none left after it.
+fn numbers_are_ours(seen: &Snapshot, ledger: &Ledger) -> Result<(), Reason> {
+    let Some((seq, node)) = own_numbers(seen, ledger).find(|(seq, _)| *seq > HIGHEST) else {
+        return Ok(());
+    };
+    let place = node.map_or(DATA_NAME.to_owned(), |name| format!("node {name}"));
+    let text = format!("{place} holds a grant with number {seq}, which no operator gave");
+    Err(Reason::new(Code::MalformedAnnotation, text))
+}
+
+/// The highest number that counts; an agent's does unless it is out of [`REACH`].
+fn last_seq(seen: &Snapshot, ledger: &Ledger) -> u64 {
+    let own = own_numbers(seen, ledger).map(|(seq, _)| seq).max();
+    let own = own.unwrap_or(0);
+    let on_nodes = seen.nodes.values().flat_map(|node| {
+        let agent = &node.agent;
+        [
+            agent.progress.value().map(|progress| progress.id),
+            agent.result.value().map(|result| result.id),
+            agent.owned.value().copied(),
+        ]
+    });
+    let agents = on_nodes.flatten().map(|id| id.seq);
+    let believed = agents.filter(|seq| seq.saturating_sub(own) <= REACH);
+    believed.max().map_or(own, |seq| seq.max(own))
+}
+
+/// Everything that failed anywhere, and what may have where that can't be read.
+fn failures(seen: &Snapshot) -> BTreeMap<Identity, Vec<(&NodeName, Option<Code>)>> {
+    let mut failures: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for node in seen.nodes.values() {
-        let failed = node.agent.failed.value();
-        for failure in failed.iter().flat_map(|failed| &failed.identities) {
-            let found = (&node.name, failure.code);
-            failures.entry(failure.identity).or_insert(found);
+        let list = node.agent.failed.value();
+        let list = list.iter().flat_map(|failed| &failed.identities);
+        let known = list.map(|failure| (failure.identity, Some(failure.code)));
+        let suspected = node.agent.suspected.iter();
+        for (identity, code) in known.chain(suspected.map(|identity| (*identity, None))) {
+            failures
+                .entry(identity)
+                .or_default()
+                .push((&node.name, code));
         }
     }
     failures
+}
+
+fn concerned(seen: &Snapshot) -> BTreeMap<Identity, Vec<&NodeView>> {
+    let mut concerned: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for node in seen.nodes.values() {
+        let (needed, booted) = (node.agent.needed.value(), node.agent.booted.value());
+        let booted = booted.map(|booted| booted.identity);
+        let needed = needed.copied().filter(|needed| Some(*needed) != booted);
+        for identity in booted.into_iter().chain(needed) {
+            concerned.entry(identity).or_default().push(node);
+        }
+    }
+    concerned
 }
 
 /// The Node carries something of a slot, understood or not.

@@ -58,7 +58,7 @@ impl Planner<'_> {
         ledger
             .unanswered
             .retain(|other, _| nodes.contains_key(other));
-        ledger.seq = self.last_seq();
+        ledger.seq = self.last_seq;
         ledger
     }
 
@@ -87,43 +87,38 @@ impl Planner<'_> {
         }
     }
 
+    /// The entry's node may still go, beside everybody else.
+    fn still_next(&mut self, node: &NodeView, entry: &Entry) -> Result<(), Reason> {
+        self.still_wanted(node, entry)?;
+        self.turn(node, &entry.identity)?;
+        self.pools.fits(node)
+    }
+
     /// A reserved slot: on to the Node, through the checks, to granted, or dropped.
     fn reserved(&mut self, node: &NodeView, entry: &Entry) -> Next {
         if taken_back(node, entry) {
             return Next::only(self.drop_entry(&node.name));
         }
-        let judged = self
-            .still_wanted(node, entry)
-            .and_then(|()| self.fits(&self.used(), node));
-        if let Err(reason) = judged {
+        if let Err(reason) = self.still_next(node, entry) {
             return Next::act(self.drop_entry(&node.name), reason);
         }
-        self.wakes.extend(self.window);
+        self.wakes.extend(self.pools.closes(&node.name));
         let shown = node.operator.reserved.value().map(|reserved| reserved.id);
-        // The label differs too if the operator was started again with other checks.
-        let asked = node.operator.before != self.policy.before.is_empty();
+        let before = self.pools.checks(&node.name, |pool| &pool.before);
+        // The label differs too if other checks are asked for by now.
+        let asked = node.operator.before != before.is_empty();
         if shown != Some(entry.id) || !asked {
-            let reservation = Reservation {
-                id: entry.id,
-                identity: entry.identity,
-                boot: entry.boot,
-            };
-            let allotted = Allotted {
-                reserved: Some(reservation),
-                before: !self.policy.before.is_empty(),
-                reset: self
-                    .policy
-                    .before
-                    .iter()
-                    .chain(&self.policy.after)
-                    .cloned()
-                    .collect(),
-                ..Allotted::default()
-            };
-            return Next::act(self.write(node, allotted), Code::Reserved);
+            // Without its reservation the node only keeps others from their turn.
+            if self.seen.resting.contains(&node.name) {
+                return Next::act(self.drop_entry(&node.name), Code::WriteRefused);
+            }
+            return Next::act(self.reservation(node, entry, before), Code::Reserved);
         }
-        if let Some(reason) = missing(node, &self.policy.before, Code::BeforeChecks) {
+        if let Some(reason) = missing(node, &before, Code::BeforeChecks) {
             return Next::wait(reason);
+        }
+        if !self.seen.pools_live {
+            return Next::act(Act::ConfirmPools, Code::Reserved);
         }
         let mut ledger = self.ledger.clone();
         ledger.entries.insert(
@@ -133,8 +128,24 @@ impl Planner<'_> {
                 ..entry.clone()
             },
         );
-        ledger.seq = self.last_seq();
+        ledger.seq = self.last_seq;
         Next::act(Act::WriteLedger(ledger), Code::Reserved)
+    }
+
+    /// The reservation, with the label that starts the checks; what was answered to earlier ones is removed.
+    fn reservation(&self, node: &NodeView, entry: &Entry, before: Vec<String>) -> Act {
+        let after = self.pools.checks(&node.name, |pool| &pool.after);
+        let allotted = Allotted {
+            reserved: Some(Reservation {
+                id: entry.id,
+                identity: entry.identity,
+                boot: entry.boot,
+            }),
+            before: !before.is_empty(),
+            reset: before.into_iter().chain(after).collect(),
+            ..Allotted::default()
+        };
+        self.write(node, allotted)
     }
 
     /// A granted slot of which the known Node shows nothing, or whose Node is not known: the API server itself has to say so.
@@ -149,7 +160,7 @@ impl Planner<'_> {
         };
         let acts_until = later(
             later(entry.since, self.policy.accept_timeout),
-            self.policy.drain.timeout(),
+            self.pools.longest_drain(),
         );
         // The watch is behind. Whatever else is there may be what another operator has made of the slot meanwhile.
         if holds(live) {
@@ -174,7 +185,7 @@ impl Planner<'_> {
     /// number is nobody's and goes, too.
     fn take_back(&self, node: &NodeView, entry: &Entry) -> Act {
         let id = GrantId {
-            seq: self.last_seq().saturating_add(1),
+            seq: self.last_seq + 1,
             salt: entry.id.salt,
         };
         let reserved = Reservation {
@@ -241,21 +252,24 @@ impl Planner<'_> {
     /// that is still on its way from succeeding.
     fn hand_over(&mut self, node: &NodeView, entry: &Entry) -> Next {
         // Any time may have passed since the entry was written, if the operator ended right after.
-        let judged = self
-            .still_wanted(node, entry)
-            .and_then(|()| self.fits(&self.used(), node));
-        if let Err(reason) = judged {
+        if let Err(reason) = self.still_next(node, entry) {
             return Next::act(self.take_back(node, entry), reason);
         }
+        // They all want the same, or the node would not go.
+        let asks = self.pools.asks(&node.name).next();
+        let (drain, pods) = asks.map_or_else(Default::default, |pool| {
+            (pool.drain.clone(), pool.pods.clone())
+        });
+        let closes = self.pools.closes(&node.name);
         let limit = later(self.now, self.policy.accept_timeout);
         let grant = Grant {
             id: entry.id,
             identity: entry.identity,
             boot: entry.boot,
             issued: self.now,
-            deadline: self.window.map_or(limit, |end| end.min(limit)),
-            drain: self.policy.drain.clone(),
-            pods: Default::default(),
+            deadline: closes.map_or(limit, |end| end.min(limit)),
+            drain,
+            pods,
         };
         let allotted = Allotted {
             grant: Some(grant),
@@ -301,7 +315,7 @@ impl Planner<'_> {
     /// The node is done; the after-reboot checks decide when the slot is free. Only answers count that were given since they were
     /// asked for.
     fn after(&self, node: &NodeView, grant: &Grant) -> Next {
-        let checks = &self.policy.after;
+        let checks = &self.pools.checks(&node.name, |pool| &pool.after);
         if !checks.is_empty() && !node.operator.after {
             let allotted = Allotted {
                 grant: Some(grant.clone()),

@@ -3,10 +3,13 @@
 use super::*;
 use crate::identity::{BootId, Identity};
 use crate::node::OperatorFields;
+use crate::pool::MaxUnavailable;
 use crate::raw::RawNode;
 use crate::values::{
-    Booted, Failure, Failures, Grant, Outcome, Phase, Progress, RebootResult, Reservation, Status,
+    Booted, DrainPolicy, Failure, Failures, Grant, Outcome, Phase, Progress, RebootResult,
+    Reservation, Status,
 };
+use crate::window::{Calendar, Windows};
 
 const OLD: Identity = Identity::Commit([1; 32]);
 const NEW: Identity = Identity::Commit([2; 32]);
@@ -91,15 +94,14 @@ impl World {
                 ledger: Field::Absent,
                 live: BTreeMap::new(),
                 own_node: None,
+                pools: vec![],
+                pools_live: false,
+                resting: BTreeSet::new(),
             },
             policy: Policy {
-                max_unavailable: 1,
+                builtin: Pool::default(),
                 paused: false,
-                windows: Windows::default(),
-                before: vec![],
-                after: vec![],
                 accept_timeout: SignedDuration::from_secs(300),
-                drain: DrainPolicy::default(),
             },
             now: NOW,
             log: vec![],
@@ -157,6 +159,7 @@ impl World {
 
     fn carry_out(&mut self, act: &Act) {
         let live = std::mem::take(&mut self.seen.live);
+        self.seen.pools_live = false;
         let words = match act {
             Act::Wait => return,
             Act::Confirm(name) => {
@@ -164,6 +167,10 @@ impl World {
                 let node = self.seen.nodes.get(name).cloned();
                 self.seen.live.insert(name.clone(), node);
                 format!("confirm {name}")
+            }
+            Act::ConfirmPools => {
+                (self.seen.live, self.seen.pools_live) = (live, true);
+                return;
             }
             Act::WriteLedger(ledger) => {
                 assert_ne!(Some(ledger), self.seen.ledger.value(), "an idle write");
@@ -284,8 +291,8 @@ type Change = fn(&mut World);
 #[test]
 fn a_slot_goes_through_its_steps_and_its_checks() {
     let mut world = World::new(&["n1"]);
-    world.policy.before = checks(&["example.com/backup", "example.com/quiet"]);
-    world.policy.after = checks(&["example.com/well"]);
+    world.policy.builtin.before = checks(&["example.com/backup", "example.com/quiet"]);
+    world.policy.builtin.after = checks(&["example.com/well"]);
     // Answers that were given for an earlier update.
     for check in ["example.com/backup", "example.com/well"] {
         world.node("n1").others.insert(check.into(), "true".into());
@@ -419,13 +426,13 @@ fn every_reason_to_wait_has_its_code() {
         }),
         (Code::ClusterPaused, |world| world.policy.paused = true),
         (Code::WindowClosed, |world| {
-            world.policy.windows = windows("22:00 1h")
+            world.policy.builtin.calendar = windows("22:00 1h")
         }),
         (Code::BudgetExhausted, |world| {
             world.node("n2").ready = false
         }),
         (Code::ControlPlaneBusy, |world| {
-            world.policy.max_unavailable = 9;
+            world.policy.builtin.max_unavailable = MaxUnavailable::Count(9);
             world.node("n1").control_plane = true;
             world.node("n2").control_plane = true;
             world.node("n2").ready = false;
@@ -433,10 +440,10 @@ fn every_reason_to_wait_has_its_code() {
         (Code::OwnNodeLast, |world| {
             world.seen.own_node = Some(name("n1"));
             world.node("n2").agent.needed = Field::Value(NEW);
-            world.policy.before = checks(&["example.com/backup"]);
+            world.policy.builtin.before = checks(&["example.com/backup"]);
         }),
         (Code::BeforeChecks, |world| {
-            world.policy.before = checks(&["example.com/backup"])
+            world.policy.builtin.before = checks(&["example.com/backup"])
         }),
     ];
     for (index, (code, change)) in cases.into_iter().enumerate() {
@@ -452,8 +459,8 @@ fn every_reason_to_wait_has_its_code() {
     }
 }
 
-fn windows(text: &str) -> Windows {
-    Windows::new(vec![text.parse().unwrap()])
+fn windows(text: &str) -> Calendar {
+    Calendar::new(Windows::new(vec![text.parse().unwrap()]), vec![])
 }
 
 #[test]
@@ -461,7 +468,7 @@ fn reasons_say_what_is_in_the_way_without_a_clock() {
     let cases: [(&str, Change); 6] = [
         (
             "WindowClosed: the next window opens 2026-11-23T22:00:00Z",
-            |world| world.policy.windows = windows("22:00 1h"),
+            |world| world.policy.builtin.calendar = windows("22:00 1h"),
         ),
         ("BudgetExhausted: 1 of 1 in use: n2", |world| {
             world.node("n2").unschedulable = true
@@ -514,7 +521,7 @@ fn workers_go_before_the_control_plane_and_the_own_node_is_last() {
 #[test]
 fn the_own_node_waits_for_slots_that_are_out_but_not_for_nodes_that_can_not_go() {
     let mut world = World::new(&["n1", "n2", "n3"]);
-    world.policy.max_unavailable = 3;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(3);
     world.seen.own_node = Some(name("n1"));
     world.node("n3").paused = true;
     world.granted("n2");
@@ -537,7 +544,7 @@ fn the_own_node_waits_for_slots_that_are_out_but_not_for_nodes_that_can_not_go()
 fn as_many_go_at_once_as_the_budget_allows() {
     for budget in 1..=4 {
         let mut world = World::new(&["n1", "n2", "n3", "n4", "n5"]);
-        world.policy.max_unavailable = budget;
+        world.policy.builtin.max_unavailable = MaxUnavailable::Count(budget);
         let order = ["n1", "n2", "n3", "n4", "n5"].map(str::to_owned).to_vec();
         assert_eq!(world.all_done(), (order, budget));
     }
@@ -550,7 +557,7 @@ fn no_more_are_called_reserved_than_there_are_slots() {
     for control in ["c1", "c2"] {
         world.node(control).control_plane = true;
     }
-    world.policy.max_unavailable = 2;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
     let expected = [
         ("c1", Code::BudgetExhausted),
         ("c2", Code::BudgetExhausted),
@@ -559,7 +566,7 @@ fn no_more_are_called_reserved_than_there_are_slots() {
         ("n3", Code::BudgetExhausted),
     ];
     assert_eq!(codes(&world.plan()), expected);
-    world.policy.max_unavailable = 4;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(4);
     let expected = [
         ("c1", Code::Reserved),
         ("c2", Code::ControlPlaneBusy),
@@ -591,7 +598,7 @@ fn whoever_is_out_of_service_counts_whatever_the_cause() {
         (true, |world| world.node("n1").unschedulable = true),
         (true, |world| {
             world.node("n2").ready = false;
-            world.policy.max_unavailable = 2;
+            world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
         }),
     ];
     for (index, (expected, change)) in cases.into_iter().enumerate() {
@@ -610,7 +617,7 @@ fn two_control_plane_nodes_never_go_together() {
     for control in ["c1", "c2", "c3"] {
         world.node(control).control_plane = true;
     }
-    world.policy.max_unavailable = 3;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(3);
     let order = ["c1", "c2", "c3"].map(str::to_owned).to_vec();
     assert_eq!(world.all_done(), (order, 1));
 }
@@ -619,7 +626,7 @@ fn two_control_plane_nodes_never_go_together() {
 const WITHDRAWN: [(Code, Change); 12] = [
     (Code::GrantExpired, |world| world.now += 301),
     (Code::WindowClosed, |world| {
-        world.policy.windows = windows("22:00 1h")
+        world.policy.builtin.calendar = windows("22:00 1h")
     }),
     (Code::Paused, |world| world.node("n1").paused = true),
     (Code::ClusterPaused, |world| world.policy.paused = true),
@@ -708,7 +715,7 @@ fn a_reservation_is_given_up() {
     for (index, (code, change)) in WITHDRAWN.into_iter().chain([budget]).enumerate() {
         let mut world = World::new(&["n1", "n2"]);
         world.node("n2").agent.needed = Field::Absent;
-        world.policy.before = checks(&["example.com/backup"]);
+        world.policy.builtin.before = checks(&["example.com/backup"]);
         world.run();
         world.log.clear();
         change(&mut world);
@@ -764,7 +771,7 @@ fn a_grant_lapses_with_its_window_at_the_latest() {
     ];
     for (window, deadline, wake) in cases {
         let mut world = World::new(&["n1"]);
-        world.policy.windows = windows(window);
+        world.policy.builtin.calendar = windows(window);
         let grant = world.granted("n1");
         assert_eq!(grant.deadline, at(deadline), "{window}");
         assert_eq!(world.run().wake, Some(at(wake)), "{window}");
@@ -774,8 +781,8 @@ fn a_grant_lapses_with_its_window_at_the_latest() {
 #[test]
 fn a_closed_window_is_slept_through_and_an_open_one_watched() {
     let mut world = World::new(&["n1"]);
-    world.policy.windows = windows("22:00 1h");
-    world.policy.before = checks(&["example.com/backup"]);
+    world.policy.builtin.calendar = windows("22:00 1h");
+    world.policy.builtin.before = checks(&["example.com/backup"]);
     assert_eq!(world.run().wake, Some(at(NOW + 3600)));
     world.now = NOW + 3600;
     let plan = world.run();
@@ -799,7 +806,7 @@ fn every_answer_gives_the_slot_back_and_only_a_done_one_is_checked() {
     ];
     for (outcome, code, expected) in cases {
         let mut world = World::new(&["n1"]);
-        world.policy.after = checks(&["example.com/well"]);
+        world.policy.builtin.after = checks(&["example.com/well"]);
         world.granted("n1");
         world.accept("n1");
         world.answer("n1", outcome, code);
@@ -828,14 +835,14 @@ fn an_old_answer_is_none() {
 fn checks_that_are_asked_for_later_are_asked() {
     let mut world = World::new(&["n1"]);
     world.run_until("n1: reserved");
-    world.policy.before = checks(&["example.com/backup"]);
+    world.policy.builtin.before = checks(&["example.com/backup"]);
     let backup = || ("example.com/backup".to_owned(), "true".to_owned());
     world.node("n1").others.extend([backup()]);
     world.log.clear();
     assert_eq!(codes(&world.run()), [("n1", Code::BeforeChecks)]);
     assert_eq!(world.log, ["n1: reserved before"]);
 
-    world.policy.before = vec![];
+    world.policy.builtin.before = vec![];
     world.log.clear();
     assert_eq!(codes(&world.run()), [("n1", Code::Granted)]);
     let expected = ["n1: reserved", "ledger: n1 Granted 1", "n1: grant"];
@@ -943,7 +950,7 @@ fn grants_are_numbered_above_every_number_that_was_ever_seen() {
             world.node("n2").agent.owned = Field::Value(GrantId { seq: 40, salt: 7 })
         }),
         (41, |world| {
-            world.policy.max_unavailable = 2;
+            world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
             world.node("n2").agent.progress = Field::Value(Progress {
                 id: GrantId { seq: 40, salt: 7 },
                 identity: NEW,
@@ -1107,7 +1114,7 @@ fn a_grant_that_somebody_removed_keeps_its_slot_until_the_agent_lets_go() {
 #[test]
 fn an_identity_that_failed_anywhere_is_tried_nowhere_but_another_one_is() {
     let mut world = World::new(&["n1", "n2", "n3"]);
-    world.policy.max_unavailable = 3;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(3);
     world.node("n3").agent.needed = Field::Value(OTHER);
     world.granted("n1");
     world.accept("n1");
@@ -1126,11 +1133,11 @@ fn an_identity_that_failed_anywhere_is_tried_nowhere_but_another_one_is() {
 #[test]
 fn a_lower_budget_takes_back_what_is_not_granted_yet() {
     let mut world = World::new(&["n1", "n2"]);
-    world.policy.max_unavailable = 2;
-    world.policy.before = checks(&["example.com/backup"]);
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
+    world.policy.builtin.before = checks(&["example.com/backup"]);
     world.run();
     assert_eq!(world.slots(), ["n1 Reserved 1", "n2 Reserved 2"]);
-    world.policy.max_unavailable = 1;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(1);
     let expected = [("n1", Code::BeforeChecks), ("n2", Code::BudgetExhausted)];
     assert_eq!(codes(&world.run()), expected);
     assert_eq!(world.slots(), ["n1 Reserved 3"]);
@@ -1145,6 +1152,11 @@ fn an_empty_cluster_is_at_rest() {
         act: Act::Wait,
         wake: None,
         used: BTreeSet::new(),
+        pools: vec![PoolReport {
+            budget: 1,
+            open: true,
+            ..PoolReport::default()
+        }],
     };
     assert_eq!(plan, expected);
 }
@@ -1240,7 +1252,7 @@ fn an_entry_is_kept_while_the_api_server_shows_any_other_slot_on_the_node() {
 #[test]
 fn beside_a_slot_of_an_unknown_node_no_control_plane_node_goes() {
     let mut world = World::new(&["n1", "n2"]);
-    world.policy.max_unavailable = 2;
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
     world.node("n2").agent.needed = Field::Absent;
     world.node("n2").control_plane = true;
     world.granted("n1");

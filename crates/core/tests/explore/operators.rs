@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, Plan, Policy, Snapshot, plan};
-use cuo_core::values::{DrainPolicy, Field};
-use cuo_core::window::Windows;
+use cuo_core::pool::Pool;
+use cuo_core::values::Field;
+use cuo_core::window::{Calendar, Windows};
 use jiff::SignedDuration;
 
 use crate::bugs::Bug;
@@ -18,14 +19,14 @@ use crate::world::{Operator, Sent, Site, Stale, WINDOWS, World, Write, node_name
 
 fn policy(paused: bool) -> Policy {
     let windows = WINDOWS.iter().map(|text| text.parse().unwrap());
+    let calendar = Calendar::new(Windows::new(windows.collect()), vec![]);
     Policy {
-        max_unavailable: 1,
+        builtin: Pool {
+            calendar,
+            ..Pool::default()
+        },
         paused,
-        windows: Windows::new(windows.collect()),
-        before: vec![],
-        after: vec![],
         accept_timeout: SignedDuration::from_secs(300),
-        drain: DrainPolicy::default(),
     }
 }
 
@@ -49,6 +50,9 @@ fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
         ledger: Field::Value((**ledger).clone()),
         live: BTreeMap::new(),
         own_node: Some(node_name(0)),
+        pools: vec![],
+        pools_live: false,
+        resting: Default::default(),
     }
 }
 
@@ -62,8 +66,13 @@ fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> Pl
     let mut seen = snapshot(world, at, bug);
     loop {
         let planned = plan(&seen, policy, time(world.moment));
-        let Act::Confirm(name) = &planned.act else {
-            return planned;
+        let name = match &planned.act {
+            Act::Confirm(name) => name,
+            Act::ConfirmPools => {
+                seen.pools_live = true;
+                continue;
+            }
+            _ => return planned,
         };
         let node = world.sites[site_of(world, name)].node.as_deref();
         let live = node.filter(|_| bug != Some(Bug::DropsUnseen)).cloned();
@@ -208,7 +217,9 @@ fn judged(world: &World, at: &Operator, bug: Option<Bug>) -> Turn {
     let planned = decide(world, at, &policy(world.paused), bug);
     match planned.act {
         Act::Wait => Ok(None),
-        Act::Confirm(_) => Err(Violation::new("a live read leads nowhere", &planned.act)),
+        Act::Confirm(_) | Act::ConfirmPools => {
+            Err(Violation::new("a live read leads nowhere", &planned.act))
+        }
         Act::WriteLedger(ledger) => {
             if at.nodes.is_empty() && at.ledger.is_none() {
                 judged_well(world, &ledger)?;

@@ -1,0 +1,166 @@
+//! Canaries: nodes that run an identity for a while before the others of their pool may boot it.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Planner;
+use super::pools::{some, what};
+use crate::drain::later;
+use crate::identity::{Identity, NodeName};
+use crate::node::NodeView;
+use crate::pool::{Canary, CanaryWho};
+use crate::reason::{Code, Reason};
+use crate::values::{Outcome, Phase};
+
+/// How far one identity is in one pool.
+pub(super) struct Trial<'a> {
+    /// The members that need it or run it: whether each is a canary by name, and when it has run it for long enough.
+    nodes: Vec<Tried<'a>>,
+    /// Members that run it or have a slot for it.
+    under_way: BTreeSet<&'a NodeName>,
+}
+
+struct Tried<'a> {
+    name: &'a NodeName,
+    chosen: bool,
+    soaked: Option<Timestamp>,
+}
+
+impl<'a> Planner<'a> {
+    /// Whether the pool at `place` lets `node` boot `identity`, as far as canaries go.
+    pub(super) fn canaries(
+        &mut self,
+        place: usize,
+        node: &NodeView,
+        identity: &Identity,
+    ) -> Result<(), Reason> {
+        let pool = &self.pools.all[place];
+        let Some(canary) = pool.asks.ok().and_then(|asks| asks.canary.as_ref()) else {
+            return Ok(());
+        };
+        let called = pool.called();
+        let key = (place, *identity);
+        if !self.trials.contains_key(&key) {
+            let trial = self.trial(place, canary, identity);
+            self.trials.insert(key, trial);
+        }
+        let Some(trial) = self.trials.get(&key) else {
+            return Ok(());
+        };
+        let judged = match &canary.who {
+            CanaryWho::Count(count) => trial.counted(*count, &node.name, self.now),
+            CanaryWho::Nodes(selector) => match selector.matches(&node.labels) {
+                true => return Ok(()),
+                false => trial.chosen(self.now),
+            },
+        };
+        let Err(wait) = judged else { return Ok(()) };
+        self.wakes.extend(wait.until);
+        let version = node.agent.needed_version.as_deref();
+        let what = what(identity, version);
+        let text = match (wait.names.is_empty(), wait.until) {
+            (true, _) => format!("{called}no canary needs or runs {what}"),
+            (_, Some(until)) => format!("{called}{} run {what} first, until {until}", wait.names),
+            (_, None) => format!("{called}{} have to run {what} first", wait.names),
+        };
+        Err(Reason::new(Code::CanaryFirst, text))
+    }
+
+    fn trial(&self, place: usize, canary: &Canary, identity: &Identity) -> Trial<'a> {
+        let member = |name: &NodeName| self.pools.places(name).contains(&place);
+        let chosen = |node: &NodeView| match &canary.who {
+            CanaryWho::Count(_) => false,
+            CanaryWho::Nodes(selector) => selector.matches(&node.labels),
+        };
+        let concerned = self.concerned.get(identity).into_iter().flatten();
+        let members = concerned.filter(|node| member(&node.name));
+        let nodes: Vec<_> = members
+            .map(|node| Tried {
+                name: &node.name,
+                chosen: chosen(node),
+                soaked: soaked(node, identity, canary.soak),
+            })
+            .collect();
+        let run = nodes.iter().filter(|tried| tried.soaked.is_some());
+        let run = run.map(|tried| tried.name);
+        let slots = self.ledger.entries.iter();
+        let slots = slots.filter(|(name, entry)| {
+            let known = self.seen.nodes.contains_key(*name);
+            entry.identity == *identity && (!known || member(name))
+        });
+        let under_way = run.chain(slots.map(|(name, _)| name)).collect();
+        Trial { nodes, under_way }
+    }
+
+    /// The node gets a slot for `identity`.
+    pub(super) fn tries(&mut self, node: &'a NodeName, identity: &Identity) {
+        for place in self.pools.places(node) {
+            if let Some(trial) = self.trials.get_mut(&(*place, *identity)) {
+                trial.under_way.insert(node);
+            }
+        }
+    }
+}
+
+/// What the others wait for.
+struct Wait {
+    names: String,
+    /// When they may go, if that is known.
+    until: Option<Timestamp>,
+}
+
+impl Trial<'_> {
+    /// The first `count` nodes that come to run it are the canaries.
+    fn counted(&self, count: usize, node: &NodeName, now: Timestamp) -> Result<(), Wait> {
+        let demanded = count.min(self.nodes.len());
+        let mut ends: Vec<_> = self.nodes.iter().filter_map(|tried| tried.soaked).collect();
+        ends.sort_unstable();
+        let until = match demanded.checked_sub(1) {
+            None => return Ok(()),
+            Some(last) => ends.get(last).copied(),
+        };
+        let others = || self.under_way.iter().filter(|name| **name != node);
+        if until.is_some_and(|until| until <= now) || others().count() < count {
+            return Ok(());
+        }
+        let names = some(others().copied());
+        Err(Wait { names, until })
+    }
+
+    /// All chosen ones have to run it.
+    fn chosen(&self, now: Timestamp) -> Result<(), Wait> {
+        let chosen = || self.nodes.iter().filter(|tried| tried.chosen);
+        let left: Vec<_> = chosen()
+            .filter(|tried| tried.soaked.is_none_or(|soaked| soaked > now))
+            .collect();
+        if left.is_empty() && chosen().next().is_some() {
+            return Ok(());
+        }
+        let until: Option<Vec<_>> = left.iter().map(|tried| tried.soaked).collect();
+        Err(Wait {
+            names: some(left.iter().map(|tried| tried.name)),
+            until: until.and_then(|ends| ends.into_iter().max()),
+        })
+    }
+}
+
+/// When the node has run `identity` for long enough; `None` if it does not run it, or not well.
+fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<Timestamp> {
+    let agent = &node.agent;
+    let status = agent.status.value()?;
+    let runs = agent
+        .booted
+        .value()
+        .is_some_and(|booted| booted.identity == *identity);
+    let failed = agent.failed.value();
+    let failed = failed.is_some_and(|failed| failed.find(identity).is_some());
+    let suspected = agent.suspected.contains(identity);
+    let ended = agent.progress.is_absent() && status.phase != Phase::Failed;
+    if !runs || failed || suspected || !ended {
+        return None;
+    }
+    let done = agent.result.value();
+    let done = done.filter(|result| result.outcome == Outcome::Done);
+    Some(later(done.map_or(status.since, |result| result.at), soak))
+}

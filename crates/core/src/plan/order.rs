@@ -1,0 +1,134 @@
+//! Which of the nodes that may go is first.
+
+use jiff::Timestamp;
+
+use super::Planner;
+use crate::identity::NodeName;
+use crate::node::NodeView;
+use crate::pool::{Order, OrderBy};
+
+/// A node's place in the queue: the smallest goes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank<'a> {
+    /// The operator runs on it, and would be moved.
+    own: bool,
+    /// When it let its last grant lapse.
+    lapsed: Option<Timestamp>,
+    /// Before the workers, one of them, or after them.
+    kind: Kind,
+    by: By<'a>,
+    name: &'a NodeName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    ControlPlaneFirst,
+    Worker,
+    ControlPlaneLast,
+}
+
+/// What the pool sorts by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum By<'a> {
+    Name,
+    Zone(&'a str),
+    NoZone,
+    Version(Vec<Part<'a>>),
+}
+
+/// A part of a version: numbers are newer than words, as for RPM.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part<'a> {
+    Word(&'a str),
+    /// Without leading zeros: the longer is the greater.
+    Number(usize, &'a str),
+}
+
+impl<'a> Planner<'a> {
+    /// The place of a node, as the first of its pools wants it.
+    pub(super) fn rank(&self, node: &'a NodeView) -> Rank<'a> {
+        let order = self.pools.asks(&node.name).next().map(|pool| &pool.order);
+        Rank {
+            own: self.seen.own_node.as_ref() == Some(&node.name),
+            lapsed: self.ledger.unanswered.get(&node.name).copied(),
+            kind: kind(order, node),
+            by: by(order, node),
+            name: &node.name,
+        }
+    }
+}
+
+fn kind(order: Option<&Order>, node: &NodeView) -> Kind {
+    match (node.control_plane, order) {
+        (false, _) => Kind::Worker,
+        (true, Some(order)) if order.control_plane_first => Kind::ControlPlaneFirst,
+        (true, _) => Kind::ControlPlaneLast,
+    }
+}
+
+fn by<'a>(order: Option<&Order>, node: &'a NodeView) -> By<'a> {
+    match order.map(|order| &order.by) {
+        None | Some(OrderBy::Name) => By::Name,
+        Some(OrderBy::Zone(label)) => match node.labels.get(label) {
+            Some(zone) => By::Zone(zone),
+            None => By::NoZone,
+        },
+        Some(OrderBy::OldestVersion) => {
+            let booted = node.agent.booted.value();
+            By::Version(parts(booted.map_or("", |booted| &booted.version)))
+        }
+    }
+}
+
+/// The runs of digits and of letters of a version; what is between only separates them.
+fn parts(version: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = version;
+    while let Some(first) = rest.chars().next() {
+        let same = |c: &char| {
+            c.is_ascii_digit() == first.is_ascii_digit()
+                && c.is_alphanumeric() == first.is_alphanumeric()
+        };
+        let length = rest.chars().take_while(same).map(char::len_utf8).sum();
+        let (part, behind) = rest.split_at(length);
+        if first.is_ascii_digit() {
+            let number = part.trim_start_matches('0');
+            parts.push(Part::Number(number.len(), number));
+        } else if first.is_alphanumeric() {
+            parts.push(Part::Word(part));
+        }
+        rest = behind;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers_and_words() {
+        let rising = [
+            "",
+            "beta",
+            "9",
+            "41.20250101.3.0",
+            "41.20250101.3.1",
+            "41.20250102.0",
+            "42.rc1",
+            "42.rc2",
+            "42.0",
+            "42.09.5",
+            "42.10",
+            "100000000000000000000000.1",
+        ];
+        for (index, older) in rising.iter().enumerate() {
+            assert_eq!(parts(older), parts(older));
+            for newer in &rising[index + 1..] {
+                assert!(parts(older) < parts(newer), "{older} before {newer}");
+            }
+        }
+        assert_eq!(parts("42-0+1"), parts("42.000.01"));
+        assert_eq!(parts("é1"), [Part::Word("é"), Part::Number(1, "1")]);
+    }
+}

@@ -1,0 +1,348 @@
+//! Which nodes are in which pools, and whether all pools of a node let it go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Planner, Policy, Snapshot, holds, unavailable};
+use crate::drain::later;
+use crate::identity::{Identity, NodeName, PoolName};
+use crate::ledger::Ledger;
+use crate::node::NodeView;
+use crate::pool::{FoundPool, Pool};
+use crate::reason::{Code, Reason};
+use crate::values::{OnTimeout, Outcome};
+
+/// How many names a reason has room for.
+const NAMED: usize = 5;
+
+/// One pool at the moment of the plan.
+pub(super) struct Seen<'a> {
+    pub name: Option<&'a PoolName>,
+    /// What it asks for, or what is wrong with it.
+    pub asks: Result<&'a Pool, &'a str>,
+    pub members: usize,
+    /// How many of them may be out of service because of a new grant.
+    pub budget: usize,
+    /// The nodes that count against its budget.
+    pub used: BTreeSet<&'a NodeName>,
+    /// When the open window ends; `None` if none is open.
+    pub open: Option<Timestamp>,
+    /// When the next one opens, if none is.
+    pub opens: Option<Timestamp>,
+    /// The last of its nodes that ended an update, and when.
+    last: Option<(Timestamp, &'a NodeName)>,
+}
+
+/// All pools, the built-in one last.
+pub(super) struct Pools<'a> {
+    pub all: Vec<Seen<'a>>,
+    /// The pools of each node, by their places in `all`.
+    of: BTreeMap<&'a NodeName, Vec<usize>>,
+    /// A pool of which not even its nodes are known.
+    broken: Option<usize>,
+    /// Nodes of the control plane that are rebooting or out of service, and slots of unknown Nodes.
+    pub control: BTreeSet<&'a NodeName>,
+    /// All nodes that count against a budget.
+    pub used: BTreeSet<&'a NodeName>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(name: Option<&'a PoolName>, asks: Result<&'a Pool, &'a str>, now: Timestamp) -> Self {
+        let calendar = asks.ok().map(|pool| &pool.calendar);
+        Self {
+            name,
+            asks,
+            members: 0,
+            budget: 0,
+            used: BTreeSet::new(),
+            open: calendar.and_then(|calendar| calendar.open(now)),
+            opens: calendar.and_then(|calendar| calendar.next_opening(now)),
+            last: None,
+        }
+    }
+
+    /// How sentences about it begin; the built-in pool is not named.
+    pub fn called(&self) -> String {
+        self.name
+            .map_or_else(String::new, |name| format!("pool {name}: "))
+    }
+
+    /// One of its nodes.
+    fn counts(&mut self, node: &'a NodeView, now: Timestamp) {
+        self.members += 1;
+        let ended = node.agent.result.value().filter(|result| {
+            // A time that is yet to come was written by a clock that is ahead.
+            result.outcome != Outcome::Refused && result.at <= now
+        });
+        self.last = self.last.max(ended.map(|result| (result.at, &node.name)));
+    }
+
+    /// Until when it is left alone, and because of which node.
+    fn settling(&self, now: Timestamp) -> Option<(Timestamp, &'a NodeName)> {
+        let settle = self.asks.ok()?.settle;
+        let (at, node) = self.last?;
+        let until = later(at, settle);
+        (now < until).then_some((until, node))
+    }
+
+    /// Whether `node` fits into the budget beside those that count.
+    fn fits(&self, node: &NodeName) -> Result<(), Reason> {
+        let others = || self.used.iter().filter(|name| **name != node);
+        let count = self.used.len() - usize::from(self.used.contains(node));
+        if count < self.budget {
+            return Ok(());
+        }
+        let names: Vec<_> = others().take(NAMED).map(|name| name.as_str()).collect();
+        let (called, budget) = (self.called(), self.budget);
+        let text = match names.is_empty() {
+            true => format!("{called}none of its nodes may be out of service"),
+            false => format!("{called}{count} of {budget} in use: {}", names.join(", ")),
+        };
+        Err(Reason::new(Code::BudgetExhausted, text))
+    }
+}
+
+impl<'a> Pools<'a> {
+    pub fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Timestamp) -> Self {
+        let mut all: Vec<_> = seen
+            .pools
+            .iter()
+            .map(|found| match found {
+                FoundPool::Valid(pool) => Seen::new(pool.name.as_ref(), Ok(pool), now),
+                FoundPool::Invalid { name, why, .. } => Seen::new(Some(name), Err(why), now),
+            })
+            .collect();
+        let built_in = all.len();
+        all.push(Seen::new(None, Ok(&policy.builtin), now));
+        let selectors: Vec<_> = seen.pools.iter().map(selector).collect();
+        let pools_of = |node: &NodeView| {
+            let selects = |place: &usize| {
+                selectors[*place].is_some_and(|selector| selector.matches(&node.labels))
+            };
+            let mut found: Vec<_> = (0..built_in).filter(selects).collect();
+            if found.is_empty() {
+                found.push(built_in);
+            }
+            found
+        };
+        let nodes = seen.nodes.iter();
+        let of = nodes.map(|(name, node)| (name, pools_of(node))).collect();
+        let mut pools = Self {
+            all,
+            of,
+            broken: selectors.iter().position(Option::is_none),
+            control: BTreeSet::new(),
+            used: BTreeSet::new(),
+        };
+        pools.count(seen, ledger, now);
+        pools
+    }
+
+    /// Members, and whoever counts against a budget: nodes with a slot, and those that are out of service for any other reason.
+    fn count(&mut self, seen: &'a Snapshot, ledger: &'a Ledger, now: Timestamp) {
+        for (name, node) in &seen.nodes {
+            for place in self.of.get(name).into_iter().flatten() {
+                self.all[*place].counts(node, now);
+            }
+            if holds(node) || unavailable(node) || ledger.entries.contains_key(name) {
+                self.take(node);
+            }
+        }
+        // A slot's Node that is not known may be in any pool, and of the control plane.
+        let unknown = ledger.entries.keys();
+        for name in unknown.filter(|name| !seen.nodes.contains_key(*name)) {
+            self.control.insert(name);
+            self.used.insert(name);
+            for pool in &mut self.all {
+                pool.used.insert(name);
+            }
+        }
+        for pool in &mut self.all {
+            pool.budget = pool
+                .asks
+                .map_or(0, |asks| asks.max_unavailable.of(pool.members));
+        }
+    }
+
+    /// The node counts against its budgets.
+    pub fn take(&mut self, node: &'a NodeView) {
+        self.used.insert(&node.name);
+        if node.control_plane {
+            self.control.insert(&node.name);
+        }
+        for place in self.of.get(&node.name).into_iter().flatten() {
+            self.all[*place].used.insert(&node.name);
+        }
+    }
+
+    /// The places of the node's pools, by name.
+    pub fn places(&self, node: &NodeName) -> &[usize] {
+        self.of.get(node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The node's pools.
+    pub fn of(&self, node: &NodeName) -> impl Iterator<Item = &Seen<'a>> {
+        self.places(node).iter().map(|place| &self.all[*place])
+    }
+
+    /// What those of the node's pools ask that make sense.
+    pub fn asks(&self, node: &NodeName) -> impl Iterator<Item = &'a Pool> {
+        self.of(node).filter_map(|pool| pool.asks.ok())
+    }
+
+    /// Names of annotations that the node's pools want, each once.
+    pub fn checks(&self, node: &NodeName, which: impl Fn(&Pool) -> &Vec<String>) -> Vec<String> {
+        let mut names = Vec::new();
+        for name in self.asks(node).flat_map(|pool| which(pool).clone()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// When the first of the windows closes that are open now in the node's pools; `None` if not all have an open one.
+    pub fn closes(&self, node: &NodeName) -> Option<Timestamp> {
+        let ends: Option<Vec<_>> = self.of(node).map(|pool| pool.open).collect();
+        ends?.into_iter().min()
+    }
+
+    /// The longest that a drain may take in any pool. Which pool a grant came from is not known once its Node is gone.
+    pub fn longest_drain(&self) -> SignedDuration {
+        let drains = self
+            .all
+            .iter()
+            .filter_map(|pool| Some(&pool.asks.ok()?.drain));
+        let longest = drains.map(|drain| {
+            let rounds = if drain.on_timeout == OnTimeout::Abort {
+                1
+            } else {
+                2
+            };
+            let timeout = drain.timeout().saturating_mul(rounds);
+            timeout.saturating_add(SignedDuration::from_secs(drain.delay_seconds.into()))
+        });
+        longest.max().unwrap_or(SignedDuration::ZERO)
+    }
+
+    /// Whether `node` may have a slot beside those that count.
+    pub fn fits(&self, node: &NodeView) -> Result<(), Reason> {
+        let mut busy = self.control.iter().filter(|name| **name != &node.name);
+        if let Some(busy) = busy.next().filter(|_| node.control_plane) {
+            let text = format!("waits for control-plane node {busy}");
+            return Err(Reason::new(Code::ControlPlaneBusy, text));
+        }
+        self.of(&node.name)
+            .try_for_each(|pool| pool.fits(&node.name))
+    }
+
+    /// A pool that makes no sense and may be one of the node's.
+    fn invalid(&self, node: &NodeName) -> Result<(), Reason> {
+        let broken = self.broken.map(|place| &self.all[place]);
+        let found = broken.into_iter().chain(self.of(node));
+        let told = |pool: &Seen<'_>| {
+            let why = pool.asks.err()?;
+            let text = format!("{}{why}", pool.called());
+            Some(Reason::new(Code::PoolInvalid, text))
+        };
+        found.filter_map(told).next().map_or(Ok(()), Err)
+    }
+
+    /// One drain and one set of checks go into a grant.
+    fn alike(&self, node: &NodeName) -> Result<(), Reason> {
+        let mut pools = self.asks(node);
+        let Some(first) = pools.next() else {
+            return Ok(());
+        };
+        let other = pools.find(|pool| (&pool.drain, &pool.pods) != (&first.drain, &first.pods));
+        let names = |pool: &Pool| {
+            pool.name
+                .as_ref()
+                .map_or_else(String::new, PoolName::to_string)
+        };
+        other.map_or(Ok(()), |other| {
+            let text = format!(
+                "the pools {} and {} want it drained in different ways",
+                names(first),
+                names(other)
+            );
+            Err(Reason::new(Code::PoolsDiffer, text))
+        })
+    }
+}
+
+fn selector(found: &FoundPool) -> Option<&crate::selector::Selector> {
+    match found {
+        FoundPool::Valid(pool) => Some(&pool.selector),
+        FoundPool::Invalid { selector, .. } => selector.as_ref(),
+    }
+}
+
+impl Planner<'_> {
+    /// Whether all pools of the node let it boot `identity` now, apart from whoever else goes.
+    pub(super) fn consent(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        self.pools.invalid(&node.name)?;
+        self.pools.alike(&node.name)?;
+        let version = node.agent.needed_version.as_deref();
+        for pool in self.pools.of(&node.name) {
+            let Ok(asks) = pool.asks else { continue };
+            let called = pool.called();
+            if asks.paused {
+                let text = format!("{called}it is paused");
+                return Err(Reason::new(Code::PoolPaused, text));
+            }
+            if let Some(target) = &asks.target
+                && !target.names(identity, version)
+            {
+                let what = what(identity, version);
+                let text =
+                    format!("{called}the target is {target}, and the node would boot {what}");
+                return Err(Reason::new(Code::NotTarget, text));
+            }
+            let approved = asks.approved.as_ref();
+            if approved.is_some_and(|list| !list.iter().any(|one| one.names(identity, version))) {
+                let text = format!("{called}{} is not approved", what(identity, version));
+                return Err(Reason::new(Code::NotApproved, text));
+            }
+            if pool.open.is_none() {
+                self.wakes.extend(pool.opens);
+                let when = pool
+                    .opens
+                    .map_or("never".to_owned(), |time| time.to_string());
+                let text = format!("{called}the next window opens {when}");
+                return Err(Reason::new(Code::WindowClosed, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
+    pub(super) fn turn(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        for pool in self.pools.of(&node.name) {
+            if let Some((until, last)) = pool.settling(self.now) {
+                self.wakes.push(until);
+                let text = format!("{}rests until {until} after node {last}", pool.called());
+                return Err(Reason::new(Code::PoolSettling, text));
+            }
+        }
+        for place in self.pools.places(&node.name).to_vec() {
+            self.canaries(place, node, identity)?;
+        }
+        Ok(())
+    }
+}
+
+/// An identity as people know it.
+pub(super) fn what(identity: &Identity, version: Option<&str>) -> String {
+    version.map_or_else(
+        || identity.to_string(),
+        |version| format!("{version} ({identity})"),
+    )
+}
+
+/// The first few names.
+pub(super) fn some<'n>(names: impl Iterator<Item = &'n NodeName>) -> String {
+    let names: Vec<_> = names.take(NAMED).map(NodeName::as_str).collect();
+    names.join(", ")
+}

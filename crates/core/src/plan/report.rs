@@ -1,0 +1,197 @@
+//! What is told of each pool.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{Planner, unavailable};
+use crate::identity::{GrantId, Identity, NodeName, PoolName};
+use crate::ledger::Stage;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::values::{Field, Phase};
+
+/// More targets than this are not told of one pool: those that the fewest nodes need or run are left out.
+pub const TARGETS: usize = 10;
+
+/// One pool in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PoolReport {
+    /// Its name; `None` for the built-in one.
+    pub name: Option<PoolName>,
+    /// Its nodes.
+    pub members: usize,
+    /// Those that need a reboot.
+    pub needing: usize,
+    /// Those with a slot.
+    pub rebooting: usize,
+    /// Those that are out of service without having a slot.
+    pub unavailable: usize,
+    /// Those that need a person, or need what failed on them.
+    pub failed: usize,
+    /// Those whose agent says that no reboot is needed.
+    pub up_to_date: usize,
+    /// How many may be out of service because of a new grant.
+    pub budget: usize,
+    /// How many count against that.
+    pub used: usize,
+    /// The slots that are out.
+    pub slots: Vec<SlotReport>,
+    /// What its nodes need or run, at most [`TARGETS`].
+    pub targets: BTreeMap<Identity, TargetReport>,
+    /// Nodes may be granted now, as far as its windows go.
+    pub open: bool,
+    /// When they may the next time, if not now.
+    pub next_opening: Option<Timestamp>,
+    /// Why no node gets a slot now, though some need one.
+    pub why: Option<Reason>,
+}
+
+/// One slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotReport {
+    /// Whose it is.
+    pub node: NodeName,
+    /// The grant.
+    pub id: GrantId,
+    /// What may be booted.
+    pub identity: Identity,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it was reserved.
+    pub since: Timestamp,
+}
+
+/// Something that nodes of a pool need or run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TargetReport {
+    /// Its version, where a node names one.
+    pub version: Option<String>,
+    /// How many need it or run it.
+    pub nodes: usize,
+}
+
+impl Planner<'_> {
+    /// All pools in numbers, the built-in one last.
+    pub(super) fn report(&self) -> Vec<PoolReport> {
+        let pools = self.pools.all.iter();
+        let mut reports: Vec<_> = pools
+            .map(|pool| PoolReport {
+                name: pool.name.cloned(),
+                members: pool.members,
+                budget: pool.budget,
+                used: pool.used.len(),
+                open: pool.open.is_some(),
+                next_opening: pool.opens,
+                why: pool
+                    .asks
+                    .err()
+                    .map(|why| Reason::new(Code::PoolInvalid, why)),
+                ..PoolReport::default()
+            })
+            .collect();
+        for node in self.seen.nodes.values() {
+            for place in self.pools.places(&node.name) {
+                self.tell(node, &mut reports[*place]);
+            }
+        }
+        for report in &mut reports {
+            report.shorten();
+        }
+        reports
+    }
+
+    fn tell(&self, node: &NodeView, report: &mut PoolReport) {
+        let (agent, entry) = (&node.agent, self.ledger.entries.get(&node.name));
+        let phase = agent.status.value().map(|status| status.phase);
+        let failed = |identity| {
+            let list = agent.failed.value();
+            list.is_some_and(|list| list.find(identity).is_some())
+        };
+        let needed = agent.needed.value();
+        let unfit = phase == Some(Phase::Failed) || needed.is_some_and(failed);
+        let rests = matches!(node.protocol, Field::Value(_)) && agent.needed.is_absent();
+        report.needing += usize::from(needed.is_some());
+        report.rebooting += usize::from(entry.is_some());
+        report.unavailable += usize::from(entry.is_none() && unavailable(node));
+        report.failed += usize::from(unfit);
+        report.up_to_date += usize::from(rests && entry.is_none());
+        report.slots.extend(entry.map(|entry| SlotReport {
+            node: node.name.clone(),
+            id: entry.id,
+            identity: entry.identity,
+            stage: entry.stage,
+            since: entry.since,
+        }));
+        let booted = agent.booted.value();
+        if let Some(booted) = booted {
+            report.counts(booted.identity, Some(&booted.version));
+        }
+        let other = needed.filter(|needed| booted.is_none_or(|run| run.identity != **needed));
+        if let Some(identity) = other {
+            report.counts(*identity, agent.needed_version.as_ref());
+        }
+        if needed.is_some() && entry.is_none() {
+            let verdict = self.verdicts.get(&node.name);
+            report.why = report
+                .why
+                .take()
+                .into_iter()
+                .chain(verdict.cloned())
+                .reduce(
+                    // The first of those that got the furthest.
+                    |a, b| if stage(b.code) > stage(a.code) { b } else { a },
+                );
+        }
+    }
+}
+
+impl PoolReport {
+    fn counts(&mut self, identity: Identity, version: Option<&String>) {
+        let target = self.targets.entry(identity).or_default();
+        target.nodes += 1;
+        if target.version.is_none() {
+            target.version = version.cloned();
+        }
+    }
+
+    /// Leaves out the rarest targets, and the reason if a node is about to get a slot.
+    fn shorten(&mut self) {
+        if self.targets.len() > TARGETS {
+            let mut all: Vec<_> = std::mem::take(&mut self.targets).into_iter().collect();
+            all.sort_by_key(|(_, target)| std::cmp::Reverse(target.nodes));
+            self.targets = all.into_iter().take(TARGETS).collect();
+        }
+        self.why = self.why.take().filter(|why| why.code != Code::Reserved);
+    }
+}
+
+/// How far a node got on the way to a slot before this reason stopped it.
+fn stage(code: Code) -> usize {
+    const WAY: &[Code] = &[
+        Code::UpToDate,
+        Code::Paused,
+        Code::IdentityFailed,
+        Code::AgentHolds,
+        Code::NodeNotReady,
+        Code::WriteRefused,
+        Code::GrantUnanswered,
+        Code::PoolsDiffer,
+        Code::NotTarget,
+        Code::NotApproved,
+        Code::ClusterPaused,
+        Code::PoolPaused,
+        Code::WindowClosed,
+        Code::OwnNodeLast,
+        Code::CanaryFirst,
+        Code::PoolSettling,
+        Code::ControlPlaneBusy,
+        Code::BudgetExhausted,
+        Code::PoolInvalid,
+        Code::Reserved,
+    ];
+    // What is not understood comes first of all.
+    WAY.iter()
+        .position(|known| *known == code)
+        .map_or(0, |place| place + 1)
+}
