@@ -19,6 +19,8 @@ pub(super) struct Trial<'a> {
     nodes: Vec<Tried<'a>>,
     /// Members that run it or have a slot for it.
     under_way: BTreeSet<&'a NodeName>,
+    /// What everybody is told who has neither.
+    told: Option<Reason>,
 }
 
 struct Tried<'a> {
@@ -45,15 +47,20 @@ impl<'a> Planner<'a> {
             let trial = self.trial(place, canary, identity);
             self.trials.insert(key, trial);
         }
-        let Some(trial) = self.trials.get(&key) else {
+        let Some(trial) = self.trials.get_mut(&key) else {
             return Ok(());
         };
+        let chosen = match &canary.who {
+            CanaryWho::Count(_) => trial.under_way.contains(&node.name),
+            CanaryWho::Nodes(selector) => selector.matches(&node.labels),
+        };
+        if let Some(told) = trial.told.as_ref().filter(|_| !chosen) {
+            return Err(told.clone());
+        }
         let judged = match &canary.who {
             CanaryWho::Count(count) => trial.counted(*count, &node.name, self.now),
-            CanaryWho::Nodes(selector) => match selector.matches(&node.labels) {
-                true => return Ok(()),
-                false => trial.chosen(self.now),
-            },
+            CanaryWho::Nodes(_) if chosen => return Ok(()),
+            CanaryWho::Nodes(_) => trial.chosen(self.now),
         };
         let Err(wait) = judged else { return Ok(()) };
         self.wakes.extend(wait.until);
@@ -64,7 +71,11 @@ impl<'a> Planner<'a> {
             (_, Some(until)) => format!("{called}{} run {what} first, until {until}", wait.names),
             (_, None) => format!("{called}{} have to run {what} first", wait.names),
         };
-        Err(Reason::new(Code::CanaryFirst, text))
+        let reason = Reason::new(Code::CanaryFirst, text);
+        if !chosen {
+            trial.told = Some(reason.clone());
+        }
+        Err(reason)
     }
 
     fn trial(&self, place: usize, canary: &Canary, identity: &Identity) -> Trial<'a> {
@@ -90,7 +101,11 @@ impl<'a> Planner<'a> {
             entry.identity == *identity && (!known || member(name))
         });
         let under_way = run.chain(slots.map(|(name, _)| name)).collect();
-        Trial { nodes, under_way }
+        Trial {
+            nodes,
+            under_way,
+            told: None,
+        }
     }
 
     /// The node gets a slot for `identity`.
@@ -98,6 +113,7 @@ impl<'a> Planner<'a> {
         for place in self.pools.places(node) {
             if let Some(trial) = self.trials.get_mut(&(*place, *identity)) {
                 trial.under_way.insert(node);
+                trial.told = None;
             }
         }
     }

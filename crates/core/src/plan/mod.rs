@@ -112,7 +112,7 @@ pub struct Plan {
 pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
     let empty = Ledger::default();
     let (ledger, sound) = match &seen.ledger {
-        Field::Absent => (&empty, Ok(())),
+        Field::Absent => (&empty, numbers_are_ours(seen, &empty)),
         Field::Value(ledger) => (ledger, numbers_are_ours(seen, ledger)),
         broken => {
             let reason = trouble(broken, DATA_NAME);

@@ -1,6 +1,7 @@
 //! Which nodes are in which pools, and whether all pools of a node let it go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,13 +33,15 @@ pub(super) struct Seen<'a> {
     pub opens: Option<Timestamp>,
     /// The last of its nodes that ended an update, and when.
     last: Option<(Timestamp, &'a NodeName)>,
+    /// What most of a large pool is told.
+    full: OnceCell<Reason>,
 }
 
 /// All pools, the built-in one last.
 pub(super) struct Pools<'a> {
     pub all: Vec<Seen<'a>>,
     /// The pools of each node, by their places in `all`.
-    of: BTreeMap<&'a NodeName, Vec<usize>>,
+    of: HashMap<&'a NodeName, Vec<usize>>,
     /// A pool of which not even its nodes are known.
     broken: Option<usize>,
     /// Nodes of the control plane that are rebooting or out of service, and slots of unknown Nodes.
@@ -59,6 +62,7 @@ impl<'a> Seen<'a> {
             open: calendar.and_then(|calendar| calendar.open(now)),
             opens: calendar.and_then(|calendar| calendar.next_opening(now)),
             last: None,
+            full: OnceCell::new(),
         }
     }
 
@@ -88,18 +92,32 @@ impl<'a> Seen<'a> {
 
     /// Whether `node` fits into the budget beside those that count.
     fn fits(&self, node: &NodeName) -> Result<(), Reason> {
-        let others = || self.used.iter().filter(|name| **name != node);
-        let count = self.used.len() - usize::from(self.used.contains(node));
+        let own = self.used.contains(node);
+        let count = self.used.len() - usize::from(own);
         if count < self.budget {
             return Ok(());
         }
-        let names: Vec<_> = others().take(NAMED).map(|name| name.as_str()).collect();
-        let (called, budget) = (self.called(), self.budget);
-        let text = match names.is_empty() {
-            true => format!("{called}none of its nodes may be out of service"),
-            false => format!("{called}{count} of {budget} in use: {}", names.join(", ")),
+        Err(match own {
+            true => self.used_up(Some(node)),
+            false => self.full.get_or_init(|| self.used_up(None)).clone(),
+        })
+    }
+
+    fn used_up(&self, by_others_than: Option<&NodeName>) -> Reason {
+        let others = || {
+            self.used
+                .iter()
+                .filter(|name| Some(**name) != by_others_than)
         };
-        Err(Reason::new(Code::BudgetExhausted, text))
+        let (called, budget) = (self.called(), self.budget);
+        let text = match others().count() {
+            0 => format!("{called}none of its nodes may be out of service"),
+            count => format!(
+                "{called}{count} of {budget} in use: {}",
+                some(others().copied())
+            ),
+        };
+        Reason::new(Code::BudgetExhausted, text)
     }
 }
 
@@ -172,7 +190,9 @@ impl<'a> Pools<'a> {
             self.control.insert(&node.name);
         }
         for place in self.of.get(&node.name).into_iter().flatten() {
-            self.all[*place].used.insert(&node.name);
+            let pool = &mut self.all[*place];
+            pool.used.insert(&node.name);
+            pool.full.take();
         }
     }
 

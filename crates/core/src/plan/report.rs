@@ -132,16 +132,12 @@ impl Planner<'_> {
             report.counts(*identity, agent.needed_version.as_ref());
         }
         if needed.is_some() && entry.is_none() {
+            // The first of those that got the furthest.
+            let far = |why: &Reason| stage(why.code);
             let verdict = self.verdicts.get(&node.name);
-            report.why = report
-                .why
-                .take()
-                .into_iter()
-                .chain(verdict.cloned())
-                .reduce(
-                    // The first of those that got the furthest.
-                    |a, b| if stage(b.code) > stage(a.code) { b } else { a },
-                );
+            if verdict.map(far) > report.why.as_ref().map(far) {
+                report.why = verdict.cloned();
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::values::{
 };
 use crate::window::{Calendar, Windows};
 
+mod faults;
+mod pools;
+
 const OLD: Identity = Identity::Commit([1; 32]);
 const NEW: Identity = Identity::Commit([2; 32]);
 const OTHER: Identity = Identity::Commit([3; 32]);
