@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::Agent;
 use crate::journal::Event;
+use crate::logind;
 use crate::rpmostree::{Error, Staged};
 
 /// What a task that ran beside the loop came to.
@@ -24,6 +25,8 @@ pub enum Done {
     Staged(Result<Staged, Error>),
     /// A check ended, with the version of an update.
     Checked(Result<Option<String>, Error>),
+    /// rpm-ostree has finalized, for this grant.
+    Finalized(GrantId),
     /// A finalization was refused.
     Refused {
         /// For which grant it was asked.
@@ -141,27 +144,18 @@ impl Agent {
         }
     }
 
-    /// The id of the grant that is being acted on, and the note that a reboot is asked for because of it.
-    fn ask(&mut self) -> Option<GrantId> {
+    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it.
+    fn ask(&mut self, act: &Act) -> Option<GrantId> {
         let id = self.state.attempt.as_ref()?.progress.id;
-        let before = self.asked.take().filter(|asked| asked.id == id);
-        self.asked = Some(match before {
-            Some(asked) => Asked {
-                again: Some(Timestamp::now()),
-                ..asked
-            },
-            None => Asked {
-                id,
-                at: Timestamp::now(),
-                again: None,
-                refused: None,
-            },
-        });
+        let before = self.asked.take();
+        self.asked = Some(Asked::next(before, id, act, Timestamp::now()));
         Some(id)
     }
 
     fn finalize(&mut self, deployment: Deployment) {
-        let Some(id) = self.ask() else { return };
+        let Some(id) = self.ask(&Act::Finalize(deployment.clone())) else {
+            return;
+        };
         info!(
             message_id = Event::RebootAsked.id(),
             phase = %Phase::Rebooting,
@@ -175,7 +169,10 @@ impl Agent {
         tokio::spawn(async move {
             match client.finalize(&deployment).await {
                 // Whether the host reboots is for the boot id to tell.
-                Ok(()) => info!("rpm-ostree has finalized and reboots"),
+                Ok(()) => {
+                    info!("rpm-ostree has finalized and reboots");
+                    send(&done, Done::Finalized(id)).await;
+                }
                 Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
                     warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
                 }
@@ -194,7 +191,9 @@ impl Agent {
     }
 
     async fn reboot(&mut self) {
-        let Some(id) = self.ask() else { return };
+        let Some(id) = self.ask(&Act::Reboot) else {
+            return;
+        };
         let identity = self.state.attempt.as_ref();
         let identity = identity.map(|attempt| attempt.progress.identity.to_string());
         info!(
@@ -204,11 +203,22 @@ impl Agent {
             identity,
             "asks logind to reboot"
         );
-        if let Err(error) = self.logind.reboot().await {
-            warn!("logind does not reboot: {error}");
-            if let Some(asked) = self.asked.as_mut().filter(|asked| asked.again.is_none()) {
-                asked.refused = Some(error.to_string());
+        let refused = match self.logind.reboot().await {
+            Ok(()) => return,
+            Err(error @ (logind::Error::InProgress | logind::Error::Unavailable { .. })) => {
+                warn!("whether the host reboots is not known, and waited for: {error}");
+                return;
             }
+            Err(error @ logind::Error::Inhibited(_)) => {
+                Reason::new(Code::Inhibited, error.to_string())
+            }
+            Err(error @ (logind::Error::Denied(_) | logind::Error::Failed { .. })) => {
+                Reason::new(Code::FinalizeFailed, error.to_string())
+            }
+        };
+        warn!("logind does not reboot: {refused}");
+        if let Some(asked) = &mut self.asked {
+            asked.refused = Some(refused);
         }
     }
 
@@ -240,11 +250,20 @@ impl Agent {
                 let result = result.map(|version| version.map(available));
                 self.host.look_ended(result, &self.config.check, &retry);
             }
+            Done::Finalized(id) => {
+                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
+                    asked.unlocked = true;
+                }
+            }
             Done::Refused { id, why } => {
                 self.host.outdated();
-                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
-                    asked.refused = Some(why);
-                }
+                let asked = self.asked.as_mut().filter(|asked| asked.id == id);
+                // logind has taken the reboot meanwhile.
+                let Some(asked) = asked.filter(|asked| asked.again.is_none()) else {
+                    warn!("rpm-ostree refuses, after logind was asked: {why}");
+                    return;
+                };
+                asked.refused = Some(Reason::new(Code::FinalizeFailed, why));
             }
         }
     }

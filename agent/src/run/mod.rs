@@ -214,6 +214,10 @@ impl Agent {
                 Some(live) => seen.node = live,
                 None => return Next::Again,
             }
+            // logind compares nothing, so what it would boot is looked at as late as can be.
+            self.host.outdated();
+            self.host.refresh().await;
+            seen.host = self.host.known().clone();
             decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         }
         self.carry_out(decision).await

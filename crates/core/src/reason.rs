@@ -79,7 +79,7 @@ codes! {
     PendingChanged, "agent", "What a reboot would boot changed while the grant was being acted on.", "Nothing: the slot is given back and asked for again.";
     Uncordoned, "agent", "Somebody uncordoned the node during the drain, which was taken as a wish to keep it.", "Pause the node if it shall stay up; it is tried again by itself.";
     NodeNotReady, "both", "The Node is not Ready, or its kubelet has not reported since the boot.", "See the kubelet's journal on the node.";
-    FinalizeFailed, "agent", "rpm-ostree refused to finalize the update.", "The reason quotes rpm-ostree; it is tried again by itself.";
+    FinalizeFailed, "agent", "rpm-ostree or logind refused the reboot into the update.", "The reason quotes which of them it was; it is tried again by itself.";
     RebootDidNotHappen, "agent", "The reboot was asked for, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.";
     ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: it is staged and asked for again.";
     UpdateLost, "agent", "The update was finalized, but is gone after the boot.", "See `journalctl -b -1 -u ostree-finalize-staged`; it is staged again, three times at most.";

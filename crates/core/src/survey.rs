@@ -98,11 +98,16 @@ impl Survey {
         (!missing.is_empty()).then(|| Reason::new(Code::UnitsInactive, missing.join(", ")))
     }
 
-    /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
-    pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
+    /// Whether the staged `deployment` is locked, where ostree's note tells of it.
+    pub fn locked(&self, deployment: &Deployment) -> Option<bool> {
         let note = self.staged.as_ref()?;
         let same = deployment.staged && deployment.id.ends_with(&format!("-{}", note.name));
-        (same && !note.locked).then(|| {
+        same.then_some(note.locked)
+    }
+
+    /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
+    pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
+        (self.locked(deployment) == Some(false)).then(|| {
             let text = format!(
                 "{} is staged and not locked, so any reboot of the host boots it",
                 deployment.version

@@ -103,6 +103,8 @@ impl Granted {
             asked: self.attempt.requested.map(|at| Asked {
                 id: self.attempt.progress.id,
                 at,
+                times: 1,
+                unlocked: true,
                 again: None,
                 refused: None,
             }),

@@ -88,12 +88,36 @@ pub enum NodeSeen {
 pub struct Asked {
     /// For which grant.
     pub id: GrantId,
-    /// When it was first asked for.
+    /// When rpm-ostree was asked last, or logind where nothing is staged.
     pub at: Timestamp,
+    /// How often rpm-ostree was asked.
+    pub times: u32,
+    /// rpm-ostree has said that it is finalized: any reboot boots it.
+    pub unlocked: bool,
     /// When logind was asked too, after nothing had happened.
     pub again: Option<Timestamp>,
-    /// The refusal, in the words of rpm-ostree or logind.
-    pub refused: Option<String>,
+    /// The refusal, in the words of rpm-ostree or logind: nothing is under way.
+    pub refused: Option<Reason>,
+}
+
+impl Asked {
+    /// The note of `act` being asked for now because of grant `id`; `before` is what was asked for until now.
+    pub fn next(before: Option<Self>, id: GrantId, act: &Act, now: Timestamp) -> Self {
+        let before = before.filter(|asked| asked.id == id);
+        let finalizes = matches!(act, Act::Finalize(_));
+        let times = before.as_ref().map_or(0, |asked| asked.times);
+        Self {
+            id,
+            at: match &before {
+                Some(asked) if !finalizes => asked.at,
+                _ => now,
+            },
+            times: times.saturating_add(finalizes.into()),
+            unlocked: before.as_ref().is_some_and(|asked| asked.unlocked),
+            again: (before.is_some() && !finalizes).then_some(now),
+            refused: None,
+        }
+    }
 }
 
 /// What does not change while the agent runs, or only on request.

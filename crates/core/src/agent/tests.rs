@@ -2,6 +2,7 @@
 
 mod health;
 mod looks;
+mod reboots;
 mod rivals;
 mod unlocked;
 
@@ -574,62 +575,6 @@ fn a_lost_state_is_rebuilt_from_the_node() {
     assert_eq!(
         world.shows(),
         (Phase::Held, Some(Code::IdentityFailed), Act::Wait)
-    );
-}
-
-#[test]
-fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
-    let mut world = World::new();
-    world.until_reboot();
-    assert_eq!(
-        world.run().act,
-        Act::Finalize(deployment(NEW, true)),
-        "another process asked: ask again"
-    );
-    world.seen.asked = Some(Asked {
-        id: ID,
-        at: at(1000),
-        again: None,
-        refused: None,
-    });
-    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
-    world.now = 1301;
-    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Reboot));
-    world.seen.asked = Some(Asked {
-        id: ID,
-        at: at(1000),
-        again: Some(at(1301)),
-        refused: None,
-    });
-    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
-    world.now = 1602;
-    assert_eq!(
-        world.shows(),
-        (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait)
-    );
-    assert!(
-        world.result().is_none() && world.node().unschedulable,
-        "the slot is kept"
-    );
-}
-
-#[test]
-fn a_refused_finalization_gives_the_slot_back() {
-    let mut world = World::new();
-    world.until_reboot();
-    world.seen.asked = Some(Asked {
-        id: ID,
-        at: at(1000),
-        again: None,
-        refused: Some("no such checksum".into()),
-    });
-    assert_eq!(
-        world.shows(),
-        (Phase::Held, Some(Code::FinalizeFailed), Act::Wait)
-    );
-    assert_eq!(
-        world.released(),
-        Ok((Outcome::Aborted, Some(Code::FinalizeFailed)))
     );
 }
 
