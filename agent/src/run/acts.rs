@@ -27,6 +27,13 @@ pub enum Done {
     Checked(Result<Option<String>, Error>),
     /// rpm-ostree has finalized, for this grant.
     Finalized(GrantId),
+    /// rpm-ostree was at work for somebody else and did not finalize.
+    Busy {
+        /// For which grant it was asked.
+        id: GrantId,
+        /// What it said.
+        why: String,
+    },
     /// A finalization was refused.
     Refused {
         /// For which grant it was asked.
@@ -177,14 +184,12 @@ impl Agent {
                     warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
                 }
                 Err(error) => {
-                    send(
-                        &done,
-                        Done::Refused {
-                            id,
-                            why: error.to_string(),
-                        },
-                    )
-                    .await
+                    let why = error.to_string();
+                    let told = match error {
+                        Error::Busy { .. } => Done::Busy { id, why },
+                        _ => Done::Refused { id, why },
+                    };
+                    send(&done, told).await;
                 }
             }
         });
@@ -253,6 +258,11 @@ impl Agent {
             Done::Finalized(id) => {
                 if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
                     asked.unlocked = true;
+                }
+            }
+            Done::Busy { id, why } => {
+                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
+                    asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why));
                 }
             }
             Done::Refused { id, why } => {

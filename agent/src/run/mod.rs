@@ -320,6 +320,7 @@ impl Agent {
         Observation {
             boot: self.boot,
             host: self.host.known().clone(),
+            busy: self.host.busy(),
             node: self.node.seen(),
             pods,
             evictions: self.evictions.clone(),

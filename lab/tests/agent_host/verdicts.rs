@@ -88,6 +88,7 @@ impl Granted {
         Observation {
             boot,
             host: Ok(host.clone()),
+            busy: false,
             node: NodeSeen::Present {
                 view: Box::new(view),
                 live: false,
@@ -107,6 +108,7 @@ impl Granted {
                 unlocked: true,
                 again: None,
                 refused: None,
+                busy: None,
             }),
         }
     }

@@ -14,6 +14,9 @@ use crate::values::{Grant, Phase};
 /// Deadlines are over once the second that they name is.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
+/// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
+const BUSY: SignedDuration = SignedDuration::from_secs(10);
+
 /// How often rpm-ostree is asked to finalize while nothing comes of it.
 const FINALIZATIONS: u32 = 3;
 
@@ -55,8 +58,14 @@ impl Work<'_> {
                 );
             }
         };
+        if let Some((reason, _)) = self.busy(attempt).filter(|_| self.now > limit) {
+            return self.abort(reason);
+        }
         let blocked = match self.drained(node, limit) {
-            Drain::Done => self.inhibited(),
+            Drain::Done => self.inhibited().or_else(|| {
+                let (reason, until) = self.busy(attempt)?;
+                (self.now <= until).then_some(reason)
+            }),
             Drain::Goes { reason, act, wake } => {
                 return self.publish_or(Phase::Draining, reason, act, wake);
             }
@@ -80,6 +89,13 @@ impl Work<'_> {
                 }
             }
         }
+    }
+
+    /// With whom rpm-ostree was busy when it was asked, and until when it is left alone.
+    fn busy(&self, attempt: &Attempt) -> Option<(Reason, Timestamp)> {
+        let asked = self.seen.asked.as_ref();
+        let asked = asked.filter(|asked| asked.id == attempt.progress.id)?;
+        Some((asked.busy.clone()?, later(asked.at, BUSY)))
     }
 
     fn unavailable(&self) -> Reason {
@@ -187,9 +203,9 @@ impl Work<'_> {
             .seen
             .asked
             .as_ref()
-            .filter(|asked| asked.id == attempt.progress.id);
+            .filter(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
         let Some(asked) = asked else {
-            // The process that asked, or was about to, is gone. Asking again is safe while the grant stands.
+            // The process that asked, or was about to, is gone, or could not. Asking again is safe while the grant stands.
             return self.approach(&attempt, node, live);
         };
         if let Some(reason) = &asked.refused {

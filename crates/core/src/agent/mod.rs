@@ -34,6 +34,8 @@ pub struct Observation {
     pub boot: BootId,
     /// The deployments, or why they are not known.
     pub host: Result<Host, String>,
+    /// rpm-ostree was seen at work on something.
+    pub busy: bool,
     /// The own Node.
     pub node: NodeSeen,
     /// Pods on this node; needed only while [`wants_pods`] says so.
@@ -98,6 +100,8 @@ pub struct Asked {
     pub again: Option<Timestamp>,
     /// The refusal, in the words of rpm-ostree or logind: nothing is under way.
     pub refused: Option<Reason>,
+    /// rpm-ostree was at work for somebody else, and is asked again in a while.
+    pub busy: Option<Reason>,
 }
 
 impl Asked {
@@ -116,6 +120,7 @@ impl Asked {
             unlocked: before.as_ref().is_some_and(|asked| asked.unlocked),
             again: (before.is_some() && !finalizes).then_some(now),
             refused: None,
+            busy: None,
         }
     }
 }
@@ -175,11 +180,11 @@ pub struct Step {
     pub reason: Option<Reason>,
 }
 
-/// The pods of this node are needed for the next step: it is being drained, or the process that was about to ask for the reboot is gone.
+/// The pods of this node are needed for the next step: it is being drained, or the reboot is still to be asked for.
 pub fn wants_pods(state: &State, boot: &BootId, asked: Option<&Asked>) -> bool {
     state.attempt.as_ref().is_some_and(|attempt| {
         let waits = attempt.requested.is_some()
-            && asked.is_some_and(|asked| asked.id == attempt.progress.id);
+            && asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
         attempt.progress.boot == *boot && !waits
     })
 }

@@ -119,6 +119,10 @@ impl Work<'_> {
         let Some(host) = self.host().filter(|_| self.seen.staging == Staging::Idle) else {
             return Answer::Wait;
         };
+        // It could not be finalized, and the drain would be for nothing. Most work of others is over before the grant is.
+        if hold.is_none() && self.seen.busy {
+            return Answer::Wait;
+        }
         let matching = host
             .pending
             .as_ref()
@@ -155,12 +159,19 @@ impl Work<'_> {
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
-                (Phase::Waiting, self.at_risk(pending).or(looked))
+                let told = self.occupied().or_else(|| self.at_risk(pending));
+                (Phase::Waiting, told.or(looked))
             }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
+    }
+
+    /// Why a grant that came is not answered yet.
+    fn occupied(&self) -> Option<Reason> {
+        let waits = self.seen.busy && self.open_grant().is_some();
+        waits.then(|| Code::RpmOstreeBusy.into())
     }
 
     /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.

@@ -78,6 +78,7 @@ impl World {
                     pending: Some(deployment(NEW, true)),
                     others: vec![],
                 }),
+                busy: false,
                 node: NodeSeen::Present {
                     view: Box::new(NodeView::parse(&raw).unwrap()),
                     live: false,

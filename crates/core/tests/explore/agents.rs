@@ -51,6 +51,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
     Observation {
         boot: at.boot_id(),
         host: Ok(machine.host()),
+        busy: false,
         node: match node {
             Some(view) => NodeSeen::Present {
                 view: Box::new(view.clone()),

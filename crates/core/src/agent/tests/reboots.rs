@@ -146,3 +146,44 @@ fn a_refusal_gives_the_slot_back() {
         assert_eq!(world.released(), Ok((Outcome::Aborted, Some(code))));
     }
 }
+
+/// The drain is not thrown away at once, and what changes meanwhile is seen.
+#[test]
+fn somebody_elses_work_is_waited_for_until_the_drain_has_to_be_over() {
+    let busy = || Some(Code::RpmOstreeBusy);
+    let mut world = ready();
+    world.asks();
+    world.asked().busy = busy().map(Reason::from);
+    let waits = (Phase::Draining, busy(), Act::Wait);
+    assert_eq!(world.shows(), waits);
+    world.now += 10;
+    assert_eq!(world.shows(), waits);
+    world.now += 1;
+    assert_eq!(world.asks(), finalize(), "asked again");
+    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
+
+    world.asked().busy = busy().map(Reason::from);
+    world.node().paused = true;
+    world.run();
+    assert_eq!(world.released(), Ok((Outcome::Aborted, Some(Code::Paused))));
+
+    let mut world = ready();
+    world.asks();
+    world.asked().busy = busy().map(Reason::from);
+    world.now = 1601;
+    world.run();
+    assert_eq!(world.released(), Ok((Outcome::Aborted, busy())));
+}
+
+#[test]
+fn a_grant_is_not_accepted_while_rpm_ostree_is_at_work() {
+    let mut world = World::new();
+    world.seen.busy = true;
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+    world.grant();
+    let busy = Some(Code::RpmOstreeBusy);
+    assert_eq!(world.shows(), (Phase::Waiting, busy, Act::Wait));
+    assert!(!world.node().unschedulable && world.result().is_none());
+    world.seen.busy = false;
+    world.until_reboot();
+}
