@@ -155,7 +155,8 @@ impl Agent {
     fn ask(&mut self, act: &Act) -> Option<GrantId> {
         let id = self.state.attempt.as_ref()?.progress.id;
         let before = self.asked.take();
-        self.asked = Some(Asked::next(before, id, act, Timestamp::now()));
+        let (now, uptime) = (Timestamp::now(), self.host.uptime());
+        self.asked = Some(Asked::next(before, id, act, now, uptime));
         Some(id)
     }
 

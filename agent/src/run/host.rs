@@ -75,6 +75,11 @@ impl HostSide {
         &self.known
     }
 
+    /// How long the host has been up, in whole seconds: no finer than what is decided by it.
+    pub fn uptime(&self) -> Option<SignedDuration> {
+        facts::uptime(&self.root).map(|up| SignedDuration::from_secs(up.as_secs()))
+    }
+
     /// rpm-ostree was at work when it was asked last; that it no longer is makes it be asked again.
     pub fn busy(&self) -> bool {
         self.busy

@@ -319,6 +319,7 @@ impl Agent {
         };
         Observation {
             boot: self.boot,
+            uptime: self.host.uptime(),
             host: self.host.known().clone(),
             busy: self.host.busy(),
             node: self.node.seen(),
@@ -390,7 +391,7 @@ impl Agent {
             .identities
             .retain(|failure| what != "all" && failure.identity.to_string() != what);
         state.backoff = None;
-        state.lost = None;
+        (state.lost, state.spoiled) = (None, None);
         match self.save(state) {
             Ok(()) => info!("forgotten: {what}"),
             Err(error) => error!(

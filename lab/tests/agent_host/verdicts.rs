@@ -2,7 +2,7 @@
 //! agent concludes.
 
 use cuo_core::agent::health::Health;
-use cuo_core::agent::state::{Attempt, Retry, State};
+use cuo_core::agent::state::{Attempt, Exact, Retry, State};
 use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
 use cuo_core::host::Host;
 use cuo_core::identity::{BootId, GrantId};
@@ -28,16 +28,19 @@ impl Granted {
         let bench = Bench::new(spec).await;
         bench.client().stage(None, |_| ()).await.unwrap();
         let host = bench.client().host().await.unwrap();
+        let pending = host.pending.unwrap();
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
         let attempt = Attempt {
             progress: Progress {
                 id: GrantId { seq: 7, salt: 1 },
-                identity: host.pending.unwrap().identity,
+                identity: pending.identity,
                 boot: bench.machine.boot_id().unwrap(),
                 accepted: now,
             },
             drain: DrainPolicy::default(),
             from: Some(host.booted.identity),
+            between: Some([Exact::from(&host.booted), Exact::from(&pending)]),
+            uptime: None,
             twin: false,
             requested: None,
             good: None,
@@ -87,6 +90,7 @@ impl Granted {
         view.agent.progress = Field::Value(self.attempt.progress.clone());
         Observation {
             boot,
+            uptime: None,
             host: Ok(host.clone()),
             busy: false,
             node: NodeSeen::Present {
@@ -109,6 +113,7 @@ impl Granted {
                 again: None,
                 refused: None,
                 busy: None,
+                uptime: None,
             }),
         }
     }

@@ -40,7 +40,10 @@ impl Work<'_> {
 
     /// From acceptance to the moment before the reboot is asked for.
     fn approach(self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
-        let limit = later(attempt.progress.accepted, attempt.drain.timeout());
+        let Attempt {
+            progress, uptime, ..
+        } = attempt;
+        let limit = self.limit(progress.accepted, *uptime, attempt.drain.timeout());
         let pending = match self.still_wanted(attempt, node) {
             Ok(pending) => pending,
             Err(Some(reason)) => return self.abort(reason),
@@ -98,7 +101,8 @@ impl Work<'_> {
         Some((asked.busy.clone()?, later(asked.at, BUSY)))
     }
 
-    fn unavailable(&self) -> Reason {
+    /// Why rpm-ostree does not tell.
+    pub(super) fn unavailable(&self) -> Reason {
         let why = self.seen.host.as_ref().err().map_or("", String::as_str);
         Reason::new(Code::RpmOstreeUnavailable, why)
     }
@@ -211,7 +215,8 @@ impl Work<'_> {
         if let Some(reason) = &asked.refused {
             return self.abort(reason.clone());
         }
-        let patience = later(asked.again.unwrap_or(asked.at), self.settings.shutdown);
+        let last = asked.again.unwrap_or(asked.at);
+        let patience = self.limit(last, asked.uptime, self.settings.shutdown);
         if self.now <= patience {
             return self.publish_or(
                 Phase::Rebooting,

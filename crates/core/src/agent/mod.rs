@@ -15,7 +15,7 @@ mod verify;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::drain::{EvictionTry, RawPod};
+use crate::drain::{EvictionTry, RawPod, later};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
 use crate::look::Mode;
@@ -32,6 +32,8 @@ use state::{Attempt, Retry, State};
 pub struct Observation {
     /// This boot.
     pub boot: BootId,
+    /// How long the host has been up, where that is known: no clock that is set changes it.
+    pub uptime: Option<SignedDuration>,
     /// The deployments, or why they are not known.
     pub host: Result<Host, String>,
     /// rpm-ostree was seen at work on something.
@@ -102,11 +104,20 @@ pub struct Asked {
     pub refused: Option<Reason>,
     /// rpm-ostree was at work for somebody else, and is asked again in a while.
     pub busy: Option<Reason>,
+    /// How long the host had been up when it was last asked for.
+    pub uptime: Option<SignedDuration>,
 }
 
 impl Asked {
-    /// The note of `act` being asked for now because of grant `id`; `before` is what was asked for until now.
-    pub fn next(before: Option<Self>, id: GrantId, act: &Act, now: Timestamp) -> Self {
+    /// The note of `act` being asked for `now`, with the host up for `uptime`, because of grant `id`; `before` is what was asked for
+    /// until now.
+    pub fn next(
+        before: Option<Self>,
+        id: GrantId,
+        act: &Act,
+        now: Timestamp,
+        uptime: Option<SignedDuration>,
+    ) -> Self {
         let before = before.filter(|asked| asked.id == id);
         let finalizes = matches!(act, Act::Finalize(_));
         let times = before.as_ref().map_or(0, |asked| asked.times);
@@ -121,6 +132,7 @@ impl Asked {
             again: (before.is_some() && !finalizes).then_some(now),
             refused: None,
             busy: None,
+            uptime,
         }
     }
 }
@@ -226,6 +238,23 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// When `span` is over that began at `since`, with the host up for `uptime` then. A clock that is set meanwhile changes nothing
+    /// about that, where the uptime is known.
+    fn limit(
+        &self,
+        since: Timestamp,
+        uptime: Option<SignedDuration>,
+        span: SignedDuration,
+    ) -> Timestamp {
+        match (uptime, self.seen.uptime) {
+            (Some(began), Some(up)) => {
+                let gone = up.saturating_sub(began);
+                later(self.now, span.saturating_sub(gone))
+            }
+            _ => later(since, span),
+        }
+    }
+
     /// Rebuilds from the Node what a lost state file knew.
     fn adopt(&mut self) {
         let Some(node) = self.node() else { return };
@@ -266,6 +295,8 @@ impl<'a> Work<'a> {
             progress: progress.clone(),
             drain: grant.map_or_else(Default::default, |grant| grant.drain.clone()),
             from: node.agent.booted.value().map(|booted| booted.identity),
+            between: None,
+            uptime: None,
             twin: true, // unknown, and the milder verdict
             good: None,
             requested: asked.map(|status| status.since),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::Attempt;
+use super::state::{Attempt, Exact};
 use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
 use crate::look::Mode;
@@ -59,6 +59,10 @@ impl Work<'_> {
             .pending
             .as_ref()
             .and_then(|pending| self.state.failed.find(&pending.identity));
+        let spoiled = host.pending.as_ref().filter(|pending| {
+            let spoiled = self.state.spoiled.as_ref();
+            spoiled == Some(&pending.id)
+        });
         let unready = |ready: bool, reported: bool| match (ready, reported) {
             (false, _) => Some(Reason::new(Code::NodeNotReady, "the Node is not Ready")),
             (true, false) => Some(Reason::new(
@@ -81,6 +85,10 @@ impl Work<'_> {
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
+                Some(Reason::new(Code::IdentityFailed, text))
+            })
+            .or_else(|| {
+                let text = format!("the deployment {} failed here", spoiled?.id);
                 Some(Reason::new(Code::IdentityFailed, text))
             })
             .or_else(|| {
@@ -142,6 +150,8 @@ impl Work<'_> {
             },
             drain: grant.drain.clone(),
             from: Some(host.booted.identity),
+            uptime: self.seen.uptime,
+            between: Some([Exact::from(&host.booted), Exact::from(pending)]),
             twin: host
                 .others
                 .iter()

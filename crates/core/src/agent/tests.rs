@@ -4,6 +4,7 @@ mod health;
 mod looks;
 mod reboots;
 mod rivals;
+mod same;
 mod unlocked;
 
 use super::state::Backoff;
@@ -73,6 +74,7 @@ impl World {
             state: State::default(),
             seen: Observation {
                 boot: BOOT,
+                uptime: None,
                 host: Ok(Host {
                     booted: deployment(OLD, false),
                     pending: Some(deployment(NEW, true)),

@@ -50,6 +50,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
     });
     Observation {
         boot: at.boot_id(),
+        uptime: None,
         host: Ok(machine.host()),
         busy: false,
         node: match node {
@@ -331,7 +332,7 @@ fn asks(at: &mut Site, act: &Act, moment: usize) {
         return;
     };
     let id = attempt.progress.id;
-    agent.asked = Some(Asked::next(agent.asked.take(), id, act, time(moment)));
+    agent.asked = Some(Asked::next(agent.asked.take(), id, act, time(moment), None));
 }
 
 /// An act in a few words.

@@ -9,7 +9,13 @@ impl World {
         let act = self.run().act;
         assert!(matches!(act, Act::Finalize(_) | Act::Reboot), "{act:?}");
         let before = self.seen.asked.take();
-        self.seen.asked = Some(Asked::next(before, ID, &act, at(self.now)));
+        self.seen.asked = Some(Asked::next(
+            before,
+            ID,
+            &act,
+            at(self.now),
+            self.seen.uptime,
+        ));
         act
     }
 
