@@ -234,14 +234,23 @@ impl Agent {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Staged(result) => {
                 let retry = self.settings.retry;
+                // What was cut off, or came together with somebody else's work, may have staged something nevertheless: what is there
+                // then tells.
+                let open = matches!(
+                    &result,
+                    Ok(Staged::Foreign { .. }) | Err(Error::Lost { .. } | Error::Timeout { .. })
+                );
                 let (result, ours) = told(result);
                 self.host.look_ended(result, &self.config.check, &retry);
-                let Some(id) = ours else { return };
+                if open {
+                    return;
+                }
                 let mut state = self.state.clone();
-                state.ours = Some(id);
+                state.staging = None;
+                state.ours = ours.or(state.ours);
                 if let Err(error) = self.save(state) {
-                    // Then it counts as somebody else's: rebooted into as it stands, and not replaced before.
-                    warn!("that the update is the agent's own can't be written down: {error:#}");
+                    // The next decision finds out by what is there.
+                    warn!("what the run came to can't be written down: {error:#}");
                 }
             }
             Done::Checked(result) => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::agent::state::State;
-use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods};
+use cuo_core::agent::{Act, Asked, Observation, Settings, Staging, Step, step, wants_pods};
 use cuo_core::drain::EvictionTry;
 use cuo_core::identity::BootId;
 use cuo_core::node::NodeView;
@@ -290,7 +290,8 @@ impl Agent {
     /// Something is to be decided that depends on what else is on the host.
     fn needs_look(&self) -> bool {
         let granted = |view: &NodeView| !view.operator.grant.is_absent();
-        self.host.check_due()
+        let open = self.state.staging.is_some() && self.host.staging() == Staging::Idle;
+        open || self.host.check_due()
             || self.state.attempt.is_some()
             || self.node.view().is_some_and(granted)
             || around::by_units(self.shown_code())

@@ -44,7 +44,7 @@ codes! {
     OtherDriver, "agent", "Another program updates this host, so the agent leaves it alone.", "Switch that program off as the reason says, or remove cuo-agent; it goes on by itself.";
     StagedUnlocked, "agent", "An update is staged that nobody has locked, so any reboot boots it without a grant.", "Run `ostree admin lock-finalization` on the node, or reboot nothing there until its turn has come.";
     BootIncomplete, "agent", "The boot is not complete, so what runs is neither vouched for nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.";
-    UnitsInactive, "agent", "Units that the agent's configuration demands do not run after the boot.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
+    UnitsInactive, "agent", "Units that the agent's configuration demands do not run, after the boot or already before it.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
     Settling, "agent", "The node is healthy and is watched a little longer before its slot is given back.", "Nothing.";
     Unhealthy, "agent", "The node has not become healthy in time after the boot, so its slot is kept and nothing else boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
     UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.";

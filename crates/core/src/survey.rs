@@ -49,6 +49,8 @@ pub struct Survey {
     pub machine_config: bool,
     /// What is staged, as ostree noted it.
     pub staged: Option<StagedNote>,
+    /// Why the note can't be read, though there is one.
+    pub unread: Option<String>,
 }
 
 /// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
@@ -105,15 +107,19 @@ impl Survey {
         same.then_some(note.locked)
     }
 
-    /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
+    /// The staged `deployment` is not known to be locked: whoever reboots the host may boot it.
     pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
-        (self.locked(deployment) == Some(false)).then(|| {
-            let text = format!(
-                "{} is staged and not locked, so any reboot of the host boots it",
-                deployment.version
-            );
-            Reason::new(Code::StagedUnlocked, text)
-        })
+        let version = &deployment.version;
+        let text = match (self.locked(deployment), &self.unread) {
+            (Some(false), _) => {
+                format!("{version} is staged and not locked, so any reboot of the host boots it")
+            }
+            (None, Some(why)) if deployment.staged => format!(
+                "{version} is staged, and whether any reboot of the host boots it is not known: {why}"
+            ),
+            _ => return None,
+        };
+        Some(Reason::new(Code::StagedUnlocked, text))
     }
 
     /// Another program that updates this host, and how to end that. What is there and does not run is none.
@@ -316,7 +322,15 @@ mod tests {
             }),
             ..Survey::default()
         };
+        let unread = |staged| Survey {
+            unread: Some("no right".into()),
+            staged,
+            ..Survey::default()
+        };
         assert!(noted("aa.0", false).at_risk(&pending(true)).is_some());
+        let told = unread(None).at_risk(&pending(true)).unwrap();
+        assert!(told.message.ends_with("not known: no right"), "{told}");
+        assert_eq!(unread(None).at_risk(&pending(false)), None);
         for (survey, staged) in [
             (noted("aa.0", true), true),
             (noted("aa.0", false), false),

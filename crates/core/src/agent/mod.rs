@@ -270,6 +270,12 @@ impl<'a> Work<'a> {
             {
                 self.state.failed.add(failure.clone());
             }
+            // Whether the agent staged what is locked is not known any more; nobody else locks.
+            let pending = self.seen.host.as_ref().ok();
+            let pending = pending.and_then(|host| host.pending.as_ref());
+            let locked = pending.filter(|pending| self.locked(pending));
+            let known = self.state.ours.take();
+            self.state.ours = known.or_else(|| locked.map(|pending| pending.id.clone()));
             self.state.adopted = true;
         }
         let Some(progress) = node.agent.progress.value() else {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Attempt, Exact};
+use super::state::{Attempt, Exact, Intent};
 use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
 use crate::look::Mode;
@@ -12,6 +12,7 @@ use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
 impl Work<'_> {
     /// The step without an accepted grant.
     pub(super) fn rest(mut self) -> Step {
+        self.claim();
         let hold = self.holds();
         if let Some(grant) = self.open_grant() {
             match self.judge(grant, hold.as_ref()) {
@@ -36,8 +37,35 @@ impl Work<'_> {
             Mode::Stage => Act::Stage,
             Mode::Check => Act::Check,
         };
+        if act == Act::Stage {
+            self.state.staging = self.host().map(|host| Intent {
+                boot: self.seen.boot,
+                before: host.pending.as_ref().unwrap_or(&host.booted).id.clone(),
+            });
+        }
         let wake = self.pause_end();
         self.publish_or(phase, reason, act, wake)
+    }
+
+    /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
+    fn claim(&mut self) {
+        let here = |run: &Intent| run.boot == self.seen.boot;
+        let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
+            self.state.staging = None;
+            return;
+        };
+        let (Some(pending), Staging::Idle) = (self.pending(), self.seen.staging) else {
+            return;
+        };
+        if pending.id != run.before && self.locked(pending) {
+            self.state.ours = Some(pending.id.clone());
+            self.state.staging = None;
+        }
+    }
+
+    pub(super) fn locked(&self, pending: &Deployment) -> bool {
+        let survey = self.seen.survey.as_ref().ok();
+        survey.and_then(|survey| survey.locked(pending)) == Some(true)
     }
 
     fn host(&self) -> Option<&Host> {
@@ -82,6 +110,11 @@ impl Work<'_> {
                 Some(Reason::new(Code::UnitsUnknown, why))
             })
             .or_else(|| self.booting())
+            .or_else(|| {
+                // What does not run before the boot would be counted against the update after it.
+                let survey = self.seen.survey.as_ref().ok()?;
+                survey.inactive(&self.settings.health.units)
+            })
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
@@ -164,7 +197,17 @@ impl Work<'_> {
     fn show(&self, hold: Option<Reason>) -> (Phase, Option<Reason>) {
         let lasting = self.seen.staging == Staging::Lasting;
         match (self.pending(), hold) {
-            (Some(_), Some(reason)) => (Phase::Held, Some(reason)),
+            (Some(pending), Some(reason)) => {
+                // What anybody could boot is no less at risk because something else holds.
+                let reason = match self.at_risk(pending) {
+                    Some(risk) => {
+                        let text = format!("{}; {}", reason.message, risk.message);
+                        Reason::new(reason.code, text)
+                    }
+                    None => reason,
+                };
+                (Phase::Held, Some(reason))
+            }
             (Some(_), None) if lasting => (Phase::Staged, None),
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
@@ -223,7 +266,9 @@ impl Work<'_> {
                     }
                     NodeSeen::Unknown(_) | NodeSeen::Absent => false,
                 };
-                self.is_ours(pending) && free
+                // What failed is booted by nobody.
+                let failed = self.state.failed.find(&pending.identity).is_some();
+                (self.is_ours(pending) || failed) && free
             }
         };
         wanted && replaceable

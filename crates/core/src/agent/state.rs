@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drain::later;
 use crate::host::Deployment;
-use crate::identity::Identity;
+use crate::identity::{BootId, Identity};
 use crate::reason::Reason;
 use crate::values::{DrainPolicy, Failures, Progress, RebootResult};
 
@@ -28,11 +28,24 @@ pub struct State {
     pub backoff: Option<Backoff>,
     /// `id` of the deployment that the agent itself made rpm-ostree stage: only that one may be replaced by a newer one.
     pub ours: Option<String>,
+    /// A run that may stage an update, and whose end nobody has heard of.
+    #[serde(default)]
+    pub staging: Option<Intent>,
     /// An update that was finalized and yet not there after the boot.
     pub lost: Option<Lost>,
     /// `id` of a deployment that failed and has the identity of what runs: that identity is not to blame, nor is any other node.
     #[serde(default)]
     pub spoiled: Option<String>,
+}
+
+/// That rpm-ostree was about to be asked to stage an update.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// In this boot: what is staged does not outlive it.
+    pub boot: BootId,
+    /// `id` of what the next boot would have booted.
+    pub before: String,
 }
 
 /// One accepted grant, from acceptance to result.

@@ -23,12 +23,12 @@ fn booted() -> World {
         settle: SignedDuration::from_secs(30),
         deadline: SignedDuration::from_secs(600),
     };
-    world.until_reboot();
-    world.boots(NEW, None, &[OLD]);
     world.seen.survey = units(&[
         ("boot-complete.target", "active"),
         ("crio.service", "active"),
     ]);
+    world.until_reboot();
+    world.boots(NEW, None, &[OLD]);
     world.now = 2000;
     world
 }
@@ -248,4 +248,19 @@ fn nothing_is_staged_or_granted_before_the_boot_is_complete() {
     assert_eq!(world.shows(), (Phase::Idle, incomplete, Act::Wait));
     world.seen.survey = units(&[("boot-complete.target", "active")]);
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Stage));
+}
+
+/// A name that does not exist would otherwise be told only after the boot, and count against the version on all nodes.
+#[test]
+fn what_has_to_run_after_the_boot_has_to_run_before_it() {
+    for demanded in ["crio.service", "cri0.service"] {
+        let mut world = World::new();
+        world.settings.health.units = vec![demanded.into()];
+        world.seen.survey = units(&[("crio.service", "failed")]);
+        let inactive = Some(Code::UnitsInactive);
+        assert_eq!(world.shows(), (Phase::Held, inactive, Act::Wait));
+        world.grant();
+        world.run();
+        assert_eq!(world.result(), Some((Outcome::Refused, inactive)));
+    }
 }
