@@ -67,9 +67,22 @@ const ZINCATI: &str = "zincati.service";
 const BOOTC: &str = "bootc-fetch-apply-updates.timer";
 const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
 const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
+/// Stopping it writes what is staged to the disk. It is there since ostree 2018, and active from the boot on since 2025.2; before that
+/// from the staging on.
+const FINALIZE: &str = "ostree-finalize-staged.service";
+/// Fails if that failed at the last shutdown, and does not run otherwise; since ostree 2022.3.
+const FINALIZED: &str = "ostree-boot-complete.service";
 
 /// Units to look at on every host.
-pub const UNITS: [&str; 5] = [BOOTED, ZINCATI, BOOTC, AUTOMATIC, MACHINE_CONFIG];
+pub const UNITS: [&str; 7] = [
+    BOOTED,
+    ZINCATI,
+    BOOTC,
+    AUTOMATIC,
+    MACHINE_CONFIG,
+    FINALIZE,
+    FINALIZED,
+];
 
 impl Survey {
     fn unit(&self, name: &str) -> Option<&Unit> {
@@ -87,6 +100,21 @@ impl Survey {
             .filter(|unit| unit.found && !unit.is_active())?;
         let text = format!("{BOOTED} is {}", target.state);
         Some(Reason::new(Code::BootIncomplete, text))
+    }
+
+    /// Why a reboot now would lose the staged `deployment`: nothing would write it to the disk.
+    pub fn would_lose(&self, deployment: &Deployment) -> Option<Reason> {
+        let unit = self.unit(FINALIZE)?;
+        (deployment.staged && unit.found && !unit.is_active()).then(|| {
+            let text = format!("{FINALIZE} is {}", unit.state);
+            Reason::new(Code::FinalizerInactive, text)
+        })
+    }
+
+    /// What was staged at the last shutdown could not be written to the disk, by ostree's own word.
+    pub fn finalization_failed(&self) -> bool {
+        self.unit(FINALIZED)
+            .is_some_and(|unit| unit.state == "failed")
     }
 
     /// Which of `required` do not run.

@@ -109,7 +109,8 @@ async fn an_update_that_a_reboot_lost_is_staged_again() {
     held(&bench, "n1", "agent-before-finalize").await;
     site.next_reboot(Reboot::FinalizeFailed);
     site.gate().open("agent-before-finalize").unwrap();
-    answers(&bench, "n1", Outcome::Aborted, Some(Code::UpdateLost)).await;
+    let failed = Some(Code::FinalizationFailed);
+    answers(&bench, "n1", Outcome::Aborted, failed).await;
     settled(&bench, V2).await;
     no_slot(&bench).await;
     answers(&bench, "n1", Outcome::Done, None).await;

@@ -65,10 +65,13 @@ impl Work<'_> {
             return self.abort(reason);
         }
         let blocked = match self.drained(node, limit) {
-            Drain::Done => self.inhibited().or_else(|| {
-                let (reason, until) = self.busy(attempt)?;
-                (self.now <= until).then_some(reason)
-            }),
+            Drain::Done => self
+                .inhibited()
+                .or_else(|| self.would_lose(&pending))
+                .or_else(|| {
+                    let (reason, until) = self.busy(attempt)?;
+                    (self.now <= until).then_some(reason)
+                }),
             Drain::Goes { reason, act, wake } => {
                 return self.publish_or(Phase::Draining, reason, act, wake);
             }

@@ -128,11 +128,17 @@ impl Work<'_> {
                 let backoff = self.state.backoff.as_ref()?;
                 (backoff.until > self.now).then(|| backoff.reason.clone())
             })
+            .or_else(|| self.would_lose(self.pending()?))
             .or_else(|| self.inhibited())
             .or_else(|| {
                 let node = node?;
                 unready(node.ready, node.kubelet_boot == Some(self.seen.boot))
             })
+    }
+
+    /// Why a reboot now would not bring what is staged.
+    pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
+        self.seen.survey.as_ref().ok()?.would_lose(pending)
     }
 
     /// Who holds shutdown up.

@@ -31,7 +31,7 @@ pub struct State {
     /// A run that may stage an update, and whose end nobody has heard of.
     #[serde(default)]
     pub staging: Option<Intent>,
-    /// An update that was finalized and yet not there after the boot.
+    /// An update that could not be written to the disk at a shutdown.
     pub lost: Option<Lost>,
     /// `id` of a deployment that failed and has the identity of what runs: that identity is not to blame, nor is any other node.
     #[serde(default)]
@@ -135,7 +135,7 @@ pub struct Backoff {
     pub reason: Reason,
 }
 
-/// How often one update got lost between finalizing and booting.
+/// How often one update could not be written to the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lost {

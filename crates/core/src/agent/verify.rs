@@ -5,9 +5,10 @@ use super::{Act, Step, Work};
 use crate::host::Host;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
+use crate::survey::Survey;
 use crate::values::{Failure, Outcome, Phase};
 
-/// How often an update may get lost between finalizing and booting before it counts as failed.
+/// How often an update may fail to be written to the disk before it counts as failed.
 const LOSSES: u32 = 3;
 
 /// What came of the boot.
@@ -48,7 +49,7 @@ impl Work<'_> {
             let reason = Code::Settling.into();
             return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(until));
         }
-        if classify(&attempt, host) == Verdict::Missed(Code::UpdateLost) {
+        if self.found(&attempt, host) == Verdict::Missed(Code::FinalizationFailed) {
             self.state.lost = Some(self.losses(&attempt));
         }
         let wanted = attempt.progress.identity;
@@ -101,17 +102,32 @@ impl Work<'_> {
         }
     }
 
-    /// What came of the boot; an update that got lost too often is bad.
+    /// What came of the boot; an update that could not be written too often is bad.
     fn judged(&self, attempt: &Attempt, host: &Host) -> Verdict {
-        match classify(attempt, host) {
-            Verdict::Missed(code @ Code::UpdateLost) if self.losses(attempt).times >= LOSSES => {
+        match self.found(attempt, host) {
+            Verdict::Missed(code @ Code::FinalizationFailed)
+                if self.losses(attempt).times >= LOSSES =>
+            {
                 Verdict::Bad(code)
             }
             verdict => verdict,
         }
     }
 
-    /// How often the update got lost, with this time.
+    /// What came of the boot. That an update is gone speaks against it only where ostree says that it could not write it: a power cut
+    /// can happen to any.
+    fn found(&self, attempt: &Attempt, host: &Host) -> Verdict {
+        let survey = self.seen.survey.as_ref();
+        let failed = survey.is_ok_and(Survey::finalization_failed);
+        match classify(attempt, host) {
+            Verdict::Missed(Code::UpdateLost) if failed => {
+                Verdict::Missed(Code::FinalizationFailed)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// How often the update could not be written, with this time.
     fn losses(&self, attempt: &Attempt) -> Lost {
         let identity = attempt.progress.identity;
         let before = self.state.lost.as_ref();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::survey::Unit;
 
-fn units(units: &[(&str, &str)]) -> Result<Survey, String> {
+pub(super) fn units(units: &[(&str, &str)]) -> Result<Survey, String> {
     let unit = |(name, state): &(&str, &str)| Unit {
         name: (*name).into(),
         found: true,
