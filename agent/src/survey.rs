@@ -1,5 +1,6 @@
 //! Looks for what else updates this host, and for the units that have to run.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cuo_core::survey::{Driver, StagedNote, Survey, UNITS};
@@ -41,13 +42,18 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
     names.sort_unstable();
     names.dedup();
     let units = systemd::units(bus, &names).await?;
+    let (staged, unread) = match staged(root) {
+        Ok(staged) => (staged, None),
+        Err(why) => (None, Some(why)),
+    };
     Ok(Survey {
         units,
         zincati_off: zincati_off(root),
         policy: policy(root),
         driver,
         machine_config: exists(&root.join(MACHINE_CONFIG)),
-        staged: staged(root),
+        staged,
+        unread,
     })
 }
 
@@ -70,16 +76,22 @@ fn driver(root: &Path) -> Option<Driver> {
 }
 
 /// What is staged, and its lock. Versions of ostree before the lock was part of the note have a file for it.
-fn staged(root: &Path) -> Option<StagedNote> {
-    let entries = gvariant::dict(&std::fs::read(root.join(STAGED)).ok()?)?;
+fn staged(root: &Path) -> Result<Option<StagedNote>, String> {
+    let bytes = match std::fs::read(root.join(STAGED)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("/{STAGED}: {error}")),
+    };
+    let strange = || format!("/{STAGED}: not as ostree writes it");
+    let entries = gvariant::dict(&bytes).ok_or_else(strange)?;
     let Some(Value::Dict(target)) = at(&entries, "target") else {
-        return None;
+        return Err(strange());
     };
     let noted = at(&entries, "locked") == Some(&Value::Bool(true));
-    Some(StagedNote {
-        name: text_at(target, "name")?.to_owned(),
+    Ok(Some(StagedNote {
+        name: text_at(target, "name").ok_or_else(strange)?.to_owned(),
         locked: noted || exists(&root.join(LOCKED)),
-    })
+    }))
 }
 
 /// `AutomaticUpdatePolicy` in the group `[Daemon]`; empty where it is not set.
@@ -170,6 +182,18 @@ mod tests {
             "[updates]\nenabled = true",
         );
         assert!(!zincati_off(root.path()));
+    }
+
+    #[test]
+    fn a_note_of_what_is_staged_that_can_not_be_read_is_not_none() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(staged(root.path()), Ok(None));
+        put(root.path(), STAGED, "garbage");
+        let strange = "/run/ostree/staged-deployment: not as ostree writes it";
+        assert_eq!(staged(root.path()), Err(strange.to_owned()));
+        std::fs::remove_file(root.path().join(STAGED)).unwrap();
+        std::fs::create_dir(root.path().join(STAGED)).unwrap();
+        assert!(staged(root.path()).is_err());
     }
 
     #[test]

@@ -29,6 +29,8 @@ impl Default for Units {
             ("boot-complete.target", "active"),
             ("cuo-agent.service", "active"),
             ("kubelet.service", "active"),
+            ("ostree-boot-complete.service", "inactive"),
+            ("ostree-finalize-staged.service", "active"),
         ];
         let owned = |(name, state): (&str, &str)| (name.to_owned(), state.to_owned());
         Self {

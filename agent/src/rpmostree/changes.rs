@@ -36,7 +36,7 @@ pub(super) fn follow(bus: Bus) -> watch::Receiver<()> {
     receiver
 }
 
-/// A deployment property changed, or rpm-ostreed appeared. That it vanished says nothing, and reading then would start it again, for
+/// A deployment property changed, a transaction began or ended, or rpm-ostreed appeared. That it vanished says nothing, and reading then would start it again, for
 /// ever: it vanishes whenever it was idle for a minute.
 fn counts(message: &Message) -> bool {
     let header = message.header();
@@ -51,7 +51,7 @@ fn counts(message: &Message) -> bool {
                 && changed
                     .keys()
                     .chain(&gone)
-                    .any(|key| key.contains("Deployment"))
+                    .any(|key| key.contains("Deployment") || key == "ActiveTransactionPath")
         }
         Some("NameOwnerChanged") => body
             .deserialize::<(String, String, String)>()

@@ -131,6 +131,15 @@ impl Client {
         self.read().await?.host()
     }
 
+    /// The same, and whether rpm-ostree is at work on something.
+    ///
+    /// # Errors
+    /// As for [`Client::host`].
+    pub async fn host_and_busy(&self) -> Result<(Host, bool), Error> {
+        let snapshot = self.read().await?;
+        Ok((snapshot.host()?, snapshot.busy()))
+    }
+
     /// Where the booted deployment came from. Starts rpm-ostreed if it does not run.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ impl Snapshot {
         })
     }
 
+    /// A transaction is active, or is over and has not been left by all of its clients yet.
+    pub(super) fn busy(&self) -> bool {
+        text(&self.sysroot, "ActiveTransactionPath").is_some_and(|path| !path.is_empty())
+    }
+
     /// `BootedDeployment`; its key `booted` is not looked at, old versions leave it out.
     fn booted(&self) -> Result<Deployment, Error> {
         deployment(&self.deployment_property("BootedDeployment"))?.ok_or(Error::NotBooted)

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::Agent;
 use crate::journal::Event;
+use crate::logind;
 use crate::rpmostree::{Error, Staged};
 
 /// What a task that ran beside the loop came to.
@@ -24,6 +25,15 @@ pub enum Done {
     Staged(Result<Staged, Error>),
     /// A check ended, with the version of an update.
     Checked(Result<Option<String>, Error>),
+    /// rpm-ostree has finalized, for this grant.
+    Finalized(GrantId),
+    /// rpm-ostree was at work for somebody else and did not finalize.
+    Busy {
+        /// For which grant it was asked.
+        id: GrantId,
+        /// What it said.
+        why: String,
+    },
     /// A finalization was refused.
     Refused {
         /// For which grant it was asked.
@@ -141,27 +151,19 @@ impl Agent {
         }
     }
 
-    /// The id of the grant that is being acted on, and the note that a reboot is asked for because of it.
-    fn ask(&mut self) -> Option<GrantId> {
+    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it.
+    fn ask(&mut self, act: &Act) -> Option<GrantId> {
         let id = self.state.attempt.as_ref()?.progress.id;
-        let before = self.asked.take().filter(|asked| asked.id == id);
-        self.asked = Some(match before {
-            Some(asked) => Asked {
-                again: Some(Timestamp::now()),
-                ..asked
-            },
-            None => Asked {
-                id,
-                at: Timestamp::now(),
-                again: None,
-                refused: None,
-            },
-        });
+        let before = self.asked.take();
+        let (now, uptime) = (Timestamp::now(), self.host.uptime());
+        self.asked = Some(Asked::next(before, id, act, now, uptime));
         Some(id)
     }
 
     fn finalize(&mut self, deployment: Deployment) {
-        let Some(id) = self.ask() else { return };
+        let Some(id) = self.ask(&Act::Finalize(deployment.clone())) else {
+            return;
+        };
         info!(
             message_id = Event::RebootAsked.id(),
             phase = %Phase::Rebooting,
@@ -175,26 +177,29 @@ impl Agent {
         tokio::spawn(async move {
             match client.finalize(&deployment).await {
                 // Whether the host reboots is for the boot id to tell.
-                Ok(()) => info!("rpm-ostree has finalized and reboots"),
+                Ok(()) => {
+                    info!("rpm-ostree has finalized and reboots");
+                    send(&done, Done::Finalized(id)).await;
+                }
                 Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
                     warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
                 }
                 Err(error) => {
-                    send(
-                        &done,
-                        Done::Refused {
-                            id,
-                            why: error.to_string(),
-                        },
-                    )
-                    .await
+                    let why = error.to_string();
+                    let told = match error {
+                        Error::Busy { .. } => Done::Busy { id, why },
+                        _ => Done::Refused { id, why },
+                    };
+                    send(&done, told).await;
                 }
             }
         });
     }
 
     async fn reboot(&mut self) {
-        let Some(id) = self.ask() else { return };
+        let Some(id) = self.ask(&Act::Reboot) else {
+            return;
+        };
         let identity = self.state.attempt.as_ref();
         let identity = identity.map(|attempt| attempt.progress.identity.to_string());
         info!(
@@ -204,11 +209,22 @@ impl Agent {
             identity,
             "asks logind to reboot"
         );
-        if let Err(error) = self.logind.reboot().await {
-            warn!("logind does not reboot: {error}");
-            if let Some(asked) = self.asked.as_mut().filter(|asked| asked.again.is_none()) {
-                asked.refused = Some(error.to_string());
+        let refused = match self.logind.reboot().await {
+            Ok(()) => return,
+            Err(error @ (logind::Error::InProgress | logind::Error::Unavailable { .. })) => {
+                warn!("whether the host reboots is not known, and waited for: {error}");
+                return;
             }
+            Err(error @ logind::Error::Inhibited(_)) => {
+                Reason::new(Code::Inhibited, error.to_string())
+            }
+            Err(error @ (logind::Error::Denied(_) | logind::Error::Failed { .. })) => {
+                Reason::new(Code::FinalizeFailed, error.to_string())
+            }
+        };
+        warn!("logind does not reboot: {refused}");
+        if let Some(asked) = &mut self.asked {
+            asked.refused = Some(refused);
         }
     }
 
@@ -218,14 +234,23 @@ impl Agent {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Staged(result) => {
                 let retry = self.settings.retry;
+                // What was cut off, or came together with somebody else's work, may have staged something nevertheless: what is there
+                // then tells.
+                let open = matches!(
+                    &result,
+                    Ok(Staged::Foreign { .. }) | Err(Error::Lost { .. } | Error::Timeout { .. })
+                );
                 let (result, ours) = told(result);
                 self.host.look_ended(result, &self.config.check, &retry);
-                let Some(id) = ours else { return };
+                if open {
+                    return;
+                }
                 let mut state = self.state.clone();
-                state.ours = Some(id);
+                state.staging = None;
+                state.ours = ours.or(state.ours);
                 if let Err(error) = self.save(state) {
-                    // Then it counts as somebody else's: rebooted into as it stands, and not replaced before.
-                    warn!("that the update is the agent's own can't be written down: {error:#}");
+                    // The next decision finds out by what is there.
+                    warn!("what the run came to can't be written down: {error:#}");
                 }
             }
             Done::Checked(result) => {
@@ -240,11 +265,25 @@ impl Agent {
                 let result = result.map(|version| version.map(available));
                 self.host.look_ended(result, &self.config.check, &retry);
             }
+            Done::Finalized(id) => {
+                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
+                    asked.unlocked = true;
+                }
+            }
+            Done::Busy { id, why } => {
+                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
+                    asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why));
+                }
+            }
             Done::Refused { id, why } => {
                 self.host.outdated();
-                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
-                    asked.refused = Some(why);
-                }
+                let asked = self.asked.as_mut().filter(|asked| asked.id == id);
+                // logind has taken the reboot meanwhile.
+                let Some(asked) = asked.filter(|asked| asked.again.is_none()) else {
+                    warn!("rpm-ostree refuses, after logind was asked: {why}");
+                    return;
+                };
+                asked.refused = Some(Reason::new(Code::FinalizeFailed, why));
             }
         }
     }

@@ -93,6 +93,7 @@ pub fn by_units(code: Option<Code>) -> bool {
             | Code::UnitsUnknown
             | Code::BootIncomplete
             | Code::UnitsInactive
+            | Code::FinalizerInactive
             | Code::Unhealthy
     )
 }

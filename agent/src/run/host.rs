@@ -33,6 +33,8 @@ pub struct HostSide {
     root: PathBuf,
     client: Client,
     known: Result<Host, String>,
+    /// rpm-ostree was at work when it was asked last.
+    busy: bool,
     outdated: bool,
     retry_at: Option<Instant>,
     labels: SystemLabels,
@@ -52,6 +54,7 @@ impl HostSide {
             root: root.to_owned(),
             client,
             known: Err("not asked yet".into()),
+            busy: false,
             outdated: true,
             retry_at: None,
             labels: SystemLabels::default(),
@@ -70,6 +73,16 @@ impl HostSide {
 
     pub fn known(&self) -> &Result<Host, String> {
         &self.known
+    }
+
+    /// How long the host has been up, in whole seconds: no finer than what is decided by it.
+    pub fn uptime(&self) -> Option<SignedDuration> {
+        facts::uptime(&self.root).map(|up| SignedDuration::from_secs(up.as_secs()))
+    }
+
+    /// rpm-ostree was at work when it was asked last; that it no longer is makes it be asked again.
+    pub fn busy(&self) -> bool {
+        self.busy
     }
 
     pub fn labels(&self) -> &SystemLabels {
@@ -140,12 +153,14 @@ impl HostSide {
         }
         self.outdated = false;
         self.retry_at = None;
-        match self.client.host().await {
-            Ok(host) => {
+        match self.client.host_and_busy().await {
+            Ok((host, busy)) => {
                 self.label(&host).await;
                 self.known = Ok(host);
+                self.busy = busy;
             }
             Err(error) => {
+                self.busy = false;
                 let text = error.to_string();
                 self.known = Err(text);
                 self.retry_at = Some(Instant::now() + RETRY);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::agent::state::State;
-use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods};
+use cuo_core::agent::{Act, Asked, Observation, Settings, Staging, Step, step, wants_pods};
 use cuo_core::drain::EvictionTry;
 use cuo_core::identity::BootId;
 use cuo_core::node::NodeView;
@@ -214,6 +214,10 @@ impl Agent {
                 Some(live) => seen.node = live,
                 None => return Next::Again,
             }
+            // logind compares nothing, so what it would boot is looked at as late as can be.
+            self.host.outdated();
+            self.host.refresh().await;
+            seen.host = self.host.known().clone();
             decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         }
         self.carry_out(decision).await
@@ -286,7 +290,8 @@ impl Agent {
     /// Something is to be decided that depends on what else is on the host.
     fn needs_look(&self) -> bool {
         let granted = |view: &NodeView| !view.operator.grant.is_absent();
-        self.host.check_due()
+        let open = self.state.staging.is_some() && self.host.staging() == Staging::Idle;
+        open || self.host.check_due()
             || self.state.attempt.is_some()
             || self.node.view().is_some_and(granted)
             || around::by_units(self.shown_code())
@@ -315,7 +320,9 @@ impl Agent {
         };
         Observation {
             boot: self.boot,
+            uptime: self.host.uptime(),
             host: self.host.known().clone(),
+            busy: self.host.busy(),
             node: self.node.seen(),
             pods,
             evictions: self.evictions.clone(),
@@ -385,7 +392,7 @@ impl Agent {
             .identities
             .retain(|failure| what != "all" && failure.identity.to_string() != what);
         state.backoff = None;
-        state.lost = None;
+        (state.lost, state.spoiled) = (None, None);
         match self.save(state) {
             Ok(()) => info!("forgotten: {what}"),
             Err(error) => error!(

@@ -22,6 +22,8 @@ fn attempt() -> Attempt {
         },
         drain: DrainPolicy::default(),
         from: None,
+        between: None,
+        uptime: None,
         twin: false,
         requested: None,
         good: None,

@@ -44,7 +44,7 @@ codes! {
     OtherDriver, "agent", "Another program updates this host, so the agent leaves it alone.", "Switch that program off as the reason says, or remove cuo-agent; it goes on by itself.";
     StagedUnlocked, "agent", "An update is staged that nobody has locked, so any reboot boots it without a grant.", "Run `ostree admin lock-finalization` on the node, or reboot nothing there until its turn has come.";
     BootIncomplete, "agent", "The boot is not complete, so what runs is neither vouched for nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.";
-    UnitsInactive, "agent", "Units that the agent's configuration demands do not run after the boot.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
+    UnitsInactive, "agent", "Units that the agent's configuration demands do not run, after the boot or already before it.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
     Settling, "agent", "The node is healthy and is watched a little longer before its slot is given back.", "Nothing.";
     Unhealthy, "agent", "The node has not become healthy in time after the boot, so its slot is kept and nothing else boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
     UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.";
@@ -79,10 +79,12 @@ codes! {
     PendingChanged, "agent", "What a reboot would boot changed while the grant was being acted on.", "Nothing: the slot is given back and asked for again.";
     Uncordoned, "agent", "Somebody uncordoned the node during the drain, which was taken as a wish to keep it.", "Pause the node if it shall stay up; it is tried again by itself.";
     NodeNotReady, "both", "The Node is not Ready, or its kubelet has not reported since the boot.", "See the kubelet's journal on the node.";
-    FinalizeFailed, "agent", "rpm-ostree refused to finalize the update.", "The reason quotes rpm-ostree; it is tried again by itself.";
+    FinalizeFailed, "agent", "rpm-ostree or logind refused the reboot into the update.", "The reason quotes which of them it was; it is tried again by itself.";
+    FinalizerInactive, "agent", "The service that writes a staged update to the disk does not run, so a reboot would lose the update.", "Run `systemctl start ostree-finalize-staged` on the node, and see its journal.";
+    FinalizationFailed, "agent", "ostree could not write the update to the disk at the shutdown, so the host booted what it ran before.", "See `journalctl -b -1 -u ostree-finalize-staged`, and whether /boot is full; it is staged again, three times at most.";
     RebootDidNotHappen, "agent", "The reboot was asked for, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.";
     ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: it is staged and asked for again.";
-    UpdateLost, "agent", "The update was finalized, but is gone after the boot.", "See `journalctl -b -1 -u ostree-finalize-staged`; it is staged again, three times at most.";
+    UpdateLost, "agent", "The reboot into the update was asked for, but the update is gone after the boot, as after a power cut.", "See how `journalctl -b -1` ends; it is staged again by itself.";
     BootedFallback, "agent", "The update is installed, but the host booted the previous version.", "Look at the boot log of the failed version; publish a fixed one.";
     RolledBack, "agent", "The host was rolled back from the update.", "Look at the health checks of the node; publish a fixed version.";
     ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.";

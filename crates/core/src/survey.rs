@@ -49,6 +49,8 @@ pub struct Survey {
     pub machine_config: bool,
     /// What is staged, as ostree noted it.
     pub staged: Option<StagedNote>,
+    /// Why the note can't be read, though there is one.
+    pub unread: Option<String>,
 }
 
 /// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
@@ -65,9 +67,22 @@ const ZINCATI: &str = "zincati.service";
 const BOOTC: &str = "bootc-fetch-apply-updates.timer";
 const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
 const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
+/// Stopping it writes what is staged to the disk. It is there since ostree 2018, and active from the boot on since 2025.2; before that
+/// from the staging on.
+const FINALIZE: &str = "ostree-finalize-staged.service";
+/// Fails if that failed at the last shutdown, and does not run otherwise; since ostree 2022.3.
+const FINALIZED: &str = "ostree-boot-complete.service";
 
 /// Units to look at on every host.
-pub const UNITS: [&str; 5] = [BOOTED, ZINCATI, BOOTC, AUTOMATIC, MACHINE_CONFIG];
+pub const UNITS: [&str; 7] = [
+    BOOTED,
+    ZINCATI,
+    BOOTC,
+    AUTOMATIC,
+    MACHINE_CONFIG,
+    FINALIZE,
+    FINALIZED,
+];
 
 impl Survey {
     fn unit(&self, name: &str) -> Option<&Unit> {
@@ -87,6 +102,21 @@ impl Survey {
         Some(Reason::new(Code::BootIncomplete, text))
     }
 
+    /// Why a reboot now would lose the staged `deployment`: nothing would write it to the disk.
+    pub fn would_lose(&self, deployment: &Deployment) -> Option<Reason> {
+        let unit = self.unit(FINALIZE)?;
+        (deployment.staged && unit.found && !unit.is_active()).then(|| {
+            let text = format!("{FINALIZE} is {}", unit.state);
+            Reason::new(Code::FinalizerInactive, text)
+        })
+    }
+
+    /// What was staged at the last shutdown could not be written to the disk, by ostree's own word.
+    pub fn finalization_failed(&self) -> bool {
+        self.unit(FINALIZED)
+            .is_some_and(|unit| unit.state == "failed")
+    }
+
     /// Which of `required` do not run.
     pub fn inactive(&self, required: &[String]) -> Option<Reason> {
         let state = |name: &String| match self.unit(name) {
@@ -98,17 +128,26 @@ impl Survey {
         (!missing.is_empty()).then(|| Reason::new(Code::UnitsInactive, missing.join(", ")))
     }
 
-    /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
-    pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
+    /// Whether the staged `deployment` is locked, where ostree's note tells of it.
+    pub fn locked(&self, deployment: &Deployment) -> Option<bool> {
         let note = self.staged.as_ref()?;
         let same = deployment.staged && deployment.id.ends_with(&format!("-{}", note.name));
-        (same && !note.locked).then(|| {
-            let text = format!(
-                "{} is staged and not locked, so any reboot of the host boots it",
-                deployment.version
-            );
-            Reason::new(Code::StagedUnlocked, text)
-        })
+        same.then_some(note.locked)
+    }
+
+    /// The staged `deployment` is not known to be locked: whoever reboots the host may boot it.
+    pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
+        let version = &deployment.version;
+        let text = match (self.locked(deployment), &self.unread) {
+            (Some(false), _) => {
+                format!("{version} is staged and not locked, so any reboot of the host boots it")
+            }
+            (None, Some(why)) if deployment.staged => format!(
+                "{version} is staged, and whether any reboot of the host boots it is not known: {why}"
+            ),
+            _ => return None,
+        };
+        Some(Reason::new(Code::StagedUnlocked, text))
     }
 
     /// Another program that updates this host, and how to end that. What is there and does not run is none.
@@ -311,7 +350,15 @@ mod tests {
             }),
             ..Survey::default()
         };
+        let unread = |staged| Survey {
+            unread: Some("no right".into()),
+            staged,
+            ..Survey::default()
+        };
         assert!(noted("aa.0", false).at_risk(&pending(true)).is_some());
+        let told = unread(None).at_risk(&pending(true)).unwrap();
+        assert!(told.message.ends_with("not known: no right"), "{told}");
+        assert_eq!(unread(None).at_risk(&pending(false)), None);
         for (survey, staged) in [
             (noted("aa.0", true), true),
             (noted("aa.0", false), false),

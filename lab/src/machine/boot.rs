@@ -12,7 +12,7 @@ use super::{Machine, binary};
 use crate::logind::{self, Inhibitors, REQUEST};
 use crate::ostree::{self, Sysroot};
 use crate::process::{bound, spawn_logged};
-use crate::systemd;
+use crate::systemd::{self, Units};
 use crate::wait::until;
 
 pub(super) const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
@@ -74,6 +74,15 @@ impl Machine {
             .edit(|sysroot: &mut Sysroot| reboot_deployments(sysroot, kind))?;
         self.root
             .edit(|inhibitors: &mut Inhibitors| inhibitors.locks.clear())?;
+        // Runs only if the last shutdown left it word of a failure.
+        let word = match kind {
+            Reboot::FinalizeFailed => "failed",
+            _ => "inactive",
+        };
+        self.root.edit(|units: &mut Units| {
+            let unit = "ostree-boot-complete.service".to_owned();
+            units.states.insert(unit, word.to_owned());
+        })?;
         self.fresh_boot()?;
         self.boot().await
     }

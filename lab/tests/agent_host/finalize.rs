@@ -5,8 +5,9 @@ use cuo_core::host::Deployment;
 use cuo_lab::logind::Lock;
 use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Effect, Stage, texts};
+use cuo_lab::wait::until;
 
-use crate::bench::{Bench, NEW, branch, image, seen};
+use crate::bench::{Bench, NEW, PATIENCE, branch, image, seen};
 
 fn failed(text: String) -> Result<(), Error> {
     let what = "FinalizeDeployment".to_owned();
@@ -111,5 +112,40 @@ async fn a_lost_daemon_leaves_it_open_what_happened() {
             "{point:?}\n{}",
             bench.log()
         );
+    }
+}
+
+/// Nobody has called `Start` by then, so nothing was begun and nothing is open: the call is simply repeated.
+#[tokio::test]
+async fn a_daemon_that_is_lost_before_the_start_is_asked_once_more() {
+    let (bench, update) = staged(branch()).await;
+    bench.inject("FinalizeDeployment", Stage::Opened, Effect::Crash);
+    let result = bench.client().finalize(&update).await;
+    match result {
+        Ok(()) => assert_eq!(bench.staged(), Some((NEW.to_owned(), false))),
+        // It was on the socket already when that closed.
+        Err(error) => {
+            assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+            assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+        }
+    }
+    assert!(bench.struck());
+}
+
+/// `Finished` is sent, and the reboot that follows it is not: the next daemon knows nothing of it.
+#[tokio::test]
+async fn a_reboot_that_rpm_ostreed_forgets_leaves_the_update_unlocked() {
+    for forgets in [Effect::Crash, Effect::Nothing] {
+        let (bench, update) = staged(branch()).await;
+        bench.inject("FinalizeDeployment", Stage::Reboot, forgets.clone());
+        assert_eq!(bench.client().finalize(&update).await, Ok(()));
+        let struck = async || Ok(bench.struck().then_some(()));
+        until("the end of the reboot", PATIENCE, struck)
+            .await
+            .unwrap();
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), false)));
+        assert_eq!(bench.machine.reboot_request().unwrap(), None);
+        assert_eq!(bench.logind().reboot().await, Ok(()));
+        assert_eq!(bench.rebooted().await.0, "RebootWithFlags");
     }
 }

@@ -1,8 +1,9 @@
 //! What came of a reboot, for everything that a host may come up with: the deployments as they are read after the boot, and what the
 //! agent concludes.
 
+use cuo_agent::survey;
 use cuo_core::agent::health::Health;
-use cuo_core::agent::state::{Attempt, Retry, State};
+use cuo_core::agent::state::{Attempt, Exact, Retry, State};
 use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
 use cuo_core::host::Host;
 use cuo_core::identity::{BootId, GrantId};
@@ -10,7 +11,6 @@ use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::raw::RawNode;
 use cuo_core::reason::Code;
-use cuo_core::survey::Survey;
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
 use cuo_lab::machine::{HostSpec, Reboot};
 use jiff::{SignedDuration, Timestamp};
@@ -27,17 +27,25 @@ impl Granted {
     async fn new(spec: HostSpec) -> Self {
         let bench = Bench::new(spec).await;
         bench.client().stage(None, |_| ()).await.unwrap();
+        Self::of(bench).await
+    }
+
+    /// What is pending there, whoever staged it.
+    async fn of(bench: Bench) -> Self {
         let host = bench.client().host().await.unwrap();
+        let pending = host.pending.unwrap();
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
         let attempt = Attempt {
             progress: Progress {
                 id: GrantId { seq: 7, salt: 1 },
-                identity: host.pending.unwrap().identity,
+                identity: pending.identity,
                 boot: bench.machine.boot_id().unwrap(),
                 accepted: now,
             },
             drain: DrainPolicy::default(),
             from: Some(host.booted.identity),
+            between: Some([Exact::from(&host.booted), Exact::from(&pending)]),
+            uptime: None,
             twin: false,
             requested: None,
             good: None,
@@ -67,7 +75,7 @@ impl Granted {
         let boot = self.bench.machine.boot_id().unwrap();
         let decided = step(
             &state,
-            &self.seen(boot, &host),
+            &self.seen(boot, &host).await,
             &settings(),
             Timestamp::now(),
         );
@@ -76,7 +84,9 @@ impl Granted {
         (result, host, decided.state)
     }
 
-    fn seen(&self, boot: BootId, host: &Host) -> Observation {
+    async fn seen(&self, boot: BootId, host: &Host) -> Observation {
+        let root = self.bench.machine.root().path();
+        let survey = survey::look(root, &self.bench.bus(), &[]).await;
         let raw = RawNode {
             name: "n1".into(),
             ready: true,
@@ -87,7 +97,9 @@ impl Granted {
         view.agent.progress = Field::Value(self.attempt.progress.clone());
         Observation {
             boot,
+            uptime: None,
             host: Ok(host.clone()),
+            busy: false,
             node: NodeSeen::Present {
                 view: Box::new(view),
                 live: false,
@@ -95,7 +107,7 @@ impl Granted {
             pods: None,
             evictions: vec![],
             inhibitors: Ok(vec![]),
-            survey: Ok(Survey::default()),
+            survey,
             system: SystemLabels::default(),
             staging: Staging::Idle,
             check_due: false,
@@ -103,8 +115,12 @@ impl Granted {
             asked: self.attempt.requested.map(|at| Asked {
                 id: self.attempt.progress.id,
                 at,
+                times: 1,
+                unlocked: true,
                 again: None,
                 refused: None,
+                busy: None,
+                uptime: None,
             }),
         }
     }
@@ -151,7 +167,7 @@ async fn each_way_to_come_up_after_a_finalization_has_its_verdict() {
             (
                 Reboot::FinalizeFailed,
                 Outcome::Aborted,
-                Some(Code::UpdateLost),
+                Some(Code::FinalizationFailed),
                 OLD,
                 false,
             ),
@@ -214,5 +230,38 @@ async fn what_somebody_else_deployed_and_booted_is_taken_over() {
         );
         assert_eq!(host.booted.version, NEWER);
         assert!(state.failed.identities.is_empty());
+    }
+}
+
+/// Packages that are layered on what runs, so that the version stays the same.
+#[tokio::test]
+async fn an_update_of_the_same_version_is_told_from_what_ran_before() {
+    for (kind, outcome, code) in [
+        (Reboot::Clean, Outcome::Done, None),
+        (
+            Reboot::Fallback,
+            Outcome::Failed,
+            Some(Code::BootedFallback),
+        ),
+        (Reboot::RolledBack, Outcome::Failed, Some(Code::RolledBack)),
+        (Reboot::PowerCut, Outcome::Aborted, Some(Code::UpdateLost)),
+    ] {
+        let spec = HostSpec {
+            newest: None,
+            ..branch()
+        };
+        let bench = Bench::new(spec).await;
+        bench.set_sysroot(|sysroot| {
+            let booted = sysroot.booted().unwrap();
+            let (release, origin) = (booted.release.clone(), booted.origin.clone());
+            sysroot.stage(release, origin, true);
+            sysroot.deployments[0].packages = vec!["htop".into()];
+        });
+        let mut granted = Granted::of(bench).await;
+        granted.finalize().await;
+        granted.reboot(kind).await;
+        let (result, host, state) = granted.verdict().await;
+        assert_eq!(result, Some((outcome, code)), "{kind:?} {host:?}");
+        assert_eq!(state.failed.identities, vec![], "{kind:?}");
     }
 }

@@ -6,7 +6,7 @@ use cuo_lab::bench::{OperatorSpec, Site};
 use cuo_lab::ostree::{Remote, Trouble};
 use cuo_lab::systemd::Units;
 
-use crate::look::{seen, settled, shows};
+use crate::look::{held, node, settled, shows, verdict};
 use crate::{PATIENCE, V1, V2, cluster};
 
 async fn set(site: &Site, unit: &str, state: &str) {
@@ -82,26 +82,33 @@ async fn a_node_that_stays_sick_after_its_boot_stops_the_rollout() {
             .root()
             .join("etc/cuo-agent/config.d/90-health.toml");
         std::fs::write(config, text).unwrap();
-        set(site, "crio.service", "failed").await;
     }
     bench.start_agents().await.unwrap();
-    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.publish(V2).await.unwrap();
-    let failed = async || {
-        for name in ["n1", "n2"] {
-            let agent = bench.node(name)?.agent;
-            if agent.reason.value().map(|reason| reason.code) == Some(Code::Unhealthy) {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
-    };
-    let first = seen(&bench, "a node that is given up", failed).await;
-    let other = if first == "n1" { "n2" } else { "n1" };
-    let node = bench.node(first).unwrap();
-    assert_eq!(node.agent.status.value().unwrap().phase, Phase::Failed);
+    // What is demanded does not run, or does not exist, already before the boot.
+    let inactive = Some(Code::UnitsInactive);
+    for site in bench.sites() {
+        shows(&bench, site.name(), Phase::Held, inactive).await;
+    }
+    let (first, other) = ("n1", "n2");
+    let sick = bench.site(first).unwrap();
+    sick.gate().shut("agent-before-finalize").unwrap();
+    set(sick, "crio.service", "active").await;
+    held(&bench, first, "agent-before-finalize").await;
+    set(sick, "crio.service", "failed").await;
+    sick.gate().open("agent-before-finalize").unwrap();
+    node(&bench, first, "to be given up", |node| {
+        let reason = node.agent.reason.value().map(|reason| reason.code);
+        reason == Some(Code::Unhealthy)
+    })
+    .await;
+    set(bench.site(other).unwrap(), "crio.service", "active").await;
+    verdict(&bench, &operator, Code::IdentityFailed, 1).await;
+    let found = bench.node(first).unwrap();
+    assert_eq!(found.agent.status.value().unwrap().phase, Phase::Failed);
     assert!(
-        node.unschedulable && !node.agent.progress.is_absent(),
+        found.unschedulable && !found.agent.progress.is_absent(),
         "the slot"
     );
     assert_eq!(bench.site(other).unwrap().reboots(), 0);

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::Attempt;
-use super::{Act, NodeSeen, Step, Work};
+use super::{Act, Asked, NodeSeen, Step, Work};
 use crate::drain::{self, later};
 use crate::host::Deployment;
 use crate::keys;
@@ -13,6 +13,12 @@ use crate::values::{Grant, Phase};
 
 /// Deadlines are over once the second that they name is.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
+const BUSY: SignedDuration = SignedDuration::from_secs(10);
+
+/// How often rpm-ostree is asked to finalize while nothing comes of it.
+const FINALIZATIONS: u32 = 3;
 
 impl Work<'_> {
     /// The step with an accepted grant, before the boot.
@@ -34,7 +40,10 @@ impl Work<'_> {
 
     /// From acceptance to the moment before the reboot is asked for.
     fn approach(self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
-        let limit = later(attempt.progress.accepted, attempt.drain.timeout());
+        let Attempt {
+            progress, uptime, ..
+        } = attempt;
+        let limit = self.limit(progress.accepted, *uptime, attempt.drain.timeout());
         let pending = match self.still_wanted(attempt, node) {
             Ok(pending) => pending,
             Err(Some(reason)) => return self.abort(reason),
@@ -52,8 +61,17 @@ impl Work<'_> {
                 );
             }
         };
+        if let Some((reason, _)) = self.busy(attempt).filter(|_| self.now > limit) {
+            return self.abort(reason);
+        }
         let blocked = match self.drained(node, limit) {
-            Drain::Done => self.inhibited(),
+            Drain::Done => self
+                .inhibited()
+                .or_else(|| self.would_lose(&pending))
+                .or_else(|| {
+                    let (reason, until) = self.busy(attempt)?;
+                    (self.now <= until).then_some(reason)
+                }),
             Drain::Goes { reason, act, wake } => {
                 return self.publish_or(Phase::Draining, reason, act, wake);
             }
@@ -79,7 +97,15 @@ impl Work<'_> {
         }
     }
 
-    fn unavailable(&self) -> Reason {
+    /// With whom rpm-ostree was busy when it was asked, and until when it is left alone.
+    fn busy(&self, attempt: &Attempt) -> Option<(Reason, Timestamp)> {
+        let asked = self.seen.asked.as_ref();
+        let asked = asked.filter(|asked| asked.id == attempt.progress.id)?;
+        Some((asked.busy.clone()?, later(asked.at, BUSY)))
+    }
+
+    /// Why rpm-ostree does not tell.
+    pub(super) fn unavailable(&self) -> Reason {
         let why = self.seen.host.as_ref().err().map_or("", String::as_str);
         Reason::new(Code::RpmOstreeUnavailable, why)
     }
@@ -108,6 +134,11 @@ impl Work<'_> {
         if node.agent.owned.value().is_some() && !node.unschedulable {
             return Err(Some(Code::Uncordoned.into()));
         }
+        self.wanted(attempt)
+    }
+
+    /// The pending deployment, if it is the one that the grant is for. `Err(None)`: not known now.
+    fn wanted(&self, attempt: &Attempt) -> Result<Deployment, Option<Reason>> {
         let host = self.seen.host.as_ref().map_err(|_| None)?;
         let pending = host.pending.clone();
         let now = pending
@@ -179,15 +210,16 @@ impl Work<'_> {
             .seen
             .asked
             .as_ref()
-            .filter(|asked| asked.id == attempt.progress.id);
+            .filter(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
         let Some(asked) = asked else {
-            // The process that asked, or was about to, is gone. Asking again is safe while the grant stands.
+            // The process that asked, or was about to, is gone, or could not. Asking again is safe while the grant stands.
             return self.approach(&attempt, node, live);
         };
-        if let Some(why) = &asked.refused {
-            return self.abort(Reason::new(Code::FinalizeFailed, why));
+        if let Some(reason) = &asked.refused {
+            return self.abort(reason.clone());
         }
-        let patience = later(asked.again.unwrap_or(asked.at), self.settings.shutdown);
+        let last = asked.again.unwrap_or(asked.at);
+        let patience = self.limit(last, asked.uptime, self.settings.shutdown);
         if self.now <= patience {
             return self.publish_or(
                 Phase::Rebooting,
@@ -196,14 +228,42 @@ impl Work<'_> {
                 Some(later(patience, SECOND)),
             );
         }
-        if asked.again.is_some() || granted(&attempt, node).is_none() {
+        // Nothing is under way: logind would tell of a shutdown.
+        if granted(&attempt, node).is_none() {
             return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
         }
+        let act = match self.once_more(&attempt, asked) {
+            Ok(act) => act,
+            Err(Some(reason)) if reason.code == Code::PendingChanged => return self.abort(reason),
+            Err(Some(reason)) => return self.publish(Phase::Failed, Some(reason)),
+            Err(None) => {
+                let reason = self.unavailable();
+                return self.publish(Phase::Rebooting, Some(reason));
+            }
+        };
         let mut step = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
         if step.act == Act::Confirm && live {
-            step.act = Act::Reboot;
+            step.act = act;
         }
         step
+    }
+
+    /// How to ask for the reboot again: rpm-ostree, as long as what is staged may be locked, since any other reboot would drop it; else
+    /// logind, and logind only once. `Err(None)`: not known now.
+    fn once_more(&self, attempt: &Attempt, asked: &Asked) -> Result<Act, Option<Reason>> {
+        let did_not_happen = || Some(Code::RebootDidNotHappen.into());
+        if asked.again.is_some() {
+            return Err(did_not_happen());
+        }
+        let pending = self.wanted(attempt)?;
+        let survey = self.seen.survey.as_ref().ok();
+        let noted = survey.and_then(|survey| survey.locked(&pending));
+        let unlocked = noted.map_or(asked.unlocked, |locked| !locked);
+        match pending.staged && !unlocked {
+            true if asked.times >= FINALIZATIONS => Err(did_not_happen()),
+            true => Ok(Act::Finalize(pending)),
+            false => Ok(Act::Reboot),
+        }
     }
 }
 

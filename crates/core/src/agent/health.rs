@@ -5,11 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::state::Attempt;
 use super::{Act, Step, Work};
 use crate::drain::later;
-use crate::host::Host;
 use crate::identity::Identity;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::{Failure, Phase};
+use crate::values::Phase;
 
 /// What is asked of a node besides a complete boot and a kubelet that reports Ready.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,13 +36,7 @@ impl Work<'_> {
     }
 
     /// Waits for the node to become healthy, and after the deadline keeps the slot and the version from spreading.
-    pub(super) fn sickens(
-        mut self,
-        attempt: &Attempt,
-        host: &Host,
-        node: &NodeView,
-        reason: Reason,
-    ) -> Step {
+    pub(super) fn sickens(mut self, attempt: &Attempt, node: &NodeView, reason: Reason) -> Step {
         if let Some(attempt) = &mut self.state.attempt {
             attempt.good = None;
         }
@@ -52,19 +45,26 @@ impl Work<'_> {
         let failed = node.agent.reason.value().map(|reason| reason.code) == Some(Code::Unhealthy)
             && told.is_some_and(|status| status.phase == Phase::Failed);
         let since = told.filter(|status| status.phase == Phase::Verifying);
-        let limit = since.map(|status| later(status.since, self.settings.health.deadline));
+        let limit = since.map(|status| self.deadline(status.since));
         if !failed && limit.is_none_or(|limit| self.now <= limit) {
             let wake = limit.unwrap_or_else(|| later(self.now, self.settings.health.deadline));
             let wake = later(wake, SignedDuration::from_secs(1));
             return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(wake));
         }
-        let identity = attempt.progress.identity;
-        if host.booted.identity == identity && self.state.failed.find(&identity).is_none() {
-            let (code, at) = (Code::Unhealthy, self.now);
-            self.state.failed.add(Failure { identity, code, at });
+        let host = self.seen.host.as_ref().ok();
+        if host.is_some_and(|host| attempt.is_granted(&host.booted)) {
+            self.condemn(attempt, Code::Unhealthy);
         }
         let reason = Reason::new(Code::Unhealthy, reason.to_string());
         self.publish(Phase::Failed, Some(reason))
+    }
+
+    /// When the node has failed, if it has been verified `since` then. A clock that was set forward makes no node fail: the host has to
+    /// have been up for as long.
+    fn deadline(&self, since: Timestamp) -> Timestamp {
+        let span = self.settings.health.deadline;
+        let up = self.limit(since, Some(SignedDuration::ZERO), span);
+        up.max(later(since, span))
     }
 
     /// Until when a healthy node is watched.

@@ -15,7 +15,7 @@ mod verify;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::drain::{EvictionTry, RawPod};
+use crate::drain::{EvictionTry, RawPod, later};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
 use crate::look::Mode;
@@ -32,8 +32,12 @@ use state::{Attempt, Retry, State};
 pub struct Observation {
     /// This boot.
     pub boot: BootId,
+    /// How long the host has been up, where that is known: no clock that is set changes it.
+    pub uptime: Option<SignedDuration>,
     /// The deployments, or why they are not known.
     pub host: Result<Host, String>,
+    /// rpm-ostree was seen at work on something.
+    pub busy: bool,
     /// The own Node.
     pub node: NodeSeen,
     /// Pods on this node; needed only while [`wants_pods`] says so.
@@ -88,12 +92,49 @@ pub enum NodeSeen {
 pub struct Asked {
     /// For which grant.
     pub id: GrantId,
-    /// When it was first asked for.
+    /// When rpm-ostree was asked last, or logind where nothing is staged.
     pub at: Timestamp,
+    /// How often rpm-ostree was asked.
+    pub times: u32,
+    /// rpm-ostree has said that it is finalized: any reboot boots it.
+    pub unlocked: bool,
     /// When logind was asked too, after nothing had happened.
     pub again: Option<Timestamp>,
-    /// The refusal, in the words of rpm-ostree or logind.
-    pub refused: Option<String>,
+    /// The refusal, in the words of rpm-ostree or logind: nothing is under way.
+    pub refused: Option<Reason>,
+    /// rpm-ostree was at work for somebody else, and is asked again in a while.
+    pub busy: Option<Reason>,
+    /// How long the host had been up when it was last asked for.
+    pub uptime: Option<SignedDuration>,
+}
+
+impl Asked {
+    /// The note of `act` being asked for `now`, with the host up for `uptime`, because of grant `id`; `before` is what was asked for
+    /// until now.
+    pub fn next(
+        before: Option<Self>,
+        id: GrantId,
+        act: &Act,
+        now: Timestamp,
+        uptime: Option<SignedDuration>,
+    ) -> Self {
+        let before = before.filter(|asked| asked.id == id);
+        let finalizes = matches!(act, Act::Finalize(_));
+        let times = before.as_ref().map_or(0, |asked| asked.times);
+        Self {
+            id,
+            at: match &before {
+                Some(asked) if !finalizes => asked.at,
+                _ => now,
+            },
+            times: times.saturating_add(finalizes.into()),
+            unlocked: before.as_ref().is_some_and(|asked| asked.unlocked),
+            again: (before.is_some() && !finalizes).then_some(now),
+            refused: None,
+            busy: None,
+            uptime,
+        }
+    }
 }
 
 /// What does not change while the agent runs, or only on request.
@@ -151,11 +192,11 @@ pub struct Step {
     pub reason: Option<Reason>,
 }
 
-/// The pods of this node are needed for the next step: it is being drained, or the process that was about to ask for the reboot is gone.
+/// The pods of this node are needed for the next step: it is being drained, or the reboot is still to be asked for.
 pub fn wants_pods(state: &State, boot: &BootId, asked: Option<&Asked>) -> bool {
     state.attempt.as_ref().is_some_and(|attempt| {
         let waits = attempt.requested.is_some()
-            && asked.is_some_and(|asked| asked.id == attempt.progress.id);
+            && asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
         attempt.progress.boot == *boot && !waits
     })
 }
@@ -197,6 +238,23 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// When `span` is over that began at `since`, with the host up for `uptime` then. A clock that is set meanwhile changes nothing
+    /// about that, where the uptime is known.
+    fn limit(
+        &self,
+        since: Timestamp,
+        uptime: Option<SignedDuration>,
+        span: SignedDuration,
+    ) -> Timestamp {
+        match (uptime, self.seen.uptime) {
+            (Some(began), Some(up)) => {
+                let gone = up.saturating_sub(began);
+                later(self.now, span.saturating_sub(gone))
+            }
+            _ => later(since, span),
+        }
+    }
+
     /// Rebuilds from the Node what a lost state file knew.
     fn adopt(&mut self) {
         let Some(node) = self.node() else { return };
@@ -212,6 +270,12 @@ impl<'a> Work<'a> {
             {
                 self.state.failed.add(failure.clone());
             }
+            // Whether the agent staged what is locked is not known any more; nobody else locks.
+            let pending = self.seen.host.as_ref().ok();
+            let pending = pending.and_then(|host| host.pending.as_ref());
+            let locked = pending.filter(|pending| self.locked(pending));
+            let known = self.state.ours.take();
+            self.state.ours = known.or_else(|| locked.map(|pending| pending.id.clone()));
             self.state.adopted = true;
         }
         let Some(progress) = node.agent.progress.value() else {
@@ -237,6 +301,8 @@ impl<'a> Work<'a> {
             progress: progress.clone(),
             drain: grant.map_or_else(Default::default, |grant| grant.drain.clone()),
             from: node.agent.booted.value().map(|booted| booted.identity),
+            between: None,
+            uptime: None,
             twin: true, // unknown, and the milder verdict
             good: None,
             requested: asked.map(|status| status.since),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::Attempt;
+use super::state::{Attempt, Exact, Intent};
 use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
 use crate::look::Mode;
@@ -12,6 +12,7 @@ use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
 impl Work<'_> {
     /// The step without an accepted grant.
     pub(super) fn rest(mut self) -> Step {
+        self.claim();
         let hold = self.holds();
         if let Some(grant) = self.open_grant() {
             match self.judge(grant, hold.as_ref()) {
@@ -36,8 +37,35 @@ impl Work<'_> {
             Mode::Stage => Act::Stage,
             Mode::Check => Act::Check,
         };
+        if act == Act::Stage {
+            self.state.staging = self.host().map(|host| Intent {
+                boot: self.seen.boot,
+                before: host.pending.as_ref().unwrap_or(&host.booted).id.clone(),
+            });
+        }
         let wake = self.pause_end();
         self.publish_or(phase, reason, act, wake)
+    }
+
+    /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
+    fn claim(&mut self) {
+        let here = |run: &Intent| run.boot == self.seen.boot;
+        let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
+            self.state.staging = None;
+            return;
+        };
+        let (Some(pending), Staging::Idle) = (self.pending(), self.seen.staging) else {
+            return;
+        };
+        if pending.id != run.before && self.locked(pending) {
+            self.state.ours = Some(pending.id.clone());
+            self.state.staging = None;
+        }
+    }
+
+    pub(super) fn locked(&self, pending: &Deployment) -> bool {
+        let survey = self.seen.survey.as_ref().ok();
+        survey.and_then(|survey| survey.locked(pending)) == Some(true)
     }
 
     fn host(&self) -> Option<&Host> {
@@ -59,6 +87,10 @@ impl Work<'_> {
             .pending
             .as_ref()
             .and_then(|pending| self.state.failed.find(&pending.identity));
+        let spoiled = host.pending.as_ref().filter(|pending| {
+            let spoiled = self.state.spoiled.as_ref();
+            spoiled == Some(&pending.id)
+        });
         let unready = |ready: bool, reported: bool| match (ready, reported) {
             (false, _) => Some(Reason::new(Code::NodeNotReady, "the Node is not Ready")),
             (true, false) => Some(Reason::new(
@@ -79,19 +111,34 @@ impl Work<'_> {
             })
             .or_else(|| self.booting())
             .or_else(|| {
+                // What does not run before the boot would be counted against the update after it.
+                let survey = self.seen.survey.as_ref().ok()?;
+                survey.inactive(&self.settings.health.units)
+            })
+            .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
+                Some(Reason::new(Code::IdentityFailed, text))
+            })
+            .or_else(|| {
+                let text = format!("the deployment {} failed here", spoiled?.id);
                 Some(Reason::new(Code::IdentityFailed, text))
             })
             .or_else(|| {
                 let backoff = self.state.backoff.as_ref()?;
                 (backoff.until > self.now).then(|| backoff.reason.clone())
             })
+            .or_else(|| self.would_lose(self.pending()?))
             .or_else(|| self.inhibited())
             .or_else(|| {
                 let node = node?;
                 unready(node.ready, node.kubelet_boot == Some(self.seen.boot))
             })
+    }
+
+    /// Why a reboot now would not bring what is staged.
+    pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
+        self.seen.survey.as_ref().ok()?.would_lose(pending)
     }
 
     /// Who holds shutdown up.
@@ -119,6 +166,10 @@ impl Work<'_> {
         let Some(host) = self.host().filter(|_| self.seen.staging == Staging::Idle) else {
             return Answer::Wait;
         };
+        // It could not be finalized, and the drain would be for nothing. Most work of others is over before the grant is.
+        if hold.is_none() && self.seen.busy {
+            return Answer::Wait;
+        }
         let matching = host
             .pending
             .as_ref()
@@ -138,6 +189,8 @@ impl Work<'_> {
             },
             drain: grant.drain.clone(),
             from: Some(host.booted.identity),
+            uptime: self.seen.uptime,
+            between: Some([Exact::from(&host.booted), Exact::from(pending)]),
             twin: host
                 .others
                 .iter()
@@ -150,17 +203,34 @@ impl Work<'_> {
     fn show(&self, hold: Option<Reason>) -> (Phase, Option<Reason>) {
         let lasting = self.seen.staging == Staging::Lasting;
         match (self.pending(), hold) {
-            (Some(_), Some(reason)) => (Phase::Held, Some(reason)),
+            (Some(pending), Some(reason)) => {
+                // What anybody could boot is no less at risk because something else holds.
+                let reason = match self.at_risk(pending) {
+                    Some(risk) => {
+                        let text = format!("{}; {}", reason.message, risk.message);
+                        Reason::new(reason.code, text)
+                    }
+                    None => reason,
+                };
+                (Phase::Held, Some(reason))
+            }
             (Some(_), None) if lasting => (Phase::Staged, None),
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
-                (Phase::Waiting, self.at_risk(pending).or(looked))
+                let told = self.occupied().or_else(|| self.at_risk(pending));
+                (Phase::Waiting, told.or(looked))
             }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
+    }
+
+    /// Why a grant that came is not answered yet.
+    fn occupied(&self) -> Option<Reason> {
+        let waits = self.seen.busy && self.open_grant().is_some();
+        waits.then(|| Code::RpmOstreeBusy.into())
     }
 
     /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.
@@ -202,7 +272,9 @@ impl Work<'_> {
                     }
                     NodeSeen::Unknown(_) | NodeSeen::Absent => false,
                 };
-                self.is_ours(pending) && free
+                // What failed is booted by nobody.
+                let failed = self.state.failed.find(&pending.identity).is_some();
+                (self.is_ours(pending) || failed) && free
             }
         };
         wanted && replaceable

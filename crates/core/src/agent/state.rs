@@ -4,12 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::drain::later;
-use crate::identity::Identity;
+use crate::host::Deployment;
+use crate::identity::{BootId, Identity};
 use crate::reason::Reason;
 use crate::values::{DrainPolicy, Failures, Progress, RebootResult};
 
 /// Version of the file; it rises whenever a field is added or means something else.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Everything that must survive. Written whole, before the act that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -27,8 +28,24 @@ pub struct State {
     pub backoff: Option<Backoff>,
     /// `id` of the deployment that the agent itself made rpm-ostree stage: only that one may be replaced by a newer one.
     pub ours: Option<String>,
-    /// An update that was finalized and yet not there after the boot.
+    /// A run that may stage an update, and whose end nobody has heard of.
+    #[serde(default)]
+    pub staging: Option<Intent>,
+    /// An update that could not be written to the disk at a shutdown.
     pub lost: Option<Lost>,
+    /// `id` of a deployment that failed and has the identity of what runs: that identity is not to blame, nor is any other node.
+    #[serde(default)]
+    pub spoiled: Option<String>,
+}
+
+/// That rpm-ostree was about to be asked to stage an update.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// In this boot: what is staged does not outlive it.
+    pub boot: BootId,
+    /// `id` of what the next boot would have booted.
+    pub before: String,
 }
 
 /// One accepted grant, from acceptance to result.
@@ -41,6 +58,12 @@ pub struct Attempt {
     pub drain: DrainPolicy,
     /// What ran when it was accepted; unknown if this file was lost since.
     pub from: Option<Identity>,
+    /// The deployments themselves: what ran, and what was granted. They tell two of the same identity apart.
+    #[serde(default)]
+    pub between: Option<[Exact; 2]>,
+    /// How long the host had been up when it was accepted.
+    #[serde(default)]
+    pub uptime: Option<SignedDuration>,
     /// A deployment of the granted identity was there besides the pending one, so that finding one after the boot proves nothing.
     pub twin: bool,
     /// When finalizing and rebooting was about to be asked for.
@@ -48,6 +71,56 @@ pub struct Attempt {
     /// Since when the node has been healthy after the boot.
     #[serde(default)]
     pub good: Option<Timestamp>,
+}
+
+/// One deployment of this host, as far as it can be told from others of its identity: packages that are layered on it change the
+/// checksum, kernel arguments only the id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exact {
+    /// rpm-ostree's `id`.
+    pub id: String,
+    /// What is deployed.
+    pub checksum: String,
+}
+
+impl From<&Deployment> for Exact {
+    fn from(deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id.clone(),
+            checksum: deployment.checksum.clone(),
+        }
+    }
+}
+
+impl Attempt {
+    /// The update changes something else than the version.
+    pub fn keeps_identity(&self) -> bool {
+        self.from == Some(self.progress.identity)
+    }
+
+    /// `found` is what was granted. Where the same identity ran before, it has to be that very deployment.
+    pub fn is_granted(&self, found: &Deployment) -> bool {
+        if found.identity != self.progress.identity {
+            return false;
+        }
+        if !self.keeps_identity() {
+            return true;
+        }
+        let Some([left, wanted]) = &self.between else {
+            return false;
+        };
+        let differ = left.checksum != wanted.checksum;
+        found.id == wanted.id || (differ && found.checksum == wanted.checksum)
+    }
+
+    /// `found` is neither what ran nor what was granted.
+    pub fn is_foreign(&self, found: &Deployment) -> bool {
+        let other = self.from.is_some_and(|from| from != found.identity);
+        let left = self.between.as_ref().map(|[left, _]| &left.id);
+        let changed = self.keeps_identity() && left.is_some_and(|left| *left != found.id);
+        !self.is_granted(found) && (other || changed)
+    }
 }
 
 /// A pause after a grant that came to nothing.
@@ -62,7 +135,7 @@ pub struct Backoff {
     pub reason: Reason,
 }
 
-/// How often one update got lost between finalizing and booting.
+/// How often one update could not be written to the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lost {
@@ -152,8 +225,8 @@ impl State {
         let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
         let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
         match file.version {
-            // The first version lacks what has a default.
-            1 | VERSION => Self::deserialize(file.state).map_err(garbage),
+            // Earlier versions lack what has a default.
+            1..=VERSION => Self::deserialize(file.state).map_err(garbage),
             0 => Err(StateError::Garbage("it has version 0".into())),
             newer => Err(StateError::Newer(newer)),
         }
@@ -189,9 +262,11 @@ mod tests {
         };
         let text = state.to_text().unwrap();
         assert_eq!(State::from_text(&text), Ok(state.clone()));
-        let of = |version| text.replace("\"version\": 2", &format!("\"version\": {version}"));
-        assert_eq!(State::from_text(&of(3)), Err(StateError::Newer(3)));
-        assert_eq!(State::from_text(&of(1)), State::from_text(&text));
+        let of = |version| text.replace("\"version\": 3", &format!("\"version\": {version}"));
+        assert_eq!(State::from_text(&of(4)), Err(StateError::Newer(4)));
+        for earlier in [1, 2] {
+            assert_eq!(State::from_text(&of(earlier)), State::from_text(&text));
+        }
         for text in [
             "",
             "garbage",

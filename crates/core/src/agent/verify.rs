@@ -5,9 +5,10 @@ use super::{Act, Step, Work};
 use crate::host::Host;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
+use crate::survey::Survey;
 use crate::values::{Failure, Outcome, Phase};
 
-/// How often an update may get lost between finalizing and booting before it counts as failed.
+/// How often an update may fail to be written to the disk before it counts as failed.
 const LOSSES: u32 = 3;
 
 /// What came of the boot.
@@ -28,27 +29,29 @@ impl Work<'_> {
             let text = "the host was rebooted by somebody else, and the grant was taken back";
             return self.abort(Reason::new(Code::GrantRevoked, text));
         }
-        let host = match &self.seen.host {
-            Ok(host) => host,
-            Err(why) => {
-                let reason = Reason::new(Code::RpmOstreeUnavailable, why);
-                return self.publish(Phase::Verifying, Some(reason));
-            }
-        };
         let Some(node) = self.node() else {
-            return self.publish(Phase::Verifying, None);
+            let silent = self.seen.host.is_err().then(|| self.unavailable());
+            return self.publish(Phase::Verifying, silent);
         };
+        let Ok(host) = &self.seen.host else {
+            let reason = self.unavailable();
+            return self.sickens(&attempt, node, reason);
+        };
+        let verdict = self.judged(&attempt, host);
+        // Told at once, so that no other node boots it while this one is getting well.
+        if let Verdict::Bad(code) = verdict {
+            self.condemn(&attempt, code);
+        }
         if let Some(reason) = self.sick(node) {
-            return self.sickens(&attempt, host, node, reason);
+            return self.sickens(&attempt, node, reason);
         }
         if let Some(until) = self.settling() {
             let reason = Code::Settling.into();
             return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(until));
         }
-        let verdict = match classify(&attempt, host) {
-            Verdict::Missed(Code::UpdateLost) => self.lost(&attempt),
-            verdict => verdict,
-        };
+        if self.found(&attempt, host) == Verdict::Missed(Code::FinalizationFailed) {
+            self.state.lost = Some(self.losses(&attempt));
+        }
         let wanted = attempt.progress.identity;
         let found = host.booted.identity;
         let told = |code: Code| {
@@ -59,17 +62,13 @@ impl Work<'_> {
         };
         match verdict {
             Verdict::Done => {
-                self.state.lost = None;
+                (self.state.lost, self.state.spoiled) = (None, None);
                 self.recovered(&wanted);
                 self.answer(Outcome::Done, None);
             }
             Verdict::Missed(code) => self.answer(Outcome::Aborted, Some(told(code))),
             Verdict::Bad(code) => {
-                self.state.failed.add(Failure {
-                    identity: wanted,
-                    code,
-                    at: self.now,
-                });
+                self.condemn(&attempt, code);
                 self.answer(Outcome::Failed, Some(told(code)));
             }
         }
@@ -88,45 +87,73 @@ impl Work<'_> {
         attempt.requested.is_none() && self.node().is_some_and(|node| !shows(node))
     }
 
-    /// Counts a lost update; too often is bad.
-    fn lost(&mut self, attempt: &Attempt) -> Verdict {
+    /// What was granted is bad: no node tries it again by itself.
+    pub(super) fn condemn(&mut self, attempt: &Attempt, code: Code) {
         let identity = attempt.progress.identity;
-        let before = self
-            .state
-            .lost
-            .take()
-            .filter(|lost| lost.identity == identity);
-        let times = before.map_or(0, |lost| lost.times).saturating_add(1);
-        if times >= LOSSES {
-            return Verdict::Bad(Code::UpdateLost);
+        if attempt.keeps_identity() {
+            let id = attempt
+                .between
+                .as_ref()
+                .map(|[_, wanted]| wanted.id.clone());
+            self.state.spoiled = id;
+        } else if self.state.failed.find(&identity).is_none() {
+            let at = self.now;
+            self.state.failed.add(Failure { identity, code, at });
         }
-        self.state.lost = Some(Lost { identity, times });
-        Verdict::Missed(Code::UpdateLost)
+    }
+
+    /// What came of the boot; an update that could not be written too often is bad.
+    fn judged(&self, attempt: &Attempt, host: &Host) -> Verdict {
+        match self.found(attempt, host) {
+            Verdict::Missed(code @ Code::FinalizationFailed)
+                if self.losses(attempt).times >= LOSSES =>
+            {
+                Verdict::Bad(code)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// What came of the boot. That an update is gone speaks against it only where ostree says that it could not write it: a power cut
+    /// can happen to any.
+    fn found(&self, attempt: &Attempt, host: &Host) -> Verdict {
+        let survey = self.seen.survey.as_ref();
+        let failed = survey.is_ok_and(Survey::finalization_failed);
+        match classify(attempt, host) {
+            Verdict::Missed(Code::UpdateLost) if failed => {
+                Verdict::Missed(Code::FinalizationFailed)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// How often the update could not be written, with this time.
+    fn losses(&self, attempt: &Attempt) -> Lost {
+        let identity = attempt.progress.identity;
+        let before = self.state.lost.as_ref();
+        let before = before.filter(|lost| lost.identity == identity);
+        let times = before.map_or(0, |lost| lost.times).saturating_add(1);
+        Lost { identity, times }
     }
 }
 
 /// Compares what runs with what was granted; nothing else proves anything.
 fn classify(attempt: &Attempt, host: &Host) -> Verdict {
-    let wanted = attempt.progress.identity;
-    if host.booted.identity == wanted {
+    if attempt.is_granted(&host.booted) {
         return Verdict::Done;
     }
-    if attempt
-        .from
-        .is_some_and(|from| from != host.booted.identity)
-    {
+    if attempt.is_foreign(&host.booted) {
         return Verdict::Missed(Code::ForeignDeployment);
     }
-    let written = |staged: bool, identity| !staged && identity == wanted;
-    if host
-        .pending
-        .as_ref()
-        .is_some_and(|next| written(next.staged, next.identity))
-    {
+    let next = host.pending.as_ref().filter(|next| !next.staged);
+    if next.is_some_and(|next| attempt.is_granted(next)) {
         return Verdict::Bad(Code::BootedFallback);
     }
     let requested = attempt.requested.is_some();
-    if requested && !attempt.twin && host.others.iter().any(|other| other.identity == wanted) {
+    // One that was there before proves nothing, unless it is that very deployment.
+    let telling = !attempt.twin || attempt.keeps_identity();
+    let mut others = host.others.iter();
+    if requested && telling && others.any(|other| attempt.is_granted(other)) {
         return Verdict::Bad(Code::RolledBack);
     }
     Verdict::Missed(if requested {

@@ -6,6 +6,7 @@ use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, w
 use cuo_core::drain::{EvictionTry, RawPod};
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
+use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
@@ -49,7 +50,9 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
     });
     Observation {
         boot: at.boot_id(),
+        uptime: None,
         host: Ok(machine.host()),
+        busy: false,
         node: match node {
             Some(view) => NodeSeen::Present {
                 view: Box::new(view.clone()),
@@ -127,7 +130,7 @@ pub fn turn(at: &Site, moment: usize, bug: Option<Bug>) -> Result<Option<Site>, 
     }
     agent.disk = step.state.into();
     if matches!(step.act, Act::Finalize(_) | Act::Reboot) {
-        asks(&mut next, moment);
+        asks(&mut next, &step.act, moment);
     }
     if step.act != Act::Wait {
         next.agent.flight = Some(Sent {
@@ -275,11 +278,21 @@ fn reboot(at: &mut Site, finalize: bool) -> Result<(), Violation> {
     if finalize && !(found == Some(wanted) && staged) {
         // rpm-ostree compares and refuses; this process, if it still lives, hears of it.
         if let Some(asked) = &mut at.agent.asked {
-            asked.refused = Some("Expected staged base checksum".into());
+            asked.refused = Some(Code::FinalizeFailed.into());
         }
         return Ok(());
     }
-    at.machine.going_down = Some(finalize);
+    let unlocked = finalize || at.machine.going_down == Some(true);
+    if staged && !unlocked {
+        return Err(Violation::new(
+            "I6: a reboot drops what is locked",
+            &attempt,
+        ));
+    }
+    at.machine.going_down = Some(unlocked);
+    if let Some(asked) = &mut at.agent.asked {
+        asked.unlocked = unlocked;
+    }
     Ok(())
 }
 
@@ -303,7 +316,7 @@ fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Resul
     };
     let fits = attempt.progress.id == grant.id && grant.boot == at.boot_id();
     let boots = at.machine.pending.map(|(identity, _)| identity) == Some(grant.identity);
-    if !(fits && boots) && at.agent.asked.is_none() {
+    if !(fits && boots) {
         return Err(Violation::new(
             "I1: acts on a grant for something else",
             act,
@@ -313,25 +326,13 @@ fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Resul
 }
 
 /// Notes that this process has asked for the reboot.
-fn asks(at: &mut Site, moment: usize) {
-    let now = time(moment);
+fn asks(at: &mut Site, act: &Act, moment: usize) {
     let agent = &mut at.agent;
     let Some(attempt) = &agent.disk.attempt else {
         return;
     };
     let id = attempt.progress.id;
-    agent.asked = Some(match agent.asked.take() {
-        Some(asked) => Asked {
-            again: Some(now),
-            ..asked
-        },
-        None => Asked {
-            id,
-            at: now,
-            again: None,
-            refused: None,
-        },
-    });
+    agent.asked = Some(Asked::next(agent.asked.take(), id, act, time(moment), None));
 }
 
 /// An act in a few words.

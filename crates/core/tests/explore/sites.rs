@@ -137,8 +137,9 @@ impl Options<'_> {
             self.fault(&format!("the agent {what}, and hears no answer"), |at| {
                 let view = at.node.clone();
                 let current = !done.written;
+                let asked = at.agent.asked.clone();
                 *at = done;
-                at.agent.flight = None;
+                (at.agent.flight, at.agent.asked) = (None, asked);
                 at.agent.stale = Some(Stale { view, current });
             });
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::survey::Unit;
 
-fn units(units: &[(&str, &str)]) -> Result<Survey, String> {
+pub(super) fn units(units: &[(&str, &str)]) -> Result<Survey, String> {
     let unit = |(name, state): &(&str, &str)| Unit {
         name: (*name).into(),
         found: true,
@@ -23,12 +23,12 @@ fn booted() -> World {
         settle: SignedDuration::from_secs(30),
         deadline: SignedDuration::from_secs(600),
     };
-    world.until_reboot();
-    world.boots(NEW, None, &[OLD]);
     world.seen.survey = units(&[
         ("boot-complete.target", "active"),
         ("crio.service", "active"),
     ]);
+    world.until_reboot();
+    world.boots(NEW, None, &[OLD]);
     world.now = 2000;
     world
 }
@@ -132,23 +132,97 @@ fn a_failure_before_the_boot_is_none_of_this_boot() {
     assert_eq!(world.state.failed, Failures::default());
 }
 
+/// The verdict is there at once, for the sake of the other nodes; the slot only once the node is well.
 #[test]
-fn a_sick_fallback_does_not_speak_against_the_update_by_itself() {
+fn a_bad_verdict_is_told_before_the_node_is_well() {
     let mut world = booted();
     world.boots(OLD, Some(deployment(NEW, false)), &[]);
     world.node().ready = false;
-    world.run();
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    let told = world.node().agent.failed.value().unwrap();
+    assert_eq!(told.find(&NEW).unwrap().code, Code::BootedFallback);
     world.now = 2601;
     assert_eq!(world.shows().1, Some(Code::Unhealthy));
-    assert_eq!(world.state.failed, Failures::default());
     world.node().ready = true;
+    world.run();
+    assert_eq!(world.result(), None);
+    world.now = 2640;
+    world.run();
+    let failed = (Outcome::Failed, Some(Code::BootedFallback));
+    assert_eq!(world.result(), Some(failed));
+    let known = world.state.failed.find(&NEW).unwrap();
+    assert_eq!((known.code, known.at), (Code::BootedFallback, at(2000)));
+}
+
+#[test]
+fn a_silent_rpm_ostree_after_the_boot_has_a_deadline_too() {
+    let mut world = booted();
+    let host = world.seen.host.clone();
+    world.seen.host = Err("no answer".into());
+    assert_eq!(world.shows(), verifying(Code::RpmOstreeUnavailable));
+    assert_eq!(world.run().wake, Some(at(2601)));
+    world.now = 2601;
+    let failed = (Phase::Failed, Some(Code::Unhealthy), Act::Wait);
+    assert_eq!(world.shows(), failed);
+    assert_eq!(
+        world.state.failed,
+        Failures::default(),
+        "not known what runs"
+    );
+    world.seen.host = host;
     world.run();
     world.now = 2640;
     world.run();
-    assert_eq!(
-        world.result(),
-        Some((Outcome::Failed, Some(Code::BootedFallback)))
-    );
+    assert_eq!(world.result(), Some((Outcome::Done, None)));
+}
+
+/// Where a host's clock is set after the boot, or in the middle of something, no time has passed by that.
+#[test]
+fn a_clock_that_is_set_is_no_deadline() {
+    const DAY: i64 = 86_400;
+    let up = |seconds| Some(SignedDuration::from_secs(seconds));
+    // Health after the boot.
+    let mut world = booted();
+    world.seen.uptime = up(60);
+    world.node().ready = false;
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    world.now += DAY;
+    world.seen.uptime = up(70);
+    assert_eq!(world.shows(), verifying(Code::NodeNotReady));
+    assert_eq!(world.run().wake, Some(at(world.now + 531)));
+    world.now += 531;
+    world.seen.uptime = up(601);
+    assert_eq!(world.shows().1, Some(Code::Unhealthy));
+
+    // A drain.
+    for (later, uptime, act) in [
+        (DAY, 700, Act::Evict(vec![web()])),
+        (-DAY, 700, Act::Evict(vec![web()])),
+        (0, 1101, Act::Wait),
+    ] {
+        let mut world = World::new();
+        world.seen.uptime = up(500);
+        world.grant();
+        world.seen.pods = Some(vec![web()]);
+        world.run();
+        world.now += later;
+        world.seen.uptime = up(uptime);
+        assert_eq!(world.run().act, act, "{later} {uptime}");
+    }
+
+    // A reboot that was asked for.
+    for (later, uptime, act) in [(DAY, 700, Act::Wait), (0, 801, Act::Reboot)] {
+        let mut world = World::new();
+        world.seen.uptime = up(500);
+        world.until_reboot();
+        let finalize = Act::Finalize(deployment(NEW, true));
+        let asked = Asked::next(None, ID, &finalize, at(world.now), up(500));
+        let unlocked = true;
+        world.seen.asked = Some(Asked { unlocked, ..asked });
+        world.now += later;
+        world.seen.uptime = up(uptime);
+        assert_eq!(world.run().act, act, "{later} {uptime}");
+    }
 }
 
 #[test]
@@ -174,4 +248,19 @@ fn nothing_is_staged_or_granted_before_the_boot_is_complete() {
     assert_eq!(world.shows(), (Phase::Idle, incomplete, Act::Wait));
     world.seen.survey = units(&[("boot-complete.target", "active")]);
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Stage));
+}
+
+/// A name that does not exist would otherwise be told only after the boot, and count against the version on all nodes.
+#[test]
+fn what_has_to_run_after_the_boot_has_to_run_before_it() {
+    for demanded in ["crio.service", "cri0.service"] {
+        let mut world = World::new();
+        world.settings.health.units = vec![demanded.into()];
+        world.seen.survey = units(&[("crio.service", "failed")]);
+        let inactive = Some(Code::UnitsInactive);
+        assert_eq!(world.shows(), (Phase::Held, inactive, Act::Wait));
+        world.grant();
+        world.run();
+        assert_eq!(world.result(), Some((Outcome::Refused, inactive)));
+    }
 }
