@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::pause::Pause;
+use super::pause::{Pause, Resting};
 use super::watched::Watched;
 use crate::config::Config;
 use crate::health::Health;
@@ -44,6 +44,7 @@ pub struct Operator {
     read_at: Instant,
     watched: Watched,
     pause: Pause,
+    resting: Resting,
     teller: Teller,
     metrics: Arc<Metrics>,
     health: Health,
@@ -76,6 +77,7 @@ impl Operator {
             read_at: Instant::now(),
             watched: Watched::default(),
             pause: Pause::default(),
+            resting: Resting::default(),
             teller,
             metrics,
             health,
@@ -123,9 +125,13 @@ impl Operator {
         match self.decide_and_write().await {
             Ok(Some(wake)) => wake.min(last),
             Ok(None) => Instant::now(),
-            Err(Failed { what, error }) => {
+            Err(Failed { what, error, node }) => {
                 self.metrics.failed(&error);
-                self.pause.failed(&what, &error);
+                let refused = node.filter(|_| error.retry_class() == Retry::Denied);
+                let rests = refused.is_some_and(|name| self.resting.refused(&name, &what, &error));
+                if !rests {
+                    self.pause.failed(&what, &error);
+                }
                 // Whatever failed, somebody else may have written meanwhile, or the write may have been done.
                 self.stored = None;
                 Instant::now()
@@ -136,6 +142,7 @@ impl Operator {
     /// `None` after a write, else when to decide again.
     async fn decide_and_write(&mut self) -> Result<Option<Instant>, Failed> {
         self.read_ledger().await?;
+        self.seen.resting = self.resting.at(Instant::now());
         let plan = self.plan().await?;
         self.metrics.planned(&self.seen, &plan);
         let Some((write, name)) = steps::written(&plan.act, &self.seen) else {
@@ -148,7 +155,11 @@ impl Operator {
             Act::WriteNode(_, allotted) => self.write_node(allotted, write, &name, &plan).await,
             Act::Wait | Act::Confirm(_) | Act::ConfirmPools => Ok(()),
         };
-        result.map_err(|error| Failed::new(format!("{} of node {name}", write.as_str()), error))?;
+        result.map_err(|error| Failed {
+            what: format!("{} of node {name}", write.as_str()),
+            error,
+            node: matches!(plan.act, Act::WriteNode(..)).then_some(name),
+        })?;
         self.pause.well();
         gate(&format!("operator-after-{}", write.as_str())).await;
         Ok(None)
@@ -260,7 +271,8 @@ impl Operator {
                 Duration::ZERO
             }
         });
-        Instant::now() + left.unwrap_or(LOOK).min(LOOK)
+        let last = Instant::now() + left.unwrap_or(LOOK).min(LOOK);
+        self.resting.next().map_or(last, |next| next.min(last))
     }
 }
 
@@ -268,10 +280,13 @@ impl Operator {
 struct Failed {
     what: String,
     error: ApiError,
+    /// The Node that it was to write.
+    node: Option<NodeName>,
 }
 
 impl Failed {
     fn new(what: String, error: ApiError) -> Self {
-        Self { what, error }
+        let node = None;
+        Self { what, error, node }
     }
 }

@@ -84,9 +84,11 @@ impl<'a> Planner<'a> {
             CanaryWho::Count(_) => false,
             CanaryWho::Nodes(selector) => selector.matches(&node.labels),
         };
-        let concerned = self.concerned.get(identity).into_iter().flatten();
-        let members = concerned.filter(|node| member(&node.name));
-        let nodes: Vec<_> = members
+        let concerned = self.pools.all[place].members.iter().filter(|node| {
+            let booted = node.agent.booted.value().map(|booted| &booted.identity);
+            node.agent.needed.value() == Some(identity) || booted == Some(identity)
+        });
+        let nodes: Vec<_> = concerned
             .map(|node| Tried {
                 name: &node.name,
                 chosen: chosen(node),

@@ -151,8 +151,6 @@ struct Planner<'a> {
     pools: Pools<'a>,
     /// What failed, on which nodes and how; without a code where that can't be read.
     failures: BTreeMap<Identity, Vec<(&'a NodeName, Option<Code>)>>,
-    /// The nodes that need or run an identity.
-    concerned: BTreeMap<Identity, Vec<&'a NodeView>>,
     /// How far identities are in the pools that have canaries.
     trials: BTreeMap<(usize, Identity), Trial<'a>>,
     verdicts: BTreeMap<NodeName, Reason>,
@@ -169,7 +167,6 @@ impl<'a> Planner<'a> {
             last_seq: last_seq(seen, ledger),
             pools: Pools::new(seen, policy, ledger, now),
             failures: failures(seen),
-            concerned: concerned(seen),
             trials: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             wakes: Vec::new(),
@@ -403,19 +400,6 @@ fn failures(seen: &Snapshot) -> BTreeMap<Identity, Vec<(&NodeName, Option<Code>)
         }
     }
     failures
-}
-
-fn concerned(seen: &Snapshot) -> BTreeMap<Identity, Vec<&NodeView>> {
-    let mut concerned: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for node in seen.nodes.values() {
-        let (needed, booted) = (node.agent.needed.value(), node.agent.booted.value());
-        let booted = booted.map(|booted| booted.identity);
-        let needed = needed.copied().filter(|needed| Some(*needed) != booted);
-        for identity in booted.into_iter().chain(needed) {
-            concerned.entry(identity).or_default().push(node);
-        }
-    }
-    concerned
 }
 
 /// The Node carries something of a slot, understood or not.

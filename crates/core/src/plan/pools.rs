@@ -22,7 +22,7 @@ pub(super) struct Seen<'a> {
     pub name: Option<&'a PoolName>,
     /// What it asks for, or what is wrong with it.
     pub asks: Result<&'a Pool, &'a str>,
-    pub members: usize,
+    pub members: Vec<&'a NodeView>,
     /// How many of them may be out of service because of a new grant.
     pub budget: usize,
     /// The nodes that count against its budget.
@@ -56,7 +56,7 @@ impl<'a> Seen<'a> {
         Self {
             name,
             asks,
-            members: 0,
+            members: vec![],
             budget: 0,
             used: BTreeSet::new(),
             open: calendar.and_then(|calendar| calendar.open(now)),
@@ -74,7 +74,7 @@ impl<'a> Seen<'a> {
 
     /// One of its nodes.
     fn counts(&mut self, node: &'a NodeView, now: Timestamp) {
-        self.members += 1;
+        self.members.push(node);
         let ended = node.agent.result.value().filter(|result| {
             // A time that is yet to come was written by a clock that is ahead.
             result.outcome != Outcome::Refused && result.at <= now
@@ -179,7 +179,7 @@ impl<'a> Pools<'a> {
         for pool in &mut self.all {
             pool.budget = pool
                 .asks
-                .map_or(0, |asks| asks.max_unavailable.of(pool.members));
+                .map_or(0, |asks| asks.max_unavailable.of(pool.members.len()));
         }
     }
 

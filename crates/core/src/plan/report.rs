@@ -78,7 +78,7 @@ impl Planner<'_> {
         let mut reports: Vec<_> = pools
             .map(|pool| PoolReport {
                 name: pool.name.cloned(),
-                members: pool.members,
+                members: pool.members.len(),
                 budget: pool.budget,
                 used: pool.used.len(),
                 open: pool.open.is_some(),
@@ -90,12 +90,10 @@ impl Planner<'_> {
                 ..PoolReport::default()
             })
             .collect();
-        for node in self.seen.nodes.values() {
-            for place in self.pools.places(&node.name) {
-                self.tell(node, &mut reports[*place]);
+        for (pool, report) in self.pools.all.iter().zip(&mut reports) {
+            for node in &pool.members {
+                self.tell(node, report);
             }
-        }
-        for report in &mut reports {
             report.shorten();
         }
         reports
