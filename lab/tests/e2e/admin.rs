@@ -31,7 +31,7 @@ async fn hosts_that_were_set_back_come_to_the_newest_version() {
         assert_eq!(site.machine.lock().await.booted_version().unwrap(), V1);
         site.agent_after_boot(true);
     }
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.settled(V3, PATIENCE).await.unwrap();
