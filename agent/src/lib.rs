@@ -18,6 +18,7 @@ pub mod notify;
 pub mod rpmostree;
 pub mod run;
 pub mod status;
+pub mod steps;
 pub mod store;
 pub mod survey;
 pub mod systemd;

@@ -44,5 +44,9 @@ async fn start(
     kubeconfig: Option<&Path>,
 ) -> anyhow::Result<()> {
     cuo_telemetry::init("cuo-agent", format, root)?;
+    #[cfg(debug_assertions)]
+    if let Some(version) = cuo_telemetry::gate::protocol() {
+        cuo_core::keys::play(version);
+    }
     run(root, kubeconfig).await
 }

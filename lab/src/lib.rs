@@ -20,6 +20,7 @@ pub mod logind;
 pub mod machine;
 pub mod ostree;
 pub mod process;
+pub mod proxy;
 pub mod record;
 pub mod rpm;
 pub mod systemd;

@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Default)]
 struct Seen {
     nodes: BTreeMap<NodeName, NodeView>,
+    /// Each Node as it last was, those that are gone too.
+    last: BTreeMap<NodeName, NodeView>,
     /// Since when each node has been in its phase.
     since: BTreeMap<NodeName, (Phase, Instant)>,
     spent: BTreeMap<Phase, Duration>,
@@ -27,6 +29,19 @@ struct Seen {
     most_granted: usize,
     most_control_planes: usize,
     trouble: Vec<String>,
+}
+
+/// What a [`Recorder`] has seen, for those who ask while the API server can't be.
+#[derive(Debug, Clone)]
+pub struct Memory(Arc<Mutex<Seen>>);
+
+impl Memory {
+    /// The Node as it last was, even if it is gone.
+    pub fn last(&self, name: &str) -> Option<NodeView> {
+        let seen = lock(&self.0);
+        let mut known = seen.last.values();
+        known.find(|node| node.name.as_str() == name).cloned()
+    }
 }
 
 /// Watches all Nodes from its start until it is dropped.
@@ -56,16 +71,24 @@ fn is_granted(node: &NodeView) -> bool {
 }
 
 impl Seen {
+    fn reset(&mut self, now: Instant) {
+        (self.most_down, self.most_granted, self.most_control_planes) = (0, 0, 0);
+        self.spent.clear();
+        for (_, since) in self.since.values_mut() {
+            *since = now;
+        }
+    }
+
     fn take(&mut self, event: NodesEvent) {
         match event {
             NodesEvent::Reset(all) => {
                 let there: BTreeSet<_> = all.iter().map(|raw| raw.name.clone()).collect();
                 self.nodes.retain(|name, _| there.contains(name.as_str()));
                 for raw in all {
-                    self.note(&raw);
+                    self.note(&raw, Instant::now());
                 }
             }
-            NodesEvent::Changed(raw) => self.note(&raw),
+            NodesEvent::Changed(raw) => self.note(&raw, Instant::now()),
             NodesEvent::Gone(name) => self.nodes.retain(|known, _| known.as_str() != name),
             // The API server is stopped by tests; what it missed to tell comes with the next reset.
             NodesEvent::Disconnected(_) => {}
@@ -79,13 +102,12 @@ impl Seen {
         self.most_control_planes = self.most_control_planes.max(control_planes);
     }
 
-    fn note(&mut self, raw: &RawNode) {
+    fn note(&mut self, raw: &RawNode, now: Instant) {
         let view = match NodeView::parse(raw) {
             Ok(view) => view,
             Err(error) => return self.trouble.push(error.to_string()),
         };
         if let Some(status) = view.agent.status.value() {
-            let now = Instant::now();
             let (phase, since) = *self
                 .since
                 .entry(view.name.clone())
@@ -95,6 +117,7 @@ impl Seen {
                 self.since.insert(view.name.clone(), (status.phase, now));
             }
         }
+        self.last.insert(view.name.clone(), view.clone());
         self.nodes.insert(view.name.clone(), view);
     }
 }
@@ -133,6 +156,11 @@ impl Recorder {
         self.changed.clone()
     }
 
+    /// What it has seen and goes on to see.
+    pub fn memory(&self) -> Memory {
+        Memory(Arc::clone(&self.seen))
+    }
+
     /// All Nodes as last seen.
     pub fn nodes(&self) -> BTreeMap<NodeName, NodeView> {
         lock(&self.seen).nodes.clone()
@@ -153,10 +181,9 @@ impl Recorder {
         lock(&self.seen).most_control_planes
     }
 
-    /// Forgets these maxima: for what a test itself took down before it began.
-    pub fn reset_most(&self) {
-        let mut seen = lock(&self.seen);
-        (seen.most_down, seen.most_granted, seen.most_control_planes) = (0, 0, 0);
+    /// Forgets these maxima and the times spent: for what happened before a test or a demo began.
+    pub fn reset(&self) {
+        lock(&self.seen).reset(Instant::now());
     }
 
     /// How long all nodes together have been in each phase, without the time in the phases that they are in now.
@@ -173,4 +200,39 @@ impl Recorder {
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     // A panic elsewhere leaves nothing half-written here.
     seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use cuo_core::keys;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_spent_since_the_reset_counts() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut seen = Seen::default();
+        let note = |seen: &mut Seen, phase: Phase, seconds| {
+            let status = format!("{phase} since 2026-01-01T00:00:00Z");
+            let annotations = [
+                (keys::PROTOCOL.to_owned(), keys::VERSION.to_string()),
+                (keys::STATUS.to_owned(), status),
+            ];
+            let raw = RawNode {
+                name: "n1".into(),
+                annotations: annotations.into(),
+                ..RawNode::default()
+            };
+            seen.note(&raw, at(seconds));
+        };
+        note(&mut seen, Phase::Staging, 0);
+        note(&mut seen, Phase::Waiting, 10);
+        seen.reset(at(100));
+        note(&mut seen, Phase::Draining, 103);
+        note(&mut seen, Phase::Idle, 107);
+        let expected = [(Phase::Waiting, 3), (Phase::Draining, 4)];
+        let expected = expected.map(|(phase, seconds)| (phase, Duration::from_secs(seconds)));
+        assert_eq!(seen.spent, expected.into());
+    }
 }

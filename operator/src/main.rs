@@ -24,5 +24,9 @@ async fn main() -> ExitCode {
 
 async fn start(config: Config) -> anyhow::Result<()> {
     cuo_telemetry::init("cuo-operator", config.log_format, Path::new("/"))?;
+    #[cfg(debug_assertions)]
+    if let Some(version) = cuo_telemetry::gate::protocol() {
+        cuo_core::keys::play(version);
+    }
     run(config).await
 }

@@ -5,7 +5,6 @@ use cuo_core::agent::{Act, Asked};
 use cuo_core::drain::{self, EvictionTry, RawPod};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
-use cuo_core::node::{NodeView, Published};
 use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Phase;
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use super::Agent;
 use crate::journal::Event;
 use crate::logind;
 use crate::rpmostree::{Error, Staged};
+use crate::steps::Named;
 
 /// What a task that ran beside the loop came to.
 pub enum Done {
@@ -43,39 +43,10 @@ pub enum Done {
     },
 }
 
-/// A named step, for tests that cut the agent off there.
-pub async fn gate(moment: &str, name: &str) {
-    cuo_telemetry::gate::gate(&format!("agent-{moment}-{name}")).await;
-}
-
-/// What an act is called, by what it changes.
-pub fn name(act: &Act, node: Option<&NodeView>) -> &'static str {
-    match act {
-        Act::Wait => "wait",
-        Act::Stage => "stage",
-        Act::Check => "check",
-        Act::Evict(_) => "evict",
-        Act::Confirm => "confirm",
-        Act::Finalize(_) => "finalize",
-        Act::Reboot => "reboot",
-        Act::Publish(want) => node.map_or("publish", |node| published(want, node)),
-    }
-}
-
-fn published(want: &Published, node: &NodeView) -> &'static str {
-    let agent = &node.agent;
-    if want.result.is_some() && want.result.as_ref() != agent.result.value() {
-        "release"
-    } else if want.progress.is_some() && want.progress.as_ref() != agent.progress.value() {
-        "accept"
-    } else if want.owned.is_some() && want.owned.as_ref() != agent.owned.value() {
-        "cordon"
-    } else {
-        match want.status.phase {
-            Phase::Rebooting => "rebooting",
-            Phase::Verifying => "verifying",
-            _ => "publish",
-        }
+/// Lets a test hold the agent at this moment of a step.
+pub async fn gate(moment: &str, step: Option<Named>) {
+    if let Some(step) = step {
+        cuo_telemetry::gate::gate(&step.gate(moment)).await;
     }
 }
 

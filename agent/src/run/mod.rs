@@ -33,6 +33,7 @@ use crate::journal::Event;
 use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::rpmostree::{Client, Limits};
+use crate::steps::Named;
 use crate::store::{Loaded, Store};
 use crate::{facts, feed, hostwatch, survey};
 
@@ -209,7 +210,7 @@ impl Agent {
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         if decision.act == Act::Confirm {
-            acts::gate("decided", "confirm").await;
+            acts::gate("decided", Some(Named::Confirm)).await;
             match self.node.confirm(&self.source).await {
                 Some(live) => seen.node = live,
                 None => return Next::Again,
@@ -225,8 +226,8 @@ impl Agent {
 
     async fn carry_out(&mut self, decision: Step) -> Next {
         self.show(&decision);
-        let name = acts::name(&decision.act, self.node.view());
-        acts::gate("decided", name).await;
+        let step = Named::of(&decision.act, self.node.view());
+        acts::gate("decided", step).await;
         if decision.state != self.state
             && let Err(error) = self.save(decision.state)
         {
@@ -238,10 +239,10 @@ impl Agent {
             self.save_retry = Some(Instant::now() + SAVE_RETRY);
             return Next::Again;
         }
-        acts::gate("before", name).await;
+        acts::gate("before", step).await;
         let wake = decision.wake;
         let acted = self.act(decision.act).await;
-        acts::gate("after", name).await;
+        acts::gate("after", step).await;
         if acted {
             Next::Again
         } else {

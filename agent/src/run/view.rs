@@ -120,12 +120,17 @@ impl NodeSide {
     /// Takes a failed call in: read again, or pause.
     fn failed(&mut self, error: &ApiError) {
         self.outdated = true;
+        // Not all nodes at once; and where the API server says when, not earlier.
+        let mut spread = 0.75 + fastrand::f64() / 2.0;
         let pause = match error.retry_class() {
             Retry::Reread => {
                 debug!(%error, "reading again");
                 return;
             }
-            Retry::Later(Some(pause)) => pause,
+            Retry::Later(Some(pause)) => {
+                spread += 0.25;
+                pause
+            }
             Retry::Denied => PAUSES[1],
             Retry::Later(None) | Retry::Credentials => {
                 self.failures = self.failures.saturating_add(1);
@@ -136,7 +141,7 @@ impl NodeSide {
         self.troubled(
             error.to_string(),
             event(error),
-            Some(Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 2.0)),
+            Some(Instant::now() + pause.mul_f64(spread)),
         );
     }
 

@@ -101,7 +101,7 @@ pub struct OperatorFields {
 
 fn version(found: Option<&String>) -> Field<u32> {
     match Field::text(found) {
-        Field::Value(number) if number != keys::VERSION => Field::OtherVersion(number),
+        Field::Value(number) if number != keys::spoken() => Field::OtherVersion(number),
         field => field,
     }
 }
@@ -271,7 +271,7 @@ impl Published {
     pub fn patch(&self, found: &NodeView) -> Option<NodePatch> {
         let mut diff = Diff::new(found);
         let agent = &found.agent;
-        diff.annotation(keys::PROTOCOL, &found.protocol, Some(&keys::VERSION), text);
+        diff.annotation(keys::PROTOCOL, &found.protocol, Some(&keys::spoken()), text);
         diff.annotation(keys::STATUS, &agent.status, Some(&self.status), text);
         diff.annotation(keys::REASON, &agent.reason, self.reason.as_ref(), text);
         diff.annotation(

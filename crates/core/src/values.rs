@@ -1,6 +1,6 @@
 //! The values behind the keys: how each is written, and read back strictly.
 //!
-//! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`] and holds exactly the known fields; everything else says
+//! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`](crate::keys::VERSION) and holds exactly the known fields; everything else says
 //! what is wrong and is a reason to hold.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{BootId, GrantId, Identity, serde_as_text};
-use crate::keys::VERSION;
+use crate::keys::spoken;
 use crate::reason::{Code, Reason};
 use crate::selector::Selector;
 
@@ -73,7 +73,7 @@ impl<T: DeserializeOwned> Field<T> {
         };
         match serde_json::from_str::<Versioned<serde_json::Value>>(text) {
             Err(error) => Self::Malformed(format!("not JSON with a version: {error}")),
-            Ok(other) if other.v != VERSION => Self::OtherVersion(other.v),
+            Ok(other) if other.v != spoken() => Self::OtherVersion(other.v),
             // The flattened rest holds every field but `v`, so unknown ones are still refused.
             Ok(known) => match T::deserialize(known.rest) {
                 Ok(value) => Self::Value(value),
@@ -88,7 +88,7 @@ pub fn to_json<T: Serialize>(value: &T) -> String {
     // Serialising these plain structs can't fail: no maps with odd keys, no failing Serialize. An empty text would be read as malformed,
     // which is a reason to hold.
     serde_json::to_string(&Versioned {
-        v: VERSION,
+        v: spoken(),
         rest: value,
     })
     .unwrap_or_default()

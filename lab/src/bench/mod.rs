@@ -72,7 +72,7 @@ impl Bench {
         let mut started = BTreeMap::new();
         for spec in sites {
             let name = spec.name.clone();
-            let site = Site::start(&plane, folder, spec)
+            let site = Site::start(&plane, folder, spec, recorder.memory())
                 .await
                 .with_context(|| format!("start node {name}"))?;
             started.insert(name, site);

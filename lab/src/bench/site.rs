@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cuo_cluster::node::Keep;
+use cuo_core::identity::Identity;
 use cuo_core::node::NodeView;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync;
 
 use super::SiteSpec;
 use crate::controlplane::{ControlPlane, NodeCredential};
 use crate::kubelet::{Boot, Down, Kubelet, NodeSpec};
 use crate::machine::{Machine, Reboot, binary};
+use crate::record::Memory;
 use crate::wait::until;
 
 /// Configuration that lets an agent do in seconds what takes hours and minutes in earnest.
@@ -37,6 +40,10 @@ deadline = "2m"
 const VALIDITY: Duration = Duration::from_secs(24 * 3600);
 /// How long a host is down when it reboots.
 const DOWNTIME: Duration = Duration::from_millis(500);
+/// Time for an agent to become ready.
+const READY: Duration = Duration::from_secs(60);
+/// The hook of debug builds that makes a program speak another version of the protocol.
+pub(super) const PROTOCOL: &str = "CUO_TEST_PROTOCOL";
 /// How often the power button is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -54,6 +61,7 @@ pub struct Site {
     plan: Mutex<Plan>,
     violations: Mutex<Vec<String>>,
     plane: Arc<ControlPlane>,
+    memory: Memory,
 }
 
 /// What the next reboot does.
@@ -64,6 +72,10 @@ struct Plan {
     agent: bool,
     /// Start the kubelet after it.
     kubelet: bool,
+    /// Somebody may reboot the host although the Node can't be read.
+    unseen: bool,
+    /// The agent speaks this version of the protocol.
+    protocol: Option<u32>,
     reboots: u32,
 }
 
@@ -77,6 +89,7 @@ impl Site {
         plane: &Arc<ControlPlane>,
         folder: &Path,
         spec: SiteSpec,
+        memory: Memory,
     ) -> Result<Arc<Self>> {
         let mut machine = Machine::create(&folder.join("nodes"), &spec.name, spec.host)?;
         let root = machine.root().join("");
@@ -109,10 +122,13 @@ impl Site {
                 kind: Reboot::Clean,
                 agent: true,
                 kubelet: true,
+                unseen: false,
+                protocol: None,
                 reboots: 0,
             }),
             violations: Mutex::default(),
             plane: Arc::clone(plane),
+            memory,
         });
         watch_power_button(&site)?;
         Ok(site)
@@ -144,10 +160,42 @@ impl Site {
     pub fn start_agent_on(&self, machine: &mut Machine) -> Result<()> {
         let program = binary("cuo-agent")?;
         let gate = self.gate.folder.display().to_string();
-        machine.spawn_agent(
-            &program,
-            &[("CUO_TEST_GATE", &gate), ("RUST_BACKTRACE", "1")],
-        )
+        let protocol = locked(&self.plan).protocol;
+        let protocol = protocol.map(|version| version.to_string());
+        let mut env = vec![("CUO_TEST_GATE", gate.as_str()), ("RUST_BACKTRACE", "1")];
+        env.extend(protocol.iter().map(|version| (PROTOCOL, version.as_str())));
+        machine.spawn_agent(&program, &env)
+    }
+
+    /// Agents that are started from now on are of another version: they speak this one of the protocol.
+    pub fn speak(&self, protocol: Option<u32>) {
+        locked(&self.plan).protocol = protocol;
+    }
+
+    /// Has the agent read its configuration and look for updates now, once it is ready.
+    ///
+    /// # Errors
+    /// When no agent runs or it does not become ready.
+    pub async fn hang_up(&self) -> Result<()> {
+        let mut machine = self.machine.lock().await;
+        machine.wait_agent_ready(READY).await?;
+        let pid = machine.agent_pid().context("no agent runs")?;
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("no pid")?;
+        kill_process(pid, Signal::HUP).context("send SIGHUP")
+    }
+
+    /// Writes a file of the agent's configuration, or removes it; the agent reads it when it is started or told to.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn configure(&self, name: &str, text: Option<&str>) -> Result<()> {
+        let machine = self.machine.lock().await;
+        let path = machine.root().join("etc/cuo-agent/config.d").join(name);
+        match text {
+            Some(text) => fs::write(&path, text),
+            None => fs::remove_file(&path),
+        }
+        .with_context(|| format!("change {}", path.display()))
     }
 
     /// Kills the agent with SIGKILL.
@@ -197,6 +245,11 @@ impl Site {
             self.kubelet.up(boot.clone()).await.map(Some)
         })
         .await
+    }
+
+    /// Whether CUO may reboot the host while its Node can't be read: because what lets it do so was confirmed before.
+    pub fn may_reboot_unseen(&self, unseen: bool) {
+        locked(&self.plan).unseen = unseen;
     }
 
     /// How often the host has rebooted.
@@ -255,24 +308,47 @@ impl Site {
         Ok(raw.map(|raw| NodeView::parse(&raw)).transpose()?)
     }
 
-    /// A reboot through rpm-ostree or logind that CUO asked for has a grant on the Node, and says so (I1).
-    async fn check_granted(&self) {
-        let wrong = match self.live().await {
-            Ok(Some(node)) => {
-                let granted = node.operator.grant.value().map(|grant| grant.id);
-                let accepted = node.agent.progress.value().map(|progress| progress.id);
-                let fits = granted.is_some() && granted == accepted;
-                (!fits).then(|| {
-                    format!(
-                        "{} reboots with grant {granted:?}, accepted {accepted:?}",
-                        self.name
-                    )
-                })
+    /// What the host may boot into: a reboot through rpm-ostree or logind that CUO asked for has a grant on the Node, accepted there (I1).
+    /// Where the Node can't be read, nothing may reboot that was not confirmed before, and the Node as it last was has to say the same.
+    async fn granted(&self) -> Option<Identity> {
+        let unseen = locked(&self.plan).unseen;
+        let node = match self.live().await {
+            Ok(Some(node)) => Some(node),
+            Ok(None) | Err(_) if unseen => self.memory.last(&self.name),
+            Ok(None) => None,
+            Err(error) => {
+                self.complain(&format!("reboots, and its Node can't be read: {error:#}"));
+                return None;
             }
-            // A Node that a test deleted, or an API server that it stopped, can't tell.
-            Ok(None) | Err(_) => None,
         };
-        locked(&self.violations).extend(wrong);
+        let grant = node.as_ref().and_then(|node| node.operator.grant.value());
+        let progress = node.as_ref().and_then(|node| node.agent.progress.value());
+        let (granted, accepted) = (grant.map(|one| one.id), progress.map(|one| one.id));
+        if granted.is_none() || granted != accepted {
+            let what = format!("reboots with grant {granted:?}, accepted {accepted:?}");
+            self.complain(&what);
+            return None;
+        }
+        grant.map(|grant| grant.identity)
+    }
+
+    fn complain(&self, what: &str) {
+        locked(&self.violations).push(format!("{} {what}", self.name));
+    }
+
+    /// Reboots the host as it was asked to; a clean boot is one of what was granted.
+    async fn reboot_as_asked(&self) -> Result<()> {
+        let granted = self.granted().await;
+        let kind = locked(&self.plan).kind;
+        self.cycle(kind).await?;
+        let Some(granted) = granted.filter(|_| kind == Reboot::Clean) else {
+            return Ok(());
+        };
+        let booted = self.machine.lock().await.booted_identity()?;
+        if booted != granted.to_string() {
+            self.complain(&format!("was granted {granted} and booted {booted}"));
+        }
+        Ok(())
     }
 }
 
@@ -300,18 +376,11 @@ async fn drive(site: Weak<Site>) {
         match request {
             Ok(None) => {}
             Ok(Some(_)) => {
-                site.check_granted().await;
-                let kind = locked(&site.plan).kind;
-                if let Err(error) = site.cycle(kind).await {
-                    locked(&site.violations)
-                        .push(format!("{} does not reboot: {error:#}", site.name));
-                    return;
+                if let Err(error) = site.reboot_as_asked().await {
+                    return site.complain(&format!("does not reboot: {error:#}"));
                 }
             }
-            Err(error) => {
-                locked(&site.violations).push(format!("{}: {error:#}", site.name));
-                return;
-            }
+            Err(error) => return site.complain(&format!("{error:#}")),
         }
     }
 }

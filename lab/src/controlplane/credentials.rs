@@ -1,6 +1,7 @@
 //! Credentials for those who use a control plane: kubelets and service accounts.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,6 +9,9 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use kube::api::PostParams;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::kubeconfig::{self, Proof};
 use super::{ControlPlane, answered, pki};
@@ -81,6 +85,26 @@ impl ControlPlane {
             .parent()
             .with_context(|| format!("{} has no folder", path.display()))?;
         kubeconfig::turn(&folder.join(PKI), &self.node_identity(node, validity)?)
+    }
+
+    /// Accepts TLS connections as the API server does, with a certificate of the cluster, and without asking who comes.
+    ///
+    /// # Errors
+    /// When the certificate can't be made or used.
+    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
+        let identity = self.authority.server(&["127.0.0.1"])?;
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())
+            .context("the certificate that was just made")?;
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())
+            .context("the key that was just made")?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("versions of TLS")?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .context("use the certificate")?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     fn node_identity(&self, node: &str, validity: Duration) -> Result<pki::Identity> {

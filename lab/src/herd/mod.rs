@@ -2,7 +2,6 @@
 
 mod node;
 mod plain;
-mod proxy;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +15,7 @@ use cuo_core::identity::GrantId;
 use cuo_core::node::NodeView;
 use cuo_core::values::Phase;
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -23,11 +23,11 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::bench::NAMESPACE;
 use crate::controlplane::ControlPlane;
 use crate::wait::until;
 
 pub use plain::{Pass, pass};
-pub use proxy::{Bytes, Proxy};
 
 /// Requests at a time while Nodes are made.
 const AT_ONCE: usize = 24;
@@ -177,6 +177,16 @@ impl Herd {
             })
             .collect()
     }
+}
+
+/// Who holds the operator's lease; `None` if nobody does.
+///
+/// # Errors
+/// When there is no lease, or the API server doesn't answer.
+pub async fn leader(plane: &ControlPlane) -> Result<Option<String>> {
+    let leases: Api<Lease> = Api::namespaced(plane.admin(), NAMESPACE);
+    let spec = leases.get("cuo-operator").await?.spec.unwrap_or_default();
+    Ok(spec.holder_identity.filter(|holder| !holder.is_empty()))
 }
 
 /// The name of the node with this number.

@@ -5,8 +5,11 @@ use cuo_core::values::Phase;
 use cuo_lab::bench::{OperatorSpec, SiteSpec};
 use cuo_lab::machine::{HostSpec, Reboot};
 
-use crate::look::{boots, shows};
+use crate::look::{boots, held, leading, seen, settled, shows};
 use crate::{PATIENCE, V1, V2, V3, start};
+
+/// What holds a host by its configuration.
+const HOLD: &str = "90-hold.toml";
 
 /// Hosts that were reset with `rpm-ostree deploy OLDER` and rebooted, before CUO was enabled: enabling it brings all of them to the newest
 /// version, one at a time.
@@ -31,7 +34,7 @@ async fn hosts_that_were_set_back_come_to_the_newest_version() {
         assert_eq!(site.machine.lock().await.booted_version().unwrap(), V1);
         site.agent_after_boot(true);
     }
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.settled(V3, PATIENCE).await.unwrap();
@@ -63,19 +66,7 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
     };
     let before = upgrades().await;
     let needed = bench.node("n1").unwrap().agent.needed;
-    let config = site
-        .machine
-        .lock()
-        .await
-        .root()
-        .join("etc/cuo-agent/config.d/90-hold.toml");
-    let _operator = bench
-        .operator(OperatorSpec {
-            name: "second".into(),
-            ..OperatorSpec::default()
-        })
-        .await
-        .unwrap();
+    let _operator = bench.operator(leading("second")).await.unwrap();
     // Held in time: what was announced is booted, and nothing after it.
     site.gate().shut("agent-before-stage").unwrap();
     boots(&bench, "n1", V1).await;
@@ -89,22 +80,23 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
         booted.value().map(|booted| booted.identity),
         needed.value().copied()
     );
-    std::fs::write(&config, "hold = true\n").unwrap();
-    site.gate()
-        .hit("agent-before-stage", PATIENCE)
-        .await
-        .unwrap();
+    site.configure(HOLD, Some("hold = true\n")).await.unwrap();
+    held(&bench, "n1", "agent-before-stage").await;
     site.kill_agent().await.unwrap();
     site.gate().open("agent-before-stage").unwrap();
     site.start_agent().await.unwrap();
     shows(&bench, "n1", Phase::Idle, Some(Code::Hold)).await;
     assert_eq!(upgrades().await, before, "nothing is staged on hold");
 
-    std::fs::remove_file(&config).unwrap();
-    let pid = site.machine.lock().await.agent_pid().unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
-    bench.settled(V3, PATIENCE).await.unwrap();
+    // There is nothing newer when the agent is told that it may look again. What comes later is found without anybody's help.
+    site.publish(V1).await.unwrap();
+    site.configure(HOLD, None).await.unwrap();
+    site.hang_up().await.unwrap();
+    shows(&bench, "n1", Phase::Idle, None).await;
+    let looked = async || Ok((upgrades().await > before).then_some(()));
+    seen(&bench, "a look that finds nothing", looked).await;
+    site.publish(V3).await.unwrap();
+    settled(&bench, V3).await;
     bench.judge(1).unwrap();
 }
 

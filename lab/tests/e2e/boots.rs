@@ -22,7 +22,7 @@ async fn a_bad_version_stops_at_the_first_node_until_the_next_one() {
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     for (version, kind, code) in [
         (V2, Reboot::Fallback, Code::BootedFallback),
         (V3, Reboot::RolledBack, Code::RolledBack),

@@ -34,7 +34,7 @@ async fn a_deleted_node_leaks_no_slot_and_is_updated_once_it_is_back() {
     bench.start_agents().await.unwrap();
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     n1.gate().shut("agent-before-accept").unwrap();
     n2.gate().shut("agent-before-evict").unwrap();
     n3.gate().shut("agent-before-finalize").unwrap();
@@ -58,11 +58,13 @@ async fn a_deleted_node_leaks_no_slot_and_is_updated_once_it_is_back() {
     assert_eq!(n2.reboots(), 0);
 
     // Rebooting: it can't be called off any more. The Node comes back with the boot.
+    n3.may_reboot_unseen(true);
     publish_to(&bench, &["n3"], V2).await;
     held(&bench, "n3", "agent-before-finalize").await;
     delete(&bench, "n3").await;
     n3.gate().open("agent-before-finalize").unwrap();
     answers(&bench, "n3", Outcome::Done, None).await;
+    n3.may_reboot_unseen(false);
     n1.kubelet.register().await.unwrap();
     settled(&bench, V2).await;
     no_slot(&bench).await;
@@ -91,6 +93,48 @@ async fn a_deleted_node_leaks_no_slot_and_is_updated_once_it_is_back() {
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
     assert_eq!([n1, n2, n3].map(|site| site.reboots()), [2, 2, 2]);
+}
+
+/// Deleted before there was a grant, and when all is done but the answer: the operator sees to the one, the agent to the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_deleted_with_a_reservation_or_before_its_release_is_let_go() {
+    let (_folder, bench) = cluster(2).await;
+    let [n1, n2] = ["n1", "n2"].map(|name| bench.site(name).unwrap());
+    bench.start_agents().await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    bench.recorder.reset();
+
+    // Reserved: the slot is the next one's.
+    let step = "operator-after-node-reserve";
+    operator.gate().shut(step).unwrap();
+    publish_to(&bench, &["n1"], V2).await;
+    operator.gate().hit(step, PATIENCE).await.unwrap();
+    let reserved = |node: &NodeView| !node.operator.reserved.is_absent();
+    node(&bench, "n1", "to be reserved", reserved).await;
+    delete(&bench, "n1").await;
+    operator.gate().open(step).unwrap();
+
+    // Back in service, still cordoned, and about to answer: what was granted is gone with the Node.
+    n2.gate().shut("agent-before-release").unwrap();
+    publish_to(&bench, &["n2"], V2).await;
+    held(&bench, "n2", "agent-before-release").await;
+    assert!(bench.node("n2").unwrap().unschedulable);
+    assert_eq!([n1, n2].map(|site| site.reboots()), [0, 1]);
+    delete(&bench, "n2").await;
+    let gone = async || Ok(bench.node("n2").is_err().then_some(()));
+    seen(&bench, "n2 to be gone", gone).await;
+    for site in [n1, n2] {
+        site.kubelet.register().await.unwrap();
+    }
+    n2.gate().open("agent-before-release").unwrap();
+    settled(&bench, V2).await;
+    no_slot(&bench).await;
+    bench.judge(1).unwrap();
+    assert_eq!([n1, n2].map(|site| site.reboots()), [1, 1]);
+    let cordons = ["n1", "n2"].map(|name| bench.node(name).unwrap().unschedulable);
+    assert_eq!(cordons, [false, false]);
+    assert_eq!(bench.recorder.most_down(), 1);
 }
 
 fn pods(bench: &Bench) -> Api<Pod> {
@@ -212,7 +256,7 @@ async fn a_drain_that_is_blocked_is_given_up_and_names_the_pod() {
     };
     seen(&bench, "the budget to be counted", counted).await;
     let before = pods(&bench).list(&ListParams::default()).await.unwrap();
-    bench.recorder.reset_most();
+    bench.recorder.reset();
 
     bench.publish(V2).await.unwrap();
     let told = |node: &NodeView, code| {

@@ -31,7 +31,7 @@ async fn an_identity_of_its_own_suffices_for_a_whole_update() {
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     bench.publish(V2).await.unwrap();
     settled(&bench, V2).await;
     bench.judge(1).unwrap();

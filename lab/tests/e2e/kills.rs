@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use cuo_agent::steps::Named;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
 use cuo_lab::machine::{Machine, Reboot};
@@ -17,22 +18,29 @@ use crate::{PATIENCE, V1, V2, V3, V4, cluster, web, web_ready};
 
 /// One for each node.
 const MOMENTS: [&str; 3] = ["decided", "before", "after"];
-/// What an agent does before it has a grant, and with it until the host goes down.
-const STAGING: &[&str] = &["stage", "publish"];
-const GRANTED: &[&str] = &[
-    "accept",
-    "cordon",
-    "evict",
-    "rebooting",
-    "confirm",
-    "finalize",
+/// What an agent does that is to stage nothing.
+const CHECKING: &[Named] = &[Named::Check];
+/// What it does before it has a grant, and with it until the host goes down.
+const STAGING: &[Named] = &[Named::Stage, Named::Publish];
+const GRANTED: &[Named] = &[
+    Named::Accept,
+    Named::Cordon,
+    Named::Evict,
+    Named::Rebooting,
+    Named::Confirm,
+    Named::Finalize,
 ];
 /// After the boot.
-const BOOTED: &[&str] = &["verifying", "release"];
+const BOOTED: &[Named] = &[Named::Verifying, Named::Release];
 /// On a node that an administrator cordoned, where the agent has nothing to cordon.
-const CORDONED: &[&str] = &["accept", "evict", "verifying", "release"];
+const CORDONED: &[Named] = &[
+    Named::Accept,
+    Named::Evict,
+    Named::Verifying,
+    Named::Release,
+];
 /// Where nothing is staged: a rollback is written already.
-const WRITTEN: &[&str] = &["reboot"];
+const WRITTEN: &[Named] = &[Named::Reboot];
 /// An agent that is held here has decided to look for updates and not done so.
 const LOOK: &str = "agent-decided-stage";
 /// An agent passes here once more before the boot in which it is to be killed.
@@ -69,10 +77,11 @@ async fn at_every_step(back: Back) {
     bench.settled(V1, PATIENCE).await.unwrap();
 
     // Without an operator, so that hosts which go down here are not taken for one too many.
+    trial.strike_checks().await;
     trial.publish_while_held(V2).await;
     trial.strike(STAGING).await;
     trial.all_wait().await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     trial.shut(GRANTED);
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     trial.strike(GRANTED).await;
@@ -93,19 +102,16 @@ async fn at_every_step(back: Back) {
 
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
-    let all = MOMENTS.iter().flat_map(|moment| {
-        let names = [STAGING, GRANTED, BOOTED, WRITTEN].concat();
-        steps(moment, &names)
-    });
+    let all = MOMENTS.iter().flat_map(|moment| steps(moment, Named::ALL));
     let struck = trial.struck.into_inner().unwrap();
     assert_eq!(struck, all.collect::<BTreeSet<_>>());
 }
 
 /// What the steps `names` are called at `moment`.
-fn steps(moment: &str, names: &[&str]) -> Vec<String> {
-    let there = |name: &&&str| moment == "decided" || **name != "confirm";
-    let names = names.iter().filter(there);
-    names.map(|name| format!("agent-{moment}-{name}")).collect()
+fn steps(moment: &str, names: &[Named]) -> Vec<String> {
+    let there = |step: &&Named| step.moments().contains(&moment);
+    let steps = names.iter().filter(there);
+    steps.map(|step| step.gate(moment)).collect()
 }
 
 struct Trial<'a> {
@@ -121,7 +127,7 @@ impl Trial<'_> {
         sites.zip(MOMENTS)
     }
 
-    fn shut(&self, names: &[&str]) {
+    fn shut(&self, names: &[Named]) {
         for (site, moment) in self.sites() {
             shut(site, steps(moment, names).first());
         }
@@ -134,6 +140,22 @@ impl Trial<'_> {
         }
         for (site, _) in self.sites() {
             drop(self.held(site, LOOK).await);
+        }
+    }
+
+    /// Kills agents that look for updates and stage none.
+    async fn strike_checks(&self) {
+        const FILE: &str = "60-mode.toml";
+        self.shut(CHECKING);
+        for site in self.bench.sites() {
+            let mode = site.configure(FILE, Some("mode = \"check\"\n")).await;
+            mode.unwrap();
+            site.hang_up().await.unwrap();
+        }
+        self.strike(CHECKING).await;
+        for site in self.bench.sites() {
+            site.configure(FILE, None).await.unwrap();
+            site.hang_up().await.unwrap();
         }
     }
 
@@ -150,13 +172,13 @@ impl Trial<'_> {
         }
     }
 
-    async fn strike(&self, names: &[&str]) {
+    async fn strike(&self, names: &[Named]) {
         let nodes = self.sites();
         join_all(nodes.map(|(site, moment)| self.strike_node(site, moment, names))).await;
     }
 
     /// Kills the agent of `site` at each of its steps, the first of which is shut.
-    async fn strike_node(&self, site: &Site, moment: &str, names: &[&str]) {
+    async fn strike_node(&self, site: &Site, moment: &str, names: &[Named]) {
         let steps = steps(moment, names);
         for (number, step) in steps.iter().enumerate() {
             let booted = step.ends_with("verifying");
@@ -224,7 +246,7 @@ impl Trial<'_> {
     }
 
     /// Brings one node after the other to `version`, each of them cordoned by an administrator, if `cordoned`.
-    async fn one_by_one(&self, version: &str, names: &[&str], cordoned: bool) {
+    async fn one_by_one(&self, version: &str, names: &[Named], cordoned: bool) {
         for (site, moment) in self.sites() {
             let name = site.name();
             web_ready(self.bench, 3).await;

@@ -48,7 +48,7 @@ async fn another_one_takes_over_in_the_middle_of_a_rollout() {
     leads(&bench, "first").await;
     let mut second = with_lease(&bench, "second").await;
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
 
     let step = "operator-before-ledger-grant";
     first.gate().shut(step).unwrap();
@@ -89,7 +89,7 @@ async fn a_ledger_that_is_deleted_costs_no_second_grant() {
     bench.start_agents().await.unwrap();
     let mut operator = bench.operator(leading("first")).await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
 
     // A grant is out and accepted; an operator starts and finds no ledger.
     let site = bench.site("n1").unwrap();
@@ -149,7 +149,7 @@ async fn a_node_that_is_paused_loses_its_grant_unless_it_accepted() {
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(leading("first")).await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     let n1 = bench.site("n1").unwrap();
     let n2 = bench.site("n2").unwrap();
     n1.gate().shut("agent-decided-accept").unwrap();

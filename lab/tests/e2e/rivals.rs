@@ -77,7 +77,7 @@ async fn two_that_lead_at_once_never_grant_two_nodes() {
     let (_folder, bench) = cluster(3).await;
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     let version = |index| format!("42.2026{:02}01.3.0", index + 2);
     let held = contend(&bench, leading, &steps, version).await;
     bench.judge(1).unwrap();
@@ -99,7 +99,7 @@ async fn a_budget_of_two_never_takes_two_of_the_control_plane() {
     };
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
 
     let operator = bench.operator(spec("alone")).await.unwrap();
     for name in ["cp1", "n1"] {
@@ -140,7 +140,7 @@ async fn a_write_that_comes_too_late_grants_nothing() {
     let gate = bench.site("n2").unwrap().gate();
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     let steps = [
         "operator-before-node-grant",
         "operator-before-ledger-grant",

@@ -26,7 +26,7 @@ async fn an_update_goes_through_a_mixed_cluster_one_node_at_a_time() {
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.start_agents().await.unwrap();
     bench.settled(V1, PATIENCE).await.unwrap();
-    bench.recorder.reset_most();
+    bench.recorder.reset();
     bench.publish(V2).await.unwrap();
     bench.settled(V2, PATIENCE).await.unwrap();
     bench.judge(1).unwrap();

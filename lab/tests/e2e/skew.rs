@@ -1,14 +1,15 @@
 //! Agents and operators of different versions meet: what one does not know is a reason to hold, never a permission.
 //!
-//! The other version is played by what it would leave on the Node; it is the whole of what the two sides see of each other.
+//! The other version is this one's program, made to say and to understand another number.
 
 use cuo_core::keys;
+use cuo_core::node::OperatorFields;
 use cuo_core::reason::Code;
-use cuo_core::values::Phase;
+use cuo_core::values::{Field, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec};
 use cuo_lab::wait::until;
 
-use crate::look::verdict;
+use crate::look::{held, leading, node, settled, shows, verdict};
 use crate::{PATIENCE, V1, V2, cluster};
 
 async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
@@ -24,53 +25,90 @@ async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
         .unwrap();
 }
 
-/// An agent that speaks an older or a newer protocol is not granted, however much it waits for it; one that is brought up to date is.
+/// Agents that speak a newer and an older protocol run beside one of this version: they stage and wait, and are never granted anything
+/// until their package is the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_holds_what_it_does_not_know() {
+    let (_folder, bench) = cluster(3).await;
+    let [n1, n2, n3] = ["n1", "n2", "n3"].map(|name| bench.site(name).unwrap());
+    n1.speak(Some(2));
+    n2.speak(Some(0));
+    bench.start_agents().await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.settled_on(&["n3"], V1, PATIENCE).await.unwrap();
+    for (name, version) in [("n1", 2), ("n2", 0)] {
+        node(&bench, name, "to speak its version", |node| {
+            let booted =
+                matches!(node.agent.booted, Field::OtherVersion(found) if found == version);
+            node.protocol == Field::OtherVersion(version) && booted
+        })
+        .await;
+    }
+    bench.recorder.reset();
+    bench.publish(V2).await.unwrap();
+    bench.settled_on(&["n3"], V2, PATIENCE).await.unwrap();
+    for name in ["n1", "n2"] {
+        shows(&bench, name, Phase::Waiting, None).await;
+    }
+    verdict(&bench, &operator, Code::ProtocolUnknown, 2).await;
+    for name in ["n1", "n2"] {
+        let operator = bench.node(name).unwrap().operator;
+        assert_eq!(operator, OperatorFields::default(), "{name}");
+    }
+    assert_eq!([n1, n2, n3].map(|site| site.reboots()), [0, 0, 1]);
+
+    for site in [n1, n2] {
+        site.speak(None);
+        site.kill_agent().await.unwrap();
+        site.start_agent().await.unwrap();
+    }
+    settled(&bench, V2).await;
+    bench.judge(1).unwrap();
+    assert_eq!(bench.recorder.most_down(), 1);
+}
+
+/// An operator of another version grants agents of this one nothing; what it grants to one of its own is none to an agent that was replaced
+/// since.
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_of_other_versions_make_no_grant_that_is_taken() {
     let (_folder, bench) = cluster(1).await;
     let site = bench.site("n1").unwrap();
+    let other = async |version| {
+        let spec = OperatorSpec {
+            protocol: Some(version),
+            ..leading(&format!("version-{version}"))
+        };
+        bench.operator(spec).await.unwrap()
+    };
     bench.start_agents().await.unwrap();
-    bench.settled(V1, PATIENCE).await.unwrap();
+    settled(&bench, V1).await;
     site.publish(V2).await.unwrap();
-    let waits = async || {
-        let status = bench.node("n1")?.agent.status;
-        Ok(status
-            .value()
-            .filter(|status| status.phase == Phase::Waiting)
-            .map(drop))
-    };
-    until("n1 to wait for a grant", PATIENCE, waits)
-        .await
-        .unwrap();
-    // From here on the Node is what another version's agent would have left.
-    site.kill_agent().await.unwrap();
-    let older = "{\"v\":0,\"identity\":\"x\"}";
-    let cases = [
-        (keys::PROTOCOL, "2", Code::ProtocolUnknown),
-        (keys::PROTOCOL, "0", Code::ProtocolUnknown),
-        (keys::BOOTED, older, Code::ProtocolUnknown),
-    ];
-    let before = bench.node("n1").unwrap();
-    let operator = {
-        annotate(&bench, "n1", keys::PROTOCOL, "2").await;
-        bench.operator(OperatorSpec::default()).await.unwrap()
-    };
-    let booted = cuo_core::values::to_json(before.agent.booted.value().unwrap());
-    for (key, value, code) in cases {
-        annotate(&bench, "n1", key, value).await;
-        verdict(&bench, &operator, code, 1).await;
-        let node = bench.node("n1").unwrap();
-        assert!(
-            node.operator.reserved.is_absent() && node.operator.grant.is_absent(),
-            "{key}={value}: {node:#?}"
-        );
-        annotate(&bench, "n1", keys::PROTOCOL, "2").await;
-        annotate(&bench, "n1", keys::BOOTED, &booted).await;
+    shows(&bench, "n1", Phase::Waiting, None).await;
+    for version in [0, 2] {
+        let mut operator = other(version).await;
+        verdict(&bench, &operator, Code::ProtocolUnknown, 1).await;
+        let found = bench.node("n1").unwrap().operator;
+        assert_eq!(found, OperatorFields::default(), "version {version}");
+        operator.terminate().await.unwrap();
     }
-    // The agent's package is brought up to date.
+
+    let step = "agent-before-accept";
+    site.gate().shut(step).unwrap();
+    site.kill_agent().await.unwrap();
+    site.speak(Some(2));
     site.start_agent().await.unwrap();
-    bench.settled(V2, PATIENCE).await.unwrap();
-    bench.judge(1).unwrap();
+    let mut operator = other(2).await;
+    held(&bench, "n1", step).await;
+    // So that nobody takes the grant back.
+    operator.kill().await.unwrap();
+    site.kill_agent().await.unwrap();
+    site.speak(None);
+    site.gate().open(step).unwrap();
+    site.start_agent().await.unwrap();
+    shows(&bench, "n1", Phase::Held, Some(Code::ProtocolUnknown)).await;
+    let node = bench.node("n1").unwrap();
+    assert_eq!(node.operator.grant, Field::OtherVersion(2));
+    assert_eq!((site.reboots(), node.unschedulable), (0, false));
 }
 
 /// A grant of an older or newer operator, or one that nobody of CUO wrote, is no permission.
@@ -81,23 +119,7 @@ async fn the_agent_holds_what_it_does_not_know() {
     bench.start_agents().await.unwrap();
     bench.settled(V1, PATIENCE).await.unwrap();
     site.publish(V2).await.unwrap();
-    let shows = async |phase: Phase, code: Option<Code>| {
-        let look = async || {
-            let agent = bench.node("n1")?.agent;
-            let found = (
-                agent.status.value().map(|status| status.phase),
-                agent.reason.value().map(|reason| reason.code),
-            );
-            Ok((found == (Some(phase), code)).then_some(()))
-        };
-        until(
-            format!("n1 to be {phase} because of {code:?}"),
-            PATIENCE,
-            look,
-        )
-        .await
-        .unwrap();
-    };
+    let shows = async |phase, code| shows(&bench, "n1", phase, code).await;
     shows(Phase::Waiting, None).await;
     let node = bench.node("n1").unwrap();
     let (needed, booted) = (

@@ -47,7 +47,7 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
         .unwrap();
     assert_eq!(rights.trim(), "440 root cuo-agent");
 
-    yard.bench.recorder.reset_most();
+    yard.bench.recorder.reset();
     let before: Vec<_> = yard
         .hosts
         .iter()

@@ -88,22 +88,37 @@ impl Bench {
         self.plane.kubectl(&arguments).await.map(drop)
     }
 
+    /// Takes the API server away before each write of an update, one write after the other, with one operator that goes on all the time.
     pub async fn outage(&mut self) -> Result<()> {
-        let mut away = false;
-        self.update(async |bench| {
-            let granted = !bench.agents.node("n1").await?.operator.grant.is_absent();
-            if granted && !away {
-                away = true;
-                bench.plane.stop_api().await?;
-                sleep(AWAY).await;
-                bench.plane.start_api().await?;
-            }
-            Ok(true)
-        })
-        .await?;
-        ensure!(away, "nobody was granted");
-        let ended = self.operator.try_wait()?;
-        ensure!(ended.is_none(), "the operator ended: {ended:?}");
+        self.start_again(Lead::AtOnce).await?;
+        for gate in GATES.iter().filter(|gate| gate.contains("-before-")) {
+            eprintln!("  {gate}");
+            let (closed, hit) = (self.gate(gate), self.gate(&format!("{gate}.hit")));
+            std::fs::write(&closed, "")?;
+            let (mut provoked, mut away) = (false, false);
+            let change = change(gate);
+            self.update(async |bench| {
+                if !away && hit.exists() {
+                    away = true;
+                    bench.plane.stop_api().await?;
+                    std::fs::remove_file(&closed)?;
+                    std::fs::remove_file(&hit)?;
+                    sleep(AWAY).await;
+                    bench.plane.start_api().await?;
+                    bench.pause("n1", false).await?;
+                }
+                if !provoked {
+                    provoked = bench.provoke(change).await?;
+                }
+                // The grant stays as it is until then.
+                Ok(away || matches!(change, Change::None | Change::Label))
+            })
+            .await
+            .with_context(|| format!("away at {gate}"))?;
+            ensure!(away, "{gate} was not come to");
+            let ended = self.operator.try_wait()?;
+            ensure!(ended.is_none(), "the operator ended at {gate}: {ended:?}");
+        }
         Ok(())
     }
 
@@ -148,7 +163,7 @@ impl Bench {
         Ok(())
     }
 
-    async fn holder(&self) -> Result<String> {
+    pub async fn holder(&self) -> Result<String> {
         let get = ["get", "lease", "cuo-operator", "--namespace", NAMESPACE];
         let holder = "--output=jsonpath={.spec.holderIdentity}";
         self.plane.kubectl(&[&get[..], &[holder]].concat()).await

@@ -22,6 +22,8 @@ use tokio::process::Child;
 use tokio::time::sleep;
 
 const NAMESPACE: &str = "cuo-system";
+/// Who does not lead.
+const STANDBY: &str = "standby";
 const SOON: Duration = Duration::from_secs(60);
 /// How long nothing may happen where nothing is to be done; the lease is renewed in it more than once.
 const IDLE: Duration = Duration::from_secs(10);
@@ -34,13 +36,15 @@ async fn the_operator_does_its_work_whatever_happens() {
 
     step("all nodes go, one after the other, with the writes that it takes and no other");
     bench.rollout().await.unwrap();
+    step("whoever does not lead writes nothing");
+    bench.stood_by().await.unwrap();
     step("what people see says so");
     bench.told().await.unwrap();
     step("nothing is asked of the API server while nothing is to be done");
     bench.idle().await.unwrap();
     step("it may be killed before and after each of its writes");
     bench.killed().await.unwrap();
-    step("it gets over an API server that is away");
+    step("it gets over an API server that is away at each of its writes");
     bench.outage().await.unwrap();
     step("a broken ledger stops it until somebody repairs it");
     bench.broken_ledger().await.unwrap();
@@ -53,6 +57,7 @@ struct Bench {
     dir: PathBuf,
     agents: Agents,
     operator: Child,
+    standby: Option<Child>,
     /// What all nodes run.
     version: u8,
 }
@@ -82,10 +87,45 @@ impl Bench {
         Ok(Self {
             agents: Agents::start(&plane, &["n1", "n2", "n3"]).await?,
             operator: operator(dir, Lead::WithLease)?,
+            standby: None,
             plane,
             dir: dir.to_owned(),
             version: 1,
         })
+    }
+
+    /// Starts one that does not lead, as a user of its own, so that its writes can be told from those of the other.
+    async fn stand_by(&mut self) -> Result<()> {
+        until("the first one to lead", SOON, async || {
+            Ok(self.holder().await?.starts_with("op-").then_some(()))
+        })
+        .await?;
+        let dir = self.dir.join("standby");
+        std::fs::create_dir_all(dir.join("gates"))?;
+        self.plane
+            .client_kubeconfig(STANDBY, "system:masters", &dir.join("kubeconfig"))?;
+        self.standby = Some(operator(&dir, Lead::WithLease)?);
+        until("the other one to see the Nodes", SOON, async || {
+            let log = std::fs::read_to_string(dir.join("operator.log"))?;
+            let metrics = self.get_from(&log, "/metrics").await?;
+            let sees = metrics
+                .lines()
+                .any(|line| line == "cuo_operator_watch_up 1");
+            Ok(sees.then_some(()))
+        })
+        .await
+    }
+
+    async fn stood_by(&mut self) -> Result<()> {
+        let mut standby = self.standby.take().context("it was not started")?;
+        let ended = standby.try_wait()?;
+        ensure!(ended.is_none(), "it ended: {ended:?}");
+        standby.kill().await?;
+        let entries = self.plane.audit()?;
+        let own = entries.iter().filter(|entry| entry.user == STANDBY);
+        let own: Vec<_> = own.collect();
+        ensure!(own.is_empty(), "{own:#?}");
+        Ok(())
     }
 
     fn log(&self) -> Result<String> {
@@ -139,6 +179,7 @@ impl Bench {
     }
 
     async fn rollout(&mut self) -> Result<()> {
+        self.stand_by().await?;
         self.update(async |_| Ok(true)).await?;
         for node in self.agents.nodes().await? {
             let outcome = node.agent.result.value().map(|result| result.outcome);
@@ -210,7 +251,10 @@ impl Bench {
 
     /// The whole answer of the operator's own server.
     async fn get(&self, path: &str) -> Result<String> {
-        let log = self.log()?;
+        self.get_from(&self.log()?, path).await
+    }
+
+    async fn get_from(&self, log: &str, path: &str) -> Result<String> {
         let mut words = log.split_whitespace().rev();
         let address = words.find_map(|word| word.strip_prefix("address="));
         let mut stream = TcpStream::connect(address.context("no address in the log")?).await?;

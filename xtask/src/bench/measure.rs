@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use cuo_lab::bench::{MANIFEST, NAMESPACE};
 use cuo_lab::controlplane::{ControlPlane, Options};
-use cuo_lab::herd::{self, Herd, Proxy};
+use cuo_lab::herd::{self, Herd};
 use cuo_lab::process::{bound, spawn_logged};
+use cuo_lab::proxy::{Proxy, Traffic};
 use cuo_lab::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
-use super::report::Size;
+use super::report::{Rate, Size};
 
 /// Reboots whose grants are timed.
 const SINGLE: usize = 60;
@@ -21,6 +22,8 @@ const SINGLE: usize = 60;
 const QUEUE: usize = 20;
 const IDLE: Duration = Duration::from_secs(60);
 const PLAIN_LIMIT: Duration = Duration::from_secs(45);
+/// What FLUO waits between two passes.
+const PLAIN_PAUSE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Clock ticks a second in `/proc/PID/stat`, the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
@@ -36,9 +39,29 @@ struct Site {
 struct Used {
     at: Instant,
     cpu: f64,
-    bytes: u64,
-    reads: BTreeMap<String, f64>,
-    offset: u64,
+    traffic: BTreeMap<String, Traffic>,
+}
+
+impl Used {
+    fn seconds_since(&self, before: &Self) -> f64 {
+        (self.at - before.at).as_secs_f64()
+    }
+
+    /// What went to the API server since `before` and came from it, divided by `units`.
+    fn rates(&self, before: &Self, units: f64) -> BTreeMap<String, Rate> {
+        let mut rates = BTreeMap::new();
+        for (what, now) in &self.traffic {
+            let then = before.traffic.get(what).copied().unwrap_or_default();
+            if *now != then {
+                let rate = Rate {
+                    requests: (now.requests - then.requests) as f64 / units,
+                    bytes: (now.bytes - then.bytes) as f64 / units,
+                };
+                rates.insert(what.clone(), rate);
+            }
+        }
+        rates
+    }
 }
 
 impl Site {
@@ -48,88 +71,35 @@ impl Site {
             .args(["--listen=127.0.0.1:0", "--log-format=text"])
             .arg(format!("--identity={name}"))
             .arg(format!("--namespace={NAMESPACE}"))
-            .arg(format!("--kubeconfig={}", self.kubeconfig().display()))
+            .arg(format!(
+                "--kubeconfig={}",
+                kubeconfig(&self.folder).display()
+            ))
             .env("NO_COLOR", "1");
         spawn_logged(&mut command, &self.folder.join(format!("{name}.log")))
     }
 
-    fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("operator.kubeconfig")
-    }
-
     /// Who leads, and when that was seen.
     async fn leads(&self, other_than: &str) -> Result<(String, Instant)> {
-        let get = ["get", "lease", "cuo-operator", "--namespace", NAMESPACE];
-        let holder = "--output=jsonpath={.spec.holderIdentity}";
         until("a leader", PATIENCE, async || {
-            let found = self.plane.kubectl(&[&get[..], &[holder]].concat()).await?;
-            let new = !found.is_empty() && found != other_than;
-            Ok(new.then(|| (found, Instant::now())))
+            let found = herd::leader(&self.plane).await?;
+            let new = found.filter(|found| found != other_than);
+            Ok(new.map(|found| (found, Instant::now())))
         })
         .await
     }
 
-    /// Reads of Nodes, ledger and lease that the API server answered, which nobody but the operator makes here.
-    async fn reads(&self) -> Result<BTreeMap<String, f64>> {
-        let text = self.plane.kubectl(&["get", "--raw", "/metrics"]).await?;
-        let mut reads = BTreeMap::new();
-        let lines = text
-            .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{"));
-        for line in lines {
-            let label = |name: &str| {
-                let (_, rest) = line.split_once(&format!("{name}=\""))?;
-                rest.split('"').next()
-            };
-            let (Some(verb), Some(resource)) = (label("verb"), label("resource")) else {
-                continue;
-            };
-            let ours =
-                ["nodes", "configmaps"].contains(&resource) && ["GET", "LIST"].contains(&verb);
-            let count = line
-                .rsplit(' ')
-                .next()
-                .and_then(|count| count.parse::<f64>().ok());
-            if let Some(count) = count.filter(|_| ours) {
-                *reads
-                    .entry(format!("{} {resource}", verb.to_lowercase()))
-                    .or_default() += count;
-            }
-        }
-        Ok(reads)
-    }
-
-    async fn used(&self, pid: u32) -> Result<Used> {
-        let (_, offset) = self.plane.audit_since(0)?;
-        let bytes = self.proxy.bytes();
+    fn used(&self, pid: u32) -> Result<Used> {
         Ok(Used {
             at: Instant::now(),
             cpu: cpu(pid)?,
-            bytes: bytes.sent + bytes.received,
-            reads: self.reads().await?,
-            offset,
+            traffic: self.proxy.traffic(),
         })
     }
+}
 
-    /// Requests of the operator since `before`: writes out of the audit log, reads out of the metrics.
-    async fn requests(&self, before: &Used) -> Result<BTreeMap<String, f64>> {
-        let (entries, _) = self.plane.audit_since(before.offset)?;
-        let mut counts = BTreeMap::new();
-        for entry in entries {
-            if entry.user_agent.starts_with("cuo-operator/") {
-                *counts
-                    .entry(format!("{} {}", entry.verb, entry.resource))
-                    .or_default() += 1.0;
-            }
-        }
-        for (what, count) in self.reads().await? {
-            let more = count - before.reads.get(&what).copied().unwrap_or_default();
-            if more > 0.0 {
-                counts.insert(what, more);
-            }
-        }
-        Ok(counts)
-    }
+fn kubeconfig(folder: &Path) -> PathBuf {
+    folder.join("operator.kubeconfig")
 }
 
 fn cpu(pid: u32) -> Result<f64> {
@@ -175,22 +145,19 @@ async fn site(folder: &Path, program: &Path) -> Result<Site> {
         NAMESPACE,
     ];
     plane.kubectl(&gone).await?;
-    let proxy = Proxy::start(&plane.server()).await?;
-    let site = Site {
-        plane,
-        proxy,
-        program: program.to_owned(),
-        folder: folder.to_owned(),
-    };
-    let file = site.kubeconfig();
-    site.plane
+    let file = kubeconfig(folder);
+    plane
         .service_account_kubeconfig(NAMESPACE, "cuo-operator", &file)
         .await?;
-    let text = std::fs::read_to_string(&file)?;
-    std::fs::write(&file, text.replace(&site.plane.server(), &site.proxy.url()))?;
-    Ok(site)
+    Ok(Site {
+        proxy: Proxy::start(&plane, &file).await?,
+        plane,
+        program: program.to_owned(),
+        folder: folder.to_owned(),
+    })
 }
 
+/// Measures one operator with this many nodes.
 pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
     ensure!(nodes > QUEUE, "more than {QUEUE} nodes are needed");
     let folder = tempfile::tempdir()?;
@@ -206,7 +173,7 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
     let pid = operator.id().context("the operator has ended")?;
 
     eprintln!("    {SINGLE} reboots, one by one");
-    let before = site.used(pid).await?;
+    let before = site.used(pid)?;
     let mut grants = Vec::new();
     for number in 0..SINGLE {
         let node = number % nodes;
@@ -219,8 +186,10 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
         herd.at_rest().await?;
     }
     let each = SINGLE as f64;
-    let after = site.used(pid).await?;
-    let requests = site.requests(&before).await?;
+    let after = site.used(pid)?;
+    let mut per_reboot = after.rates(&before, each);
+    // It is renewed as time goes by, however many reboot.
+    per_reboot.retain(|what, _| !what.ends_with(" leases"));
 
     eprintln!("    {QUEUE} reboots at once");
     let since = Instant::now();
@@ -231,13 +200,13 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
     let mut gaps = herd.gaps(since);
 
     eprintln!("    {IDLE:?} of nothing");
-    let idle = site.used(pid).await?;
+    let idle = site.used(pid)?;
     tokio::time::sleep(IDLE).await;
-    let idle_end = site.used(pid).await?;
-    let idle_requests = site.requests(&idle).await?;
-    let hours = (idle_end.at - idle.at).as_secs_f64() / 3600.0;
+    let idle_end = site.used(pid)?;
+    let per_idle_hour = idle_end.rates(&idle, idle_end.seconds_since(&idle) / 3600.0);
+    let watches = idle_end.traffic.get("watch nodes").copied();
+    let watch_restarts = watches.unwrap_or_default().requests.saturating_sub(1);
     let (rss, rss_peak) = (memory(pid, "VmRSS")?, memory(pid, "VmHWM")?);
-    let reconnects = site.proxy.bytes().connections;
 
     eprintln!("    take-over");
     let (first, _) = site.leads("").await?;
@@ -260,16 +229,7 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
 
     eprintln!("    the plain loop");
     let pass = herd::pass(&site.plane, nodes, PLAIN_LIMIT).await?;
-    let bytes = (pass.bytes.sent + pass.bytes.received) as f64;
-    let whole = bytes * pass.whole as f64 / pass.requests.max(1) as f64;
-    let cycle = pass.length() + Duration::from_secs(30);
-
-    let per = |counts: BTreeMap<String, f64>, divisor: f64| {
-        let divided = counts
-            .into_iter()
-            .map(|(what, count)| (what, count / divisor));
-        divided.collect::<BTreeMap<_, _>>()
-    };
+    let cycles = 3600.0 / (pass.length() + PLAIN_PAUSE).as_secs_f64();
     Ok(Size {
         nodes,
         start_to_grant,
@@ -277,18 +237,19 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
         grant_p99: percentile(&mut grants, 99),
         next_p50: percentile(&mut gaps, 50),
         next_p99: percentile(&mut gaps, 99),
-        requests_per_reboot: per(requests, each),
-        bytes_per_reboot: (after.bytes - before.bytes) as f64 / each,
-        requests_per_idle_hour: per(idle_requests, hours),
-        bytes_per_idle_hour: (idle_end.bytes - idle.bytes) as f64 / hours,
-        reconnects,
+        per_reboot,
+        per_idle_hour,
+        watch_restarts,
         rss,
         rss_peak,
-        cpu_idle_percent: 100.0 * (idle_end.cpu - idle.cpu) / (idle_end.at - idle.at).as_secs_f64(),
+        cpu_idle_percent: 100.0 * (idle_end.cpu - idle.cpu) / idle_end.seconds_since(&idle),
         cpu_per_reboot: 1000.0 * (after.cpu - before.cpu) / each,
         takeover_term,
         takeover_kill,
         plain_pass: milliseconds(pass.length()),
-        plain_bytes_per_hour: whole * 3600.0 / cycle.as_secs_f64(),
+        plain_per_hour: Rate {
+            requests: pass.whole as f64 * cycles,
+            bytes: pass.bytes() * cycles,
+        },
     })
 }

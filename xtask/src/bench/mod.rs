@@ -25,7 +25,7 @@ pub struct Arguments {
 /// Builds what is needed and measures.
 ///
 /// # Errors
-/// What could not be set up or measured; goals that are missed are told and are no error.
+/// What could not be set up or measured, or which goals were missed.
 pub async fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_go()?;
     setup::ensure_programs(setup::LAB)?;
@@ -53,10 +53,13 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
             .sizes
             .push(sized.with_context(|| format!("with {count} nodes"))?);
     }
+    report.judge();
     print!("{report}");
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
+    let missed = report.goals.iter().filter(|goal| !goal.met).count();
+    ensure!(missed == 0, "{missed} goals were missed");
     Ok(())
 }

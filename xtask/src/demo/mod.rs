@@ -135,7 +135,7 @@ async fn rollouts(folder: &Path, tree: &Path) -> Result<Summary> {
     tell("starting cuo-agent on each host");
     bench.start_agents().await?;
     bench.settled(BEFORE, PATIENCE).await?;
-    bench.recorder.reset_most();
+    bench.recorder.reset();
 
     let mut screen = Screen::start(&specs);
     let mut rollouts = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cuo_core::node::NodeView;
 use cuo_core::values::Phase;
-use cuo_lab::bench::{Bench, SiteSpec, Workloads};
+use cuo_lab::bench::{Bench, Budget, SiteSpec, Workloads};
 use cuo_lab::machine::OriginKind;
 use jiff::Timestamp;
 
@@ -148,11 +148,27 @@ impl Screen {
     fn table(&mut self, rows: &BTreeMap<String, Row>, work: &Workloads) -> std::io::Result<()> {
         let width = rustix::termios::tcgetwinsize(std::io::stderr())
             .map_or(WIDTH, |size| usize::from(size.ws_col).max(40));
+        let elapsed = self.start.elapsed();
+        let lines = self.picture(rows, &work.budgets(), elapsed, Timestamp::now(), width);
+        let mut out = std::io::stderr().lock();
+        out.write_all(&redraw(self.drawn, &lines))?;
+        self.drawn = lines.len();
+        out.flush()
+    }
+
+    /// The table line by line, none longer than the terminal is wide: a line that wraps would be drawn over.
+    fn picture(
+        &self,
+        rows: &BTreeMap<String, Row>,
+        budgets: &BTreeMap<String, Budget>,
+        elapsed: Duration,
+        now: Timestamp,
+        width: usize,
+    ) -> Vec<String> {
         let mut lines = vec![format!(
             "{:<11} {:<10} {:<11} {:<7} {:<11} {:<16} REASON",
             "NODE", "ORIGIN", "PHASE", "SINCE", "SERVICE", "VERSION"
         )];
-        let now = Timestamp::now();
         for (name, row) in rows {
             let since = row.since.map_or_else(String::new, |since| {
                 format!("{} s", now.duration_since(since).as_secs().max(0))
@@ -166,7 +182,7 @@ impl Screen {
                 row.reason
             ));
         }
-        let budgets = work.budgets().into_iter().map(|(name, budget)| {
+        let budgets = budgets.iter().map(|(name, budget)| {
             format!(
                 "{name} {} healthy, at least {}",
                 budget.healthy, budget.desired
@@ -175,21 +191,16 @@ impl Screen {
         let budgets: Vec<_> = budgets.collect();
         lines.push(format!(
             "{:.0} s; {}",
-            self.start.elapsed().as_secs_f64(),
+            elapsed.as_secs_f64(),
             budgets.join("; ")
         ));
-        let mut out = std::io::stderr().lock();
-        if self.drawn > 0 {
-            write!(out, "\x1b[{}A", self.drawn)?;
-        }
-        for (at, line) in lines.iter().enumerate() {
+        let painted = lines.iter().enumerate().map(|(at, line)| {
             let line: String = line.chars().take(width - 1).collect();
             let row = at.checked_sub(1).and_then(|at| rows.values().nth(at));
             let (begin, end) = self.paint(at, row);
-            writeln!(out, "\r\x1b[K{begin}{line}{end}")?;
-        }
-        self.drawn = lines.len();
-        out.flush()
+            format!("{begin}{}{end}", line.trim_end())
+        });
+        painted.collect()
     }
 
     fn paint(&self, line: usize, row: Option<&Row>) -> (&'static str, &'static str) {
@@ -202,5 +213,99 @@ impl Screen {
             _ => return ("", ""),
         };
         (code, "\x1b[0m")
+    }
+}
+
+/// What puts `lines` on the terminal in place of the `drawn` lines above the cursor.
+fn redraw(drawn: usize, lines: &[String]) -> Vec<u8> {
+    let mut out = String::new();
+    if drawn > 0 {
+        out.push_str(&format!("\x1b[{drawn}A"));
+    }
+    for line in lines {
+        out.push_str(&format!("\r\x1b[K{line}\n"));
+    }
+    out.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(phase: Phase, out: bool, reason: &str) -> Row {
+        Row {
+            phase: Some(phase),
+            since: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            version: "42.1".into(),
+            out,
+            reason: reason.into(),
+        }
+    }
+
+    fn picture(colour: bool, width: usize) -> Vec<String> {
+        let screen = Screen {
+            origins: [("n1".into(), "ostree"), ("n2".into(), "container")].into(),
+            start: Instant::now(),
+            terminal: true,
+            colour,
+            drawn: 0,
+            rows: BTreeMap::new(),
+            title: String::new(),
+        };
+        let rows = [
+            (
+                "n1".into(),
+                row(Phase::Draining, true, "Draining: web-1 stays"),
+            ),
+            ("n2".into(), row(Phase::Idle, false, "")),
+            ("n3".into(), row(Phase::Failed, false, "RolledBack")),
+        ];
+        let budget = Budget {
+            healthy: 3,
+            desired: 2,
+            lowest: 2,
+        };
+        let (elapsed, now) = (Duration::from_secs(7), "2026-01-01T00:00:12Z");
+        let budgets = [("web".into(), budget)].into();
+        screen.picture(&rows.into(), &budgets, elapsed, now.parse().unwrap(), width)
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_node_and_fits_the_terminal() {
+        let expected = [
+            "NODE        ORIGIN     PHASE       SINCE   SERVICE     VERSION          REASON",
+            "n1          ostree     draining    12 s    out         42.1             Draining: web-1 stays",
+            "n2          container  idle        12 s    in service  42.1",
+            "n3                     failed      12 s    in service  42.1             RolledBack",
+            "7 s; web 3 healthy, at least 2",
+        ];
+        assert_eq!(picture(false, 120), expected);
+        let narrow: Vec<_> = expected
+            .iter()
+            .map(|line| line.chars().take(79).collect::<String>())
+            .collect();
+        let narrow: Vec<_> = narrow.iter().map(|line| line.trim_end()).collect();
+        assert_eq!(picture(false, 80), narrow);
+    }
+
+    #[test]
+    fn colours_tell_what_is_out_failed_or_at_rest() {
+        let begins = |line: &String| line.split_once('m').map(|(begin, _)| begin.to_owned());
+        let codes: Vec<_> = picture(true, 120).iter().map(begins).collect();
+        let expected = [
+            Some("\x1b[1"),
+            Some("\x1b[33"),
+            Some("\x1b[32"),
+            Some("\x1b[31"),
+        ];
+        assert_eq!(codes[..4], expected.map(|code| code.map(str::to_owned)));
+        assert!(!picture(true, 120)[4].contains('\x1b'));
+    }
+
+    #[test]
+    fn the_next_table_is_drawn_over_the_last_one() {
+        let lines = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(redraw(0, &lines), b"\r\x1b[Ka\n\r\x1b[Kb\n");
+        assert_eq!(redraw(2, &lines), b"\x1b[2A\r\x1b[Ka\n\r\x1b[Kb\n");
     }
 }

@@ -362,7 +362,7 @@ pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
     match field {
         Field::Absent | Field::Value(_) => None,
         Field::OtherVersion(version) => {
-            let known = crate::keys::VERSION;
+            let known = crate::keys::spoken();
             let text = format!("{key} is of protocol version {version}, this side speaks {known}");
             Some(Reason::new(Code::ProtocolUnknown, text))
         }
