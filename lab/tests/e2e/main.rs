@@ -19,6 +19,7 @@ mod look;
 mod operators;
 mod outages;
 mod quiet;
+mod reboots;
 mod rivals;
 mod rollout;
 mod skew;
