@@ -54,6 +54,43 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// The name of a unit of systemd, with its suffix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitName(pub String);
+
+/// systemd.unit(5) has these, and no others.
+const SUFFIXES: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
+
+impl<'de> Deserialize<'de> for UnitName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+        let parts = text.rsplit_once('.');
+        let known = parts.is_some_and(|(name, suffix)| {
+            let template = name.ends_with('@');
+            !name.is_empty() && !template && SUFFIXES.contains(&suffix)
+        });
+        if known && text.len() < 256 && text.chars().all(allowed) {
+            return Ok(Self(text));
+        }
+        Err(serde::de::Error::custom(format_args!(
+            "expected the name of a unit such as \"crio.service\", found {text:?}"
+        )))
+    }
+}
+
 /// Everything that can be configured; each default is good enough for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -132,7 +169,7 @@ pub struct Reboot {
 #[serde(default, deny_unknown_fields)]
 pub struct Health {
     /// Units that have to be active after a boot, besides a complete boot and a Node that is Ready.
-    pub units: Vec<String>,
+    pub units: Vec<UnitName>,
     /// How long all of it has to last before the slot is given back.
     pub settle: Span,
     /// How long it may take before the node counts as failed, and keeps its slot.
@@ -279,7 +316,12 @@ impl Config {
                 cap: self.retry.cap.0,
             },
             health: agent::health::Health {
-                units: self.health.units.clone(),
+                units: self
+                    .health
+                    .units
+                    .iter()
+                    .map(|unit| unit.0.clone())
+                    .collect(),
                 settle: self.health.settle.0,
                 deadline: self.health.deadline.0,
             },

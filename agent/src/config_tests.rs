@@ -58,6 +58,14 @@ fn what_is_wrong_is_told_with_its_place() {
         ("[cheque]\n", 1),
         ("hold = true\n[", 2),
         ("mode = \"download\"", 1),
+        ("[health]\nunits = [\"crio\"]", 2),
+        (
+            "[health]\nunits = [\n\"crio.service\",\n\"crio.sevice\"]",
+            2,
+        ),
+        ("[health]\nunits = [\"../crio.service\"]", 2),
+        ("[health]\nunits = [\".service\"]", 2),
+        ("[health]\nunits = [\"getty@.service\"]", 2),
     ];
     for (text, expected) in cases {
         let root = root(&[
@@ -96,4 +104,17 @@ fn what_is_wrong_is_told_with_its_place() {
 fn what_is_shown_can_be_read_back() {
     let shown = toml::to_string(&Config::default()).unwrap();
     assert_eq!(toml::from_str::<Config>(&shown), Ok(Config::default()));
+}
+
+#[test]
+fn names_of_units_are_taken_as_systemd_takes_them() {
+    let text = "[health]\nunits = [\"crio.service\", \"getty@tty1.service\", \"var-lib-my\\\\x2ddata.mount\"]";
+    let config = toml::from_str::<Config>(text).unwrap();
+    let names = config.settings(&[], None).health.units;
+    let expected = [
+        "crio.service",
+        "getty@tty1.service",
+        "var-lib-my\\x2ddata.mount",
+    ];
+    assert_eq!(names, expected);
 }

@@ -158,6 +158,8 @@ impl HostSide {
                 self.label(&host).await;
                 self.known = Ok(host);
                 self.busy = busy;
+                // Its end is signalled, unless rpm-ostreed died of it.
+                self.retry_at = busy.then(|| Instant::now() + RETRY);
             }
             Err(error) => {
                 self.busy = false;

@@ -1,24 +1,79 @@
 //! Boots that do not bring what was granted, and boots that nobody granted.
 
+use anyhow::ensure;
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
-use cuo_lab::bench::{OperatorSpec, Site};
-use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors};
+use cuo_lab::bench::{Bench, OperatorSpec};
 use cuo_lab::machine::Reboot;
-use cuo_lab::ostree::{Effect, Fault, Stage};
+use cuo_lab::ostree::{Effect, Fault, Release, Stage};
 
-use crate::look::{answers, held, is_free, no_slot, node, publish_to, settled, shows, verdict};
-use crate::{V1, V2, V3, cluster};
+use crate::look::{
+    answers, boots, held, is_free, no_slot, node, publish_to, seen, settled, shows, verdict,
+};
+use crate::{V1, V2, V3, V4, cluster};
 
-/// The version after V3.
-const V4: &str = "42.20260401.3.0";
+/// The commands of the documentation that begin so, without quotes.
+fn documented(beginning: &str) -> Vec<String> {
+    let docs = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../docs/operations.md"
+    ));
+    let commands = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("kubectl "));
+    let commands = commands.filter(|command| command.starts_with(beginning));
+    commands.map(|command| command.replace('\'', "")).collect()
+}
+
+/// The rows that `kubectl` prints for all commands of the documentation that begin so.
+async fn printed(bench: &Bench, beginning: &str) -> anyhow::Result<Vec<String>> {
+    let mut rows = Vec::new();
+    for command in documented(beginning) {
+        let words: Vec<_> = command.split(' ').collect();
+        let text = bench.plane.kubectl(&words).await?;
+        rows.extend(text.lines().map(str::to_owned));
+    }
+    Ok(rows)
+}
+
+/// The bad version is to be seen wherever people look: in the columns of the Nodes, in their Events, and in the journal of the host.
+async fn is_told(bench: &Bench, code: Code) {
+    let node_columns = "get nodes -o custom-columns='NAME:";
+    let node_events = "get events --field-selector involvedObject.kind=Node";
+    let look = async || {
+        let columns = printed(bench, node_columns).await?;
+        let events = printed(bench, node_events).await?;
+        let row = |row: &str, words: &[&str]| words.iter().all(|word| row.contains(word));
+        let code = code.as_str();
+        let held = ["n1 ", "held", "IdentityFailed: "];
+        ensure!(columns.iter().any(|one| row(one, &held)), "{columns:#?}");
+        ensure!(
+            columns.iter().any(|one| row(one, &["n1 ", code])),
+            "{columns:#?}"
+        );
+        ensure!(
+            events.iter().any(|one| row(one, &["node/n1 ", code])),
+            "{events:#?}"
+        );
+        // Of a node that waited for the same before, that is no news.
+        let others = ["IdentityFailed", "failed on node n1", code];
+        let other = |one: &str| row(one, &others) && !one.contains("node/n1 ");
+        ensure!(events.iter().any(|one| other(one)), "{events:#?}");
+        Ok(Some(()))
+    };
+    seen(bench, "the bad version in kubectl", look).await;
+    let journal = bench.site("n1").unwrap().agent_log(2000).await;
+    let failed = format!(" failed: {code}: granted ");
+    assert!(journal.contains(&failed), "{journal}");
+}
 
 /// The first node shows that a version is bad, in one way or the other; none tries it any more, and the next version goes to all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_version_stops_at_the_first_node_until_the_next_one() {
-    let (_folder, bench) = cluster(3).await;
+    let (_folder, bench) = cluster(5).await;
     let sites: Vec<_> = bench.sites().collect();
+    let others = ["n2", "n3", "n4", "n5"];
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
@@ -31,17 +86,18 @@ async fn a_bad_version_stops_at_the_first_node_until_the_next_one() {
         publish_to(&bench, &["n1"], version).await;
         let granted = |node: &NodeView| !node.operator.grant.is_absent();
         node(&bench, "n1", "to be granted", granted).await;
-        publish_to(&bench, &["n2", "n3"], version).await;
+        publish_to(&bench, &others, version).await;
         answers(&bench, "n1", Outcome::Failed, Some(code)).await;
-        for name in ["n2", "n3"] {
+        for name in others {
             shows(&bench, name, Phase::Waiting, None).await;
         }
         node(&bench, "n1", "to be free", is_free).await;
         no_slot(&bench).await;
         // It is still the newest, so n1 has it staged again, or would boot it next, and holds it.
-        verdict(&bench, &operator, Code::IdentityFailed, 3).await;
+        verdict(&bench, &operator, Code::IdentityFailed, 5).await;
         shows(&bench, "n1", Phase::Held, Some(Code::IdentityFailed)).await;
         assert!(!bench.node("n1").unwrap().unschedulable);
+        is_told(&bench, code).await;
         for site in &sites {
             let booted = bench.node(site.name()).unwrap().agent.booted;
             assert_eq!(
@@ -55,7 +111,46 @@ async fn a_bad_version_stops_at_the_first_node_until_the_next_one() {
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
     let reboots: Vec<_> = sites.iter().map(|site| site.reboots()).collect();
-    assert_eq!(reboots, [3, 1, 1]);
+    assert_eq!(reboots, [3, 1, 1, 1, 1]);
+}
+
+/// rpm-ostreed dies when it has staged an update and not yet said so. The update is the agent's all the same: the next one takes its
+/// place, until there is a grant for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_version_takes_the_place_of_a_staged_one_until_the_grant() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let needs = async |version: &str| {
+        let wanted = Release::new(version).commit();
+        node(&bench, "n1", &format!("to need {version}"), |node| {
+            let needed = node.agent.needed.value();
+            needed.is_some_and(|identity| identity.to_string() == wanted)
+        })
+        .await;
+    };
+    bench.start_agents().await.unwrap();
+    settled(&bench, V1).await;
+    let fault = Fault::once("Upgrade", Stage::Finish, Effect::Crash);
+    site.machine.lock().await.inject(fault).unwrap();
+    site.publish(V2).await.unwrap();
+    needs(V2).await;
+    site.publish(V3).await.unwrap();
+    needs(V3).await;
+
+    // The period is over several times while the node is being drained for.
+    site.gate().shut("agent-after-cordon").unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    held(&bench, "n1", "agent-after-cordon").await;
+    site.publish(V4).await.unwrap();
+    site.gate().shut("agent-before-finalize").unwrap();
+    site.gate().open("agent-after-cordon").unwrap();
+    held(&bench, "n1", "agent-before-finalize").await;
+    needs(V3).await;
+    site.gate().open("agent-before-finalize").unwrap();
+    boots(&bench, "n1", V3).await;
+    settled(&bench, V4).await;
+    assert_eq!(site.reboots(), 2);
+    bench.judge(1).unwrap();
 }
 
 /// Reboots that lose what was staged, with a grant and without one, before the update was finalized and after that: none of them is
@@ -116,81 +211,4 @@ async fn an_update_that_a_reboot_lost_is_staged_again() {
     answers(&bench, "n1", Outcome::Done, None).await;
     bench.judge(1).unwrap();
     assert_eq!(site.reboots(), 5);
-}
-
-/// A reboot that does not come is asked for again after two seconds.
-async fn in_haste(site: &Site) {
-    let config = "[reboot]\nshutdown = \"2s\"\n";
-    let machine = site.machine.lock().await;
-    let path = "etc/cuo-agent/config.d/90-reboot.toml";
-    machine.root().write(path, config).unwrap();
-}
-
-async fn logind(site: &Site, change: impl FnOnce(&mut Inhibitors)) {
-    site.machine.lock().await.root().edit(change).unwrap();
-}
-
-/// rpm-ostreed dies at each point of a finalization. Before the update is unlocked, a reboot in another way would drop it, and after
-/// that only another way is left: whichever it is, the host boots what was granted, in one reboot.
-#[tokio::test(flavor = "multi_thread")]
-async fn no_update_is_dropped_wherever_rpm_ostreed_dies() {
-    let (_folder, bench) = cluster(1).await;
-    let site = bench.site("n1").unwrap();
-    in_haste(site).await;
-    bench.start_agents().await.unwrap();
-    settled(&bench, V1).await;
-    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
-    let stages = [
-        Stage::Call,
-        Stage::Opened,
-        Stage::Start,
-        Stage::Running,
-        Stage::Deploy,
-        Stage::Finish,
-        Stage::Reboot,
-    ];
-    for (index, stage) in stages.into_iter().enumerate() {
-        let version = format!("42.2026{:02}01.3.0", index + 2);
-        let fault = Fault::once("FinalizeDeployment", stage, Effect::Crash);
-        site.machine.lock().await.inject(fault).unwrap();
-        site.publish(&version).await.unwrap();
-        settled(&bench, &version).await;
-        answers(&bench, "n1", Outcome::Done, None).await;
-        assert_eq!(site.reboots() as usize, index + 1, "{stage:?}");
-    }
-    bench.judge(1).unwrap();
-}
-
-/// The host is asked to reboot and stays up. The slot is kept, because it may go down at any time, and given back where logind says no.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_stays_up_is_told_and_one_that_may_not_reboot_is_let_go() {
-    let (_folder, bench) = cluster(1).await;
-    let site = bench.site("n1").unwrap();
-    in_haste(site).await;
-    bench.start_agents().await.unwrap();
-    settled(&bench, V1).await;
-    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
-
-    // Neither rpm-ostree's request nor the agent's own comes to anything, until somebody presses the button.
-    logind(site, |logind| logind.forget_reboots = true).await;
-    bench.publish(V2).await.unwrap();
-    shows(&bench, "n1", Phase::Failed, Some(Code::RebootDidNotHappen)).await;
-    let found = bench.node("n1").unwrap();
-    assert!(!found.agent.progress.is_absent() && found.unschedulable);
-    logind(site, |logind| logind.forget_reboots = false).await;
-    site.reboot(Reboot::Clean).await.unwrap();
-    settled(&bench, V2).await;
-    answers(&bench, "n1", Outcome::Done, None).await;
-
-    // Each says no. Next time rpm-ostreed has finalized before and takes nothing new, so it is logind's turn at once.
-    let blocked = Some((BLOCKED.to_owned(), BLOCKED_TEXT.to_owned()));
-    logind(site, |logind| logind.refuse = blocked).await;
-    bench.publish(V3).await.unwrap();
-    let inhibited = Some(Code::Inhibited);
-    answers(&bench, "n1", Outcome::Aborted, inhibited).await;
-    logind(site, |logind| logind.refuse = None).await;
-    settled(&bench, V3).await;
-    answers(&bench, "n1", Outcome::Done, None).await;
-    assert_eq!(site.reboots(), 2);
-    bench.judge(1).unwrap();
 }

@@ -20,6 +20,7 @@ mod look;
 mod operators;
 mod outages;
 mod quiet;
+mod reboots;
 mod rivals;
 mod rollout;
 mod skew;

@@ -91,12 +91,12 @@ impl Work<'_> {
     pub(super) fn condemn(&mut self, attempt: &Attempt, code: Code) {
         let identity = attempt.progress.identity;
         if attempt.keeps_identity() {
-            let id = attempt
-                .between
-                .as_ref()
-                .map(|[_, wanted]| wanted.id.clone());
-            self.state.spoiled = id;
-        } else if self.state.failed.find(&identity).is_none() {
+            let between = attempt.between.as_ref();
+            self.state.spoiled = between.map(|[_, wanted]| wanted.id.clone());
+            return;
+        }
+        let known = self.state.failed.find(&identity).map(|known| known.code);
+        if known != Some(code) {
             let at = self.now;
             self.state.failed.add(Failure { identity, code, at });
         }

@@ -1,0 +1,149 @@
+//! From the request to reboot to the end of the boot, where it does not go as it should.
+
+use cuo_core::node::NodeView;
+use cuo_core::reason::Code;
+use cuo_core::values::{Outcome, Phase};
+use cuo_lab::bench::{Bench, OperatorSpec, Site};
+use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors};
+use cuo_lab::machine::Reboot;
+use cuo_lab::ostree::{Effect, Fault, Faults, NodeRoot, Stage};
+
+use crate::look::{answers, held, seen, settled, shows};
+use crate::{V1, V2, V3, cluster};
+
+/// A reboot that does not come is asked for again after two seconds.
+async fn in_haste(site: &Site) {
+    let config = "[reboot]\nshutdown = \"2s\"\n";
+    let machine = site.machine.lock().await;
+    let path = "etc/cuo-agent/config.d/90-reboot.toml";
+    machine.root().write(path, config).unwrap();
+}
+
+async fn logind(site: &Site, change: impl FnOnce(&mut Inhibitors)) {
+    site.machine.lock().await.root().edit(change).unwrap();
+}
+
+/// rpm-ostreed dies at each point of a finalization. Before the update is unlocked, a reboot in another way would drop it, and after
+/// that only another way is left: whichever it is, the host boots what was granted, in one reboot.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_update_is_dropped_wherever_rpm_ostreed_dies() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    in_haste(site).await;
+    bench.start_agents().await.unwrap();
+    settled(&bench, V1).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    let stages = [
+        Stage::Call,
+        Stage::Opened,
+        Stage::Start,
+        Stage::Running,
+        Stage::Deploy,
+        Stage::Finish,
+        Stage::Reboot,
+    ];
+    for (index, stage) in stages.into_iter().enumerate() {
+        let version = format!("42.2026{:02}01.3.0", index + 2);
+        let fault = Fault::once("FinalizeDeployment", stage, Effect::Crash);
+        site.machine.lock().await.inject(fault).unwrap();
+        site.publish(&version).await.unwrap();
+        settled(&bench, &version).await;
+        answers(&bench, "n1", Outcome::Done, None).await;
+        assert_eq!(site.reboots() as usize, index + 1, "{stage:?}");
+    }
+    bench.judge(1).unwrap();
+}
+
+/// The host is asked to reboot and stays up. The slot is kept, because it may go down at any time, and given back where logind says no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stays_up_is_told_and_one_that_may_not_reboot_is_let_go() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    in_haste(site).await;
+    bench.start_agents().await.unwrap();
+    settled(&bench, V1).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+
+    // Neither rpm-ostree's request nor the agent's own comes to anything, until somebody presses the button.
+    logind(site, |logind| logind.forget_reboots = true).await;
+    bench.publish(V2).await.unwrap();
+    shows(&bench, "n1", Phase::Failed, Some(Code::RebootDidNotHappen)).await;
+    let found = bench.node("n1").unwrap();
+    assert!(!found.agent.progress.is_absent() && found.unschedulable);
+    logind(site, |logind| logind.forget_reboots = false).await;
+    site.reboot(Reboot::Clean).await.unwrap();
+    settled(&bench, V2).await;
+    answers(&bench, "n1", Outcome::Done, None).await;
+
+    // Each says no. Next time rpm-ostreed has finalized before and takes nothing new, so it is logind's turn at once.
+    let blocked = Some((BLOCKED.to_owned(), BLOCKED_TEXT.to_owned()));
+    logind(site, |logind| logind.refuse = blocked).await;
+    bench.publish(V3).await.unwrap();
+    let inhibited = Some(Code::Inhibited);
+    answers(&bench, "n1", Outcome::Aborted, inhibited).await;
+    logind(site, |logind| logind.refuse = None).await;
+    settled(&bench, V3).await;
+    answers(&bench, "n1", Outcome::Done, None).await;
+    assert_eq!(site.reboots(), 2);
+    bench.judge(1).unwrap();
+}
+
+/// What keeps rpm-ostree at work for eight seconds when an administrator deploys what is deployed already.
+fn slow(root: &NodeRoot) {
+    let fault = Fault::once("Deploy", Stage::Running, Effect::Delay(8_000));
+    root.edit(|faults: &mut Faults| faults.rules.push(fault))
+        .unwrap();
+}
+
+async fn work(site: &Site, version: &str) {
+    let machine = site.machine.lock().await;
+    machine.admin_deploy(version).await.unwrap();
+}
+
+/// Waits until rpm-ostree is at it.
+async fn at_work(bench: &Bench, root: &NodeRoot) {
+    let begun = async || {
+        let calls = root.load::<Faults>()?.rules;
+        Ok(calls.is_empty().then_some(()))
+    };
+    seen(bench, "somebody else's transaction", begun).await;
+}
+
+/// rpm-ostree is at work for somebody else: when a grant comes, which is accepted afterwards, and when the drain is over, which is not
+/// thrown away.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_work_is_waited_for() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let root = site.machine.lock().await.root().clone();
+    bench.start_agents().await.unwrap();
+    bench.publish(V2).await.unwrap();
+    shows(&bench, "n1", Phase::Waiting, None).await;
+    let busy = Some(Code::RpmOstreeBusy);
+    let granted = async {
+        at_work(&bench, &root).await;
+        let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+        shows(&bench, "n1", Phase::Waiting, busy).await;
+        let idle = |node: &NodeView| !node.unschedulable && node.agent.progress.is_absent();
+        assert!(idle(&bench.node("n1").unwrap()));
+        operator
+    };
+    slow(&root);
+    let ((), _operator) = tokio::join!(work(site, V2), granted);
+    settled(&bench, V2).await;
+
+    site.gate().shut("agent-before-finalize").unwrap();
+    bench.publish(V3).await.unwrap();
+    held(&bench, "n1", "agent-before-finalize").await;
+    let finalized = async {
+        at_work(&bench, &root).await;
+        site.gate().open("agent-before-finalize").unwrap();
+        shows(&bench, "n1", Phase::Draining, busy).await;
+    };
+    slow(&root);
+    tokio::join!(work(site, V3), finalized);
+    settled(&bench, V3).await;
+    answers(&bench, "n1", Outcome::Done, None).await;
+    assert_eq!(site.reboots(), 2);
+    bench.judge(1).unwrap();
+}
