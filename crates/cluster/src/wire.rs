@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cuo_core::drain::RawPod;
 use cuo_core::keys;
 use cuo_core::raw::RawNode;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use crate::node::Keep;
@@ -61,6 +61,21 @@ struct Owner {
     controller: bool,
 }
 
+/// An object on the wire, of a kind that is watched.
+pub(crate) trait Wire: Clone + DeserializeOwned + Send + 'static {
+    /// What decisions need of it.
+    type Raw: Send;
+    /// What else of it to keep.
+    type Keep: Send + Sync;
+
+    /// `metadata.resourceVersion`.
+    fn resource_version(&self) -> &str;
+    /// What it is called when it is gone.
+    fn key(&self) -> &str;
+    /// Takes what decisions need.
+    fn into_raw(self, keep: &Self::Keep) -> Self::Raw;
+}
+
 /// A Node on the wire.
 #[derive(Clone, Deserialize)]
 pub(crate) struct WireNode {
@@ -99,17 +114,19 @@ struct NodeInfo {
     boot_id: String,
 }
 
-impl WireNode {
-    pub fn resource_version(&self) -> &str {
+impl Wire for WireNode {
+    type Raw = RawNode;
+    type Keep = Keep;
+
+    fn resource_version(&self) -> &str {
         &self.metadata.resource_version
     }
 
-    pub fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.metadata.name
     }
 
-    /// What decisions need of it.
-    pub fn into_raw(self, keep: &Keep) -> RawNode {
+    fn into_raw(self, keep: &Keep) -> RawNode {
         let Meta {
             name,
             uid,
