@@ -41,6 +41,9 @@ impl Granted {
             twin: false,
             requested: None,
             good: None,
+            pods: Default::default(),
+            foreign: false,
+            drained: None,
         };
         Self { bench, attempt }
     }
@@ -92,8 +95,11 @@ impl Granted {
                 view: Box::new(view),
                 live: false,
             },
-            pods: None,
+            pods: Err(String::new()),
+            preflight: None,
             evictions: vec![],
+            volumes: None,
+            told: None,
             inhibitors: Ok(vec![]),
             survey: Ok(Survey::default()),
             system: SystemLabels::default(),

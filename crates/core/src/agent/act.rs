@@ -1,18 +1,16 @@
 //! A grant was accepted under this boot: cordon, drain, finalize, reboot.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::drain::{Drain, Ladder, SECOND};
 use super::state::Attempt;
 use super::{Act, NodeSeen, Step, Work};
-use crate::drain::{self, later};
+use crate::drain::later;
 use crate::host::Deployment;
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::values::{Grant, Phase};
-
-/// Deadlines are over once the second that they name is.
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 impl Work<'_> {
     /// The step with an accepted grant, before the boot.
@@ -33,8 +31,9 @@ impl Work<'_> {
     }
 
     /// From acceptance to the moment before the reboot is asked for.
-    fn approach(self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
-        let limit = later(attempt.progress.accepted, attempt.drain.timeout());
+    fn approach(mut self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
+        let limit = Ladder::of(attempt).all;
+        self.note_cordon(node);
         let pending = match self.still_wanted(attempt, node) {
             Ok(pending) => pending,
             Err(Some(reason)) => return self.abort(reason),
@@ -52,7 +51,7 @@ impl Work<'_> {
                 );
             }
         };
-        let blocked = match self.drained(node, limit) {
+        let blocked = match self.drained(attempt, node) {
             Drain::Done => self.inhibited(),
             Drain::Goes { reason, act, wake } => {
                 return self.publish_or(Phase::Draining, reason, act, wake);
@@ -105,7 +104,8 @@ impl Work<'_> {
         if let Some(reason) = self.held() {
             return Err(Some(reason));
         }
-        if node.agent.owned.value().is_some() && !node.unschedulable {
+        let cordoned = node.agent.owned.value().is_some() || attempt.foreign;
+        if cordoned && !node.unschedulable {
             return Err(Some(Code::Uncordoned.into()));
         }
         let host = self.seen.host.as_ref().map_err(|_| None)?;
@@ -122,55 +122,6 @@ impl Work<'_> {
                 );
                 Some(Reason::new(Code::PendingChanged, text))
             })
-    }
-
-    /// How far the drain is; `limit` is when it must be over.
-    fn drained(&self, node: &NodeView, limit: Timestamp) -> Drain {
-        let goes = |reason, act, wake| Drain::Goes { reason, act, wake };
-        let late = self.now > limit;
-        let Some(pods) = self.seen.pods.as_ref().filter(|_| node.unschedulable) else {
-            // Not cordoned yet, or the pods could not be listed.
-            return if late {
-                Drain::Blocked(Reason::new(
-                    Code::DrainBlocked,
-                    "the time-out passed before the pods were known",
-                ))
-            } else {
-                goes(None, Act::Wait, Some(later(limit, SECOND)))
-            };
-        };
-        let leaving = drain::leaving(pods);
-        if leaving.is_empty() && !late {
-            return Drain::Done;
-        }
-        let every = self.settings.evict_every;
-        let round = drain::round(&leaving, &self.seen.evictions, every, self.now);
-        if late {
-            let left: Vec<_> = leaving.iter().map(|pod| drain::name(pod)).collect();
-            let what = if round.blocked.is_empty() {
-                left
-            } else {
-                round.blocked
-            };
-            let text = match what.len() {
-                0 => "the time-out passed".to_owned(),
-                count => format!("{count} pods did not leave in time: {}", what.join("; ")),
-            };
-            return Drain::Blocked(Reason::new(Code::DrainBlocked, text));
-        }
-        let reason = (!round.blocked.is_empty())
-            .then(|| Reason::new(Code::Draining, round.blocked.join("; ")));
-        let act = if round.evict.is_empty() {
-            Act::Wait
-        } else {
-            Act::Evict(round.evict)
-        };
-        let over = later(limit, SECOND);
-        goes(
-            reason,
-            act,
-            Some(round.wake.map_or(over, |wake| wake.min(over))),
-        )
     }
 
     /// From the request to the end of this boot.
@@ -229,18 +180,4 @@ fn request(mut step: Step, pending: &Deployment, now: Timestamp) -> Step {
         Act::Reboot
     };
     step
-}
-
-/// How far a drain is.
-enum Drain {
-    /// Nothing has to leave any more.
-    Done,
-    /// Under way.
-    Goes {
-        reason: Option<Reason>,
-        act: Act,
-        wake: Option<Timestamp>,
-    },
-    /// Its time is over.
-    Blocked(Reason),
 }

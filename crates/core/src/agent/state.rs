@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::drain::later;
 use crate::identity::Identity;
 use crate::reason::Reason;
-use crate::values::{DrainPolicy, Failures, Progress, RebootResult};
+use crate::values::{DrainPolicy, Failures, Outcome, PodChecks, Progress, RebootResult};
 
 /// Version of the file; it rises whenever a field is added or means something else.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Everything that must survive. Written whole, before the act that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -48,6 +48,15 @@ pub struct Attempt {
     /// Since when the node has been healthy after the boot.
     #[serde(default)]
     pub good: Option<Timestamp>,
+    /// What else to look at among the pods of the node.
+    #[serde(default)]
+    pub pods: PodChecks,
+    /// The node was seen cordoned by somebody else: if it is uncordoned now, that was a person.
+    #[serde(default)]
+    pub foreign: bool,
+    /// When the drain was found to be over.
+    #[serde(default)]
+    pub drained: Option<Timestamp>,
 }
 
 /// A pause after a grant that came to nothing.
@@ -107,6 +116,17 @@ impl State {
         });
     }
 
+    /// The step from this to `next` gives the accepted grant up, and does nothing else that this file has to know first.
+    pub fn gives_up(&self, next: &Self) -> bool {
+        let (Some(attempt), None) = (&self.attempt, &next.attempt) else {
+            return false;
+        };
+        let answer = next.result.as_ref();
+        answer.is_some_and(|answer| {
+            (answer.id, answer.outcome) == (attempt.progress.id, Outcome::Aborted)
+        })
+    }
+
     /// Brings a pause back within the cap, for the case that the clock was ahead when it was written.
     pub(super) fn bound_backoff(&mut self, retry: &Retry, now: Timestamp) {
         if let Some(backoff) = &mut self.backoff {
@@ -152,8 +172,8 @@ impl State {
         let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
         let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
         match file.version {
-            // The first version lacks what has a default.
-            1 | VERSION => Self::deserialize(file.state).map_err(garbage),
+            // Older versions lack what has a default.
+            1..=VERSION => Self::deserialize(file.state).map_err(garbage),
             0 => Err(StateError::Garbage("it has version 0".into())),
             newer => Err(StateError::Newer(newer)),
         }
@@ -189,9 +209,11 @@ mod tests {
         };
         let text = state.to_text().unwrap();
         assert_eq!(State::from_text(&text), Ok(state.clone()));
-        let of = |version| text.replace("\"version\": 2", &format!("\"version\": {version}"));
-        assert_eq!(State::from_text(&of(3)), Err(StateError::Newer(3)));
-        assert_eq!(State::from_text(&of(1)), State::from_text(&text));
+        let of = |version| text.replace("\"version\": 3", &format!("\"version\": {version}"));
+        assert_eq!(State::from_text(&of(4)), Err(StateError::Newer(4)));
+        for older in [1, 2] {
+            assert_eq!(State::from_text(&of(older)), State::from_text(&text));
+        }
         for text in [
             "",
             "garbage",

@@ -149,7 +149,7 @@ impl Planner<'_> {
         };
         let acts_until = later(
             later(entry.since, self.policy.accept_timeout),
-            self.policy.drain.timeout(),
+            self.policy.drain.longest(),
         );
         // The watch is behind. Whatever else is there may be what another operator has made of the slot meanwhile.
         if holds(live) {
