@@ -28,9 +28,10 @@ steps! {
     Check = "check", "rpm-ostree is made to look for an update, and no more.";
     Stage = "stage", "rpm-ostree is made to look for an update and to stage it.";
     Publish = "publish", "The Node says something new, which is none of the writes below.";
+    Preflight = "preflight", "The API server is asked whether it would evict the pods.";
     Accept = "accept", "The grant is accepted.";
     Cordon = "cordon", "The node is cordoned.";
-    Evict = "evict", "Pods are evicted.";
+    Evict = "evict", "Pods are evicted, or deleted.";
     Rebooting = "rebooting", "The Node says that the reboot is coming.";
     Confirm = "confirm", "The grant is read once more, from the API server itself.";
     Finalize = "finalize", "rpm-ostree is made to finalize what is staged and to reboot.";
@@ -40,12 +41,13 @@ steps! {
 }
 
 impl Named {
-    /// What `act` is, on a Node that is now as `node`; `None` if it is to wait.
+    /// What `act` is, on a Node that is now as `node`; `None` if it changes nothing and asks nobody to.
     pub fn of(act: &Act, node: Option<&NodeView>) -> Option<Self> {
         Some(match act {
-            Act::Wait => return None,
+            Act::Wait | Act::FindVolumes(_) => return None,
             Act::Stage => Self::Stage,
             Act::Check => Self::Check,
+            Act::Preflight { .. } => Self::Preflight,
             Act::Evict(_) => Self::Evict,
             Act::Confirm => Self::Confirm,
             Act::Finalize(_) => Self::Finalize,

@@ -141,7 +141,11 @@ async fn rights(source: &ClientSource, name: &str) -> Check {
         only: None,
         ..pods
     };
-    let needed = [own("get"), own("watch"), own("patch"), pods, evict];
+    let watch = Right {
+        verb: "watch",
+        ..pods
+    };
+    let needed = [own("get"), own("watch"), own("patch"), pods, watch, evict];
     let mut missing = Vec::new();
     for right in &needed {
         match allowed(source, right).await {

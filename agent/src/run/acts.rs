@@ -1,14 +1,21 @@
 //! Carrying one act out.
 
-use cuo_cluster::evict::{Evicted, evict};
-use cuo_core::agent::{Act, Asked};
-use cuo_core::drain::{self, EvictionTry, RawPod};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cuo_cluster::ApiError;
+use cuo_cluster::evict::{Evicted, ask, remove};
+use cuo_cluster::pods::volumes_of;
+use cuo_core::agent::{Act, Asked, Preflight, VolumesSeen};
+use cuo_core::drain::{self, Claim, EvictionTry, How, RawPod, Removal};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Phase;
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Agent;
@@ -16,6 +23,9 @@ use crate::journal::Event;
 use crate::logind;
 use crate::rpmostree::{Error, Staged};
 use crate::steps::Named;
+
+/// How long it may take to find out which volumes some claims are bound to.
+const FIND: Duration = Duration::from_secs(30);
 
 /// What a task that ran beside the loop came to.
 pub enum Done {
@@ -57,10 +67,12 @@ impl Agent {
             Act::Wait => return false,
             // The loop reads the Node before it comes here, and decides anew.
             Act::Confirm => {}
-            Act::Publish(want) => self.node.publish(&self.source, &want).await,
+            Act::Publish(want) => return self.node.publish(&self.source, &want).await,
             Act::Stage => self.stage(),
             Act::Check => self.check(),
-            Act::Evict(pods) => self.evict(&pods).await,
+            Act::Preflight { grant, pods } => self.preflight(grant, &pods).await,
+            Act::Evict(removal) => self.evict(&removal).await,
+            Act::FindVolumes(claims) => self.find_volumes(claims).await,
             Act::Finalize(deployment) => self.finalize(deployment),
             Act::Reboot => self.reboot().await,
         }
@@ -93,33 +105,93 @@ impl Agent {
         });
     }
 
-    async fn evict(&mut self, pods: &[RawPod]) {
-        for pod in pods {
-            let refused = match evict(&self.source, pod).await {
-                Ok(Evicted::Accepted | Evicted::Gone) => None,
-                Ok(Evicted::Refused { message, .. }) => Some(message),
-                Err(error) => {
-                    warn!(
-                        pod = drain::name(pod),
-                        "the eviction of {} failed: {error}",
-                        drain::name(pod)
-                    );
-                    self.node.eviction_failed(&error);
-                    return;
-                }
-            };
-            let pod_name = drain::name(pod);
-            match &refused {
-                None => info!(pod = pod_name, "evicted {pod_name}"),
-                Some(why) => info!(pod = pod_name, "{pod_name} may not be evicted yet: {why}"),
-            }
-            self.evictions.retain(|tried| tried.uid != pod.uid);
-            self.evictions.push(EvictionTry {
+    /// Asks whether pods would be evicted, a handful at once.
+    async fn preflight(&mut self, grant: GrantId, pods: &[RawPod]) {
+        let source = &self.source;
+        let asked = pods.iter().map(|pod| ask(source, pod, None));
+        let answers = join_all(asked).await;
+        let seen = self.preflight.take().filter(|seen| seen.grant == grant);
+        let mut seen = seen.unwrap_or(Preflight {
+            grant,
+            answers: Vec::new(),
+        });
+        for (pod, refused) in self.said(pods, answers) {
+            seen.answers.retain(|known| known.uid != pod.uid);
+            seen.answers.push(EvictionTry {
                 uid: pod.uid.clone(),
                 at: Timestamp::now(),
+                how: How::Evict,
                 refused,
             });
         }
+        self.preflight = Some(seen);
+    }
+
+    /// Makes pods leave, a handful at once.
+    async fn evict(&mut self, removal: &Removal) {
+        self.pods.catch_up();
+        let how = removal.how;
+        let shown = removal.pods.iter().filter(|pod| self.pods.shows(pod));
+        let there: Vec<_> = shown.cloned().collect();
+        let source = &self.source;
+        let removals = there
+            .iter()
+            .map(|pod| remove(source, pod, how, removal.grace));
+        let answers = join_all(removals).await;
+        for (pod, refused) in self.said(&there, answers) {
+            let same = |tried: &EvictionTry| tried.uid == pod.uid && tried.how == how;
+            let before = self.evictions.iter().position(same);
+            let before = before.map(|at| self.evictions.remove(at).refused);
+            let name = drain::name(pod);
+            match (&refused, before) {
+                (now, Some(before)) if *now == before => {}
+                (None, _) if how == How::Evict => info!(pod = name, "evicted {name}"),
+                (None, _) => warn!(pod = name, "deleted {name}, as the drain's time is over"),
+                (Some(why), _) => info!(pod = name, "{name} does not leave yet: {why}"),
+            }
+            self.evictions.push(EvictionTry {
+                uid: pod.uid.clone(),
+                at: Timestamp::now(),
+                how,
+                refused,
+            });
+        }
+    }
+
+    /// What was said about each pod: the refusal, if it is one. Where nothing was said, the API server does not answer.
+    fn said<'p>(
+        &mut self,
+        pods: &'p [RawPod],
+        answers: Vec<Result<Evicted, ApiError>>,
+    ) -> Vec<(&'p RawPod, Option<String>)> {
+        let mut said = Vec::new();
+        let mut silent = None;
+        for (pod, answer) in pods.iter().zip(answers) {
+            match answer {
+                Ok(Evicted::Accepted | Evicted::Gone) => said.push((pod, None)),
+                Ok(Evicted::Refused { message, .. }) => said.push((pod, Some(message))),
+                Err(error) => silent = Some((pod, error)),
+            }
+        }
+        if let Some((pod, error)) = silent {
+            let name = drain::name(pod);
+            warn!(pod = name, "nothing was said about {name}: {error}");
+            self.node.call_failed(&error);
+        }
+        said
+    }
+
+    async fn find_volumes(&mut self, claims: BTreeSet<Claim>) {
+        let found = timeout(FIND, volumes_of(&self.source, &claims)).await;
+        let volumes = match found {
+            Ok(found) => found.map_err(|error| error.to_string()),
+            Err(_) => Err("the API server takes too long".to_owned()),
+        };
+        self.volumes = Some(VolumesSeen {
+            claims,
+            volumes,
+            at: Timestamp::now(),
+        });
     }
 
     /// The id of the grant that is being acted on, and the note that `act` is asked for because of it.
@@ -219,7 +291,7 @@ impl Agent {
                 let mut state = self.state.clone();
                 state.staging = None;
                 state.ours = ours.or(state.ours);
-                if let Err(error) = self.save(state) {
+                if let Err(error) = self.save(&state) {
                     // The next decision finds out by what is there.
                     warn!("what the run came to can't be written down: {error:#}");
                 }

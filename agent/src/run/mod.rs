@@ -1,8 +1,10 @@
 //! The loop around [`cuo_core::agent::step`]: look, decide, write the state down, act, look again.
 
 mod acts;
+mod announce;
 mod around;
 mod host;
+mod pods;
 mod tell;
 mod view;
 mod waits;
@@ -13,7 +15,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::agent::state::State;
-use cuo_core::agent::{Act, Asked, Observation, Settings, Staging, Step, step, wants_pods};
+use cuo_core::agent::{
+    Act, Asked, Observation, Preflight, Settings, Staging, Step, VolumesSeen, step, wants_pods,
+};
 use cuo_core::drain::EvictionTry;
 use cuo_core::identity::BootId;
 use cuo_core::node::NodeView;
@@ -38,14 +42,16 @@ use crate::store::{Loaded, Store};
 use crate::{facts, feed, hostwatch, survey};
 
 use acts::Done;
+use announce::Announcer;
 use around::Around;
 use host::HostSide;
+use pods::PodSide;
 use view::NodeSide;
 use waits::{changed, tick, until};
 
 /// Pause before the state is tried to be written again.
 const SAVE_RETRY: Duration = Duration::from_secs(10);
-/// How often what sends no news is looked at while something depends on it: pods during a drain, inhibitors that hold.
+/// How often what sends no news is looked at while something depends on it: other programs during a drain, inhibitors that hold.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often units are looked at that hold updates up.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
@@ -61,12 +67,16 @@ struct Agent {
     host: HostSide,
     around: Around,
     node: NodeSide,
+    pods: PodSide,
     logind: Logind,
+    preflight: Option<Preflight>,
     evictions: Vec<EvictionTry>,
+    volumes: Option<VolumesSeen>,
     asked: Option<Asked>,
     done: mpsc::Sender<Done>,
     notify: Notify,
     shown: tell::Shown,
+    announcer: Announcer,
     answer: Option<Answer>,
     shutting_down: bool,
     /// When to try again to write the state, after that failed.
@@ -114,6 +124,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
             () = tick(&mut alive) => Notify::alive(),
             Some(result) = results.recv() => agent.finished(result),
             Some(found) = news.recv() => agent.node.hear(found),
+            found = agent.pods.next() => agent.pods.hear(found),
             () = changed(&mut deployments) => agent.host.outdated(),
             () = changed(&mut files) => {
                 agent.host.outdated();
@@ -175,11 +186,15 @@ impl Agent {
             ),
             around: Around::new(root, Bus::system()),
             node: NodeSide::default(),
+            pods: PodSide::default(),
             logind: Logind::new(Bus::system()),
+            preflight: None,
             evictions: Vec::new(),
+            volumes: None,
             asked: None,
             notify: Notify::default(),
             shown: None,
+            announcer: Announcer::default(),
             answer: None,
             shutting_down: false,
             save_retry: None,
@@ -203,6 +218,9 @@ impl Agent {
         }
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
+        let wanted = self.wants_pods();
+        self.pods.want(wanted, &self.source, self.node.name());
+        self.pods.catch_up();
         let needed = self.needs_look();
         self.around
             .refresh(needed, &self.settings.health.units)
@@ -229,8 +247,17 @@ impl Agent {
         let step = Named::of(&decision.act, self.node.view());
         acts::gate("decided", step).await;
         if decision.state != self.state
-            && let Err(error) = self.save(decision.state)
+            && let Err(error) = self.save(&decision.state)
         {
+            if self.state.gives_up(&decision.state) {
+                // Only the disk is in the way, and the node would stay cordoned for as long. The answer on the Node says as much.
+                error!(
+                    message_id = Event::StateUnusable.id(),
+                    "the state can't be written, so only the Node will tell that the grant is given up: {error:#}"
+                );
+                self.remember(decision.state);
+                return self.carry_on(decision.act, step, decision.wake).await;
+            }
             error!(
                 message_id = Event::StateUnusable.id(),
                 "the state can't be written, so nothing is done: {error:#}"
@@ -239,9 +266,12 @@ impl Agent {
             self.save_retry = Some(Instant::now() + SAVE_RETRY);
             return Next::Again;
         }
+        self.carry_on(decision.act, step, decision.wake).await
+    }
+
+    async fn carry_on(&mut self, act: Act, step: Option<Named>, wake: Option<Timestamp>) -> Next {
         acts::gate("before", step).await;
-        let wake = decision.wake;
-        let acted = self.act(decision.act).await;
+        let acted = self.act(act).await;
         acts::gate("after", step).await;
         if acted {
             Next::Again
@@ -250,14 +280,18 @@ impl Agent {
         }
     }
 
-    fn save(&mut self, state: State) -> Result<()> {
-        self.store.save(&state)?;
+    fn save(&mut self, state: &State) -> Result<()> {
+        self.store.save(state)?;
+        self.remember(state.clone());
+        Ok(())
+    }
+
+    fn remember(&mut self, state: State) {
         if state.attempt.is_none() {
             self.evictions.clear();
-            self.asked = None;
+            (self.asked, self.volumes) = (None, None);
         }
         self.state = state;
-        Ok(())
     }
 
     /// When to look again at the latest.
@@ -298,17 +332,21 @@ impl Agent {
             || around::by_units(self.shown_code())
     }
 
+    fn wants_pods(&self) -> bool {
+        wants_pods(
+            &self.state,
+            self.node.view(),
+            &self.boot,
+            self.asked.as_ref(),
+        )
+    }
+
     fn draining(&self) -> bool {
-        wants_pods(&self.state, &self.boot, self.asked.as_ref())
+        let attempt = self.state.attempt.as_ref();
+        attempt.is_some_and(|attempt| attempt.progress.boot == self.boot) && self.wants_pods()
     }
 
     async fn observe(&mut self) -> Observation {
-        let cordoned = self.node.view().is_some_and(|view| view.unschedulable);
-        let pods = if self.draining() && cordoned {
-            self.node.pods(&self.source).await
-        } else {
-            None
-        };
         let pending = self
             .host
             .known()
@@ -325,8 +363,11 @@ impl Agent {
             host: self.host.known().clone(),
             busy: self.host.busy(),
             node: self.node.seen(),
-            pods,
+            pods: self.pods.known(),
+            preflight: self.preflight.clone(),
             evictions: self.evictions.clone(),
+            volumes: self.volumes.clone(),
+            told: self.node.told(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
             survey: self.around.known().clone(),
             system: self.host.labels().clone(),
@@ -348,6 +389,8 @@ impl Agent {
         let (node, target) = (self.node.view(), self.host.target());
         for entry in tell::news(&self.state, decision, &self.shown, node, target) {
             entry.tell();
+            let reason = decision.reason.as_ref();
+            self.announcer.tell(&entry, reason, &self.source, node);
         }
         self.shown = tell::shown(decision);
         self.answer(decision);
@@ -394,7 +437,7 @@ impl Agent {
             .retain(|failure| what != "all" && failure.identity.to_string() != what);
         state.backoff = None;
         (state.lost, state.spoiled) = (None, None);
-        match self.save(state) {
+        match self.save(&state) {
             Ok(()) => info!("forgotten: {what}"),
             Err(error) => error!(
                 message_id = Event::StateUnusable.id(),

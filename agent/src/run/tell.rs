@@ -2,6 +2,7 @@
 
 use cuo_core::agent::Step;
 use cuo_core::agent::state::State;
+use cuo_core::drain::blocked_part;
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::look;
 use cuo_core::node::NodeView;
@@ -35,15 +36,29 @@ enum Level {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     level: Level,
-    event: Option<Event>,
+    pub(super) event: Option<Event>,
     phase: Phase,
-    reason: Option<Code>,
+    pub(super) reason: Option<Code>,
     grant: Option<GrantId>,
     identity: Option<Identity>,
-    message: String,
+    pub(super) message: String,
 }
 
 impl Entry {
+    /// One for tests.
+    #[cfg(test)]
+    pub(super) fn of(event: Event, reason: Option<Code>, message: &str) -> Self {
+        Self {
+            level: Level::Info,
+            event: Some(event),
+            phase: Phase::Draining,
+            reason,
+            grant: None,
+            identity: None,
+            message: message.into(),
+        }
+    }
+
     /// Writes it.
     pub fn tell(&self) {
         macro_rules! write {
@@ -143,7 +158,7 @@ fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
             (Level::Info, Event::Refused, text)
         }
         (Outcome::Aborted, code) => {
-            let drain = code == Some(Code::DrainBlocked);
+            let drain = matches!(code, Some(Code::DrainBlocked | Code::VolumesInUse));
             let event = if drain {
                 Event::DrainGaveUp
             } else {
@@ -168,6 +183,14 @@ fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
     }
 }
 
+/// More than pods that take their time, or time that has to pass.
+fn in_the_way(reason: &Reason) -> bool {
+    match reason.code {
+        Code::Draining => blocked_part(&reason.message).is_some(),
+        code => code != Code::DrainDelay,
+    }
+}
+
 /// Where the agent is now, and what holds it there.
 fn place(
     decision: &Step,
@@ -181,10 +204,14 @@ fn place(
     let named = named.unwrap_or_else(|| "another deployment".to_owned());
     let (event, text) = match decision.phase {
         Phase::Draining if entered => (Some(Event::DrainBegun), "drains the node".to_owned()),
-        Phase::Draining if reason.is_some() => {
+        Phase::Draining if reason.is_some_and(in_the_way) => {
             (Some(Event::DrainWaits), "the drain is held up".to_owned())
         }
         Phase::Draining => (None, "the drain goes on".to_owned()),
+        Phase::Rebooting if entered => (
+            Some(Event::DrainOver),
+            format!("the drain is over; about to reboot into {named}"),
+        ),
         Phase::Rebooting => (None, format!("about to reboot into {named}")),
         Phase::Verifying => (
             Some(Event::Verifying),

@@ -27,6 +27,9 @@ fn attempt() -> Attempt {
         twin: false,
         requested: None,
         good: None,
+        pods: Default::default(),
+        foreign: false,
+        drained: None,
     }
 }
 
@@ -110,16 +113,32 @@ fn an_update_is_told_step_by_step() {
     assert_eq!(told, [accepts, of_grant(begun.clone())]);
 
     let before = shown(&drains);
-    let blocked = Reason::new(Code::Draining, "default/web");
+    let leaving = Reason::new(Code::Draining, "1 pod is leaving: default/web is ending");
+    let goes = step(at_work(), Phase::Draining, Some(leaving));
+    let told = news(&at_work(), &goes, &before, Some(&node()), target());
+    let text = "the drain goes on: Draining: 1 pod is leaving: default/web is ending";
+    let expected = Entry {
+        reason: Some(Code::Draining),
+        ..of_grant(entry(None, Phase::Draining, text))
+    };
+    assert_eq!(told, [expected]);
+
+    let blocked = Reason::new(Code::Draining, "blocked: default/web: budget.");
     let held = step(at_work(), Phase::Draining, Some(blocked));
     let told = news(&at_work(), &held, &before, Some(&node()), target());
-    let text = "the drain is held up: Draining: default/web";
+    let text = "the drain is held up: Draining: blocked: default/web: budget.";
     let waits = entry(Some(Event::DrainWaits), Phase::Draining, text);
     let expected = Entry {
         reason: Some(Code::Draining),
         ..of_grant(waits)
     };
     assert_eq!(told, [expected]);
+
+    let reboots = step(at_work(), Phase::Rebooting, None);
+    let told = news(&at_work(), &reboots, &shown(&held), Some(&node()), target());
+    let text = "the drain is over; about to reboot into v2 (0707)";
+    let over = entry(Some(Event::DrainOver), Phase::Rebooting, text);
+    assert_eq!(told, [of_grant(over)]);
 
     let done = step(answered(Outcome::Done, None), Phase::Idle, None);
     let told = news(&at_work(), &done, &shown(&held), Some(&node()), None);

@@ -6,10 +6,10 @@ use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::agent::NodeSeen;
-use cuo_core::drain::RawPod;
 use cuo_core::identity::NodeName;
 use cuo_core::node::{NodeView, Published};
 use cuo_core::raw::RawNode;
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -18,6 +18,8 @@ use crate::journal::Event;
 
 /// Pauses after a failed call: doubling from the first to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// The first pause after somebody else's write won; it doubles to the same last one. Somebody who keeps writing would be met forever.
+const CONFLICT: Duration = Duration::from_millis(50);
 
 /// What is known of the Node.
 #[derive(Debug, Default)]
@@ -30,11 +32,24 @@ pub struct NodeSide {
     trouble: Option<String>,
     retry_at: Option<Instant>,
     failures: u32,
+    /// Writes in a row that lost against somebody else's.
+    conflicts: u32,
+    /// When another reason was last written.
+    told: Option<Timestamp>,
     /// What is known may be older than what happened: read before the next decision.
     outdated: bool,
 }
 
 impl NodeSide {
+    pub fn name(&self) -> Option<&NodeName> {
+        self.name.as_ref()
+    }
+
+    /// When another reason was last written.
+    pub fn told(&self) -> Option<Timestamp> {
+        self.told
+    }
+
     pub fn view(&self) -> Option<&NodeView> {
         self.view.as_ref()
     }
@@ -121,34 +136,41 @@ impl NodeSide {
     fn failed(&mut self, error: &ApiError) {
         self.outdated = true;
         // Not all nodes at once; and where the API server says when, not earlier.
-        let mut spread = 0.75 + fastrand::f64() / 2.0;
-        let pause = match error.retry_class() {
+        let spread = |from: f64, pause: Duration| {
+            Some(Instant::now() + pause.mul_f64(from + fastrand::f64() / 2.0))
+        };
+        let after = |pause| spread(0.75, pause);
+        let doubled =
+            |first: Duration, times: u32| first.saturating_mul(1 << times.min(10)).min(PAUSES[1]);
+        let at = match error.retry_class() {
             Retry::Reread => {
                 debug!(%error, "reading again");
+                self.retry_at = after(doubled(CONFLICT, self.conflicts));
+                self.conflicts = self.conflicts.saturating_add(1);
                 return;
             }
-            Retry::Later(Some(pause)) => {
-                spread += 0.25;
-                pause
-            }
-            Retry::Denied => PAUSES[1],
+            Retry::Later(Some(pause)) => spread(1.0, pause),
+            Retry::Denied => after(PAUSES[1]),
             Retry::Later(None) | Retry::Credentials => {
                 self.failures = self.failures.saturating_add(1);
-                let doubled = PAUSES[0].saturating_mul(1 << self.failures.min(10));
-                doubled.min(PAUSES[1])
+                after(doubled(PAUSES[0], self.failures))
             }
         };
-        self.troubled(
-            error.to_string(),
-            event(error),
-            Some(Instant::now() + pause.mul_f64(spread)),
-        );
+        self.troubled(error.to_string(), event(error), at);
+    }
+
+    /// A pause after a failed call is on.
+    fn pauses(&self) -> bool {
+        self.retry_at.is_some_and(|at| Instant::now() < at)
     }
 
     /// Reads the Node if something failed and the pause is over.
     pub async fn refresh(&mut self, source: &ClientSource) {
-        let paused = self.retry_at.is_some_and(|at| Instant::now() < at);
-        let Some(name) = self.name.clone().filter(|_| self.outdated && !paused) else {
+        let Some(name) = self
+            .name
+            .clone()
+            .filter(|_| self.outdated && !self.pauses())
+        else {
             return;
         };
         self.retry_at = None;
@@ -184,17 +206,24 @@ impl NodeSide {
         })
     }
 
-    /// Writes `want`, on the condition that the Node is still as it is known.
-    pub async fn publish(&mut self, source: &ClientSource, want: &Published) {
+    /// Writes `want`, on the condition that the Node is still as it is known; `false` when that has to wait until after a pause.
+    pub async fn publish(&mut self, source: &ClientSource, want: &Published) -> bool {
+        if self.pauses() {
+            return false;
+        }
         let (Some(name), Some(view)) = (&self.name, &self.view) else {
-            return;
+            return true;
         };
         let Some(patch) = want.patch(view) else {
-            return;
+            return true;
         };
+        let another = view.agent.reason.value() != want.reason.as_ref();
         match patch_node(source, name.as_str(), &patch, &Keep::default()).await {
             Ok(raw) => {
-                self.failures = 0;
+                (self.failures, self.conflicts) = (0, 0);
+                if another {
+                    self.told = Some(Timestamp::now());
+                }
                 self.learn(&raw);
                 // Writing the same again and again would help nobody.
                 if self
@@ -210,28 +239,17 @@ impl NodeSide {
             }
             Err(error) => self.failed(&error),
         }
+        true
     }
 
-    /// The pods on this node; `None` when the API server does not tell.
-    pub async fn pods(&mut self, source: &ClientSource) -> Option<Vec<RawPod>> {
-        let name = self.name.clone().filter(|_| self.trouble.is_none())?;
-        match cuo_cluster::pods::pods_of(source, name.as_str()).await {
-            Ok(pods) => Some(pods),
-            Err(error) => {
-                self.failed(&error);
-                None
-            }
-        }
-    }
-
-    /// Takes a failed eviction in.
-    pub fn eviction_failed(&mut self, error: &ApiError) {
+    /// Takes in that the API server did not answer another call.
+    pub fn call_failed(&mut self, error: &ApiError) {
         self.failed(error);
     }
 }
 
 /// What the journal calls a failed call.
-fn event(error: &ApiError) -> Event {
+pub fn event(error: &ApiError) -> Event {
     match error {
         ApiError::Credentials(_) | ApiError::Unauthorized { .. } => Event::Rejected,
         ApiError::Forbidden { .. } => Event::Forbidden,
@@ -245,3 +263,7 @@ fn is_older(found: &NodeView, known: &NodeView) -> bool {
     let number = |view: &NodeView| view.resource_version.parse::<u64>().ok();
     matches!((number(found), number(known)), (Some(found), Some(known)) if found < known)
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

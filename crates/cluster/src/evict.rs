@@ -1,27 +1,28 @@
-//! Asking a pod to leave, within its disruption budget.
+//! Making a pod leave: by an eviction within its disruption budget, or by its deletion.
 
 use std::time::Duration;
 
-use cuo_core::drain::RawPod;
+use cuo_core::drain::{How, RawPod};
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
-use kube::api::PostParams;
+use kube::api::{DeleteParams, PostParams};
 use kube::core::Request;
 
 use crate::error::ApiError;
 use crate::source::ClientSource;
 
-/// Part of the refusal of a pod with two budgets, which has status 500 (seen with Kubernetes 1.37).
-const TWO_BUDGETS: &str = "more than one PodDisruptionBudget";
+/// Part of the refusal of a question where a webhook would do something even then (400, seen with Kubernetes 1.37).
+const NO_QUESTIONS: &str = "does not support dry run";
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evicted {
-    /// The pod is being deleted, or was.
+    /// The pod is being deleted, or was; or would be, where only that was asked.
     Accepted,
     /// There is no such pod any more: none, or another one of the same name.
     Gone,
-    /// Not now: a disruption budget, two budgets for one pod (which the API server never evicts), or an overloaded API server.
+    /// Not this one, or not now: a disruption budget, two budgets for one pod (which the API server never evicts), a webhook, a missing
+    /// right, an API server that is overloaded or fails.
     Refused {
         /// The API server's words; they name the budget.
         message: String,
@@ -30,61 +31,127 @@ pub enum Evicted {
     },
 }
 
-/// Asks for the eviction of exactly this pod: one of the same name with another UID is left alone.
+/// Makes exactly this pod leave: one of the same name with another UID is left alone. It has `grace` seconds to end, or as many as it
+/// wants.
 ///
 /// Send it only for a pod that was just seen: even where the UID does not match, the API server takes one disruption off the budget
 /// (seen with Kubernetes 1.37).
 ///
 /// # Errors
-/// Any [`ApiError`] but those that [`Evicted`] stands for.
-pub async fn evict(source: &ClientSource, pod: &RawPod) -> Result<Evicted, ApiError> {
-    let body = serde_json::to_vec(&body(pod)).map_err(|error| ApiError::Other {
-        message: error.to_string(),
-    })?;
-    let path = format!("/api/v1/namespaces/{}/pods", pod.namespace);
+/// Where the API server did not say anything about this pod: [`ApiError::Unreachable`], [`ApiError::Timeout`],
+/// [`ApiError::Credentials`] and [`ApiError::Unauthorized`].
+pub async fn remove(
+    source: &ClientSource,
+    pod: &RawPod,
+    how: How,
+    grace: Option<u32>,
+) -> Result<Evicted, ApiError> {
+    match how {
+        How::Evict => evict(source, pod, grace, &PostParams::default()).await,
+        How::Delete | How::Kill => delete(source, pod, grace).await,
+    }
+}
+
+/// Whether the API server would evict this pod now, without doing it: budgets stay as they are.
+///
+/// # Errors
+/// As [`remove`].
+pub async fn ask(
+    source: &ClientSource,
+    pod: &RawPod,
+    grace: Option<u32>,
+) -> Result<Evicted, ApiError> {
+    let question = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    match evict(source, pod, grace, &question).await? {
+        // Nobody can tell, and the drain itself will.
+        Evicted::Refused { message, .. } if message.contains(NO_QUESTIONS) => Ok(Evicted::Accepted),
+        answer => Ok(answer),
+    }
+}
+
+async fn evict(
+    source: &ClientSource,
+    pod: &RawPod,
+    grace: Option<u32>,
+    params: &PostParams,
+) -> Result<Evicted, ApiError> {
+    let eviction = Eviction {
+        metadata: ObjectMeta {
+            name: Some(pod.name.clone()),
+            namespace: Some(pod.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        delete_options: Some(options(pod, grace)),
+    };
+    let body = json(&eviction)?;
     // The library's own eviction sends the options under a name that the API server does not know, so the UID would be lost.
-    let request = Request::new(path).create_subresource(
-        "eviction",
-        &pod.name,
-        &PostParams::default(),
-        body,
-    )?;
+    let request = pods(pod).create_subresource("eviction", &pod.name, params, body)?;
+    send(source, request).await
+}
+
+async fn delete(
+    source: &ClientSource,
+    pod: &RawPod,
+    grace: Option<u32>,
+) -> Result<Evicted, ApiError> {
+    let mut request = pods(pod).delete(&pod.name, &DeleteParams::default())?;
+    *request.body_mut() = json(&options(pod, grace))?;
+    send(source, request).await
+}
+
+fn pods(pod: &RawPod) -> Request {
+    Request::new(format!("/api/v1/namespaces/{}/pods", pod.namespace))
+}
+
+fn json(body: &impl serde::Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(body).map_err(|error| ApiError::Other {
+        message: error.to_string(),
+    })
+}
+
+fn options(pod: &RawPod, grace: Option<u32>) -> DeleteOptions {
+    DeleteOptions {
+        grace_period_seconds: grace.map(i64::from),
+        preconditions: Some(Preconditions {
+            uid: Some(pod.uid.clone()),
+            ..Preconditions::default()
+        }),
+        ..DeleteOptions::default()
+    }
+}
+
+async fn send(source: &ClientSource, request: http::Request<Vec<u8>>) -> Result<Evicted, ApiError> {
     let asked = source.call(|client| async move { client.request_text(request).await });
+    let refused = |message, retry_after| {
+        Ok(Evicted::Refused {
+            message,
+            retry_after,
+        })
+    };
     match asked.await {
         Ok(_) => Ok(Evicted::Accepted),
         Err(ApiError::NotFound { .. } | ApiError::Conflict { .. }) => Ok(Evicted::Gone),
         Err(ApiError::TooManyRequests {
             retry_after,
             message,
-        }) => Ok(Evicted::Refused {
-            message,
-            retry_after,
-        }),
-        // A fault of the cluster's objects that the API server reports as its own.
-        Err(ApiError::Server { code: 500, message }) if message.contains(TWO_BUDGETS) => {
-            Ok(Evicted::Refused {
-                message,
-                retry_after: None,
-            })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn body(pod: &RawPod) -> Eviction {
-    Eviction {
-        metadata: ObjectMeta {
-            name: Some(pod.name.clone()),
-            namespace: Some(pod.namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        delete_options: Some(DeleteOptions {
-            preconditions: Some(Preconditions {
-                uid: Some(pod.uid.clone()),
-                ..Preconditions::default()
-            }),
-            ..DeleteOptions::default()
-        }),
+        }) => refused(message, retry_after),
+        // A namespace that is being deleted refuses with 403, a webhook with what it likes, two budgets for one pod with 500: each
+        // concerns this pod, and the others go on.
+        Err(
+            ApiError::Forbidden { message }
+            | ApiError::Server { message, .. }
+            | ApiError::Gone { message }
+            | ApiError::Other { message },
+        ) => refused(message, None),
+        Err(
+            error @ (ApiError::Unreachable { .. }
+            | ApiError::Timeout { .. }
+            | ApiError::Credentials(_)
+            | ApiError::Unauthorized { .. }),
+        ) => Err(error),
     }
 }
 
@@ -104,29 +171,54 @@ mod tests {
         }
     }
 
+    fn success() -> Reply {
+        let status =
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201});
+        Reply::json(201, status)
+    }
+
     #[tokio::test]
-    async fn the_request_names_the_pod_by_its_uid() {
-        let api = Api::start(|_| {
-            Reply::json(
-                201,
-                json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}),
+    async fn each_request_names_the_pod_by_its_uid_and_its_time_to_end() {
+        let api = Api::start(|_| success()).await;
+        let source = api.source().await;
+        let accepted = Ok(Evicted::Accepted);
+        assert_eq!(remove(&source, &pod(), How::Evict, None).await, accepted);
+        assert_eq!(remove(&source, &pod(), How::Evict, Some(7)).await, accepted);
+        assert_eq!(ask(&source, &pod(), None).await, accepted);
+        assert_eq!(remove(&source, &pod(), How::Delete, None).await, accepted);
+        assert_eq!(remove(&source, &pod(), How::Kill, Some(0)).await, accepted);
+        let eviction = "POST /api/v1/namespaces/d/pods/web-1/eviction?";
+        let deletion = "DELETE /api/v1/namespaces/d/pods/web-1?";
+        let evict = |options: &str| {
+            format!(
+                r#"{{"apiVersion":"policy/v1","kind":"Eviction","deleteOptions":{options},"metadata":{{"name":"web-1","namespace":"d"}}}}"#
             )
-        })
-        .await;
-        assert_eq!(
-            evict(&api.source().await, &pod()).await,
-            Ok(Evicted::Accepted)
-        );
-        let seen = api.seen();
-        assert_eq!(seen.len(), 1);
-        assert_eq!(
-            seen[0].line,
-            "POST /api/v1/namespaces/d/pods/web-1/eviction?"
-        );
-        assert_eq!(
-            seen[0].body,
-            r#"{"apiVersion":"policy/v1","kind":"Eviction","deleteOptions":{"preconditions":{"uid":"u1"}},"metadata":{"name":"web-1","namespace":"d"}}"#
-        );
+        };
+        let uid = r#"{"preconditions":{"uid":"u1"}}"#;
+        let within = |seconds: u32| {
+            format!(r#"{{"gracePeriodSeconds":{seconds},"preconditions":{{"uid":"u1"}}}}"#)
+        };
+        let expected = [
+            (eviction.to_owned(), evict(uid)),
+            (eviction.to_owned(), evict(&within(7))),
+            (format!("{eviction}&dryRun=All"), evict(uid)),
+            (deletion.to_owned(), uid.to_owned()),
+            (deletion.to_owned(), within(0)),
+        ];
+        let seen = api.seen().into_iter();
+        let seen: Vec<_> = seen.map(|request| (request.line, request.body)).collect();
+        assert_eq!(seen, expected);
+    }
+
+    /// With a webhook that does something at every request there is no preflight.
+    #[tokio::test]
+    async fn where_nobody_may_ask_the_answer_is_yes() {
+        let message = "admission webhook \"w\" does not support dry run";
+        let api = Api::start(move |_| Reply::failure(400, "BadRequest", message)).await;
+        let source = api.source().await;
+        assert_eq!(ask(&source, &pod(), None).await, Ok(Evicted::Accepted));
+        let done = remove(&source, &pod(), How::Evict, None).await;
+        assert!(matches!(done, Ok(Evicted::Refused { .. })), "{done:?}");
     }
 
     #[tokio::test]
@@ -139,7 +231,12 @@ mod tests {
                 "retryAfterSeconds": 10,
             },
         });
-        let message = "m".to_owned();
+        let refused_so = |message: &str| {
+            Ok(Evicted::Refused {
+                message: message.into(),
+                retry_after: None,
+            })
+        };
         let two_budgets = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         let cases = [
             (Reply::failure(404, "NotFound", "m"), Ok(Evicted::Gone)),
@@ -161,14 +258,21 @@ mod tests {
             ),
             (
                 Reply::failure(500, "InternalError", two_budgets),
-                Ok(Evicted::Refused { message: two_budgets.into(), retry_after: None }),
+                refused_so(two_budgets),
             ),
-            (Reply::failure(403, "Forbidden", "m"), Err(ApiError::Forbidden { message: message.clone() })),
-            (Reply::failure(500, "InternalError", "m"), Err(ApiError::Server { code: 500, message })),
+            // A namespace that is being deleted, webhooks.
+            (Reply::failure(403, "Forbidden", "m"), refused_so("m")),
+            (Reply::failure(500, "InternalError", "m"), refused_so("m")),
+            (Reply::failure(422, "Invalid", "m"), refused_so("422 m")),
+            (
+                Reply::failure(401, "Unauthorized", "m"),
+                Err(ApiError::Unauthorized { message: "m".into() }),
+            ),
         ];
         for (reply, expected) in cases {
             let api = Api::start(move |_| reply.clone()).await;
-            assert_eq!(evict(&api.source().await, &pod()).await, expected);
+            let done = remove(&api.source().await, &pod(), How::Evict, None).await;
+            assert_eq!(done, expected);
             assert_eq!(api.seen().len(), 1);
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::source::ClientSource;
-use crate::wire::WireNode;
+use crate::wire::{Wire, WireNode};
 
 pub(crate) const NODES: &str = "/api/v1/nodes";
 

@@ -1,4 +1,4 @@
-//! Nodes as they change, for ever.
+//! Nodes and other objects as they change, for ever.
 //!
 //! A feed begins with what is there, goes on with each change, says when it lost touch, and begins again with what is there. The library's
 //! own watcher does not fit: it resumes after an error without saying so, holds on to one client, and asks again without any pause when
@@ -17,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::error::{ApiError, Retry};
 use crate::node::{Keep, NODES};
 use crate::source::ClientSource;
-use crate::wire::{Page, WireNode};
+use crate::wire::{Page, Wire, WireNode};
 
 /// A watch in which nothing was heard for this long is taken for dead: the API server sends a bookmark each minute.
 pub(crate) const SILENCE: Duration = Duration::from_secs(180);
@@ -29,7 +29,7 @@ const LIFE_SECONDS: std::ops::Range<u32> = 3600..5400;
 /// A watch that ended sooner failed, whatever the API server says.
 const TOO_SHORT: Duration = Duration::from_secs(5);
 
-/// Nodes per page: one page is in memory at a time, and Nodes with many images take 50 KB each.
+/// Objects per page: one page is in memory at a time, and Nodes with many images take 50 KB each.
 const PAGE: u32 = 100;
 
 /// What is new about one Node.
@@ -43,23 +43,28 @@ pub enum NodeEvent {
     Disconnected(ApiError),
 }
 
-/// What is new about all Nodes.
+/// What is new about all objects of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodesEvent {
+pub enum Change<R> {
     /// These are all that are there; whatever was known before is void.
-    Reset(Vec<RawNode>),
+    Reset(Vec<R>),
     /// This one is new or changed.
-    Changed(RawNode),
-    /// The one of this name is gone.
+    Changed(R),
+    /// The one of this name (a pod: of this UID) is gone.
     Gone(String),
     /// The feed lost touch and tries again by itself. What is known may be old until the next event.
     Disconnected(ApiError),
 }
 
+/// What is new about all Nodes.
+pub type NodesEvent = Change<RawNode>;
+
 /// Watches the Node `name`. The stream never ends; each try that fails is one [`NodeEvent::Disconnected`], and after it comes how the
 /// Node is then, changed or not.
 pub fn watch_node(source: ClientSource, name: &str, keep: Keep) -> BoxStream<'static, NodeEvent> {
-    feed(source, Some(name.to_owned()), keep)
+    // Node names need no escapes.
+    let selector = format!("metadata.name={name}");
+    feed::<WireNode>(source, NODES, Some(selector), keep)
         .map(|event| match event {
             NodesEvent::Reset(nodes) => match nodes.into_iter().next() {
                 Some(node) => NodeEvent::Present(node),
@@ -75,16 +80,23 @@ pub fn watch_node(source: ClientSource, name: &str, keep: Keep) -> BoxStream<'st
 /// Watches all Nodes. The stream never ends; each try that fails is one [`NodesEvent::Disconnected`], and after it comes a
 /// [`NodesEvent::Reset`].
 pub fn watch_nodes(source: ClientSource, keep: Keep) -> BoxStream<'static, NodesEvent> {
-    feed(source, None, keep).boxed()
+    feed::<WireNode>(source, NODES, None, keep).boxed()
 }
 
-fn feed(
+/// Watches the objects under `path`, all of them or those that `selector` (a field selector without anything to escape but `=`) picks.
+pub(crate) fn feed<T: Wire>(
     source: ClientSource,
-    name: Option<String>,
-    keep: Keep,
-) -> impl Stream<Item = NodesEvent> + Send {
-    let feed = Feed {
-        nodes: Nodes { source, name, keep },
+    path: &'static str,
+    selector: Option<String>,
+    keep: T::Keep,
+) -> impl Stream<Item = Change<T::Raw>> + Send {
+    let feed = Feed::<T> {
+        objects: Objects {
+            source,
+            path,
+            selector,
+            keep,
+        },
         state: State::Unknown,
         backoff: Backoff::new(Duration::from_millis(400), Duration::from_secs(30)),
         pause: None,
@@ -95,44 +107,45 @@ fn feed(
     })
 }
 
-type Events = BoxStream<'static, kube::Result<WatchEvent<WireNode>>>;
+type Events<T> = BoxStream<'static, kube::Result<WatchEvent<T>>>;
 
-enum State {
+enum State<T> {
     /// Nothing is known: list.
     Unknown,
     /// Everything up to this version is known: watch from there.
     Known(String),
     /// Watching.
-    Open(Open),
+    Open(Open<T>),
 }
 
-struct Open {
+struct Open<T> {
     version: String,
-    events: Events,
+    events: Events<T>,
     generation: u64,
     since: Instant,
 }
 
-/// Which Nodes, and where from.
-struct Nodes {
+/// Which objects, and where from.
+struct Objects<K> {
     source: ClientSource,
-    name: Option<String>,
-    keep: Keep,
+    path: &'static str,
+    selector: Option<String>,
+    keep: K,
 }
 
-struct Feed {
-    nodes: Nodes,
-    state: State,
+struct Feed<T: Wire> {
+    objects: Objects<T::Keep>,
+    state: State<T>,
     backoff: Backoff,
     /// How long to wait before the next try.
     pause: Option<Duration>,
 }
 
-impl Feed {
-    async fn next(&mut self) -> NodesEvent {
+impl<T: Wire> Feed<T> {
+    async fn next(&mut self) -> Change<T::Raw> {
         loop {
             if let Some(pause) = self.pause.take() {
-                self.nodes.rest(pause).await;
+                self.objects.rest(pause).await;
             }
             match self.advance().await {
                 Ok(Some(event)) => return event,
@@ -145,21 +158,21 @@ impl Feed {
                     self.pause = Some(self.backoff.delay().max(asked));
                     // The next try lists, so that what comes after it is known to be how it is now.
                     self.state = State::Unknown;
-                    return NodesEvent::Disconnected(error);
+                    return Change::Disconnected(error);
                 }
             }
         }
     }
 
-    async fn advance(&mut self) -> Result<Option<NodesEvent>, ApiError> {
+    async fn advance(&mut self) -> Result<Option<Change<T::Raw>>, ApiError> {
         match std::mem::replace(&mut self.state, State::Unknown) {
             State::Unknown => {
-                let (nodes, version) = self.nodes.list().await?;
+                let (objects, version) = self.objects.list::<T>().await?;
                 self.state = State::Known(version);
-                Ok(Some(NodesEvent::Reset(nodes)))
+                Ok(Some(Change::Reset(objects)))
             }
             State::Known(version) => {
-                self.state = State::Open(self.nodes.open(version).await?);
+                self.state = State::Open(self.objects.open(version).await?);
                 Ok(None)
             }
             State::Open(open) => self.read(open).await,
@@ -167,10 +180,10 @@ impl Feed {
     }
 
     /// Waits for what the open watch brings next, and goes on from there.
-    async fn read(&mut self, mut open: Open) -> Result<Option<NodesEvent>, ApiError> {
+    async fn read(&mut self, mut open: Open<T>) -> Result<Option<Change<T::Raw>>, ApiError> {
         let heard = tokio::select! {
             heard = timeout(SILENCE, open.events.next()) => heard,
-            () = self.nodes.source.other_than(open.generation) => {
+            () = self.objects.source.other_than(open.generation) => {
                 // The old client's connection may end any moment, or live on with a certificate that was withdrawn.
                 self.state = State::Known(open.version);
                 return Ok(None);
@@ -188,7 +201,7 @@ impl Feed {
                 return Ok(None);
             }
         };
-        let event = event.and_then(|event| self.nodes.take(&mut open, event));
+        let event = event.and_then(|event| self.objects.take(&mut open, event));
         match event {
             Ok(event) => {
                 self.backoff.reset();
@@ -196,14 +209,14 @@ impl Feed {
                 Ok(event)
             }
             Err(error) => {
-                self.nodes.source.suspect(open.generation, &error);
+                self.objects.source.suspect(open.generation, &error);
                 Err(error)
             }
         }
     }
 }
 
-impl Nodes {
+impl<K> Objects<K> {
     /// Waits, but not once there is another client to try with.
     async fn rest(&self, pause: Duration) {
         let generation = self.source.status().generation;
@@ -211,38 +224,36 @@ impl Nodes {
         let _ = timeout(pause, self.source.other_than(generation)).await;
     }
 
-    async fn list(&self) -> Result<(Vec<RawNode>, String), ApiError> {
+    async fn list<T: Wire<Keep = K>>(&self) -> Result<(Vec<T::Raw>, String), ApiError> {
         let mut params = ListParams::default().limit(PAGE);
-        params.field_selector = self
-            .name
-            .as_ref()
-            .map(|name| format!("metadata.name={name}"));
-        let mut nodes = Vec::new();
+        params.field_selector.clone_from(&self.selector);
+        let mut objects = Vec::new();
         loop {
-            let request = Request::new(NODES).list(&params)?;
-            let page: Page<WireNode> = self
+            let request = Request::new(self.path).list(&params)?;
+            let page: Page<T> = self
                 .source
                 .call(|client| async move { client.request(request).await })
                 .await?;
             let items = page.items.into_iter();
-            nodes.extend(items.map(|node| node.into_raw(&self.keep)));
+            objects.extend(items.map(|object| object.into_raw(&self.keep)));
             if page.metadata.next.is_empty() {
-                return Ok((nodes, page.metadata.resource_version));
+                return Ok((objects, page.metadata.resource_version));
             }
             params.continue_token = Some(page.metadata.next);
         }
     }
 
-    async fn open(&self, version: String) -> Result<Open, ApiError> {
+    async fn open<T: Wire<Keep = K>>(&self, version: String) -> Result<Open<T>, ApiError> {
         let generation = self.source.connection()?.generation;
         let seconds = fastrand::u32(LIFE_SECONDS);
-        // Built here because the library refuses watches that are longer than five minutes. Versions and node names need no escapes.
+        // Built here because the library refuses watches that are longer than five minutes. Versions need no escapes.
         let mut target = format!(
-            "{NODES}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}"
+            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}",
+            self.path
         );
-        if let Some(name) = &self.name {
-            target.push_str("&fieldSelector=metadata.name%3D");
-            target.push_str(name);
+        if let Some(selector) = &self.selector {
+            target.push_str("&fieldSelector=");
+            target.push_str(&selector.replace('=', "%3D"));
         }
         let request = http::Request::get(target).body(Vec::new());
         let request = request.map_err(|error| ApiError::Other {
@@ -260,19 +271,19 @@ impl Nodes {
         })
     }
 
-    fn take(
+    fn take<T: Wire<Keep = K>>(
         &self,
-        open: &mut Open,
-        event: WatchEvent<WireNode>,
-    ) -> Result<Option<NodesEvent>, ApiError> {
+        open: &mut Open<T>,
+        event: WatchEvent<T>,
+    ) -> Result<Option<Change<T::Raw>>, ApiError> {
         match event {
-            WatchEvent::Added(node) | WatchEvent::Modified(node) => {
-                open.version = node.resource_version().to_owned();
-                Ok(Some(NodesEvent::Changed(node.into_raw(&self.keep))))
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                open.version = object.resource_version().to_owned();
+                Ok(Some(Change::Changed(object.into_raw(&self.keep))))
             }
-            WatchEvent::Deleted(node) => {
-                open.version = node.resource_version().to_owned();
-                Ok(Some(NodesEvent::Gone(node.name().to_owned())))
+            WatchEvent::Deleted(object) => {
+                open.version = object.resource_version().to_owned();
+                Ok(Some(Change::Gone(object.key().to_owned())))
             }
             WatchEvent::Bookmark(mark) => {
                 open.version = mark.metadata.resource_version;

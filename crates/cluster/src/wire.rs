@@ -1,12 +1,12 @@
 //! The parts of Nodes and Pods that are taken from the wire. Everything else, such as the list of images, is skipped while reading, so
 //! that a thousand Nodes stay small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cuo_core::drain::RawPod;
 use cuo_core::keys;
 use cuo_core::raw::RawNode;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use crate::node::Keep;
@@ -52,6 +52,8 @@ struct Meta {
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "or_default")]
     owner_references: Vec<Owner>,
+    #[serde(default, deserialize_with = "or_default")]
+    finalizers: Vec<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -59,6 +61,21 @@ struct Owner {
     kind: String,
     #[serde(default)]
     controller: bool,
+}
+
+/// An object on the wire, of a kind that is watched.
+pub(crate) trait Wire: Clone + DeserializeOwned + Send + 'static {
+    /// What decisions need of it.
+    type Raw: Send;
+    /// What else of it to keep.
+    type Keep: Send + Sync;
+
+    /// `metadata.resourceVersion`.
+    fn resource_version(&self) -> &str;
+    /// What it is called when it is gone.
+    fn key(&self) -> &str;
+    /// Takes what decisions need.
+    fn into_raw(self, keep: &Self::Keep) -> Self::Raw;
 }
 
 /// A Node on the wire.
@@ -84,6 +101,8 @@ struct NodeStatus {
     conditions: Vec<Condition>,
     #[serde(default)]
     node_info: NodeInfo,
+    #[serde(default, deserialize_with = "or_default")]
+    volumes_in_use: Vec<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -99,17 +118,19 @@ struct NodeInfo {
     boot_id: String,
 }
 
-impl WireNode {
-    pub fn resource_version(&self) -> &str {
+impl Wire for WireNode {
+    type Raw = RawNode;
+    type Keep = Keep;
+
+    fn resource_version(&self) -> &str {
         &self.metadata.resource_version
     }
 
-    pub fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.metadata.name
     }
 
-    /// What decisions need of it.
-    pub fn into_raw(self, keep: &Keep) -> RawNode {
+    fn into_raw(self, keep: &Keep) -> RawNode {
         let Meta {
             name,
             uid,
@@ -120,8 +141,7 @@ impl WireNode {
             ..
         } = self.metadata;
         annotations.retain(|key, _| key.starts_with(keys::PREFIX) || keep.contains(key));
-        let mut conditions = self.status.conditions.iter();
-        let ready = conditions.any(|c| c.kind == "Ready" && c.status == "True");
+        let ready = is_ready(&self.status.conditions);
         RawNode {
             name,
             uid,
@@ -132,8 +152,14 @@ impl WireNode {
             ready,
             boot_id: self.status.node_info.boot_id,
             deleting: deletion_timestamp.is_some(),
+            volumes_in_use: self.status.volumes_in_use,
         }
     }
+}
+
+fn is_ready(conditions: &[Condition]) -> bool {
+    let mut conditions = conditions.iter();
+    conditions.any(|c| c.kind == "Ready" && c.status == "True")
 }
 
 /// A Pod on the wire.
@@ -141,21 +167,77 @@ impl WireNode {
 pub(crate) struct WirePod {
     metadata: Meta,
     #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
     status: PodStatus,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct PodSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    volumes: Vec<Volume>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Volume {
+    name: String,
+    empty_dir: Option<IgnoredAny>,
+    ephemeral: Option<IgnoredAny>,
+    persistent_volume_claim: Option<ClaimSource>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource {
+    claim_name: String,
+}
+
+impl Volume {
+    /// The claim that it is bound by; an ephemeral volume has one that is called after its pod.
+    fn claim(&self, pod: &str) -> Option<String> {
+        let named = self.persistent_volume_claim.as_ref();
+        named.map(|claim| claim.claim_name.clone()).or_else(|| {
+            self.ephemeral.as_ref()?;
+            Some(format!("{pod}-{}", self.name))
+        })
+    }
 }
 
 #[derive(Clone, Default, Deserialize)]
 struct PodStatus {
     #[serde(default)]
     phase: String,
+    #[serde(default, deserialize_with = "or_default")]
+    conditions: Vec<Condition>,
 }
 
-impl WirePod {
-    /// What draining needs of it.
-    pub fn into_raw(self) -> RawPod {
+impl Wire for WirePod {
+    type Raw = RawPod;
+    type Keep = ();
+
+    fn resource_version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+
+    fn key(&self) -> &str {
+        &self.metadata.uid
+    }
+
+    fn into_raw(self, (): &()) -> RawPod {
         let meta = self.metadata;
+        let volumes = self.spec.volumes;
+        let claims: BTreeSet<_> = volumes
+            .iter()
+            .filter_map(|one| one.claim(&meta.name))
+            .collect();
         let mut owners = meta.owner_references.into_iter();
         RawPod {
+            labels: meta.labels,
+            finalizers: meta.finalizers,
+            ready: is_ready(&self.status.conditions),
+            empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
+            claims,
             namespace: meta.namespace,
             name: meta.name,
             uid: meta.uid,
@@ -174,6 +256,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(k, v): &(&str, &str)| (k.to_string(), v.to_string());
+        pairs.iter().map(owned).collect()
+    }
 
     #[test]
     fn a_node_is_read_with_what_decisions_need_and_nothing_else() {
@@ -196,15 +283,10 @@ mod tests {
                     {"type": "Ready", "status": "True", "reason": "KubeletReady"},
                 ],
                 "images": [{"names": ["a"], "sizeBytes": 1}],
+                "volumesInUse": ["kubernetes.io/csi/d^v"],
                 "nodeInfo": {"bootID": "b1", "kernelVersion": "6"},
             },
         });
-        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
-                .collect()
-        };
         let expected = RawNode {
             name: "n1".into(),
             uid: "u1".into(),
@@ -218,6 +300,7 @@ mod tests {
             ready: true,
             boot_id: "b1".into(),
             deleting: true,
+            volumes_in_use: vec!["kubernetes.io/csi/d^v".into()],
         };
         let read: WireNode = serde_json::from_value(node).unwrap();
         assert_eq!(read.into_raw(&Keep::new(["example.com/check"])), expected);
@@ -242,27 +325,36 @@ mod tests {
             "metadata": {
                 "name": "web-1", "namespace": "default", "uid": "p1", "resourceVersion": "9",
                 "annotations": {"kubernetes.io/config.mirror": "abc"},
+                "labels": {"app": "web"}, "finalizers": ["example.com/stay"],
                 "deletionTimestamp": "2026-11-23T22:00:00Z",
                 "ownerReferences": [
                     {"kind": "Thing", "name": "t", "uid": "1"},
                     {"kind": "ReplicaSet", "name": "web", "uid": "2", "controller": true},
                 ],
             },
-            "spec": {"containers": []},
-            "status": {"phase": "Failed"},
+            "spec": {"containers": [], "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "data", "persistentVolumeClaim": {"claimName": "pages"}},
+                {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {}}},
+                {"name": "token", "projected": {"sources": []}},
+            ]},
+            "status": {"phase": "Failed", "conditions": [{"type": "Ready", "status": "True"}]},
         });
         let expected = RawPod {
             namespace: "default".into(),
             name: "web-1".into(),
             uid: "p1".into(),
+            labels: map(&[("app", "web")]),
             controller: Some("ReplicaSet".into()),
             mirror: true,
             completed: true,
             terminating: true,
+            finalizers: vec!["example.com/stay".into()],
+            ready: true,
+            empty_dir: true,
+            claims: ["pages".into(), "web-1-scratch".into()].into(),
         };
-        assert_eq!(
-            serde_json::from_value::<WirePod>(pod).unwrap().into_raw(),
-            expected
-        );
+        let read: WirePod = serde_json::from_value(pod).unwrap();
+        assert_eq!(read.into_raw(&()), expected);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading never fails: a key that holds something else than this build writes is a [`Field`] that says so, and a reason to hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use crate::identity::{BootId, GrantId, Identity, NodeName, ParseNameError};
@@ -36,6 +36,8 @@ pub struct NodeView {
     pub paused: bool,
     /// The protocol that the agent speaks: a value only if it is this build's.
     pub protocol: Field<u32>,
+    /// Volumes that pods on the node have, or that are not let go of yet.
+    pub volumes_in_use: BTreeSet<String>,
     /// What the agent wrote.
     pub agent: AgentFields,
     /// What the operator wrote.
@@ -143,6 +145,7 @@ impl NodeView {
             paused: is_true(annotations, keys::REBOOT_PAUSED)
                 || is_true(labels, keys::REBOOT_PAUSED),
             protocol: version(at(keys::PROTOCOL)),
+            volumes_in_use: raw.volumes_in_use.iter().cloned().collect(),
             agent: AgentFields {
                 status: Field::text(at(keys::STATUS)),
                 reason: Field::text(at(keys::REASON)),

@@ -23,6 +23,8 @@ pub struct RawNode {
     pub boot_id: String,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// `status.volumesInUse`: volumes that pods on the node have, or that are not let go of yet.
+    pub volumes_in_use: Vec<String>,
 }
 
 /// A conditional change to one Node: a merge patch that carries the resourceVersion it was decided on, so that it fails with a

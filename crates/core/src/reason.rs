@@ -56,6 +56,7 @@ codes! {
     PreflightBlocked, "agent", "Pods would not be evicted if the drain began now, so it did not; nothing was cordoned.", "Look at the pods and the PodDisruptionBudgets that the reason names; it is tried again by itself.";
     VolumesInUse, "agent", "Volumes of pods that have left are still in use on the node.", "Nothing, unless it lasts: then look at the node's `status.volumesInUse` and the driver of those volumes.";
     DrainDelay, "agent", "The drain is over, and the pool wants some time between it and the reboot.", "Nothing.";
+    Drained, "agent", "The drain is over, and the reboot is next.", "Nothing.";
     DaemonSetsNotReady, "agent", "Pods of DaemonSets are not Ready on the node after the boot.", "Look at the pods that the reason names.";
     IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";

@@ -291,6 +291,25 @@ impl DrainPolicy {
     pub fn timeout(&self) -> SignedDuration {
         SignedDuration::from_secs(self.timeout_seconds.into())
     }
+
+    /// How long to wait between the end of the drain and the reboot.
+    pub fn delay(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.delay_seconds.into())
+    }
+
+    /// How long it may take at most from acceptance to the moment when the reboot is asked for.
+    pub fn longest(&self) -> SignedDuration {
+        // For the last deletions, and what is between them and the reboot.
+        const LAST: u64 = 60;
+        let timeout = u64::from(self.timeout_seconds);
+        let rungs = match self.on_timeout {
+            OnTimeout::Abort => timeout,
+            OnTimeout::Delete => timeout * 2,
+            OnTimeout::Force => timeout * 2 + LAST,
+        };
+        let seconds = rungs + u64::from(self.delay_seconds);
+        SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
 }
 
 /// Value of `reboot-ok`: the permission to reboot once, into one identity, from one boot.
@@ -489,6 +508,21 @@ mod tests {
             assert_eq!(found, expected, "{text}");
         }
         assert_eq!(Field::<Grant>::json(None), Field::Absent);
+    }
+
+    #[test]
+    fn the_longest_drain_is_its_whole_ladder_and_the_delay() {
+        let longest = |on_timeout, delay_seconds| {
+            let policy = DrainPolicy {
+                on_timeout,
+                delay_seconds,
+                ..DrainPolicy::default()
+            };
+            policy.longest().as_secs()
+        };
+        assert_eq!(longest(OnTimeout::Abort, 0), 600);
+        assert_eq!(longest(OnTimeout::Delete, 30), 1230);
+        assert_eq!(longest(OnTimeout::Force, 0), 1260);
     }
 
     #[test]

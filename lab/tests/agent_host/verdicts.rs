@@ -49,6 +49,9 @@ impl Granted {
             twin: false,
             requested: None,
             good: None,
+            pods: Default::default(),
+            foreign: false,
+            drained: None,
         };
         Self { bench, attempt }
     }
@@ -104,8 +107,11 @@ impl Granted {
                 view: Box::new(view),
                 live: false,
             },
-            pods: None,
+            pods: Err(String::new()),
+            preflight: None,
             evictions: vec![],
+            volumes: None,
+            told: None,
             inhibitors: Ok(vec![]),
             survey,
             system: SystemLabels::default(),

@@ -3,14 +3,29 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use cuo_cluster::evict::{Evicted, evict};
-use cuo_cluster::pods::pods_of;
-use cuo_cluster::{ApiError, ClientSource};
-use cuo_core::drain::RawPod;
+use cuo_cluster::ClientSource;
+use cuo_cluster::evict::{Evicted, ask, remove};
+use cuo_cluster::pods::watch_pods;
+use cuo_cluster::watch::Change;
+use cuo_core::drain::{How, RawPod};
 use cuo_lab::controlplane::ControlPlane;
 use cuo_lab::wait::until;
+use futures::StreamExt;
 
 use crate::{SOON, apply};
+
+async fn pods_of(source: &ClientSource, node: &str) -> Result<Vec<RawPod>> {
+    let mut pods = match watch_pods(source.clone(), node).next().await {
+        Some(Change::Reset(pods)) => pods,
+        other => anyhow::bail!("{other:?}"),
+    };
+    pods.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(pods)
+}
+
+async fn evict(source: &ClientSource, pod: &RawPod) -> Result<Evicted> {
+    Ok(remove(source, pod, How::Evict, None).await?)
+}
 
 pub async fn evictions(plane: &ControlPlane, dir: &Path, n1: &ClientSource) -> Result<()> {
     let pod = |name: &str, node: &str, app: &str| {
@@ -64,6 +79,11 @@ pub async fn evictions(plane: &ControlPlane, dir: &Path, n1: &ClientSource) -> R
         },
     )
     .await?;
+    // The same answer to the question, and where it is yes nothing has happened.
+    let refused = ask(n1, &guarded, None).await?;
+    ensure!(matches!(refused, Evicted::Refused { .. }), "{refused:?}");
+    assert_eq!(ask(n1, &named("free")?, None).await?, Evicted::Accepted);
+    ensure!(pods_of(n1, "n1").await?.iter().all(|pod| !pod.terminating));
 
     let twice = evict(n1, &named("twice")?).await;
     let Ok(Evicted::Refused { message, .. }) = &twice else {
@@ -88,13 +108,17 @@ pub async fn evictions(plane: &ControlPlane, dir: &Path, n1: &ClientSource) -> R
             .then_some(()))
     })
     .await?;
+    let kill = remove(n1, &other, How::Kill, Some(0)).await?;
+    assert_eq!(kill, Evicted::Gone, "another one of the same name");
+    let kill = remove(n1, &guarded, How::Kill, Some(0)).await?;
+    assert_eq!(kill, Evicted::Accepted, "whatever its budget says");
     let absent = RawPod {
         name: "absent".into(),
         ..other
     };
     let found = evict(n1, &absent).await;
     ensure!(
-        matches!(found, Ok(Evicted::Gone) | Err(ApiError::Forbidden { .. })),
+        matches!(found, Ok(Evicted::Gone | Evicted::Refused { .. })),
         "{found:?}"
     );
     let elsewhere = RawPod {
@@ -103,7 +127,7 @@ pub async fn evictions(plane: &ControlPlane, dir: &Path, n1: &ClientSource) -> R
     };
     let refused = evict(n1, &elsewhere).await;
     ensure!(
-        matches!(refused, Err(ApiError::Forbidden { .. })),
+        matches!(refused, Ok(Evicted::Refused { .. })),
         "{refused:?}"
     );
     Ok(())

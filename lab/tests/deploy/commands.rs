@@ -10,11 +10,12 @@ use tokio::time::timeout;
 
 use crate::{Bench, repository};
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/architecture.md",
     "docs/behaviours.md",
     "docs/coming-from.md",
+    "docs/drain.md",
     "docs/operations.md",
     "docs/protocol.md",
 ];

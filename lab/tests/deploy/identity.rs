@@ -168,6 +168,12 @@ async fn confined(bench: &Bench) -> Result<()> {
         refused(done, "pods of its own node only").await
     })
     .await?;
+    until("the deletions' policy to be in force", SOON, async || {
+        let dry = DeleteParams::default().dry_run();
+        let done = said(pods.delete("other", &dry).await)?;
+        refused(done, "deletes pods of its own node only").await
+    })
+    .await?;
 
     for (node, patch, text) in changes() {
         let done = write(&nodes, node, &patch).await?;
@@ -189,17 +195,22 @@ async fn confined(bench: &Bench) -> Result<()> {
         said(secrets.list(&ListParams::default()).await)?.is_some(),
         "it read secrets"
     );
-    ensure!(
-        said(pods.delete("own", &DeleteParams::default()).await)?.is_some(),
-        "it deleted a pod without asking the budget"
-    );
+    let done = said(pods.delete("other", &DeleteParams::default()).await)?;
+    ensure!(done.is_some(), "it deleted another node's pod");
     let done = said(pods.evict("missing", &EvictParams::default()).await)?;
     ensure!(done.is_some(), "it evicted what isn't there");
     let done = said(pods.evict("other", &EvictParams::default()).await)?;
     ensure!(done.is_some(), "it evicted another node's pod");
     let done = said(pods.evict("own", &EvictParams::default()).await)?;
     ensure!(done.is_none(), "its own pod: {done:?}");
-    for policy in ["cuo-agent-node", "cuo-agent-evictions"] {
+    pod_on(bench, "late", "n1").await?;
+    let done = said(pods.delete("late", &DeleteParams::default()).await)?;
+    ensure!(done.is_none(), "its own pod: {done:?}");
+    for policy in [
+        "cuo-agent-node",
+        "cuo-agent-evictions",
+        "cuo-agent-deletions",
+    ] {
         crate::policy::type_checked(bench, policy).await?;
     }
     Ok(())

@@ -10,6 +10,7 @@ mod admin;
 mod boots;
 mod deletion;
 mod doctor;
+mod drain;
 mod faults;
 mod hosts;
 mod identity;

@@ -6,7 +6,7 @@ use cuo_lab::host::PACKAGES;
 use crate::yard::Yard;
 use crate::{V1, V2};
 
-/// A pod that may not go.
+/// A pod that takes its time to go.
 const WEB: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: default}
@@ -14,13 +14,8 @@ spec:
   replicas: 1
   selector: {matchLabels: {app: web}}
   template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: none}]}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web, namespace: default}
-spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
+    metadata: {labels: {app: web}, annotations: {lab.cuo/terminate-after: 1h}}
+    spec: {terminationGracePeriodSeconds: 7200, containers: [{name: web, image: none}]}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +70,14 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
     assert_eq!(after.agent.progress, before.agent.progress);
     assert!(after.unschedulable && host.boots() == 1);
     plane
-        .kubectl(&["delete", "poddisruptionbudget", "web"])
+        .kubectl(&[
+            "delete",
+            "pods",
+            "--selector=app=web",
+            "--grace-period=0",
+            "--force",
+            "--wait=false",
+        ])
         .await
         .unwrap();
     yard.settled(V2).await;

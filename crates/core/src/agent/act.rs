@@ -2,17 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::drain::{Drain, SECOND};
 use super::state::Attempt;
 use super::{Act, Asked, NodeSeen, Step, Work};
-use crate::drain::{self, later};
+use crate::drain::later;
 use crate::host::Deployment;
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::values::{Grant, Phase};
-
-/// Deadlines are over once the second that they name is.
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
@@ -39,11 +37,9 @@ impl Work<'_> {
     }
 
     /// From acceptance to the moment before the reboot is asked for.
-    fn approach(self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
-        let Attempt {
-            progress, uptime, ..
-        } = attempt;
-        let limit = self.limit(progress.accepted, *uptime, attempt.drain.timeout());
+    fn approach(mut self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
+        let limit = self.ladder(attempt).all;
+        self.note_cordon(node);
         let pending = match self.still_wanted(attempt, node) {
             Ok(pending) => pending,
             Err(Some(reason)) => return self.abort(reason),
@@ -64,7 +60,7 @@ impl Work<'_> {
         if let Some((reason, _)) = self.busy(attempt).filter(|_| self.now > limit) {
             return self.abort(reason);
         }
-        let blocked = match self.drained(node, limit) {
+        let blocked = match self.drained(attempt, node) {
             Drain::Done => self
                 .inhibited()
                 .or_else(|| self.would_lose(&pending))
@@ -131,7 +127,8 @@ impl Work<'_> {
         if let Some(reason) = self.held() {
             return Err(Some(reason));
         }
-        if node.agent.owned.value().is_some() && !node.unschedulable {
+        let cordoned = node.agent.owned.value().is_some() || attempt.foreign;
+        if cordoned && !node.unschedulable {
             return Err(Some(Code::Uncordoned.into()));
         }
         self.wanted(attempt)
@@ -153,55 +150,6 @@ impl Work<'_> {
                 );
                 Some(Reason::new(Code::PendingChanged, text))
             })
-    }
-
-    /// How far the drain is; `limit` is when it must be over.
-    fn drained(&self, node: &NodeView, limit: Timestamp) -> Drain {
-        let goes = |reason, act, wake| Drain::Goes { reason, act, wake };
-        let late = self.now > limit;
-        let Some(pods) = self.seen.pods.as_ref().filter(|_| node.unschedulable) else {
-            // Not cordoned yet, or the pods could not be listed.
-            return if late {
-                Drain::Blocked(Reason::new(
-                    Code::DrainBlocked,
-                    "the time-out passed before the pods were known",
-                ))
-            } else {
-                goes(None, Act::Wait, Some(later(limit, SECOND)))
-            };
-        };
-        let leaving = drain::leaving(pods);
-        if leaving.is_empty() && !late {
-            return Drain::Done;
-        }
-        let every = self.settings.evict_every;
-        let round = drain::round(&leaving, &self.seen.evictions, every, self.now);
-        if late {
-            let left: Vec<_> = leaving.iter().map(|pod| drain::name(pod)).collect();
-            let what = if round.blocked.is_empty() {
-                left
-            } else {
-                round.blocked
-            };
-            let text = match what.len() {
-                0 => "the time-out passed".to_owned(),
-                count => format!("{count} pods did not leave in time: {}", what.join("; ")),
-            };
-            return Drain::Blocked(Reason::new(Code::DrainBlocked, text));
-        }
-        let reason = (!round.blocked.is_empty())
-            .then(|| Reason::new(Code::Draining, round.blocked.join("; ")));
-        let act = if round.evict.is_empty() {
-            Act::Wait
-        } else {
-            Act::Evict(round.evict)
-        };
-        let over = later(limit, SECOND);
-        goes(
-            reason,
-            act,
-            Some(round.wake.map_or(over, |wake| wake.min(over))),
-        )
     }
 
     /// From the request to the end of this boot.
@@ -289,18 +237,4 @@ fn request(mut step: Step, pending: &Deployment, now: Timestamp) -> Step {
         Act::Reboot
     };
     step
-}
-
-/// How far a drain is.
-enum Drain {
-    /// Nothing has to leave any more.
-    Done,
-    /// Under way.
-    Goes {
-        reason: Option<Reason>,
-        act: Act,
-        wake: Option<Timestamp>,
-    },
-    /// Its time is over.
-    Blocked(Reason),
 }

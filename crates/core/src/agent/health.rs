@@ -33,6 +33,7 @@ impl Work<'_> {
             .boot_incomplete()
             .or_else(|| (!ready).then(|| Code::NodeNotReady.into()))
             .or_else(|| survey.inactive(&self.settings.health.units))
+            .or_else(|| self.daemons())
     }
 
     /// Waits for the node to become healthy, and after the deadline keeps the slot and the version from spreading.

@@ -5,6 +5,7 @@
 //! steps again.
 
 mod act;
+mod drain;
 pub mod health;
 mod publish;
 mod rest;
@@ -13,9 +14,11 @@ pub mod state;
 mod tests;
 mod verify;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
-use crate::drain::{EvictionTry, RawPod, later};
+use crate::drain::{Claim, EvictionTry, RawPod, Removal, later};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
 use crate::look::Mode;
@@ -40,10 +43,16 @@ pub struct Observation {
     pub busy: bool,
     /// The own Node.
     pub node: NodeSeen,
-    /// Pods on this node; needed only while [`wants_pods`] says so.
-    pub pods: Option<Vec<RawPod>>,
+    /// Pods on this node, or why they are not known (nothing before the first answer); needed only while [`wants_pods`] says so.
+    pub pods: Result<Vec<RawPod>, String>,
+    /// What the API server said to whether it would evict the pods.
+    pub preflight: Option<Preflight>,
     /// Evictions of this attempt, oldest first.
     pub evictions: Vec<EvictionTry>,
+    /// The volumes that were last asked for.
+    pub volumes: Option<VolumesSeen>,
+    /// When this process last wrote another reason on the Node.
+    pub told: Option<Timestamp>,
     /// Block inhibitors on shutdown, or why they are not known.
     pub inhibitors: Result<Vec<Inhibitor>, String>,
     /// What else runs on the host, or why that is not known.
@@ -58,6 +67,26 @@ pub struct Observation {
     pub looked: Option<Reason>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
+}
+
+/// Answers to [`Act::Preflight`], oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Preflight {
+    /// For which grant it was asked.
+    pub grant: GrantId,
+    /// One for each pod and question.
+    pub answers: Vec<EvictionTry>,
+}
+
+/// What came of [`Act::FindVolumes`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VolumesSeen {
+    /// Of which claims.
+    pub claims: BTreeSet<Claim>,
+    /// As a Node's `status.volumesInUse` calls them, or why they are not known.
+    pub volumes: Result<BTreeSet<String>, String>,
+    /// When it was asked.
+    pub at: Timestamp,
 }
 
 /// A run of looking for, downloading and staging an update.
@@ -167,8 +196,17 @@ pub enum Act {
     Stage,
     /// Make rpm-ostree look for an update, and leave it at that.
     Check,
-    /// Evict these pods.
-    Evict(Vec<RawPod>),
+    /// Ask the API server whether it would evict these pods, without evicting them.
+    Preflight {
+        /// For which grant.
+        grant: GrantId,
+        /// Which, a handful.
+        pods: Vec<RawPod>,
+    },
+    /// Make these pods leave.
+    Evict(Removal),
+    /// Find out which volumes these claims are bound to.
+    FindVolumes(BTreeSet<Claim>),
     /// Read the Node from the API server and come back with [`NodeSeen::Present`] `live`.
     Confirm,
     /// Finalize this staged deployment, which reboots the host.
@@ -192,13 +230,25 @@ pub struct Step {
     pub reason: Option<Reason>,
 }
 
-/// The pods of this node are needed for the next step: it is being drained, or the reboot is still to be asked for.
-pub fn wants_pods(state: &State, boot: &BootId, asked: Option<&Asked>) -> bool {
-    state.attempt.as_ref().is_some_and(|attempt| {
-        let waits = attempt.requested.is_some()
-            && asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
-        attempt.progress.boot == *boot && !waits
-    })
+/// The pods of this node are needed for the next step: there is a grant to be answered, the node is being drained, the reboot is still to
+/// be asked for, or the grant wants pods to be Ready after the boot.
+pub fn wants_pods(
+    state: &State,
+    node: Option<&NodeView>,
+    boot: &BootId,
+    asked: Option<&Asked>,
+) -> bool {
+    let Some(attempt) = &state.attempt else {
+        let grant = node.and_then(|node| node.operator.grant.value());
+        let answered = state.result.as_ref().map(|result| result.id);
+        return grant.is_some_and(|grant| grant.boot == *boot && Some(grant.id) != answered);
+    };
+    if attempt.progress.boot != *boot {
+        return attempt.pods.daemon_sets_ready;
+    }
+    let asked =
+        asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
+    attempt.requested.is_none() || !asked
 }
 
 /// Decides. `now` is the host's clock; it is trusted only for deadlines, never for what has happened.
@@ -278,6 +328,7 @@ impl<'a> Work<'a> {
             self.state.ours = known.or_else(|| locked.map(|pending| pending.id.clone()));
             self.state.adopted = true;
         }
+        self.answered_already(node);
         let Some(progress) = node.agent.progress.value() else {
             return;
         };
@@ -306,7 +357,24 @@ impl<'a> Work<'a> {
             twin: true, // unknown, and the milder verdict
             good: None,
             requested: asked.map(|status| status.since),
+            pods: grant.map_or_else(Default::default, |grant| grant.pods.clone()),
+            foreign: false,
+            drained: None,
         });
+    }
+
+    /// An attempt that the Node shows an answer to is over, whatever the disk says: giving up does not wait for a disk that is full.
+    fn answered_already(&mut self, node: &NodeView) {
+        let answer = node.agent.result.value();
+        let over = |attempt: &Attempt| {
+            answer.filter(|answer| {
+                answer.id == attempt.progress.id && node.agent.progress.is_absent()
+            })
+        };
+        if let Some(answer) = self.state.attempt.as_ref().and_then(over) {
+            self.state.result = Some(answer.clone());
+            self.state.attempt = None;
+        }
     }
 
     /// Answers the grant and gives the slot back.

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::drain::Begin;
 use super::state::{Attempt, Exact, Intent};
 use super::{Act, NodeSeen, Staging, Step, Work};
 use crate::host::{Deployment, Host};
+use crate::identity::GrantId;
 use crate::look::Mode;
 use crate::reason::{Code, Reason};
 use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
@@ -13,22 +15,24 @@ impl Work<'_> {
     /// The step without an accepted grant.
     pub(super) fn rest(mut self) -> Step {
         self.claim();
-        let hold = self.holds();
+        let mut hold = self.holds();
+        let (mut first, mut unknown) = (None, None);
         if let Some(grant) = self.open_grant() {
             match self.judge(grant, hold.as_ref()) {
                 Answer::Wait => {}
+                Answer::After(act) => first = Some(act),
+                Answer::Unknown(reason) => unknown = reason,
+                Answer::BackOff(reason) => {
+                    let code = reason.code;
+                    self.refuse(grant.id, code);
+                    self.state.back_off(reason, &self.settings.retry, self.now);
+                    hold = self.holds();
+                }
                 Answer::Accept(attempt) => {
                     self.state.attempt = Some((*attempt).clone());
                     return self.act(*attempt);
                 }
-                Answer::Refuse(code) => {
-                    self.state.result = Some(RebootResult {
-                        id: grant.id,
-                        outcome: Outcome::Refused,
-                        code: Some(code),
-                        at: self.now,
-                    });
-                }
+                Answer::Refuse(code) => self.refuse(grant.id, code),
             }
         }
         let (phase, reason) = self.show(hold);
@@ -37,6 +41,7 @@ impl Work<'_> {
             Mode::Stage => Act::Stage,
             Mode::Check => Act::Check,
         };
+        let (act, reason) = (first.unwrap_or(act), reason.or(unknown));
         if act == Act::Stage {
             self.state.staging = self.host().map(|host| Intent {
                 boot: self.seen.boot,
@@ -45,6 +50,15 @@ impl Work<'_> {
         }
         let wake = self.pause_end();
         self.publish_or(phase, reason, act, wake)
+    }
+
+    fn refuse(&mut self, id: GrantId, code: Code) {
+        self.state.result = Some(RebootResult {
+            id,
+            outcome: Outcome::Refused,
+            code: Some(code),
+            at: self.now,
+        });
     }
 
     /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
@@ -180,6 +194,12 @@ impl Work<'_> {
         if let Some(hold) = hold {
             return Answer::Refuse(hold.code);
         }
+        match self.may_begin(grant) {
+            Begin::Now => {}
+            Begin::After(act) => return Answer::After(act),
+            Begin::Unknown(reason) => return Answer::Unknown(reason),
+            Begin::No(reason) => return Answer::BackOff(reason),
+        }
         Answer::Accept(Box::new(Attempt {
             progress: Progress {
                 id: grant.id,
@@ -197,6 +217,9 @@ impl Work<'_> {
                 .any(|other| other.identity == pending.identity),
             requested: None,
             good: None,
+            pods: grant.pods.clone(),
+            foreign: false,
+            drained: None,
         }))
     }
 
@@ -298,4 +321,10 @@ enum Answer {
     Accept(Box<Attempt>),
     /// It can't.
     Refuse(Code),
+    /// Not before this was done.
+    After(Act),
+    /// Not before the pods are known; the reason if that lasts.
+    Unknown(Option<Reason>),
+    /// It can't, and it would be the same for a while.
+    BackOff(Reason),
 }

@@ -7,7 +7,7 @@ use crate::drain::later;
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
 use crate::reason::Reason;
-use crate::values::{DrainPolicy, Failures, Progress, RebootResult};
+use crate::values::{DrainPolicy, Failures, Outcome, PodChecks, Progress, RebootResult};
 
 /// Version of the file; it rises whenever a field is added or means something else.
 const VERSION: u32 = 3;
@@ -71,6 +71,15 @@ pub struct Attempt {
     /// Since when the node has been healthy after the boot.
     #[serde(default)]
     pub good: Option<Timestamp>,
+    /// What else to look at among the pods of the node.
+    #[serde(default)]
+    pub pods: PodChecks,
+    /// The node was seen cordoned by somebody else: if it is uncordoned now, that was a person.
+    #[serde(default)]
+    pub foreign: bool,
+    /// When the drain was found to be over.
+    #[serde(default)]
+    pub drained: Option<Timestamp>,
 }
 
 /// One deployment of this host, as far as it can be told from others of its identity: packages that are layered on it change the
@@ -178,6 +187,17 @@ impl State {
             until: later(now, retry.pause(tries)),
             reason,
         });
+    }
+
+    /// The step from this to `next` gives the accepted grant up, and does nothing else that this file has to know first.
+    pub fn gives_up(&self, next: &Self) -> bool {
+        let (Some(attempt), None) = (&self.attempt, &next.attempt) else {
+            return false;
+        };
+        let answer = next.result.as_ref();
+        answer.is_some_and(|answer| {
+            (answer.id, answer.outcome) == (attempt.progress.id, Outcome::Aborted)
+        })
     }
 
     /// Brings a pause back within the cap, for the case that the clock was ahead when it was written.

@@ -1,5 +1,6 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod drain;
 mod health;
 mod looks;
 mod reboots;
@@ -9,6 +10,7 @@ mod unlocked;
 
 use super::state::Backoff;
 use super::*;
+use crate::drain::How;
 use crate::identity::Identity;
 use crate::raw::RawNode;
 use crate::values::{DrainPolicy, Failure, Failures, Grant, Status};
@@ -59,6 +61,8 @@ struct World {
     seen: Observation,
     settings: Settings,
     now: i64,
+    /// Why the API server would not evict any pod.
+    refuses: Option<String>,
 }
 
 impl World {
@@ -85,8 +89,11 @@ impl World {
                     view: Box::new(NodeView::parse(&raw).unwrap()),
                     live: false,
                 },
-                pods: Some(vec![]),
+                pods: Ok(vec![]),
+                preflight: None,
                 evictions: vec![],
+                volumes: None,
+                told: None,
                 inhibitors: Ok(vec![]),
                 survey: Ok(Survey::default()),
                 system: SystemLabels::default(),
@@ -97,6 +104,7 @@ impl World {
             },
             settings: settings(),
             now: 1000,
+            refuses: None,
         }
     }
 
@@ -130,8 +138,12 @@ impl World {
     fn run(&mut self) -> Step {
         for _ in 0..20 {
             let mut seen = self.seen.clone();
-            if !wants_pods(&self.state, &seen.boot, seen.asked.as_ref()) {
-                seen.pods = None;
+            let node = match &seen.node {
+                NodeSeen::Present { view, .. } => Some(&**view),
+                NodeSeen::Unknown(_) | NodeSeen::Absent => None,
+            };
+            if !wants_pods(&self.state, node, &seen.boot, seen.asked.as_ref()) {
+                seen.pods = Err(String::new());
             }
             let step = step(&self.state, &seen, &self.settings, at(self.now));
             self.state = step.state.clone();
@@ -139,7 +151,14 @@ impl World {
                 *live = false;
             }
             match &step.act {
-                Act::Publish(want) => want.apply(self.node()),
+                Act::Publish(want) => {
+                    let found = self.node().agent.reason.value().cloned();
+                    if found != want.reason {
+                        self.seen.told = Some(at(self.now));
+                    }
+                    want.apply(self.node());
+                }
+                Act::Preflight { grant, pods } => self.answers(*grant, pods),
                 Act::Confirm => match &mut self.seen.node {
                     NodeSeen::Present { live, .. } => *live = true,
                     other => panic!("no node to confirm: {other:?}"),
@@ -148,6 +167,25 @@ impl World {
             }
         }
         panic!("the steps do not settle");
+    }
+
+    fn answers(&mut self, grant: GrantId, pods: &[RawPod]) {
+        let answers = pods.iter().map(|pod| EvictionTry {
+            uid: pod.uid.clone(),
+            at: at(self.now),
+            how: How::Evict,
+            refused: self.refuses.clone(),
+        });
+        let seen = self.seen.preflight.take();
+        let before = seen
+            .filter(|seen| seen.grant == grant)
+            .map(|seen| seen.answers);
+        let answers = before
+            .unwrap_or_default()
+            .into_iter()
+            .chain(answers)
+            .collect();
+        self.seen.preflight = Some(Preflight { grant, answers });
     }
 
     /// Phase, code and act once everything has settled.
@@ -235,7 +273,22 @@ fn a_reboot_that_was_about_to_be_asked_for_is_asked_for() {
 #[test]
 fn a_grant_that_can_not_be_used_any_more_is_given_back() {
     type Change = fn(&mut World);
-    let cases: [(Code, Change); 9] = [
+    let cases: [(Code, Change); 10] = [
+        // The disk was full when that was to be written down.
+        (Code::DrainBlocked, |world| {
+            let progress = world.state.attempt.as_ref().unwrap().progress.clone();
+            world.seen.pods = Ok(vec![web()]);
+            world
+                .state
+                .back_off(Code::DrainBlocked.into(), &settings().retry, at(1000));
+            world.node().agent.progress = Field::Absent;
+            world.node().agent.result = Field::Value(RebootResult {
+                id: progress.id,
+                outcome: Outcome::Aborted,
+                code: Some(Code::DrainBlocked),
+                at: at(1000),
+            });
+        }),
         (Code::OtherDriver, |world| {
             world.seen.survey = rivals::rivalled()
         }),
@@ -259,19 +312,18 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
     for (code, change) in cases {
         let mut world = World::new();
         world.grant();
-        world.seen.pods = Some(vec![web()]);
-        assert_eq!(
-            world.shows(),
-            (Phase::Draining, None, Act::Evict(vec![web()]))
-        );
+        world.seen.pods = Ok(vec![web()]);
+        assert_eq!(world.shows(), (Phase::Draining, None, evicts(&[web()])));
         assert!(world.node().unschedulable);
         change(&mut world);
+        let before = world.state.clone();
         world.run();
         assert_eq!(
             world.released(),
             Ok((Outcome::Aborted, Some(code))),
             "{code}"
         );
+        assert!(before.gives_up(&world.state), "{code}");
         assert!(!world.node().unschedulable, "{code}");
         assert_eq!(
             world
@@ -282,6 +334,14 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
             Some(code)
         );
     }
+}
+
+fn evicts(pods: &[RawPod]) -> Act {
+    Act::Evict(Removal {
+        how: How::Evict,
+        grace: None,
+        pods: pods.to_vec(),
+    })
 }
 
 fn web() -> RawPod {
@@ -434,7 +494,7 @@ fn what_booted_decides() {
             world.until_reboot();
         } else {
             world.grant();
-            world.seen.pods = Some(vec![web()]);
+            world.seen.pods = Ok(vec![web()]);
             world.run();
         }
         world.boots(booted, pending, others);
@@ -515,9 +575,9 @@ fn nothing_reboots_while_nothing_would_write_the_update() {
     world.seen.survey = finalizer("active");
     assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
     world.grant();
-    world.seen.pods = Some(vec![web()]);
+    world.seen.pods = Ok(vec![web()]);
     world.run();
-    world.seen.pods = Some(vec![]);
+    world.seen.pods = Ok(vec![]);
     world.seen.survey = finalizer("failed");
     assert_eq!(world.shows(), (Phase::Draining, inactive, Act::Wait));
     world.seen.survey = finalizer("active");
@@ -562,7 +622,7 @@ fn a_cordon_of_somebody_else_stays() {
 fn a_cordon_after_a_seen_uncordon_is_somebody_elses() {
     let mut world = World::new();
     world.grant();
-    world.seen.pods = Some(vec![web()]);
+    world.seen.pods = Ok(vec![web()]);
     world.run();
     world.node().unschedulable = false;
     let given_up = step(&world.state, &world.seen, &world.settings, at(world.now));

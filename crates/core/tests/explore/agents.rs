@@ -2,8 +2,10 @@
 
 use cuo_core::agent::health::Health;
 use cuo_core::agent::state::Retry;
-use cuo_core::agent::{Act, Asked, NodeSeen, Observation, Settings, Step, step, wants_pods};
-use cuo_core::drain::{EvictionTry, RawPod};
+use cuo_core::agent::{
+    Act, Asked, NodeSeen, Observation, Preflight, Settings, Step, step, wants_pods,
+};
+use cuo_core::drain::{EvictionTry, How, RawPod};
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::reason::Code;
@@ -46,8 +48,10 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
     let refused = at.agent.refused.map(|moment| EvictionTry {
         uid: "u".into(),
         at: time(moment),
+        how: How::Evict,
         refused: Some("budget".into()),
     });
+    let wanted = wants_pods(&at.agent.disk, node, &at.boot_id(), at.agent.asked.as_ref());
     Observation {
         boot: at.boot_id(),
         uptime: None,
@@ -60,9 +64,14 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
             },
             None => NodeSeen::Absent,
         },
-        pods: wants_pods(&at.agent.disk, &at.boot_id(), at.agent.asked.as_ref())
-            .then(|| Vec::from_iter((machine.pod != Pod::Gone).then_some(pod))),
+        pods: match wanted {
+            true => Ok(Vec::from_iter((machine.pod != Pod::Gone).then_some(pod))),
+            false => Err(String::new()),
+        },
+        preflight: None,
         evictions: refused.into_iter().collect(),
+        volumes: None,
+        told: None,
         inhibitors: Ok(vec![]),
         survey: Ok(Survey::default()),
         system: SystemLabels::default(),
@@ -75,14 +84,29 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
 
 /// One decision on the picture `node`, with the truth read live where the agent asks for it. `truth` is where [`Bug`]s may lie.
 pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug>) -> Step {
-    let look = |node: Option<&NodeView>, live: bool| {
+    let look = |node: Option<&NodeView>, live: bool, preflight: Option<Preflight>| {
         let mut seen = observe(at, node, live);
+        seen.preflight = preflight;
         if let Some(bug) = bug {
             bug.blind_agent(&mut seen, &at.agent.disk);
         }
         step(&at.agent.disk, &seen, &settings(), time(moment))
     };
-    let first = look(node, false);
+    let mut first = look(node, false, None);
+    if let Act::Preflight { grant, pods } = &first.act {
+        // It changes nothing, so it is no step of its own here.
+        let answers = pods.iter().map(|pod| EvictionTry {
+            uid: pod.uid.clone(),
+            at: time(moment),
+            how: How::Evict,
+            refused: (at.machine.pod == Pod::Blocked).then(|| "budget".into()),
+        });
+        let preflight = Preflight {
+            grant: *grant,
+            answers: answers.collect(),
+        };
+        first = look(node, false, Some(preflight));
+    }
     if first.act != Act::Confirm {
         return first;
     }
@@ -91,7 +115,7 @@ pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug
     } else {
         at.node.as_deref()
     };
-    look(live, true)
+    look(live, true, None)
 }
 
 /// Without the API server nothing is done but what concerns the host alone (I6).
@@ -217,6 +241,8 @@ pub fn arrive(
         Act::Finalize(_) => reboot(at, true)?,
         Act::Reboot => reboot(at, false)?,
         Act::Wait | Act::Stage | Act::Check | Act::Confirm => {}
+        // Looks, which need no time here.
+        Act::Preflight { .. } | Act::FindVolumes(_) => {}
     }
     Ok(())
 }

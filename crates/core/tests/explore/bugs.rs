@@ -91,7 +91,7 @@ impl Bug {
             Self::OwnsEveryCordon if view.unschedulable => {
                 view.agent.owned = Field::Value(GrantId { seq: 1, salt: 1 });
             }
-            Self::OverlooksPods => seen.pods = Some(vec![]),
+            Self::OverlooksPods => seen.pods = Ok(vec![]),
             _ => {}
         }
     }

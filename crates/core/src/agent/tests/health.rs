@@ -196,14 +196,14 @@ fn a_clock_that_is_set_is_no_deadline() {
 
     // A drain.
     for (later, uptime, act) in [
-        (DAY, 700, Act::Evict(vec![web()])),
-        (-DAY, 700, Act::Evict(vec![web()])),
+        (DAY, 700, evicts(&[web()])),
+        (-DAY, 700, evicts(&[web()])),
         (0, 1101, Act::Wait),
     ] {
         let mut world = World::new();
         world.seen.uptime = up(500);
         world.grant();
-        world.seen.pods = Some(vec![web()]);
+        world.seen.pods = Ok(vec![web()]);
         world.run();
         world.now += later;
         world.seen.uptime = up(uptime);

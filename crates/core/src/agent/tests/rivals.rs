@@ -42,8 +42,8 @@ fn a_rival_is_left_alone_until_it_is_gone() {
 fn what_is_not_known_for_a_moment_ends_no_drain() {
     let mut world = World::new();
     world.grant();
-    world.seen.pods = Some(vec![web()]);
-    let drains = (Phase::Draining, None, Act::Evict(vec![web()]));
+    world.seen.pods = Ok(vec![web()]);
+    let drains = (Phase::Draining, None, evicts(&[web()]));
     assert_eq!(world.shows(), drains);
     world.seen.survey = Err("no bus".into());
     assert_eq!(world.shows(), drains);

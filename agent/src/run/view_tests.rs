@@ -1,0 +1,170 @@
+use cuo_core::node::NodeView;
+
+use super::*;
+
+fn raw(version: &str) -> RawNode {
+    RawNode {
+        name: "n1".into(),
+        uid: "u1".into(),
+        resource_version: version.into(),
+        ..RawNode::default()
+    }
+}
+
+/// A Node that is known, as version 5.
+fn known() -> NodeSide {
+    let mut side = NodeSide::default();
+    side.hear(News::Named("n1".parse().unwrap()));
+    side.hear(News::Node(NodeEvent::Present(raw("5"))));
+    side
+}
+
+fn version(side: &NodeSide) -> Option<&str> {
+    side.view().map(|view| view.resource_version.as_str())
+}
+
+fn present(side: &NodeSide) -> bool {
+    matches!(side.seen(), NodeSeen::Present { live: false, .. })
+}
+
+fn message() -> String {
+    "m".to_owned()
+}
+
+/// Whole milliseconds of the first three pauses and of a late one, and whether the Node counts as known meanwhile.
+#[test]
+fn each_class_of_failures_has_its_pause() {
+    let conflict = || ApiError::Conflict { message: message() };
+    let server = ApiError::Server {
+        code: 503,
+        message: message(),
+    };
+    let busy = ApiError::TooManyRequests {
+        retry_after: Some(Duration::from_secs(7)),
+        message: message(),
+    };
+    let cases = [
+        (conflict(), [50, 100, 200, 30_000], true),
+        (
+            ApiError::Gone { message: message() },
+            [50, 100, 200, 30_000],
+            true,
+        ),
+        (server, [1000, 2000, 4000, 30_000], false),
+        (
+            ApiError::Unauthorized { message: message() },
+            [1000, 2000, 4000, 30_000],
+            false,
+        ),
+        (
+            ApiError::Forbidden { message: message() },
+            [30_000; 4],
+            false,
+        ),
+        (busy, [7000; 4], false),
+    ];
+    for (error, expected, still) in cases {
+        let mut side = known();
+        let expect = |side: &mut NodeSide, whole: u64| {
+            let before = Instant::now();
+            side.failed(&error);
+            let whole = Duration::from_millis(whole);
+            let range = before + whole.mul_f64(0.75)..=Instant::now() + whole.mul_f64(1.25);
+            let at = side.retry_at().unwrap();
+            assert!(range.contains(&at), "{error}: {at:?} in {range:?}");
+            assert!(side.outdated && side.pauses(), "{error}");
+            assert_eq!(present(side), still, "{error}");
+        };
+        let [first, second, third, last] = expected;
+        for whole in [first, second, third] {
+            expect(&mut side, whole);
+        }
+        (side.failures, side.conflicts) = (100, 100);
+        expect(&mut side, last);
+    }
+}
+
+/// Somebody who writes without end would make the agent read and write without end.
+#[tokio::test]
+async fn nothing_is_written_before_the_pause_after_a_conflict_is_over() {
+    let mut side = known();
+    side.failed(&ApiError::Conflict { message: message() });
+    let source = nowhere().await;
+    let want = wanted();
+    assert!(!side.publish(&source, &want).await, "it was written");
+    side.refresh(&source).await;
+    assert!(side.outdated, "it was read");
+    side.retry_at = Some(Instant::now());
+    // There is no API server: that the call fails shows that it was made.
+    assert!(side.publish(&source, &want).await);
+    assert!(!present(&side));
+}
+
+async fn nowhere() -> ClientSource {
+    let credentials = cuo_cluster::Credentials::File {
+        path: "/nonexistent".into(),
+        root: "/".into(),
+    };
+    ClientSource::start(credentials, crate::status::PROGRAM).await
+}
+
+fn wanted() -> Published {
+    use cuo_core::values::{Failures, Phase, Status};
+    Published {
+        status: Status {
+            phase: Phase::Idle,
+            since: jiff::Timestamp::UNIX_EPOCH,
+        },
+        reason: None,
+        needed: None,
+        booted: None,
+        progress: None,
+        owned: None,
+        result: None,
+        failed: Failures::default(),
+        system: Default::default(),
+        unschedulable: None,
+    }
+}
+
+#[test]
+fn what_is_older_than_what_is_known_is_not_believed() {
+    let mut side = known();
+    side.hear(News::Node(NodeEvent::Present(raw("4"))));
+    assert_eq!(version(&side), Some("5"));
+    side.hear(News::Node(NodeEvent::Present(raw("6"))));
+    assert_eq!(version(&side), Some("6"));
+    // Another Node of the same name is another one, whatever its version.
+    let anew = RawNode {
+        uid: "u2".into(),
+        ..raw("2")
+    };
+    side.hear(News::Node(NodeEvent::Present(anew)));
+    assert_eq!(version(&side), Some("2"));
+}
+
+#[test]
+fn a_node_is_unknown_absent_or_there() {
+    let mut side = NodeSide::default();
+    assert_eq!(side.seen(), NodeSeen::Unknown("not read yet".into()));
+    side.hear(News::Nameless("no name".into()));
+    assert_eq!(side.seen(), NodeSeen::Unknown("no name".into()));
+    side.hear(News::Node(NodeEvent::Absent));
+    assert_eq!(side.seen(), NodeSeen::Absent);
+    side.hear(News::Node(NodeEvent::Present(raw("5"))));
+    let view = Box::new(NodeView::parse(&raw("5")).unwrap());
+    assert_eq!(side.seen(), NodeSeen::Present { view, live: false });
+
+    // Touch lost: the next event ends that, if no pause is on.
+    let lost = || {
+        let message = message();
+        News::Node(NodeEvent::Disconnected(ApiError::Unreachable { message }))
+    };
+    side.hear(lost());
+    assert!(matches!(side.seen(), NodeSeen::Unknown(_)));
+    side.hear(News::Node(NodeEvent::Present(raw("6"))));
+    assert!(present(&side));
+    side.failed(&ApiError::Forbidden { message: message() });
+    side.hear(News::Node(NodeEvent::Present(raw("7"))));
+    assert!(matches!(side.seen(), NodeSeen::Unknown(_)));
+}

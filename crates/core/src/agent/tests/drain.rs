@@ -1,0 +1,451 @@
+//! From the grant to the moment before the reboot: asking first, the ladder, volumes, the delay; and pods after the boot.
+
+use super::*;
+use crate::drain::Claim;
+use crate::selector::Selector;
+use crate::values::{OnTimeout, PodMatch, Treatment};
+
+/// A grant with this policy.
+fn granted(change: impl Fn(&mut Grant)) -> World {
+    let mut world = World::new();
+    world.grant();
+    if let Field::Value(grant) = &mut world.node().operator.grant {
+        change(grant);
+    }
+    world
+}
+
+fn with(on_timeout: OnTimeout) -> World {
+    let mut world = granted(|grant| grant.drain.on_timeout = on_timeout);
+    world.seen.pods = Ok(vec![web()]);
+    world
+}
+
+fn message(world: &mut World) -> String {
+    let reason = world.node().agent.reason.value();
+    reason.map_or(String::new(), |reason| reason.message.clone())
+}
+
+fn finalizes() -> (Phase, Option<Code>, Act) {
+    (Phase::Rebooting, None, Act::Finalize(deployment(NEW, true)))
+}
+
+fn waits(phase: Phase, code: Code) -> (Phase, Option<Code>, Act) {
+    (phase, Some(code), Act::Wait)
+}
+
+fn removes(how: How, grace: Option<u32>) -> Act {
+    let pods = vec![web()];
+    Act::Evict(Removal { how, grace, pods })
+}
+
+/// The API server takes or refuses what the world was about to do.
+fn tried(world: &mut World, refused: Option<&str>) {
+    let Act::Evict(removal) = world.run().act else {
+        panic!("nothing is removed");
+    };
+    for pod in removal.pods {
+        world.seen.evictions.push(EvictionTry {
+            uid: pod.uid,
+            at: at(world.now),
+            how: removal.how,
+            refused: refused.map(str::to_owned),
+        });
+    }
+}
+
+#[test]
+fn a_drain_that_would_not_get_through_does_not_begin() {
+    let owned = RawPod {
+        controller: Some("ReplicaSet".into()),
+        empty_dir: true,
+        ..web()
+    };
+    type Case = (
+        Code,
+        &'static str,
+        fn(&mut Grant),
+        RawPod,
+        Option<&'static str>,
+    );
+    let cases: [Case; 4] = [
+        (
+            Code::PreflightBlocked,
+            "default/web: the budget is used up",
+            |_| {},
+            web(),
+            Some("the budget is used up"),
+        ),
+        (
+            Code::PreflightBlocked,
+            "default/web: its emptyDir volume would be lost",
+            |grant| grant.drain.empty_dir = Treatment::Block,
+            owned,
+            None,
+        ),
+        (
+            Code::PreflightBlocked,
+            "default/web: it has no controller that would make it anew",
+            |grant| grant.drain.unmanaged = Treatment::Block,
+            web(),
+            None,
+        ),
+        (
+            Code::BlockingPod,
+            "default/web runs on the node",
+            |grant| {
+                grant.pods.blocking = vec![PodMatch {
+                    namespace: Some("default".into()),
+                    selector: Selector::default(),
+                }];
+            },
+            web(),
+            None,
+        ),
+    ];
+    for (code, text, change, pod, refuses) in cases {
+        let mut world = granted(change);
+        world.seen.pods = Ok(vec![pod]);
+        world.refuses = refuses.map(str::to_owned);
+        assert_eq!(world.shows(), waits(Phase::Held, code), "{text}");
+        assert_eq!(world.released(), Ok((Outcome::Refused, Some(code))));
+        assert!(!world.node().unschedulable, "{text}");
+        assert_eq!(message(&mut world), text);
+        assert_eq!(world.run().wake, Some(at(1060)), "it is tried again then");
+
+        // Another grant, after the pause, and nothing in the way any more.
+        world.now = 1061;
+        assert_eq!(world.shows().0, Phase::Waiting, "{text}");
+        world.seen.pods = Ok(vec![]);
+        world.grant();
+        if let Field::Value(grant) = &mut world.node().operator.grant {
+            grant.id.seq += 1;
+        }
+        assert_eq!(world.shows(), finalizes(), "{text}");
+    }
+}
+
+/// Whatever else holds is noticed between two questions.
+#[test]
+fn the_api_server_is_asked_about_a_few_pods_at_a_time() {
+    let mut world = granted(|_| {});
+    let pods = (0..10).map(|number| RawPod {
+        uid: format!("u{number}"),
+        name: format!("web-{number}"),
+        ..web()
+    });
+    world.seen.pods = Ok(pods.collect());
+    let mut counts = Vec::new();
+    for _ in 0..20 {
+        let next = step(&world.state, &world.seen, &world.settings, at(world.now));
+        world.state = next.state;
+        match next.act {
+            Act::Publish(want) => want.apply(world.node()),
+            Act::Preflight { grant, pods } => {
+                assert_eq!(next.phase, Phase::Waiting);
+                counts.push(pods.len());
+                world.answers(grant, &pods);
+            }
+            _ => break,
+        }
+    }
+    assert_eq!(counts, [8, 2]);
+
+    // Answers for another grant count for nothing.
+    let mut world = granted(|_| {});
+    world.seen.pods = Ok(vec![web()]);
+    world.seen.preflight = Some(Preflight {
+        grant: GrantId { seq: 6, salt: 1 },
+        answers: vec![],
+    });
+    world.refuses = Some("no".into());
+    assert_eq!(world.shows(), waits(Phase::Held, Code::PreflightBlocked));
+}
+
+#[test]
+fn a_grant_waits_until_the_pods_are_known() {
+    let mut world = granted(|_| {});
+    world.seen.pods = Err(String::new());
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+    world.seen.pods = Err("forbidden".into());
+    assert_eq!(world.shows(), waits(Phase::Waiting, Code::PreflightBlocked));
+    assert_eq!(world.result(), None);
+    world.seen.pods = Ok(vec![]);
+    assert_eq!(world.shows(), finalizes());
+}
+
+/// At which second what is done about a pod that does not leave.
+#[test]
+fn the_ladder_goes_as_far_as_the_policy_says() {
+    let gives_up = waits(Phase::Held, Code::DrainBlocked);
+    for (on_timeout, deletes) in [
+        (OnTimeout::Abort, false),
+        (OnTimeout::Delete, true),
+        (OnTimeout::Force, true),
+    ] {
+        let mut world = with(on_timeout);
+        assert_eq!(world.run().act, removes(How::Evict, None));
+        tried(&mut world, Some("budget"));
+        world.now = 1600;
+        assert_eq!(world.run().act, removes(How::Evict, None));
+        tried(&mut world, Some("budget"));
+        world.now = 1601;
+        if !deletes {
+            assert_eq!(world.shows(), gives_up);
+            continue;
+        }
+        assert_eq!(world.run().act, removes(How::Delete, None));
+        tried(&mut world, None);
+        assert_eq!(world.shows(), waits(Phase::Draining, Code::Draining));
+        world.now = 2201;
+        if on_timeout == OnTimeout::Delete {
+            assert_eq!(world.shows(), gives_up);
+            assert!(!world.node().unschedulable);
+            continue;
+        }
+        assert_eq!(world.run().act, removes(How::Kill, Some(0)));
+        // Gone or not, allowed or not.
+        tried(&mut world, Some("forbidden"));
+        assert_eq!(world.shows(), finalizes());
+    }
+}
+
+/// The pod ends in the second half of the time.
+#[test]
+fn a_drain_that_ends_on_a_later_rung_ends_in_a_reboot() {
+    for on_timeout in [OnTimeout::Delete, OnTimeout::Force] {
+        let mut world = with(on_timeout);
+        world.run();
+        world.now = 2199;
+        world.seen.pods = Ok(vec![]);
+        assert_eq!(world.shows(), finalizes());
+    }
+}
+
+/// What the policy says not to touch came when the drain was on already.
+#[test]
+fn what_is_left_alone_is_so_to_the_end_whatever_the_policy_forces() {
+    let mut world = granted(|grant| {
+        grant.drain.on_timeout = OnTimeout::Force;
+        grant.drain.unmanaged = Treatment::Block;
+    });
+    let managed = RawPod {
+        controller: Some("Job".into()),
+        ..web()
+    };
+    world.seen.pods = Ok(vec![managed]);
+    world.run();
+    world.seen.pods = Ok(vec![web()]);
+    for now in [1001, 1700] {
+        world.now = now;
+        assert_eq!(world.shows(), waits(Phase::Draining, Code::Draining));
+    }
+    world.now = 2201;
+    assert_eq!(world.shows(), waits(Phase::Held, Code::DrainBlocked));
+}
+
+#[test]
+fn a_time_to_end_is_given_to_each_pod() {
+    let mut world = granted(|grant| {
+        grant.drain.grace_period_seconds = Some(7);
+        grant.drain.on_timeout = OnTimeout::Force;
+    });
+    world.seen.pods = Ok(vec![web()]);
+    for (now, how, grace) in [
+        (1000, How::Evict, 7),
+        (1601, How::Delete, 7),
+        (2201, How::Kill, 0),
+    ] {
+        world.now = now;
+        assert_eq!(world.run().act, removes(how, Some(grace)));
+    }
+}
+
+#[test]
+fn volumes_of_pods_that_left_are_waited_for() {
+    let claim = Claim {
+        namespace: "default".into(),
+        name: "logs".into(),
+    };
+    let log = RawPod {
+        controller: Some("DaemonSet".into()),
+        claims: ["logs".to_owned()].into(),
+        ..web()
+    };
+    let used = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let mut world = granted(|_| {});
+    world.node().volumes_in_use = used(&["csi^web"]);
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::VolumesInUse));
+    assert_eq!(message(&mut world), "csi^web");
+    world.node().volumes_in_use = used(&[]);
+    assert_eq!(world.shows(), finalizes());
+
+    // One that a pod has which stays is no hindrance.
+    let mut world = granted(|_| {});
+    world.seen.pods = Ok(vec![log.clone()]);
+    world.node().volumes_in_use = used(&["csi^log", "csi^web"]);
+    let claims: BTreeSet<_> = [claim].into();
+    assert_eq!(world.run().act, Act::FindVolumes(claims.clone()));
+    world.seen.volumes = Some(VolumesSeen {
+        claims: claims.clone(),
+        volumes: Err("forbidden".into()),
+        at: at(1000),
+    });
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::VolumesInUse));
+    assert!(message(&mut world).contains("forbidden"));
+    world.now = 1005;
+    assert_eq!(world.run().act, Act::FindVolumes(claims.clone()));
+    world.seen.volumes = Some(VolumesSeen {
+        claims,
+        volumes: Ok(used(&["csi^log"])),
+        at: at(1005),
+    });
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::VolumesInUse));
+    assert_eq!(message(&mut world), "csi^web");
+    world.node().volumes_in_use = used(&["csi^log"]);
+    assert_eq!(world.shows(), finalizes());
+
+    // At the end of the time it is as with pods; and who does not want to wait does not.
+    let cases = [
+        (
+            OnTimeout::Abort,
+            1601,
+            waits(Phase::Held, Code::VolumesInUse),
+        ),
+        (
+            OnTimeout::Delete,
+            2201,
+            waits(Phase::Held, Code::VolumesInUse),
+        ),
+        (OnTimeout::Force, 2201, finalizes()),
+    ];
+    for (on_timeout, late, expected) in cases {
+        let mut world = granted(|grant| grant.drain.on_timeout = on_timeout);
+        world.node().volumes_in_use = used(&["csi^web"]);
+        world.run();
+        world.now = late - 1;
+        assert_eq!(world.shows(), waits(Phase::Draining, Code::VolumesInUse));
+        world.now = late;
+        assert_eq!(world.shows(), expected, "{on_timeout:?}");
+    }
+    let mut world = granted(|grant| grant.drain.wait_for_volumes = false);
+    world.node().volumes_in_use = used(&["csi^web"]);
+    assert_eq!(world.shows(), finalizes());
+}
+
+#[test]
+fn the_delay_counts_from_the_end_of_the_drain_and_survives_the_agent() {
+    let mut world = granted(|grant| grant.drain.delay_seconds = 30);
+    world.seen.pods = Ok(vec![web()]);
+    world.run();
+    // The last moment at which the drain may end.
+    world.now = 1600;
+    world.seen.pods = Ok(vec![]);
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::DrainDelay));
+    assert_eq!(world.run().wake, Some(at(1630)));
+    assert!(message(&mut world).contains("1970-01-01T00:27:10Z"));
+    world.state = State::from_text(&world.state.to_text().unwrap()).unwrap();
+    world.now = 1629;
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::DrainDelay));
+    world.now = 1630;
+    assert_eq!(world.shows(), finalizes());
+
+    // A pod that comes in the meantime has to leave, and the delay begins anew; after the time-out it is too late for both.
+    let mut world = granted(|grant| grant.drain.delay_seconds = 30);
+    world.now = 1010;
+    assert_eq!(world.shows().1, Some(Code::DrainDelay));
+    world.seen.pods = Ok(vec![web()]);
+    assert_eq!(world.run().act, removes(How::Evict, None));
+    world.seen.pods = Ok(vec![]);
+    world.now = 1020;
+    assert_eq!(world.run().wake, Some(at(1050)));
+    world.seen.pods = Ok(vec![web()]);
+    world.now = 1620;
+    assert_eq!(world.shows(), waits(Phase::Held, Code::DrainBlocked));
+}
+
+#[test]
+fn progress_is_told_now_and_then_and_what_blocks_at_once() {
+    let pod = |name: &str| RawPod {
+        name: name.into(),
+        uid: name.into(),
+        terminating: true,
+        ..web()
+    };
+    let mut world = granted(|_| {});
+    world.seen.pods = Ok(vec![pod("a"), pod("b")]);
+    assert_eq!(world.shows(), (Phase::Draining, None, Act::Wait));
+    assert_eq!(world.run().wake, Some(at(1010)));
+    world.now = 1009;
+    assert_eq!(world.shows(), (Phase::Draining, None, Act::Wait));
+    world.now = 1010;
+    let told = |world: &mut World| {
+        assert_eq!(world.shows().1, Some(Code::Draining));
+        message(world)
+    };
+    let both = "2 pods are leaving: default/a is ending; default/b is ending";
+    let one = "1 pod is leaving: default/a is ending";
+    assert_eq!(told(&mut world), both);
+    world.seen.pods = Ok(vec![pod("a")]);
+    world.now = 1019;
+    assert_eq!(told(&mut world), both);
+    assert_eq!(world.run().wake, Some(at(1020)));
+    world.now = 1020;
+    assert_eq!(told(&mut world), one);
+    world.seen.pods = Ok(vec![pod("a"), web()]);
+    world.now = 1021;
+    tried(&mut world, Some("budget"));
+    assert_eq!(
+        told(&mut world),
+        format!("blocked: default/web: budget. Also, {one}")
+    );
+    world.seen.pods = Ok(vec![web()]);
+    assert!(told(&mut world).ends_with(one), "too soon");
+    world.seen.pods = Ok(vec![pod("a")]);
+    assert_eq!(told(&mut world), one, "it is no longer blocked");
+}
+
+/// The cordon was an administrator's before the grant came.
+#[test]
+fn who_uncordons_a_node_that_he_had_cordoned_wants_to_keep_it() {
+    let mut world = granted(|_| {});
+    world.node().unschedulable = true;
+    world.seen.pods = Ok(vec![web()]);
+    assert_eq!(world.run().act, removes(How::Evict, None));
+    assert_eq!(world.node().agent.owned, Field::Absent);
+    world.node().unschedulable = false;
+    assert_eq!(world.shows(), waits(Phase::Held, Code::Uncordoned));
+    assert_eq!(
+        world.released(),
+        Ok((Outcome::Aborted, Some(Code::Uncordoned)))
+    );
+    assert!(!world.node().unschedulable);
+}
+
+#[test]
+fn the_slot_is_given_back_once_the_pods_of_daemon_sets_are_ready() {
+    let daemon = |ready| RawPod {
+        controller: Some("DaemonSet".into()),
+        ready,
+        ..web()
+    };
+    let mut world = granted(|grant| grant.pods.daemon_sets_ready = true);
+    world.run();
+    world.boots(NEW, None, &[OLD]);
+    let verifying = waits(Phase::Verifying, Code::DaemonSetsNotReady);
+    world.seen.pods = Err(String::new());
+    assert_eq!(world.shows(), verifying);
+    world.seen.pods = Ok(vec![daemon(false)]);
+    assert_eq!(world.shows(), verifying);
+    assert_eq!(message(&mut world), "default/web");
+    world.seen.pods = Ok(vec![daemon(true), web()]);
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    assert_eq!(world.released(), Ok((Outcome::Done, None)));
+
+    // Who did not ask for it does not wait for it.
+    let mut world = granted(|_| {});
+    world.run();
+    world.boots(NEW, None, &[OLD]);
+    world.seen.pods = Ok(vec![daemon(false)]);
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+}
