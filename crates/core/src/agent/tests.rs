@@ -4,6 +4,7 @@ mod health;
 mod looks;
 mod rivals;
 mod unlocked;
+mod version;
 
 use super::state::Backoff;
 use super::*;
