@@ -74,7 +74,7 @@ keys! {
     REBOOT_RESULT = "reboot-result", "annotation", "agent",
         "JSON: what came of the last grant: its `id`, the `outcome`, a reason `code` unless it is `done`, and when (`at`). It gives the slot back.";
     FAILED = "failed", "annotation", "agent",
-        "JSON list of identities that failed on this node, each with `identity`, `code` and `at`. No node is granted any of them.";
+        "JSON list of identities that failed on this node, each with `identity`, `code` and `at`. This node is granted none of them, and others none that is on as many lists as their pools bear.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",
         "JSON: a slot is being prepared for this node: the coming grant's `id`, its `identity` and the `boot` id it is for.";
     REBOOT_OK = "reboot-ok", "annotation", "operator",

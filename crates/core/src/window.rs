@@ -438,7 +438,14 @@ mod tests {
         ];
         // The day on which Berlin's clock is put back has 25 hours.
         const LONG: Days = &[("2026-10-25", "2026-10-25", "Europe/Berlin")];
-        let cases: &[(&[&str], Days, &str, Option<&str>, Option<&str>)] = &[
+        type Case<'a> = (
+            &'a [&'a str],
+            Days,
+            &'a str,
+            Option<&'a str>,
+            Option<&'a str>,
+        );
+        let cases: &[Case<'_>] = &[
             (
                 &[],
                 XMAS,

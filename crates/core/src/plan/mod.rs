@@ -26,6 +26,7 @@
 
 mod canary;
 mod candidate;
+mod numbers;
 mod order;
 mod pools;
 mod report;
@@ -45,6 +46,7 @@ use crate::reason::{Code, Reason};
 use crate::values::{Field, to_second};
 
 use canary::Trial;
+use numbers::{are_ours, last_seq};
 use pools::Pools;
 pub use report::{PoolReport, SlotReport, TARGETS, TargetReport};
 
@@ -112,8 +114,8 @@ pub struct Plan {
 pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
     let empty = Ledger::default();
     let (ledger, sound) = match &seen.ledger {
-        Field::Absent => (&empty, numbers_are_ours(seen, &empty)),
-        Field::Value(ledger) => (ledger, numbers_are_ours(seen, ledger)),
+        Field::Absent => (&empty, are_ours(seen, &empty)),
+        Field::Value(ledger) => (ledger, are_ours(seen, ledger)),
         broken => {
             let reason = trouble(broken, DATA_NAME);
             (
@@ -131,14 +133,6 @@ pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
 
 /// What the ledger is called in reasons.
 const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";
-
-/// How far above the operator's own numbers an agent's may be.
-///
-/// A node can write any number as that of its last grant. Believed without bound, a single one would leave no higher number for ever;
-/// so many at once are too few to matter, and far more than were ever given between a ledger and an older copy of it.
-const REACH: u64 = 1 << 32;
-/// No number of an operator is higher: half of all there are, which nobody gets to in `REACH` at a time either.
-const HIGHEST: u64 = 1 << 63;
 
 /// A plan in the making.
 struct Planner<'a> {
@@ -338,50 +332,6 @@ impl<'a> Planner<'a> {
         ledger.seq = seq;
         Some(Act::WriteLedger(ledger))
     }
-}
-
-/// The numbers that operators wrote: in the ledger, and on each Node.
-fn own_numbers<'a>(
-    seen: &'a Snapshot,
-    ledger: &'a Ledger,
-) -> impl Iterator<Item = (u64, Option<&'a NodeName>)> {
-    let entries = ledger.entries.values().map(|entry| entry.id.seq);
-    let on_nodes = seen.nodes.values().flat_map(|node| {
-        let operator = &node.operator;
-        let grant = operator.grant.value().map(|grant| grant.id);
-        let reserved = operator.reserved.value().map(|reserved| reserved.id);
-        let ids = grant.into_iter().chain(reserved);
-        ids.map(|id| (id.seq, Some(&node.name)))
-    });
-    let in_ledger = entries.chain([ledger.seq]).map(|seq| (seq, None));
-    in_ledger.chain(on_nodes)
-}
-
-/// Nobody counts beyond [`HIGHEST`]: such a number was made up, and there would be none left after it.
-fn numbers_are_ours(seen: &Snapshot, ledger: &Ledger) -> Result<(), Reason> {
-    let Some((seq, node)) = own_numbers(seen, ledger).find(|(seq, _)| *seq > HIGHEST) else {
-        return Ok(());
-    };
-    let place = node.map_or(DATA_NAME.to_owned(), |name| format!("node {name}"));
-    let text = format!("{place} holds a grant with number {seq}, which no operator gave");
-    Err(Reason::new(Code::MalformedAnnotation, text))
-}
-
-/// The highest number that counts; an agent's does unless it is out of [`REACH`].
-fn last_seq(seen: &Snapshot, ledger: &Ledger) -> u64 {
-    let own = own_numbers(seen, ledger).map(|(seq, _)| seq).max();
-    let own = own.unwrap_or(0);
-    let on_nodes = seen.nodes.values().flat_map(|node| {
-        let agent = &node.agent;
-        [
-            agent.progress.value().map(|progress| progress.id),
-            agent.result.value().map(|result| result.id),
-            agent.owned.value().copied(),
-        ]
-    });
-    let agents = on_nodes.flatten().map(|id| id.seq);
-    let believed = agents.filter(|seq| seq.saturating_sub(own) <= REACH);
-    believed.max().map_or(own, |seq| seq.max(own))
 }
 
 /// Everything that failed anywhere, and what may have where that can't be read.

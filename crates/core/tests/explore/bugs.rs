@@ -8,7 +8,7 @@ use cuo_core::values::{DrainPolicy, Failures, Field, Grant};
 use jiff::Timestamp;
 
 use crate::world::{NEW, Scope, deployment};
-use crate::{ALONE, CLUSTER};
+use crate::{ALONE, CLUSTER, POOLS, WIDE};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
@@ -20,6 +20,10 @@ pub enum Bug {
     WritesWithoutCondition,
     /// The operator takes every node for in service.
     OverlooksUnavailable,
+    /// The operator takes every node for a worker.
+    OverlooksControlPlane,
+    /// The operator grants on pools as the watch told.
+    TrustsOldPools,
     /// The agent takes any boot for success.
     TrustsAnyBoot,
     /// The agent takes every cordon for its own.
@@ -40,6 +44,8 @@ impl Bug {
         Self::DropsUnseen,
         Self::WritesWithoutCondition,
         Self::OverlooksUnavailable,
+        Self::OverlooksControlPlane,
+        Self::TrustsOldPools,
         Self::TrustsAnyBoot,
         Self::OwnsEveryCordon,
         Self::OverlooksPods,
@@ -53,7 +59,9 @@ impl Bug {
         match self {
             Self::IgnoresIdentity => (ALONE, "I1"),
             Self::DropsUnseen | Self::OverlooksUnavailable => (CLUSTER, "I2"),
-            Self::WritesWithoutCondition => (CLUSTER, "I"),
+            Self::WritesWithoutCondition => (CLUSTER, "I2"),
+            Self::OverlooksControlPlane => (WIDE, "I2"),
+            Self::TrustsOldPools => (POOLS, "I2"),
             Self::TrustsAnyBoot => (ALONE, "I3"),
             Self::OwnsEveryCordon => (ALONE, "I4"),
             Self::OverlooksPods => (ALONE, "I5"),
@@ -100,6 +108,7 @@ impl Bug {
     pub fn blind_operator(self, node: &mut NodeView) {
         match self {
             Self::OverlooksUnavailable => (node.ready, node.unschedulable) = (true, false),
+            Self::OverlooksControlPlane => node.control_plane = false,
             Self::ForgetsFailures => node.agent.failed = Field::Value(Failures::default()),
             _ => {}
         }

@@ -7,6 +7,7 @@ use cuo_core::values::Phase;
 
 use crate::forget::Parts;
 use crate::operators::{self, Turn};
+use crate::pools::hold;
 use crate::search::Violation;
 use crate::shared::{Shared, hash};
 use crate::sites::{Broken, Change, Kind, Options};
@@ -75,7 +76,7 @@ pub fn all(world: &World, context: &mut Context) -> Result<Vec<Next>, Broken> {
     for operator in 0..world.operators.len() {
         operators::all(world, operator, context, &mut next)?;
     }
-    whole_cluster(world, &mut next);
+    whole_cluster(world, context.scope.pools, &mut next);
     if next.is_empty() {
         settled(world).map_err(|violation| ("everything has settled".to_owned(), violation))?;
     }
@@ -87,7 +88,7 @@ pub fn all(world: &World, context: &mut Context) -> Result<Vec<Next>, Broken> {
 }
 
 /// Time, and what people want of all operators.
-fn whole_cluster(world: &World, next: &mut Vec<Next>) {
+fn whole_cluster(world: &World, pools: &[u8], next: &mut Vec<Next>) {
     let mut push = |what: &str, kind: Kind, change: &dyn Fn(&mut World)| {
         if kind != Kind::Fault || world.faults > 0 {
             let mut after = world.clone();
@@ -103,6 +104,16 @@ fn whole_cluster(world: &World, next: &mut Vec<Next>) {
     } else {
         push("somebody pauses the operators", Kind::Fault, &|world| {
             world.paused = true
+        });
+    }
+    for number in pools.iter().filter(|number| **number != world.pools) {
+        push("somebody changes the pools", Kind::Fault, &|world| {
+            world.pools = *number;
+        });
+    }
+    if hold(world.pools) {
+        push("somebody lets the pools go on", Kind::Free, &|world| {
+            world.pools = pools[0];
         });
     }
     let busy = next.iter().any(|(_, kind, _)| *kind == Kind::Free);

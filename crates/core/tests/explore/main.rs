@@ -4,6 +4,7 @@
 //! The agents' [`cuo_core::agent::step`] and the operators' [`cuo_core::plan::plan`] are the real ones. A write is decided, then it is
 //! in flight, then it arrives: in between anything else may happen, the process that sent it may die, and it may arrive all the same.
 //! `bugs.rs` plants a bug for each invariant, which the search has to find: that is the test of this test.
+//! `histories.rs` goes through larger clusters in the same way, by chance.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,38 +16,73 @@ mod agents;
 mod bugs;
 mod faults;
 mod forget;
+mod histories;
 mod operators;
+mod pools;
 mod search;
 mod shared;
 mod sites;
 mod world;
 
 use bugs::Bug;
+use pools::{CLOSED, NONE, TWO};
 use search::{Report, explore};
 use world::Scope;
 
 /// One node and one operator, with several faults after one another.
 const ALONE: Scope = Scope {
     nodes: 1,
+    joining: 0,
     operators: 1,
     faults: 3,
     control_plane: 0,
+    budget: 1,
+    pools: &[NONE],
     bug: None,
 };
 /// Two nodes and two operators, and one fault on top of another.
 const PAIR: Scope = Scope {
     nodes: 2,
+    joining: 0,
     operators: 2,
     faults: 2,
     control_plane: 0,
+    budget: 1,
+    pools: &[NONE],
     bug: None,
 };
 /// Three nodes, two of them control plane, and two operators.
 const CLUSTER: Scope = Scope {
     nodes: 3,
+    joining: 0,
     operators: 2,
     faults: 1,
     control_plane: 2,
+    budget: 1,
+    pools: &[NONE],
+    bug: None,
+};
+
+/// Three nodes, two of them control plane, of which any two might go together.
+const WIDE: Scope = Scope {
+    nodes: 3,
+    joining: 0,
+    operators: 1,
+    faults: 1,
+    control_plane: 2,
+    budget: 2,
+    pools: &[NONE],
+    bug: None,
+};
+/// One node, and a pool that lets it go at first and then no longer.
+const POOLS: Scope = Scope {
+    nodes: 1,
+    joining: 0,
+    operators: 1,
+    faults: 2,
+    control_plane: 0,
+    budget: 1,
+    pools: &[TWO, CLOSED],
     bug: None,
 };
 
@@ -88,6 +124,16 @@ fn three_nodes_and_two_operators_survive_any_fault() {
 }
 
 #[test]
+fn a_budget_of_two_never_takes_two_nodes_of_the_control_plane() {
+    holds(WIDE);
+}
+
+#[test]
+fn a_pool_that_changes_is_never_exceeded() {
+    holds(POOLS);
+}
+
+#[test]
 fn every_planted_bug_is_found() {
     for bug in Bug::ALL {
         let (scope, invariant) = bug.hunt();
@@ -99,7 +145,7 @@ fn every_planted_bug_is_found() {
             .violation
             .unwrap_or_else(|| panic!("{bug:?} was not found"));
         assert!(
-            found.rule.starts_with(invariant),
+            found.rule.starts_with(&format!("{invariant}:")),
             "{bug:?} was found as: {found}"
         );
     }

@@ -5,38 +5,36 @@ use std::collections::BTreeMap;
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, Plan, Policy, Snapshot, plan};
-use cuo_core::pool::Pool;
 use cuo_core::values::Field;
-use cuo_core::window::{Calendar, Windows};
 use jiff::SignedDuration;
 
 use crate::bugs::Bug;
 use crate::faults::{Context, Next};
+use crate::pools::{beyond, built_in, pools};
 use crate::search::Violation;
 use crate::shared::{Shared, hash};
 use crate::sites::{Broken, Kind};
-use crate::world::{Operator, Sent, Site, Stale, WINDOWS, World, Write, node_name, time};
+use crate::world::{Operator, Scope, Sent, Site, Stale, World, Write, node_name, time};
 
-fn policy(paused: bool) -> Policy {
-    let windows = WINDOWS.iter().map(|text| text.parse().unwrap());
-    let calendar = Calendar::new(Windows::new(windows.collect()), vec![]);
+fn policy(paused: bool, scope: &Scope) -> Policy {
     Policy {
-        builtin: Pool {
-            calendar,
-            ..Pool::default()
-        },
+        builtin: built_in(scope.budget),
         paused,
         accept_timeout: SignedDuration::from_secs(300),
     }
 }
 
-fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
+/// The Nodes as the operator knows them.
+fn pictures<'a>(world: &'a World, at: &'a Operator) -> impl Iterator<Item = &'a NodeView> {
     let picture = |site: usize| match at.nodes.get(&site) {
         Some(stale) => stale.view.as_deref(),
         None => world.sites[site].node.as_deref(),
     };
-    let nodes = (0..world.sites.len())
-        .filter_map(|site| picture(site).map(|view| (view.name.clone(), view.clone())));
+    (0..world.sites.len()).filter_map(picture)
+}
+
+fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
+    let nodes = pictures(world, at).map(|view| (view.name.clone(), view.clone()));
     let mut nodes: BTreeMap<_, _> = nodes.collect();
     if let Some(bug) = bug {
         nodes.values_mut().for_each(|node| bug.blind_operator(node));
@@ -50,7 +48,7 @@ fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
         ledger: Field::Value((**ledger).clone()),
         live: BTreeMap::new(),
         own_node: Some(node_name(0)),
-        pools: vec![],
+        pools: pools(at.pools.unwrap_or(world.pools)),
         pools_live: false,
         resting: Default::default(),
     }
@@ -69,6 +67,10 @@ fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> Pl
         let name = match &planned.act {
             Act::Confirm(name) => name,
             Act::ConfirmPools => {
+                if bug != Some(Bug::TrustsOldPools) {
+                    seen.pools = pools(world.pools);
+                }
+                assert!(!seen.pools_live, "pools are asked for once");
                 seen.pools_live = true;
                 continue;
             }
@@ -134,6 +136,17 @@ pub fn all(
             });
         });
     }
+    if at.pools.is_some() {
+        let what = || format!("operator {operator} catches up on the pools");
+        push(&what, Kind::Free, &|world| {
+            world.operators[operator].pools = None
+        });
+    } else if context.scope.pools_change() {
+        let what = || format!("operator {operator} hears nothing of the pools for a while");
+        push(&what, Kind::Fault, &|world| {
+            world.operators[operator].pools = Some(world.pools);
+        });
+    }
     let Some(sent) = &at.flight else {
         let sent = context.planned(world, at);
         let sent = sent.map_err(|violation| (format!("operator {operator} plans"), violation))?;
@@ -150,7 +163,7 @@ pub fn all(
         let at = &mut world.operators[operator];
         at.orphan = at.flight.take();
         at.nodes.clear();
-        at.ledger = None;
+        (at.ledger, at.pools) = (None, None);
     });
     let what = || format!("lost: operator {operator}'s {}", brief(&sent.what));
     push(&what, Kind::Fault, &|world| {
@@ -160,7 +173,7 @@ pub fn all(
     let mut after = world.clone();
     after.operators[operator].flight = None;
     let what = || format!("operator {operator}'s write arrives: {}", brief(&sent.what));
-    arrive(&mut after, sent, context.scope.bug).map_err(|violation| (what(), violation))?;
+    arrive(&mut after, sent, &context.scope).map_err(|violation| (what(), violation))?;
     next.push((name(&what), Kind::Free, after));
     orphan(world, operator, context, next)
 }
@@ -179,7 +192,7 @@ fn orphan(
     lost.operators[operator].orphan = None;
     let mut after = lost.clone();
     let what = format!("dead operator {operator}'s {}", brief(&sent.what));
-    arrive(&mut after, sent, context.scope.bug).map_err(|violation| (what.clone(), violation))?;
+    arrive(&mut after, sent, &context.scope).map_err(|violation| (what.clone(), violation))?;
     next.push((format!("{what} is lost"), Kind::Idle, lost));
     next.push((what, Kind::Free, after));
     Ok(())
@@ -206,24 +219,23 @@ impl Context {
     fn planned(&mut self, world: &World, at: &Operator) -> Turn {
         let nodes: Vec<_> = world.sites.iter().map(|at| &at.node).collect();
         let pictures = (&at.nodes, &at.ledger, &world.ledger, nodes);
-        let key = hash(&(world.moment, world.paused, pictures));
-        let bug = self.scope.bug;
+        let pools = (world.pools, at.pools);
+        let key = hash(&(world.moment, world.paused, pools, pictures));
+        let scope = self.scope;
         let known = self.plans.entry(key);
-        known.or_insert_with(|| judged(world, at, bug)).clone()
+        known.or_insert_with(|| judged(world, at, &scope)).clone()
     }
 }
 
-fn judged(world: &World, at: &Operator, bug: Option<Bug>) -> Turn {
-    let planned = decide(world, at, &policy(world.paused), bug);
+fn judged(world: &World, at: &Operator, scope: &Scope) -> Turn {
+    let planned = decide(world, at, &policy(world.paused, scope), scope.bug);
     match planned.act {
         Act::Wait => Ok(None),
         Act::Confirm(_) | Act::ConfirmPools => {
             Err(Violation::new("a live read leads nowhere", &planned.act))
         }
         Act::WriteLedger(ledger) => {
-            if at.nodes.is_empty() && at.ledger.is_none() {
-                judged_well(world, &ledger)?;
-            }
+            judged_well(world, at, &ledger, scope)?;
             Ok(Some(Sent {
                 what: Write::Ledger(ledger.into()),
                 current: at.ledger.as_ref().is_none_or(|stale| stale.current),
@@ -239,9 +251,18 @@ fn judged(world: &World, at: &Operator, bug: Option<Bug>) -> Turn {
     }
 }
 
-/// With an up-to-date picture, a slot is given only beside nodes that are in service, and never for what failed anywhere (I2, I10).
-fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
-    let before = &world.ledger;
+/// A slot may be granted only where there is room for it in the pools as they are, whatever the operator knew of them, and with an
+/// up-to-date picture it may be reserved only there; and never for what failed anywhere (I2, I10).
+fn judged_well(
+    world: &World,
+    at: &Operator,
+    ledger: &Ledger,
+    scope: &Scope,
+) -> Result<(), Violation> {
+    let before = at.ledger.as_ref();
+    let before = before.map_or(&world.ledger, |stale| &stale.view);
+    let current = at.nodes.is_empty() && at.ledger.is_none() && at.pools.is_none();
+    let nodes: Vec<_> = pictures(world, at).collect();
     for (name, entry) in &ledger.entries {
         // A grant that is out already is put back; a slot that begins again is the one that it had.
         let known = before.entries.get(name);
@@ -249,36 +270,22 @@ fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
             Some(known) => (known.id == entry.id, known.stage),
             None => (false, Stage::Reserved),
         };
-        let put_back = !same && entry.stage == Stage::Granted;
+        let node = nodes.iter().find(|node| node.name == *name);
+        let grant = node.and_then(|node| node.operator.grant.value());
+        let shown = grant.is_some_and(|grant| grant.id == entry.id);
+        let put_back = entry.stage == Stage::Granted && (shown || !same);
         let unchanged = same && had == entry.stage;
         if unchanged || put_back || had == Stage::Granted {
             continue;
         }
-        let others = || {
-            world
-                .sites
-                .iter()
-                .filter_map(|at| at.node.as_deref())
-                .filter(|node| node.name != *name)
-        };
-        if let Some(out) = others().find(|node| !node.ready || node.unschedulable) {
-            return Err(Violation::new(
-                "I2: a new slot beside a node that is out of service",
-                &out.name,
-            ));
+        if current || entry.stage == Stage::Granted {
+            beyond(scope, world.pools, &nodes, ledger, name)?;
         }
-        let failed = |node: &NodeView| {
-            node.agent
-                .failed
-                .value()
-                .is_some_and(|failed| failed.find(&entry.identity).is_some())
+        let failed = |node: &&&NodeView| {
+            let failed = node.agent.failed.value();
+            failed.is_some_and(|failed| failed.find(&entry.identity).is_some())
         };
-        if world
-            .sites
-            .iter()
-            .filter_map(|at| at.node.as_deref())
-            .any(failed)
-        {
+        if current && nodes.iter().any(|node| failed(&node)) {
             return Err(Violation::new("I10: a new slot for what failed", entry));
         }
     }
@@ -286,8 +293,8 @@ fn judged_well(world: &World, ledger: &Ledger) -> Result<(), Violation> {
 }
 
 /// A write arrives at the API server.
-fn arrive(world: &mut World, sent: &Sent<Write>, bug: Option<Bug>) -> Result<(), Violation> {
-    let lands = sent.current || bug == Some(Bug::WritesWithoutCondition);
+fn arrive(world: &mut World, sent: &Sent<Write>, scope: &Scope) -> Result<(), Violation> {
+    let lands = sent.current || scope.bug == Some(Bug::WritesWithoutCondition);
     match &sent.what {
         Write::Ledger(ledger) if lands => {
             world.ledger = ledger.clone();
@@ -302,12 +309,13 @@ fn arrive(world: &mut World, sent: &Sent<Write>, bug: Option<Bug>) -> Result<(),
         }
         Write::Ledger(_) | Write::Node(..) => {}
     }
-    one_at_a_time(world)
+    within_the_budget(world, scope)
 }
 
-/// Never two nodes with a grant or an accepted one (I2); with that, never two of the control plane either.
-fn one_at_a_time(world: &World) -> Result<(), Violation> {
-    fn out(at: &Site) -> Option<&cuo_core::identity::NodeName> {
+/// Never more nodes with a grant or an accepted one than the budget, as long as nobody changes it, and never two of the control plane
+/// (I2).
+fn within_the_budget(world: &World, scope: &Scope) -> Result<(), Violation> {
+    fn out(at: &Site) -> Option<&NodeView> {
         let node = at
             .node
             .as_ref()
@@ -318,11 +326,16 @@ fn one_at_a_time(world: &World) -> Result<(), Violation> {
             .grant
             .value()
             .is_some_and(|grant| Some(grant.id) != answered);
-        (granted || node.agent.progress.value().is_some()).then_some(&node.name)
+        (granted || node.agent.progress.value().is_some()).then_some(&**node)
     }
-    let names: Vec<_> = world.sites.iter().filter_map(|at| out(at)).collect();
-    if names.len() > 1 {
-        return Err(Violation::new("I2: two nodes at once", &names));
+    let out: Vec<_> = world.sites.iter().filter_map(|at| out(at)).collect();
+    let names = || out.iter().map(|node| &node.name).collect::<Vec<_>>();
+    if !scope.pools_change() && out.len() > scope.budget {
+        return Err(Violation::new("I2: too many nodes at once", &names()));
+    }
+    if out.iter().filter(|node| node.control_plane).count() > 1 {
+        let rule = "I2: two nodes of the control plane at once";
+        return Err(Violation::new(rule, &names()));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use cuo_core::values::Field;
 
 use crate::agents;
 use crate::forget::Parts;
+use crate::pools::{GROUPS, LABEL};
 use crate::search::Violation;
 use crate::shared::Shared;
 use crate::world::{ALT, Machine, NEW, Pod, Scope, Sent, Site, Stale, Who, fresh_node};
@@ -279,6 +280,15 @@ impl Options<'_> {
             self.fault("somebody cordons it", |at| {
                 at.cordoned_by = Some(who);
                 at.write(|node| node.unschedulable = true);
+            });
+        }
+        if self.scope.pools_change() {
+            self.fault("somebody moves it to the other pool", |at| {
+                at.write(|node| {
+                    let group = node.labels.get(LABEL).map(String::as_str);
+                    let other = GROUPS[usize::from(group == Some(GROUPS[0]))];
+                    node.labels.insert(LABEL.into(), other.into());
+                });
             });
         }
         if !node.operator.grant.is_absent() {

@@ -12,6 +12,7 @@ use cuo_core::raw::RawNode;
 use jiff::Timestamp;
 
 use crate::bugs::Bug;
+use crate::pools::{GROUPS, LABEL};
 use crate::shared::Shared;
 
 /// What runs at first.
@@ -37,11 +38,17 @@ pub fn time(moment: usize) -> Timestamp {
 #[derive(Debug, Clone, Copy)]
 pub struct Scope {
     pub nodes: usize,
+    /// How many of them come later.
+    pub joining: usize,
     pub operators: usize,
     /// How many faults, of any kind, in one history.
     pub faults: u8,
     /// How many of the nodes are of the control plane.
     pub control_plane: usize,
+    /// Most nodes that may be out of service because of a grant, where no pool says otherwise.
+    pub budget: usize,
+    /// The pools that there may be, the first at first (see [`crate::pools`]).
+    pub pools: &'static [u8],
     pub bug: Option<Bug>,
 }
 
@@ -49,6 +56,11 @@ impl Scope {
     /// How many grants are followed: two operators, one of which does not read the ledger, can go on taking each other's back for ever.
     pub fn grants(&self) -> u64 {
         self.nodes as u64 + u64::from(self.faults) + 1
+    }
+
+    /// People change pools, and move nodes between them.
+    pub fn pools_change(&self) -> bool {
+        self.pools.len() > 1
     }
 
     /// Writes whose condition fails do nothing.
@@ -65,6 +77,8 @@ pub struct World {
     pub faults: u8,
     /// The operators are told not to grant anything.
     pub paused: bool,
+    /// The pools that there are.
+    pub pools: u8,
     pub sites: Vec<Shared<Site>>,
     pub ledger: Shared<Ledger>,
     pub operators: Vec<Shared<Operator>>,
@@ -150,6 +164,8 @@ pub struct Sent<T> {
 pub struct Operator {
     pub nodes: BTreeMap<usize, Stale<Option<Shared<NodeView>>>>,
     pub ledger: Option<Stale<Shared<Ledger>>>,
+    /// Old pools that it still believes in.
+    pub pools: Option<u8>,
     pub flight: Option<Sent<Write>>,
     pub orphan: Option<Sent<Write>>,
 }
@@ -186,6 +202,7 @@ impl World {
         let operator = Operator {
             nodes: BTreeMap::new(),
             ledger: None,
+            pools: None,
             flight: None,
             orphan: None,
         };
@@ -193,6 +210,7 @@ impl World {
             moment: 0,
             faults: scope.faults,
             paused: false,
+            pools: scope.pools[0],
             sites: (0..scope.nodes)
                 .map(|site| Site::new(site, scope).into())
                 .collect(),
@@ -275,6 +293,9 @@ impl Site {
                 want.apply(node);
             }
         }
+        if site >= scope.nodes - scope.joining {
+            (made.node, made.machine.kubelet) = (None, false);
+        }
         made
     }
 
@@ -321,6 +342,10 @@ pub fn fresh_node(site: usize, scope: &Scope, boot: u8) -> NodeView {
         boot_id: boot_id(site, boot).to_string(),
         ..RawNode::default()
     };
+    if scope.pools_change() {
+        let group = GROUPS[site % GROUPS.len()];
+        raw.labels.insert(LABEL.into(), group.into());
+    }
     if site < scope.control_plane {
         raw.labels
             .insert(cuo_core::keys::CONTROL_PLANE[0].into(), String::new());

@@ -5,6 +5,9 @@ use crate::pool::{Canary, CanaryWho, Order, OrderBy, Release};
 use crate::selector::Selector;
 use crate::values::OnTimeout;
 
+/// What a pool asks for, changed.
+type Ask = fn(&mut Pool);
+
 fn selector(text: &str) -> Selector {
     let labels = text.split(',').filter_map(|one| one.split_once('='));
     Selector {
@@ -75,7 +78,6 @@ fn verdict(world: &World, text: &str) -> String {
 
 #[test]
 fn each_rule_of_a_pool_holds_its_nodes_and_says_which_pool_it_is() {
-    type Ask = fn(&mut Pool);
     let cases: [(&str, Ask); 8] = [
         ("PoolPaused: pool edge: it is paused", |pool| {
             pool.paused = true
@@ -185,7 +187,7 @@ fn all_pools_of_a_node_have_to_consent_and_none_goes_beyond_its_budget() {
         verdict(&world, "e"),
         "BudgetExhausted: pool wide: 3 of 3 in use: a, c, d"
     );
-    let asks: [fn(&mut Pool); 2] = [
+    let asks: [Ask; 2] = [
         |pool| pool.paused = true,
         |pool| pool.calendar = windows("22:00 1h"),
     ];
@@ -253,7 +255,7 @@ fn nodes_that_are_moved_and_pools_that_are_deleted_change_nothing_about_grants_t
 /// What is not accepted yet is withdrawn when its pool no longer lets the node go.
 #[test]
 fn a_change_of_the_pool_takes_back_what_is_not_accepted() {
-    let cases: [(Code, fn(&mut Pool)); 4] = [
+    let cases: [(Code, Ask); 4] = [
         (Code::PoolPaused, |pool| pool.paused = true),
         (Code::WindowClosed, |pool| {
             pool.calendar = windows("22:00 1h")
@@ -336,7 +338,7 @@ fn a_grant_carries_the_drain_and_the_checks_of_its_pools() {
 
 #[test]
 fn pools_that_want_a_node_drained_in_different_ways_hold_it() {
-    let changes: [fn(&mut Pool); 2] = [
+    let changes: [Ask; 2] = [
         |pool| pool.drain.timeout_seconds = 1,
         |pool| pool.pods.daemon_sets_ready = true,
     ];
@@ -719,7 +721,6 @@ fn each_pool_is_told_in_numbers_with_the_reason_why_nothing_happens() {
             ..PoolReport::default()
         },
     ];
-    let short = |pools: &[PoolReport]| pools.to_vec();
     // What failed on g is tried nowhere else; without that the pools' own rules show.
     assert_eq!(plan.pools[1], expected[1]);
     assert_eq!(plan.pools[2].failed, 1);
@@ -728,7 +729,7 @@ fn each_pool_is_told_in_numbers_with_the_reason_why_nothing_happens() {
     world.node("e").paused = true;
     world.node("g").paused = true;
     let plan = world.run();
-    assert_eq!(short(&plan.pools[..1]), expected[..1]);
+    assert_eq!(plan.pools[..1], expected[..1]);
     assert_eq!(plan.pools[1].why, Some(Code::Paused.into()));
     assert_eq!(
         (plan.pools[1].open, plan.pools[1].next_opening),
