@@ -114,14 +114,17 @@ impl Work<'_> {
         answer.is_some_and(|answer| answer.code == Some(Code::Uncordoned))
     }
 
-    /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs.
+    /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs, and is not
+    /// made again when they take it back.
     fn cordon(&self, attempt: &Attempt, node: &NodeView) -> (Option<GrantId>, Option<bool>) {
         let id = attempt.progress.id;
         let accepted = node.agent.progress.value() == Some(&attempt.progress);
         let here = attempt.progress.boot == self.seen.boot;
         match node.agent.owned.value() {
             Some(_) => (Some(id), None),
-            None if accepted && here && !node.unschedulable => (Some(id), Some(true)),
+            None if accepted && here && !node.unschedulable && !attempt.foreign => {
+                (Some(id), Some(true))
+            }
             None => (None, None),
         }
     }

@@ -422,6 +422,24 @@ fn who_uncordons_a_node_that_he_had_cordoned_wants_to_keep_it() {
     assert!(!world.node().unschedulable);
 }
 
+/// Found by the search: a cordon that is made then could arrive after the agent was started anew and gave up.
+#[test]
+fn a_foreign_cordon_that_is_taken_back_is_not_made_again_while_the_host_goes_down() {
+    let mut world = granted(|_| {});
+    world.node().unschedulable = true;
+    assert_eq!(world.shows(), finalizes());
+    world.seen.asked = Some(Asked {
+        id: ID,
+        at: at(1000),
+        again: None,
+        refused: None,
+    });
+    world.node().unschedulable = false;
+    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
+    assert!(!world.node().unschedulable);
+    assert_eq!(world.node().agent.owned, Field::Absent);
+}
+
 #[test]
 fn the_slot_is_given_back_once_the_pods_of_daemon_sets_are_ready() {
     let daemon = |ready| RawPod {
