@@ -526,6 +526,12 @@ mod tests {
             ("Mon-Foo 22:00 1h", "\"Foo\" is no day of the week"),
             ("25:00 1h", "start \"25:00\" is not HH:MM"),
             ("2:00 1h", "start \"2:00\" is not HH:MM"),
+            ("23:61 1h", "start \"23:61\" is not HH:MM"),
+            ("14", "start \"14\" is not HH:MM"),
+            (
+                "22:00 -1h",
+                "the length must be more than nothing and at most 7 days (168h)",
+            ),
             (
                 "22:00 0s",
                 "the length must be more than nothing and at most 7 days (168h)",

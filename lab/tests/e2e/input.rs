@@ -1,14 +1,18 @@
 //! Bad input: each is a clear error that names its place, and the agent stays up where a restart would not help.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use cuo_core::keys;
 use cuo_core::reason::Code;
-use cuo_core::values::Field;
+use cuo_core::values::{Field, Outcome};
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
 use cuo_lab::machine::binary;
 use cuo_lab::wait::until;
 
+use crate::look::{answers, held, is_free, node, pause, publish_to, settled};
 use crate::{PATIENCE, V1, V2, cluster};
 
 async fn reason(bench: &Bench, code: Option<Code>, text: &str) {
@@ -67,7 +71,14 @@ async fn a_broken_configuration_holds_and_names_file_and_line() {
         log_says(site, place).await;
         assert!(site.machine.lock().await.agent_running());
     }
+    // Nobody may read it; root could, so for root it is something that can't be read at all.
     std::fs::remove_file(&file).unwrap();
+    let why = format!("60-broken.toml: {}", unreadable(&file));
+    restart(site).await;
+    reason(&bench, Some(Code::ConfigInvalid), &why).await;
+    log_says(site, &why).await;
+    assert!(site.machine.lock().await.agent_running());
+    remove(&file);
     let root = site.machine.lock().await.root().join("");
     let mut check = tokio::process::Command::new(binary("cuo-agent").unwrap());
     let done = check
@@ -100,8 +111,33 @@ async fn an_unreadable_kubeconfig_is_named_and_taken_up_once_it_is_good() {
     restart(site).await;
     log_says(site, "no kubeconfig on this host").await;
     assert!(site.machine.lock().await.agent_running());
+    let why = unreadable(&path);
+    restart(site).await;
+    log_says(site, why).await;
+    assert!(site.machine.lock().await.agent_running());
+    remove(&path);
     std::fs::write(&path, good).unwrap();
     bench.settled(V1, PATIENCE).await.unwrap();
+}
+
+/// Puts something at `path` that can't be read; returns what the system says of it.
+fn unreadable(path: &Path) -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        std::fs::create_dir(path).unwrap();
+        "Is a directory"
+    } else {
+        std::fs::write(path, "").unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+        "Permission denied"
+    }
+}
+
+fn remove(path: &Path) {
+    if path.is_dir() {
+        std::fs::remove_dir(path).unwrap();
+    } else {
+        std::fs::remove_file(path).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +196,12 @@ async fn garbage_in_every_annotation_is_put_right_or_told() {
         .collect();
     change.extend(values.iter().map(String::as_str));
     bench.plane.kubectl(&change).await.unwrap();
+    // Labels can't hold everything; what they hold may be nonsense, too.
+    let mut change = vec!["label", "--overwrite", "node", "n1"];
+    let labels = keys::TABLE.iter().filter(|key| key.kind.contains("label"));
+    let values: Vec<_> = labels.map(|key| format!("{}=nonsense", key.name)).collect();
+    change.extend(values.iter().map(String::as_str));
+    bench.plane.kubectl(&change).await.unwrap();
     reason(&bench, Some(Code::MalformedAnnotation), keys::REBOOT_OK).await;
     let agent = bench.node("n1").unwrap().agent;
     assert!(
@@ -183,6 +225,82 @@ async fn garbage_in_every_annotation_is_put_right_or_told() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// Nothing of this is malformed, and none of it can be true. A node that claims to be under way counts as that until its agent puts its
+/// keys right; and however high the numbers are that it knows of, there are others for everybody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn absurd_values_are_put_right_and_cost_no_more_than_a_slot() {
+    let (_folder, bench) = cluster(2).await;
+    let n1 = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    settled(&bench, V1).await;
+    n1.kill_agent().await.unwrap();
+    let (boot, time) = (
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "9999-12-30T00:00:00Z",
+    );
+    let (most, identity) = ("18446744073709551615-ffffffff", "f".repeat(64));
+    let values = [
+        (keys::STATUS, format!("waiting since {time}")),
+        (keys::REASON, "Hold: ".to_owned()),
+        (keys::REBOOT_NEEDED, identity.clone()),
+        (
+            keys::BOOTED,
+            format!("{{\"v\":1,\"identity\":\"{identity}\",\"version\":\"\",\"boot\":\"{boot}\"}}"),
+        ),
+        (
+            keys::REBOOT_IN_PROGRESS,
+            format!(
+                "{{\"v\":1,\"id\":\"{most}\",\"identity\":\"{identity}\",\"boot\":\"{boot}\",\"accepted\":\"{time}\"}}"
+            ),
+        ),
+        (keys::AGENT_MADE_UNSCHEDULABLE, most.to_owned()),
+        (
+            keys::REBOOT_RESULT,
+            format!("{{\"v\":1,\"id\":\"{most}\",\"outcome\":\"done\",\"at\":\"{time}\"}}"),
+        ),
+        (
+            keys::FAILED,
+            format!(
+                "{{\"v\":1,\"identities\":[{{\"identity\":\"{identity}\",\"code\":\"Hold\",\"at\":\"{time}\"}}]}}"
+            ),
+        ),
+    ];
+    let mut change = vec!["annotate", "--overwrite", "node", "n1"];
+    let values: Vec<_> = values
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    change.extend(values.iter().map(String::as_str));
+    bench.plane.kubectl(&change).await.unwrap();
+    node(&bench, "n1", "to be absurd", |node| {
+        node.agent.result.value().is_some() && node.agent.owned.value().is_some()
+    })
+    .await;
+    let spec = OperatorSpec {
+        flags: vec!["--max-unavailable=2".into()],
+        ..OperatorSpec::default()
+    };
+    let operator = bench.operator(spec).await.unwrap();
+    // Two grants in the same boot.
+    let n2 = bench.site("n2").unwrap();
+    n2.gate().shut("agent-before-accept").unwrap();
+    publish_to(&bench, &["n2"], V2).await;
+    held(&bench, "n2", "agent-before-accept").await;
+    pause(&bench, "n2", true).await;
+    node(&bench, "n2", "to lose its grant", is_free).await;
+    n2.gate().open("agent-before-accept").unwrap();
+    answers(&bench, "n2", Outcome::Aborted, Some(Code::GrantRevoked)).await;
+    pause(&bench, "n2", false).await;
+    bench.settled_on(&["n2"], V2, PATIENCE).await.unwrap();
+
+    n1.start_agent().await.unwrap();
+    publish_to(&bench, &["n1"], V2).await;
+    settled(&bench, V2).await;
+    bench.judge(2).unwrap();
+    let log = std::fs::read_to_string(operator.log()).unwrap();
+    assert!(!log.contains("panicked"), "{log}");
+}
+
 #[tokio::test]
 async fn an_operator_with_a_bad_flag_says_which_and_how_it_should_be() {
     let cases: &[(&[&str], &[&str])] = &[
@@ -195,6 +313,9 @@ async fn an_operator_with_a_bad_flag_says_which_and_how_it_should_be() {
                 "Europe/Berlin",
             ],
         ),
+        (&["--window", "23:61 1h"], &["--window", "23:61"]),
+        (&["--window", "14"], &["--window", "14"]),
+        (&["--window", "14:00 -1h"], &["--window", "14:00 -1h"]),
         (&["--window", "22:00 1h Mars/Base"], &["no IANA time zone"]),
         (&["--max-unavailable", "0"], &["--max-unavailable"]),
         (&["--drain-timeout", "soon"], &["--drain-timeout", "soon"]),

@@ -8,6 +8,7 @@
 
 mod admin;
 mod boots;
+mod checks;
 mod deletion;
 mod doctor;
 mod drain;
