@@ -116,6 +116,8 @@ async fn it_holds_exactly_what_a_host_needs() {
         ["polkit", "rpm-ostree", "systemd", "systemd", "systemd"]
     );
     let scripts = query(&package, &["--scripts"]);
+    // What the credentials' unit leaves behind goes with the package.
+    assert!(scripts.contains("rm -rf /run/cuo-agent\n"), "{scripts}");
     let commands = scripts
         .lines()
         .filter(|line| line.contains("systemd-update-helper ") && !line.starts_with("if"));
@@ -130,6 +132,19 @@ async fn it_holds_exactly_what_a_host_needs() {
             "mark-restart-system-units"
         ]
     );
+
+    if said(Command::new("rpmlint").arg("--version")).success {
+        let mut rpmlint = Command::new("rpmlint");
+        rpmlint
+            .arg("--config")
+            .arg(repository().join("packaging/rpm/rpmlint.toml"))
+            .arg("--strict")
+            .arg(repository().join(rpm::SPEC));
+        let judged = said(rpmlint.arg(&package));
+        assert!(judged.success, "{}{}", judged.stdout, judged.stderr);
+    } else {
+        eprintln!("SKIPPED: what rpmlint finds; `cargo xtask rpm` installs it where apt is");
+    }
 
     let other = TempDir::new().unwrap();
     let again = build(&other, &program).await;
