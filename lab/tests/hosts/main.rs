@@ -8,6 +8,7 @@
 
 mod idle;
 mod inhibitors;
+mod link;
 mod package;
 mod power;
 mod rollout;
