@@ -18,7 +18,11 @@ pub const LAB: Programs = &[
     ("unshare", "util-linux"),
 ];
 /// What the RPM is built and looked at with.
-pub const RPM: Programs = &[("rpmbuild", "rpm"), ("rpmlint", "rpmlint")];
+pub const RPM: Programs = &[
+    ("rpmbuild", "rpm"),
+    ("rpmlint", "rpmlint"),
+    ("rpmspec", "rpm"),
+];
 /// What else the tests of the package and of the documentation need.
 pub const PACKAGING: Programs = &[
     ("git", "git"),

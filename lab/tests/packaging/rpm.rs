@@ -154,6 +154,32 @@ async fn it_holds_exactly_what_a_host_needs() {
     );
 }
 
+/// Its dependencies come in a file, or with `--without vendor` as packages; a program that is there already has them inside.
+#[test]
+fn one_switch_says_whether_dependencies_are_vendored() {
+    if !said(Command::new("rpmspec").arg("--version")).success {
+        eprintln!("SKIPPED: needs rpmspec; `cargo xtask rpm` installs it where apt is");
+        return;
+    }
+    let parsed = |definition: &str| {
+        let mut rpmspec = Command::new("rpmspec");
+        rpmspec
+            .arg("--load")
+            .arg(repository().join("packaging/rpm/macros.prebuilt"));
+        rpmspec.args(["--define", definition, "--parse"]);
+        let parsed = said(rpmspec.arg(repository().join(rpm::SPEC)));
+        assert!(parsed.success, "{definition}: {}", parsed.stderr);
+        let has = |text: &str| parsed.stdout.contains(text);
+        (
+            has("-vendor.tar.xz"),
+            has("LICENSE.dependencies cargo-vendor.txt"),
+        )
+    };
+    assert_eq!(parsed("nothing 1"), (true, true));
+    assert_eq!(parsed("_without_vendor --without-vendor"), (false, false));
+    assert_eq!(parsed("cuo_program /bin/true"), (false, true));
+}
+
 /// The licences of what is linked in, as the spec file has to name them.
 #[test]
 fn the_spec_file_says_what_cargo_says() {
