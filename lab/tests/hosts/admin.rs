@@ -6,7 +6,7 @@ use std::fs;
 use cuo_agent::journal::Event;
 use cuo_lab::host::Host;
 
-use crate::yard::Yard;
+use crate::yard::{Yard, commands, repository};
 use crate::{V1, V2};
 
 /// A driver of updates besides.
@@ -162,5 +162,28 @@ async fn the_journal_explains_the_doctor_judges_and_secrets_stay_secret() {
             "a line of the key can be read"
         );
     }
+
+    // A kubeconfig elsewhere, by the documentation's commands: it is used, and its folder is watched.
+    let page = fs::read_to_string(repository().join("docs/install.md")).unwrap();
+    let elsewhere = commands(&page, "For one elsewhere");
+    host.shell(&format!("cp -a /var/lib/kubelet /srv/kubelet\n{elsewhere}"))
+        .await
+        .unwrap();
+    let doctor = host.shell("cuo-agent doctor").await.unwrap();
+    println!("{doctor}");
+    let renew = format!(
+        "mv /var/lib/kubelet/kubeconfig /root
+        systemctl start cuo-agent-credentials
+        rm {folder}/kubeconfig
+        touch /srv/kubelet/renewed"
+    );
+    host.shell(&renew).await.unwrap();
+    let copied = async || {
+        Ok(host
+            .shell(&format!("test -s {folder}/kubeconfig"))
+            .await
+            .is_ok())
+    };
+    yard.comes("another copy", copied).await;
     yard.bench.judge(1).unwrap();
 }

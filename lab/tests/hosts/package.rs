@@ -5,15 +5,8 @@ use std::fs;
 use cuo_core::values::Phase;
 use cuo_lab::host::PACKAGES;
 
-use crate::yard::{WEB, Yard, repository};
+use crate::yard::{WEB, Yard, commands, repository};
 use crate::{V1, V2};
-
-/// The commands of the first block of shell in `page` behind `mark`.
-fn commands<'a>(page: &'a str, mark: &str) -> &'a str {
-    let (_, behind) = page.split_once(mark).unwrap();
-    let (_, block) = behind.split_once("```sh\n").unwrap();
-    block.split_once("```").unwrap().0
-}
 
 /// The host after the reboot that ends `commands` of the documentation, or stands in their middle.
 async fn as_documented(yard: &Yard, commands: &str) {
@@ -121,11 +114,10 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
     assert_eq!(left.lines().collect::<Vec<_>>(), expected);
     yard.bench.judge(1).unwrap();
 
-    // Installed once more, and removed as the documentation says, down to the Node.
-    host.install().await.unwrap();
-    host.run(&["systemctl", "enable", "--now", "--quiet", "cuo-agent"])
-        .await
-        .unwrap();
+    // Installed once more, from a file, and removed as the documentation says, down to the Node.
+    let copy = format!("cd /root; cp {PACKAGES}/newer/agent.rpm cuo-agent-0.rpm");
+    let install = commands(&page, "From a file:");
+    as_documented(&yard, &format!("{copy}\n{install}")).await;
     yard.settled(V2).await;
     let uninstall = commands(&page, "## Uninstall");
     let (first, rest) = uninstall.split_once("rpm-ostree").unwrap();

@@ -99,6 +99,13 @@ pub fn repository() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// The commands of the first block of shell in `page` behind `mark`.
+pub fn commands<'a>(page: &'a str, mark: &str) -> &'a str {
+    let (_, behind) = page.split_once(mark).unwrap();
+    let (_, block) = behind.split_once("```sh\n").unwrap();
+    block.split_once("```").unwrap().0
+}
+
 /// Whether hosts can be here. Where not, the test says so and does nothing.
 async fn possible() -> bool {
     let folder = TempDir::new().unwrap();
