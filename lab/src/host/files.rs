@@ -40,6 +40,13 @@ const ENABLED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Units that are off: nobody sits at the console, and each watch of a file counts for the whole machine.
+const MASKED: &[&str] = &[
+    "console-getty.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+];
+
 /// Files for the disk, from the host's root.
 const FILES: &[(&str, &str)] = &[
     (
@@ -114,6 +121,10 @@ pub(super) fn lay_out(folder: &Path, spec: &HostSpec) -> Result<NodeRoot> {
         fs::create_dir_all(&wants).with_context(|| format!("create {}", wants.display()))?;
         symlink(format!("/usr/lib/systemd/system/{unit}"), wants.join(unit))
             .with_context(|| format!("enable {unit}"))?;
+    }
+    for unit in MASKED {
+        symlink("/dev/null", root.join("disk/etc/systemd/system").join(unit))
+            .with_context(|| format!("mask {unit}"))?;
     }
     Ok(root)
 }

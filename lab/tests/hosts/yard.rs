@@ -12,7 +12,7 @@ use cuo_lab::host::{self, Host, Packages};
 use cuo_lab::machine::{HostSpec, binary};
 use cuo_lab::wait::until;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, Semaphore, SemaphorePermit};
 
 use crate::{PATIENCE, V1};
 
@@ -50,6 +50,9 @@ metadata: {name: web, namespace: default}
 spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
 ";
 
+/// Hosts at a time. Linux gives all processes of a user 128 instances of inotify, of which a host takes some 16 and a control plane 7.
+static PLACES: Semaphore = Semaphore::const_new(4);
+
 /// How many hosts there are, and the operator's flags.
 pub struct Plan {
     pub hosts: usize,
@@ -62,6 +65,7 @@ pub struct Yard {
     operator: Mutex<Operator>,
     pub bench: Bench,
     _folder: TempDir,
+    _places: SemaphorePermit<'static>,
 }
 
 /// What all tests have in common. Nobody else makes anything in its folder while the lock is held.
@@ -134,6 +138,8 @@ impl Yard {
             return None;
         }
         let common = common().await.unwrap();
+        let count = u32::try_from(plan.hosts).unwrap();
+        let places = PLACES.acquire_many(count).await.unwrap();
         let folder = folder();
         let mut hosts = Vec::new();
         for number in 1..=plan.hosts {
@@ -170,6 +176,7 @@ impl Yard {
             operator: Mutex::new(operator),
             bench,
             _folder: folder,
+            _places: places,
         })
     }
 
