@@ -170,10 +170,42 @@ async fn pack(repository: &Path, version: &str, time: u64, into: &Path) -> Resul
         "--mode=u=rwX,go=rX",
     ]);
     tar.arg(format!("--mtime=@{time}"));
-    tar.args(["--exclude=./target", "--exclude=./.git"]);
-    tar.arg(format!("--transform=s,^[.],cuo-{version},"));
-    tar.arg("--directory").arg(repository).arg(".");
+    tar.arg(format!("--transform=s,^,cuo-{version}/,SH"));
+    tar.arg("--directory").arg(repository);
+    match tracked(repository).await? {
+        Some(files) => {
+            let list = into.with_file_name("sources.list");
+            fs::write(&list, files).with_context(|| format!("write {}", list.display()))?;
+            tar.args(["--null", "--no-recursion", "--verbatim-files-from"])
+                .arg("--files-from")
+                .arg(&list);
+        }
+        // Sources without a history have nothing else among them but what was built.
+        None => {
+            tar.args(["--exclude=./target", "--exclude=./.git", "."]);
+        }
+    }
     run(&mut tar, &into.with_file_name("log.tar")).await
+}
+
+/// The files that belong to the project, each with a zero byte behind it, and none where there is no history: what else lies around in a
+/// working tree is nobody else's business.
+async fn tracked(repository: &Path) -> Result<Option<Vec<u8>>> {
+    let mut git = bound("git");
+    git.args(["ls-files", "-z"]).current_dir(repository);
+    let Ok(output) = git.output().await else {
+        return Ok(None);
+    };
+    if !output.status.success() {
+        return Ok(None);
+    }
+    let text = String::from_utf8(output.stdout).context("names of files")?;
+    // One that was just removed is tracked still.
+    let there = text
+        .split_terminator('\0')
+        .filter(|name| repository.join(name).symlink_metadata().is_ok());
+    let list: String = there.flat_map(|name| [name, "\0"]).collect();
+    Ok(Some(list.into_bytes()))
 }
 
 pub(crate) async fn run(command: &mut Command, log: &Path) -> Result<()> {
@@ -211,4 +243,49 @@ pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
     );
     let entry = entries.first().context("no file")?;
     Ok(entry.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn said(program: &str, arguments: &[&str], folder: &Path) -> String {
+        let mut command = bound(program);
+        let output = command.args(arguments).current_dir(folder).output().await;
+        let output = output.unwrap();
+        assert!(
+            output.status.success(),
+            "{program} {arguments:?}: {output:?}"
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_belongs_to_the_project_is_packed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sources, into) = (folder.path().join("tree"), folder.path().join("into"));
+        fs::create_dir_all(sources.join("docs")).unwrap();
+        fs::create_dir_all(&into).unwrap();
+        for name in ["README.md", "docs/a page.md", "gone.md", "secret.key"] {
+            fs::write(sources.join(name), "text").unwrap();
+        }
+        let packed = async || {
+            pack(&sources, "1.2.3", 0, &into).await.unwrap();
+            let list = said("tar", &["--list", "--file=cuo-1.2.3.tar.gz"], &into).await;
+            list.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let without_history = packed().await;
+        assert!(
+            without_history.contains(&"cuo-1.2.3/./README.md".to_owned()),
+            "{without_history:?}"
+        );
+
+        said("git", &["init", "--quiet"], &sources).await;
+        said("git", &["add", "README.md", "docs", "gone.md"], &sources).await;
+        fs::remove_file(sources.join("gone.md")).unwrap();
+        assert_eq!(
+            packed().await,
+            ["cuo-1.2.3/README.md", "cuo-1.2.3/docs/a page.md"]
+        );
+    }
 }

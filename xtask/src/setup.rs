@@ -8,30 +8,44 @@ use anyhow::{Context, Result, bail, ensure};
 /// Programs that are not built here, each with the Debian package that has it.
 pub type Programs = &'static [(&'static str, &'static str)];
 
-/// What the lab's hosts and the operator's pods need.
+/// What the lab's hosts and the operator's pods need, and the clients that the doubles are tried with.
 pub const LAB: Programs = &[
     ("dbus-daemon", "dbus-daemon"),
     ("busctl", "systemd"),
+    ("dbus-send", "dbus-bin"),
+    ("gdbus", "libglib2.0-bin"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
 ];
 /// What the RPM is built and looked at with.
-pub const RPM: Programs = &[("rpmbuild", "rpm"), ("rpmlint", "rpmlint")];
+pub const RPM: Programs = &[
+    ("rpmbuild", "rpm"),
+    ("rpmlint", "rpmlint"),
+    ("rpmspec", "rpm"),
+];
 /// What else the tests of the package and of the documentation need.
 pub const PACKAGING: Programs = &[
+    ("git", "git"),
+    ("journalctl", "systemd"),
     ("openssl", "openssl"),
     ("pkcheck", "polkitd"),
     ("strip", "binutils"),
     ("systemd-analyze", "systemd"),
+    ("systemd-sysusers", "systemd"),
 ];
 
 /// What else the hosts need that are containers.
 pub const HOSTS: Programs = &[
     ("systemd-nspawn", "systemd-container"),
+    ("createrepo_c", "createrepo-c"),
+    ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
     ("nsenter", "util-linux"),
     ("rpm", "rpm"),
 ];
+
+/// The oldest Go that builds the control plane, as its `go.mod` says.
+const GO: &str = "1.26";
 
 /// The program is in one of the folders of `PATH`.
 pub fn installed(program: &str) -> bool {
@@ -47,7 +61,7 @@ pub fn ensure_go() -> Result<()> {
     let given = std::env::var_os("KUBEBUILDER_ASSETS").is_some();
     ensure!(
         given || installed("go"),
-        "there is no Go toolchain, which builds the control plane once: install Go 1.24 or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
+        "there is no Go toolchain, which builds the control plane once: install Go {GO} or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
     );
     Ok(())
 }
@@ -99,4 +113,65 @@ fn apt(arguments: &[&str]) -> Result<()> {
         arguments.join(" ")
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+    use crate::root;
+
+    /// What is on every machine that has cargo, or is started only where it was found to be there.
+    const GIVEN: &[&str] = &["apt-get", "cargo", "go", "rpm", "sh", "tar", "timeout"];
+
+    fn sources(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_lab_starts_is_installed_where_it_is_missing() {
+        let listed: BTreeSet<_> = [LAB, RPM, PACKAGING, HOSTS]
+            .concat()
+            .iter()
+            .map(|(program, _)| *program)
+            .chain(GIVEN.iter().copied())
+            .collect();
+        let mut all = Vec::new();
+        sources(&root().join("lab"), &mut all);
+        sources(&root().join("xtask/src"), &mut all);
+        let starts = ["Command::new", "bound", "output"].map(|start| format!("{start}(\""));
+        let mut started = BTreeSet::new();
+        for text in &all {
+            for start in &starts {
+                let rest = text.split(start.as_str()).skip(1);
+                started.extend(rest.filter_map(|rest| rest.split('"').next()));
+            }
+        }
+        assert!(started.contains("gdbus"), "{started:?}");
+        let missing: Vec<_> = started.difference(&listed).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_control_plane_is_built_by_the_go_that_is_asked_for() {
+        for module in ["etcd", "kubernetes"] {
+            let path = root().join("lab/assets").join(module).join("go.mod");
+            let text = fs::read_to_string(&path).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix("go "));
+            assert!(
+                line.unwrap().starts_with(GO),
+                "{}: {line:?}",
+                path.display()
+            );
+        }
+    }
 }

@@ -171,8 +171,8 @@ const PARTS: &[Part] = &[
             "hosts",
             "--locked",
             "--",
-            "--test-threads=2",
-            "--nocapture", // measurements are printed
+            "--test-threads=4", // some of them do little else than to wait
+            "--nocapture",      // measurements are printed
         ],
     ),
     slow(

@@ -19,7 +19,7 @@ const MIRROR: &str = "http://deb.debian.org/debian";
 const ARGUMENTS: &[&str] = &[
     "--mode=root",
     "--variant=apt",
-    "--include=systemd,systemd-sysv,dbus,polkitd,libpam-systemd,rpm,procps",
+    "--include=systemd,systemd-sysv,dbus,polkitd,libpam-systemd,rpm,procps,dnf,libfaketime",
     "--aptopt=Acquire::Languages \"none\"",
     "--aptopt=APT::Install-Recommends \"false\"",
     "--dpkgopt=path-exclude=/usr/share/man/*",

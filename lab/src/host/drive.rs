@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::sync::watch;
 
+use super::link::{Link, SWITCH};
 use super::{BOOT, locked, power};
 use crate::kubelet::{Boot, Down, Kubelet};
 use crate::ostree::{NodeRoot, Sysroot};
@@ -33,6 +34,7 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: String,
+    pub(super) link: Link,
     base: PathBuf,
     folder: PathBuf,
     program: Vec<String>,
@@ -58,11 +60,13 @@ impl Shared {
         ]
         .map(str::to_owned)
         .into();
+        program.push(format!("--network-bridge={SWITCH}"));
         program.push(format!("--directory={}", folder.join("mount").display()));
         program.extend([format!("--machine={name}"), format!("--hostname={name}")]);
         program.extend(binds);
         Self {
             name: name.to_owned(),
+            link: Link::default(),
             base: base.to_owned(),
             folder: folder.to_owned(),
             program,
@@ -116,6 +120,22 @@ impl Shared {
         *locked(&self.kubelet) = Some(Arc::new(kubelet));
     }
 
+    /// Cuts the host's wire, its kubelet's too, or mends it.
+    pub(super) async fn set_cut(&self, cut: bool) -> Result<()> {
+        self.link.set_cut(cut).await?;
+        let Some(kubelet) = self.kubelet() else {
+            return Ok(());
+        };
+        if cut {
+            return kubelet.down(Down::Silent).await;
+        }
+        // One that is just going down or coming up does so by itself.
+        match self.boot() {
+            Ok(boot) => kubelet.up(boot).await,
+            Err(_) => Ok(()),
+        }
+    }
+
     fn kubelet(&self) -> Option<Arc<Kubelet>> {
         locked(&self.kubelet).clone()
     }
@@ -156,9 +176,15 @@ async fn drive(
             state.boots += 1;
             (state.on, state.up) = (true, false);
         });
-        let mut life =
-            power::Life::start(&shared.name, &shared.base, &shared.folder, &shared.program)?;
+        let mut life = power::Life::start(
+            &shared.name,
+            &shared.base,
+            &shared.folder,
+            shared.link.state(),
+            &shared.program,
+        )?;
         *locked(&shared.group) = Some(life.group().to_owned());
+        let process = life.process()?;
         let ended = tokio::select! {
             ended = life.ended() => Some(ended?),
             // An error says that nobody is left to turn it off.
@@ -167,12 +193,14 @@ async fn drive(
                 Err(_) => return life.end().await,
             },
             trouble = come_up(shared, report) => return Err(trouble),
+            trouble = shared.link.serve(process) => return Err(trouble),
         };
+        shared.link.ended();
         report.send_modify(|state| state.up = false);
         life.end().await?;
         *locked(&shared.group) = None;
         if let Some(kubelet) = shared.kubelet() {
-            let how = if ended.is_some() {
+            let how = if ended.is_some() && !shared.link.is_cut() {
                 Down::Announced
             } else {
                 Down::Silent
@@ -203,6 +231,9 @@ async fn come_up(shared: &Shared, report: &watch::Sender<State>) -> anyhow::Erro
     }
     if let Some(kubelet) = shared.kubelet() {
         let registered = until("the kubelet", REGISTRATION, async || {
+            if shared.link.is_cut() {
+                return Ok(None);
+            }
             kubelet.up(shared.boot()?).await.map(Some)
         });
         if let Err(error) = registered.await {

@@ -1,7 +1,7 @@
 //! What a new host has on its disk besides the root file system that all hosts share.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,6 +13,39 @@ use crate::ostree::{Faults, NodeRoot, Release, Remote, Sysroot};
 const DOUBLE: &str = "/usr/libexec/lab-rpm-ostreed";
 /// Where [`super::Packages`] are on a host.
 pub const PACKAGES: &str = "/packages";
+
+/// The wire to the switch. Who is there is known without asking, so that a switch that is off is silent.
+const NETWORK: &str = "[Match]
+Name=host0
+[Network]
+Address=203.0.113.2/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+[Neighbor]
+Address=203.0.113.1
+LinkLayerAddress=02:00:00:00:00:01
+";
+const REPOSITORY: &str = "[cuo]
+name=CUO
+baseurl=file:///packages/repository
+gpgcheck=0
+";
+/// Units that are enabled, each with the folder in which that is said.
+const ENABLED: &[(&str, &str)] = &[
+    ("basic.target.requires", "lab-ostree.service"),
+    ("multi-user.target.wants", "systemd-networkd.service"),
+    (
+        "network-online.target.wants",
+        "systemd-networkd-wait-online.service",
+    ),
+];
+
+/// Units that are off: nobody sits at the console, and each watch of a file counts for the whole machine.
+const MASKED: &[&str] = &[
+    "console-getty.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+];
 
 /// Files for the disk, from the host's root.
 const FILES: &[(&str, &str)] = &[
@@ -38,6 +71,20 @@ const FILES: &[(&str, &str)] = &[
     ),
     // Fedora's presets enable nothing that they don't name; Debian's enable everything.
     ("etc/systemd/system-preset/50-lab.preset", "disable *\n"),
+    ("etc/systemd/network/10-host0.network", NETWORK),
+    ("etc/hosts", "127.0.0.1 localhost\n203.0.113.1 kubernetes\n"),
+    ("etc/yum.repos.d/cuo.repo", REPOSITORY),
+    // What stands for Fedora stays when the agent goes.
+    (
+        "etc/dnf/dnf.conf",
+        "[main]\nclean_requirements_on_remove=False\n",
+    ),
+    // Debian has no release of Fedora.
+    ("etc/dnf/vars/releasever", "42\n"),
+    (
+        "usr/bin/rpm-ostree",
+        include_str!("../../assets/host/rpm-ostree"),
+    ),
     // A journal that outlives the boot.
     ("var/log/journal/.lab", ""),
 ];
@@ -49,11 +96,8 @@ pub(super) fn lay_out(folder: &Path, spec: &HostSpec) -> Result<NodeRoot> {
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
     }
     // Steps at which the agent, which is not root, is held.
-    fs::set_permissions(
-        folder.join("gates"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o777),
-    )
-    .context("open gates")?;
+    fs::set_permissions(folder.join("gates"), Permissions::from_mode(0o777))
+        .context("open gates")?;
     let root = NodeRoot::new(folder);
     let booted = Release::new(&spec.version);
     root.save(&Sysroot::new(
@@ -67,13 +111,21 @@ pub(super) fn lay_out(folder: &Path, spec: &HostSpec) -> Result<NodeRoot> {
     for (path, text) in FILES {
         root.write(&format!("disk/{path}"), text)?;
     }
-    let wants = root.join("disk/etc/systemd/system/basic.target.requires");
-    fs::create_dir_all(&wants).with_context(|| format!("create {}", wants.display()))?;
-    symlink(
-        "/usr/lib/systemd/system/lab-ostree.service",
-        wants.join("lab-ostree.service"),
+    fs::set_permissions(
+        root.join("disk/usr/bin/rpm-ostree"),
+        Permissions::from_mode(0o755),
     )
-    .context("enable lab-ostree.service")?;
+    .context("make rpm-ostree a program")?;
+    for (folder, unit) in ENABLED {
+        let wants = root.join("disk/etc/systemd/system").join(folder);
+        fs::create_dir_all(&wants).with_context(|| format!("create {}", wants.display()))?;
+        symlink(format!("/usr/lib/systemd/system/{unit}"), wants.join(unit))
+            .with_context(|| format!("enable {unit}"))?;
+    }
+    for unit in MASKED {
+        symlink("/dev/null", root.join("disk/etc/systemd/system").join(unit))
+            .with_context(|| format!("mask {unit}"))?;
+    }
     Ok(root)
 }
 

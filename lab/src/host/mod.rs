@@ -1,12 +1,13 @@
 //! Hosts of level 3: a container each, in which systemd is process 1 and the buses, polkit, logind, the journal and rpm are the real
 //! ones. rpm-ostreed is the double, activated by the bus; a kubelet that is hollow stands beside it.
 //!
-//! A host shares the machine's network, so that a control plane on loopback is in its reach, and nothing else. Its disk is a folder over
-//! a root file system that all hosts share, and outlives reboots and power cuts. All of it dies with the process that made it.
+//! A host has a network of its own in which it reaches the API server, and nothing else; a test can cut it. Its disk is a folder over a
+//! root file system that all hosts share, and outlives reboots and power cuts. All of it dies with the process that made it.
 
 mod base;
 mod drive;
 mod files;
+mod link;
 mod packages;
 mod power;
 
@@ -37,8 +38,8 @@ use drive::{Shared, State};
 const BOOT: Duration = Duration::from_secs(90);
 /// How long a command on a host takes at most.
 const COMMAND: Duration = Duration::from_secs(60);
-/// How long a certificate of a node is good for.
-const VALIDITY: Duration = Duration::from_secs(24 * 3600);
+/// How long a node's certificate is good for, where that does not matter.
+pub const VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
 /// One host. Dropping it is the end of it.
 #[derive(Debug)]
@@ -77,6 +78,27 @@ impl Host {
             state,
             thread: Some(thread),
         })
+    }
+
+    /// Cuts the wire to everything else: whatever is sent gets no answer, the host's link seems to be up, and the Node has no heartbeat.
+    ///
+    /// # Errors
+    /// When the host is just being turned on.
+    pub async fn cut_link(&self) -> Result<()> {
+        self.shared.set_cut(true).await
+    }
+
+    /// Mends what [`Host::cut_link`] cut.
+    ///
+    /// # Errors
+    /// As [`Host::cut_link`], or when the API server does not answer.
+    pub async fn mend_link(&self) -> Result<()> {
+        self.shared.set_cut(false).await
+    }
+
+    /// How often the host has connected to the API server.
+    pub fn connections(&self) -> u32 {
+        self.shared.link.connections()
     }
 
     /// Name of the host, and of its Node.
@@ -242,12 +264,15 @@ impl Host {
     /// # Errors
     /// When the host is not up, or the API server does not answer.
     pub async fn join(&self, plane: &ControlPlane) -> Result<()> {
-        plane.node_kubeconfig(
-            self.name(),
-            &self.kubeconfig(),
-            NodeCredential::Rotating,
-            VALIDITY,
-        )?;
+        let (path, server) = (self.kubeconfig(), plane.server());
+        plane.node_kubeconfig(self.name(), &path, NodeCredential::Rotating, VALIDITY)?;
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        fs::write(&path, text.replace(&server, link::SERVER))
+            .with_context(|| format!("write {}", path.display()))?;
+        let address = server.strip_prefix("https://").unwrap_or(&server);
+        self.shared
+            .link
+            .leads_to(address.parse().context("the API server's address")?);
         let node = NodeSpec {
             name: self.name().to_owned(),
             labels: Default::default(),
@@ -257,31 +282,27 @@ impl Host {
         Ok(())
     }
 
-    /// Gives the kubelet a new certificate.
+    /// Gives the kubelet a new certificate that is good for `validity`. The one before is so until its own end.
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn renew_certificate(&self, plane: &ControlPlane) -> Result<()> {
-        plane.rotate_node_cert(self.name(), &self.kubeconfig(), VALIDITY)
+    pub fn renew_certificate(&self, plane: &ControlPlane, validity: Duration) -> Result<()> {
+        plane.rotate_node_cert(self.name(), &self.kubeconfig(), validity)
     }
 
     fn kubeconfig(&self) -> PathBuf {
         self.root.join("kubelet/kubeconfig")
     }
 
-    /// Installs the agent's package, and what stands for Fedora.
+    /// Installs the agent's package from its repository, and with it what stands for Fedora.
     ///
     /// # Errors
-    /// What rpm says.
+    /// What dnf says.
     pub async fn install(&self) -> Result<()> {
-        self.shell(&format!("rpm --upgrade {PACKAGES}/fedora.rpm"))
-            .await?;
-        let said = self
-            .shell(&format!("rpm --upgrade {PACKAGES}/agent.rpm 2>&1"))
-            .await?;
+        let said = self.shell("rpm-ostree install cuo-agent 2>&1").await?;
         ensure!(
-            !said.contains("warning") && !said.contains("failed"),
-            "rpm says: {said}"
+            !said.contains("arning") && !said.contains("ailed"),
+            "dnf says: {said}"
         );
         Ok(())
     }

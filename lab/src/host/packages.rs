@@ -13,7 +13,7 @@ use crate::rpm::{self, Package, only_file, run};
 const FEDORA: &str = include_str!("../../assets/host/fedora.spec");
 const HELPER: &str = include_str!("../../assets/host/systemd-update-helper");
 
-/// A folder with what is installed on hosts: `fedora.rpm`, `agent.rpm` and `newer.rpm`.
+/// A folder with two repositories for hosts: `repository` has the agent and what stands for Fedora, `newer` has the agent in another release.
 #[derive(Debug, Clone)]
 pub struct Packages(PathBuf);
 
@@ -33,7 +33,7 @@ impl Packages {
         let mut strip = bound("strip");
         let status = strip.arg("-o").arg(&stripped).arg(program).status().await?;
         ensure!(status.success(), "strip {}: {status}", program.display());
-        for (name, dist) in [("agent.rpm", ".1"), ("newer.rpm", ".2")] {
+        for (name, dist) in [("repository", ".1"), ("newer", ".2")] {
             let package = Package {
                 repository,
                 version,
@@ -42,9 +42,20 @@ impl Packages {
                 build: Build::Debug,
             };
             let built = rpm::build(&package, &folder.join("build")).await?;
-            fs::rename(&built, folder.join(name)).with_context(|| format!("move {name}"))?;
+            let name = folder.join(name);
+            if name.exists() {
+                fs::remove_dir_all(&name).with_context(|| format!("empty {}", name.display()))?;
+            }
+            fs::create_dir_all(&name).with_context(|| format!("create {}", name.display()))?;
+            fs::rename(&built, name.join("agent.rpm"))
+                .with_context(|| format!("fill {}", name.display()))?;
         }
         fedora(folder).await?;
+        for name in ["repository", "newer"] {
+            let mut createrepo = bound("createrepo_c");
+            createrepo.arg("--quiet").arg(folder.join(name));
+            run(&mut createrepo, &folder.join("log")).await?;
+        }
         Ok(Self(folder.to_owned()))
     }
 
@@ -58,7 +69,7 @@ impl Packages {
 async fn fedora(folder: &Path) -> Result<()> {
     let mut rpm = bound("rpm");
     rpm.args(["--query", "--package", "--requires"])
-        .arg(folder.join("agent.rpm"));
+        .arg(folder.join("repository/agent.rpm"));
     let output = rpm.output().await.context("rpm --query")?;
     let needs = String::from_utf8_lossy(&output.stdout).into_owned();
     let libraries = needs
@@ -89,5 +100,5 @@ async fn fedora(folder: &Path) -> Result<()> {
     }
     run(rpmbuild.arg(&spec), &top.join("log")).await?;
     let built = only_file(&top.join("RPMS/noarch")).context("look for lab-fedora")?;
-    fs::rename(built, folder.join("fedora.rpm")).context("move fedora.rpm")
+    fs::rename(built, folder.join("repository/fedora.rpm")).context("move fedora.rpm")
 }

@@ -15,16 +15,21 @@ use crate::wait::until;
 const WITHHELD: &str = "--bounding-set=-sys_time,-sys_module,-sys_rawio,-wake_alarm,-block_suspend,-mac_admin,-mac_override,-syslog";
 /// Joins the control group before anything else is there.
 const JOIN: &str = r#"echo $$ > "$1/cgroup.procs"; shift; exec "$@""#;
-/// A tree of control groups of version 2 whatever the machine has, and a `/run` for nspawn itself; then the host's own disk over the
-/// common one.
+/// A tree of control groups of version 2 whatever the machine has, and a `/run` for nspawn itself; a switch in a network of its own, whose
+/// address hosts know by heart, so that nobody tells them when it is silent; then the host's own disk over the common one.
 const ENTER: &str = r#"
 umount -R /sys/fs/cgroup
+mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
+ip link set lo up
+ip link add switch address 02:00:00:00:00:01 type bridge
+ip address add 203.0.113.1/24 dev switch
+ip link set switch "$3"
 mount -t overlay -o "lowerdir=$1,upperdir=$2/disk,workdir=$2/work" overlay "$2/mount"
 mkdir /sys/fs/cgroup/host
 echo $$ > /sys/fs/cgroup/host/cgroup.procs
-shift 2
+shift 3
 "$@"
 exit $?
 "#;
@@ -42,11 +47,13 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Turns the host on: `program` and its arguments run with `folder/mount` as a writable copy of `base`.
+    /// Turns the host on: `program` and its arguments run with `folder/mount` as a writable copy of `base`, beside a switch that is
+    /// `link`, up or down.
     pub(super) fn start(
         name: &str,
         base: &Path,
         folder: &Path,
+        link: &str,
         program: &[String],
     ) -> Result<Self> {
         for part in ["disk", "work", "mount"] {
@@ -68,6 +75,7 @@ impl Life {
             .args([
                 "unshare",
                 "--mount",
+                "--net",
                 "--ipc",
                 "--uts",
                 "--pid",
@@ -84,6 +92,7 @@ impl Life {
             ])
             .args(["sh", "-euc", ENTER, name])
             .args([base, folder])
+            .arg(link)
             .args(program);
         let child = spawn_logged(&mut command, &folder.join("console.log"))?;
         Ok(Self { child, group })
@@ -113,6 +122,11 @@ impl Life {
     pub(super) fn group(&self) -> &Path {
         &self.group
     }
+
+    /// A process in the host's network.
+    pub(super) fn process(&self) -> Result<u32> {
+        self.child.id().context("the host has ended")
+    }
 }
 
 impl Drop for Life {
@@ -140,7 +154,7 @@ pub(super) fn inside(init: i32, words: &[&str]) -> Command {
         .args([WITHHELD, "nsenter", "--no-fork", "--target"])
         .arg(init.to_string())
         .args([
-            "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd", "--",
+            "--mount", "--net", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd", "--",
         ])
         .args([
             "env",
@@ -173,7 +187,7 @@ pub async fn possible(folder: &Path) -> Result<()> {
     let base = folder.join("base");
     fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
     let program = ["systemd-nspawn", "--version"].map(str::to_owned);
-    let mut life = Life::start("try", &base, folder, &program)?;
+    let mut life = Life::start("try", &base, folder, "up", &program)?;
     let status = life.ended().await?;
     let said = fs::read_to_string(folder.join("console.log")).unwrap_or_default();
     ensure!(

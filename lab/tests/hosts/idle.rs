@@ -11,7 +11,9 @@ use crate::yard::{Yard, repository};
 /// Most memory that the agent may take, in KiB.
 const MOST: u64 = 15 << 10;
 /// How long its work is counted.
-const MINUTE: Duration = Duration::from_secs(60);
+const WHILE: Duration = Duration::from_secs(300);
+/// Most processor time in that while, in hundredths of a second: one of a thousand.
+const SPENT: u64 = 30;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_agent_costs_next_to_nothing() {
@@ -38,12 +40,12 @@ async fn an_idle_agent_costs_next_to_nothing() {
 
     let process = host.process("cuo-agent.service").unwrap();
     let (before, switches) = (ticks(process), status(process, "voluntary_ctxt_switches"));
-    tokio::time::sleep(MINUTE).await;
+    tokio::time::sleep(WHILE).await;
     let spent = ticks(process) - before;
     let woken = status(process, "voluntary_ctxt_switches") - switches;
     let memory = ["VmRSS", "RssAnon", "RssFile", "VmHWM"].map(|name| (name, status(process, name)));
     println!(
-        "idle agent: {memory:?} KiB; in {MINUTE:?}: {} ms of processor time, woken {woken} times",
+        "idle agent: {memory:?} KiB; in {WHILE:?}: {} ms of processor time, woken {woken} times",
         spent * 10
     );
     let judged = host
@@ -52,7 +54,10 @@ async fn an_idle_agent_costs_next_to_nothing() {
         .unwrap();
     println!("{}", judged.lines().last().unwrap_or_default());
     assert!(status(process, "VmRSS") <= MOST, "{memory:?}");
-    assert!(spent <= 100, "{spent} hundredths of a second in a minute");
+    assert!(
+        spent <= SPENT,
+        "{spent} hundredths of a second in {WHILE:?}"
+    );
 }
 
 /// A number of `/proc/PID/status`.

@@ -1,22 +1,24 @@
-//! The package is upgraded while the agent drains its node, and removed.
+//! The package is installed as the documentation says, upgraded while the agent drains its node, and removed.
+
+use std::fs;
 
 use cuo_core::values::Phase;
 use cuo_lab::host::PACKAGES;
 
-use crate::yard::Yard;
+use crate::yard::{WEB, Yard, commands, repository};
 use crate::{V1, V2};
 
-/// A pod that takes its time to go.
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: default}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}, annotations: {lab.cuo/terminate-after: 1h}}
-    spec: {terminationGracePeriodSeconds: 7200, containers: [{name: web, image: none}]}
-";
+/// The host after the reboot that ends `commands` of the documentation, or stands in their middle.
+async fn as_documented(yard: &Yard, commands: &str) {
+    let host = yard.host();
+    let (before, after) = commands.split_once("systemctl reboot\n").unwrap();
+    let boots = host.boots();
+    host.shell(before).await.unwrap();
+    // It takes the shell with it.
+    let _ = host.run(&["systemctl", "reboot"]).await;
+    host.booted(boots + 1).await.unwrap();
+    host.shell(after).await.unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documentation_says() {
@@ -24,19 +26,18 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
         return;
     };
     let (host, plane) = (yard.host(), &yard.bench.plane);
-    yard.install().await;
+    let page = fs::read_to_string(repository().join("docs/install.md")).unwrap();
+    let install = commands(&page, "From a repository:")
+        .replace(
+            "https://packages.example.com/cuo/$basearch",
+            &format!("file://{PACKAGES}/repository"),
+        )
+        .replace("gpgcheck=1", "gpgcheck=0");
+    as_documented(&yard, &install).await;
     yard.settled(V1).await;
+    assert_eq!(host.boots(), 2);
     yard.bench.apply("web.yaml", WEB).await.unwrap();
-    let ready = async || {
-        let query = [
-            "get",
-            "deployment",
-            "web",
-            "--output=jsonpath={.status.readyReplicas}",
-        ];
-        Ok(plane.kubectl(&query).await? == "1")
-    };
-    yard.comes("the pod", ready).await;
+    yard.runs_web().await;
 
     yard.publish(V2);
     let draining = |node: &cuo_core::node::NodeView| {
@@ -50,11 +51,11 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
     };
     let before = yard.sees(host, "a drain", draining).await;
     let first = host.property("cuo-agent", "MainPID").await.unwrap();
-    let said = host
-        .shell(&format!("rpm --upgrade {PACKAGES}/newer.rpm 2>&1"))
-        .await
-        .unwrap();
-    assert_eq!(said, "");
+    let upgrade = format!(
+        "sed -i s,{PACKAGES}/repository,{PACKAGES}/newer, /etc/yum.repos.d/cuo.repo
+        rpm-ostree upgrade --refresh cuo-agent 2>&1"
+    );
+    println!("upgrading says: {:?}", host.shell(&upgrade).await.unwrap());
     let restarted = async || {
         let second = host.property("cuo-agent", "MainPID").await?;
         let state = host.property("cuo-agent", "ActiveState").await?;
@@ -68,23 +69,17 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
     assert_eq!(release, "1.2");
     let after = yard.sees(host, "the drain", draining).await;
     assert_eq!(after.agent.progress, before.agent.progress);
-    assert!(after.unschedulable && host.boots() == 1);
-    plane
-        .kubectl(&[
-            "delete",
-            "pods",
-            "--selector=app=web",
-            "--grace-period=0",
-            "--force",
-            "--wait=false",
-        ])
+    assert!(after.unschedulable && host.boots() == 2);
+    yard.web_goes().await;
+    yard.settled(V2).await;
+    assert_eq!(host.boots(), 3);
+
+    // Removed as an image would be without it, to see what the package itself takes away; the documentation's commands follow.
+    let said = host
+        .shell("rpm-ostree uninstall cuo-agent 2>&1")
         .await
         .unwrap();
-    yard.settled(V2).await;
-    assert_eq!(host.boots(), 2);
-
-    let said = host.shell("rpm --erase cuo-agent 2>&1").await.unwrap();
-    println!("erasing says: {said:?}");
+    println!("removing says: {said:?}");
     let units = "cuo-agent.service cuo-agent-credentials.service cuo-agent-credentials.path";
     for unit in units.split(' ') {
         assert_eq!(
@@ -101,7 +96,7 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
     let left = host
         .shell(
             "systemctl --failed --no-legend; pgrep cuo-agent || true; getent passwd cuo-agent | cut -d: -f1; \
-             find / -xdev -path /proc -prune -o -path /packages -prune -o -name '*cuo*' -print | sort",
+             find / /run -xdev -path /proc -prune -o -path /packages -prune -o -path /var/cache/dnf -prune -o -name '*cuo*' -print | sort",
         )
         .await
         .unwrap();
@@ -110,8 +105,47 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
         "cuo-agent",
         "/etc/cuo-agent",
         "/etc/systemd/system/cuo-agent.service.d",
+        "/etc/yum.repos.d/cuo.repo",
         "/var/lib/cuo-agent",
     ];
     assert_eq!(left.lines().collect::<Vec<_>>(), expected);
     yard.bench.judge(1).unwrap();
+
+    // Installed once more, from a file, and removed as the documentation says, down to the Node.
+    let copy = format!("cd /root; cp {PACKAGES}/newer/agent.rpm cuo-agent-0.rpm");
+    let install = commands(&page, "From a file:");
+    as_documented(&yard, &format!("{copy}\n{install}")).await;
+    yard.settled(V2).await;
+    let uninstall = commands(&page, "## Uninstall");
+    let (first, rest) = uninstall.split_once("rpm-ostree").unwrap();
+    host.shell(first).await.unwrap();
+    let secrets = host
+        .shell("ls /run/cuo-agent/credentials 2>&1 || true")
+        .await
+        .unwrap();
+    assert!(secrets.contains("No such file"), "{secrets}");
+    as_documented(&yard, &format!("rpm-ostree{rest}")).await;
+    let left = host
+        .shell("ls -d /etc/cuo-agent /var/lib/cuo-agent /run/cuo-agent 2>/dev/null || true")
+        .await
+        .unwrap();
+    assert_eq!(left, "");
+    let node = plane
+        .kubectl(&["get", "node", "n1", "--output=yaml"])
+        .await
+        .unwrap();
+    assert!(node.contains("cuo.coreos.com/"), "{node}");
+    let page = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let removal = commands(&page, "generated: removal of all keys").replace("\\\n", "");
+    // The operator is gone before, as the page says; here it would write again.
+    yard.stop_operator().await;
+    for line in removal.lines() {
+        let words: Vec<_> = line.split_whitespace().skip(1).collect();
+        plane.kubectl(&words).await.unwrap();
+    }
+    let node = plane
+        .kubectl(&["get", "node", "n1", "--output=yaml"])
+        .await
+        .unwrap();
+    assert!(!node.contains("cuo.coreos.com/"), "{node}");
 }

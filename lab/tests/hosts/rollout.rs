@@ -1,6 +1,7 @@
 //! From an empty host to an update that was proved.
 
 use cuo_core::node::NodeView;
+use cuo_lab::host::VALIDITY;
 use cuo_lab::ostree::Sysroot;
 
 use crate::yard::Yard;
@@ -38,7 +39,7 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
     // A new certificate of the kubelet reaches the agent's copy, which is in memory only and not for everybody.
     let copy = "/run/cuo-agent/credentials/kubeconfig";
     let old = host.shell(&format!("sha256sum {copy}")).await.unwrap();
-    host.renew_certificate(&yard.bench.plane).unwrap();
+    host.renew_certificate(&yard.bench.plane, VALIDITY).unwrap();
     let renewed = async || Ok(host.shell(&format!("sha256sum {copy}")).await? != old);
     yard.comes("a copy of the new certificate", renewed).await;
     let rights = host

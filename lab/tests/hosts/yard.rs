@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use cuo_agent::journal::Event;
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_lab::bench::{Bench, Gate, Operator, OperatorSpec};
@@ -11,7 +12,7 @@ use cuo_lab::host::{self, Host, Packages};
 use cuo_lab::machine::{HostSpec, binary};
 use cuo_lab::wait::until;
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell, Semaphore, SemaphorePermit};
 
 use crate::{PATIENCE, V1};
 
@@ -28,15 +29,38 @@ evict_every = "1s"
 [reboot]
 shutdown = "30s"
 "#;
-/// Tests hold the agent at steps that they choose; its own unit would let it write nothing there.
-const GATES: &str = "[Service]\nEnvironment=CUO_TEST_GATE=/gates\nReadWritePaths=/gates\n";
+/// Tests hold the agent at steps that they choose; its own unit would let it write nothing there. One that was killed is not waited for.
+const GATES: &str =
+    "[Service]\nRestartSec=1s\nEnvironment=CUO_TEST_GATE=/gates\nReadWritePaths=/gates\n";
+
+/// A pod that takes its time to go.
+pub const WEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: default}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}, annotations: {lab.cuo/terminate-after: 1h}}
+    spec: {terminationGracePeriodSeconds: 7200, containers: [{name: web, image: none}]}
+";
+
+/// Hosts at a time. Linux gives all processes of a user 128 instances of inotify, of which a host takes some 16 and a control plane 7.
+static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// How many hosts there are, and the operator's flags.
+pub struct Plan {
+    pub hosts: usize,
+    pub flags: &'static [&'static str],
+}
 
 /// A control plane, an operator, and hosts. Dropping it ends everything.
 pub struct Yard {
     pub hosts: Vec<Host>,
-    _operator: Operator,
+    operator: Mutex<Operator>,
     pub bench: Bench,
     _folder: TempDir,
+    _places: SemaphorePermit<'static>,
 }
 
 /// What all tests have in common. Nobody else makes anything in its folder while the lock is held.
@@ -74,6 +98,13 @@ pub fn repository() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// The commands of the first block of shell in `page` behind `mark`.
+pub fn commands<'a>(page: &'a str, mark: &str) -> &'a str {
+    let (_, behind) = page.split_once(mark).unwrap();
+    let (_, block) = behind.split_once("```sh\n").unwrap();
+    block.split_once("```").unwrap().0
+}
+
 /// Whether hosts can be here. Where not, the test says so and does nothing.
 async fn possible() -> bool {
     let folder = TempDir::new().unwrap();
@@ -91,15 +122,22 @@ fn folder() -> TempDir {
 }
 
 impl Yard {
+    /// A cluster of `hosts` hosts under an operator as it ships.
+    pub async fn start(hosts: usize) -> Option<Self> {
+        Self::planned(Plan { hosts, flags: &[] }).await
+    }
+
     /// A cluster of hosts `n1`, `n2`, … on [`V1`], with an operator and without an agent; nothing where hosts can't be.
-    pub async fn start(count: usize) -> Option<Self> {
+    pub async fn planned(plan: Plan) -> Option<Self> {
         if !possible().await {
             return None;
         }
         let common = common().await.unwrap();
+        let count = u32::try_from(plan.hosts).unwrap();
+        let places = PLACES.acquire_many(count).await.unwrap();
         let folder = folder();
         let mut hosts = Vec::new();
-        for number in 1..=count {
+        for number in 1..=plan.hosts {
             let (name, spec) = (format!("n{number}"), HostSpec::ostree(V1));
             let host = Host::create(
                 &folder.path().join("hosts"),
@@ -123,12 +161,17 @@ impl Yard {
         for host in &hosts {
             host.join(&bench.plane).await.unwrap();
         }
-        let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+        let spec = OperatorSpec {
+            flags: plan.flags.iter().map(|&flag| flag.to_owned()).collect(),
+            ..OperatorSpec::default()
+        };
+        let operator = bench.operator(spec).await.unwrap();
         Some(Self {
             hosts,
-            _operator: operator,
+            operator: Mutex::new(operator),
             bench,
             _folder: folder,
+            _places: places,
         })
     }
 
@@ -207,7 +250,50 @@ impl Yard {
         }
     }
 
-    async fn pictures(&self) -> String {
+    /// The agent's entries of `event` in the journal of `host`, in all boots.
+    pub async fn entries(&self, host: &Host, event: Event) -> Vec<String> {
+        let id = format!("MESSAGE_ID={}", event.id());
+        let words = ["journalctl", "--quiet", "--no-pager", "--output=cat", &id];
+        let text = host.run(&words).await.unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Pauses the node of `host`, or lets it go on.
+    pub async fn pause(&self, host: &Host, paused: bool) {
+        let mark = if paused { "=true" } else { "-" };
+        let annotation = format!("cuo.coreos.com/reboot-paused{mark}");
+        let words = ["annotate", "node", host.name(), &annotation];
+        self.bench.plane.kubectl(&words).await.unwrap();
+    }
+
+    /// Waits until the pod of [`WEB`] is ready.
+    pub async fn runs_web(&self) {
+        let ready = async || {
+            let replicas = "--output=jsonpath={.status.readyReplicas}";
+            let query = ["get", "deployment", "web", replicas];
+            Ok(self.bench.plane.kubectl(&query).await? == "1")
+        };
+        self.comes("the pod", ready).await;
+    }
+
+    /// Ends the pod of [`WEB`] that is going.
+    pub async fn web_goes(&self) {
+        let delete = [
+            "delete",
+            "pods",
+            "--selector=app=web",
+            "--grace-period=0",
+            "--force",
+            "--wait=false",
+        ];
+        self.bench.plane.kubectl(&delete).await.unwrap();
+    }
+
+    pub async fn stop_operator(&self) {
+        self.operator.lock().await.terminate().await.unwrap();
+    }
+
+    pub async fn pictures(&self) -> String {
         let mut shown = String::new();
         for host in &self.hosts {
             shown += &host.picture().await;

@@ -116,6 +116,8 @@ async fn it_holds_exactly_what_a_host_needs() {
         ["polkit", "rpm-ostree", "systemd", "systemd", "systemd"]
     );
     let scripts = query(&package, &["--scripts"]);
+    // What the credentials' unit leaves behind goes with the package.
+    assert!(scripts.contains("rm -rf /run/cuo-agent\n"), "{scripts}");
     let commands = scripts
         .lines()
         .filter(|line| line.contains("systemd-update-helper ") && !line.starts_with("if"));
@@ -131,12 +133,51 @@ async fn it_holds_exactly_what_a_host_needs() {
         ]
     );
 
+    if said(Command::new("rpmlint").arg("--version")).success {
+        let mut rpmlint = Command::new("rpmlint");
+        rpmlint
+            .arg("--config")
+            .arg(repository().join("packaging/rpm/rpmlint.toml"))
+            .arg("--strict")
+            .arg(repository().join(rpm::SPEC));
+        let judged = said(rpmlint.arg(&package));
+        assert!(judged.success, "{}{}", judged.stdout, judged.stderr);
+    } else {
+        eprintln!("SKIPPED: what rpmlint finds; `cargo xtask rpm` installs it where apt is");
+    }
+
     let other = TempDir::new().unwrap();
     let again = build(&other, &program).await;
     assert!(
         fs::read(&package).unwrap() == fs::read(&again).unwrap(),
         "built twice, it differs"
     );
+}
+
+/// Its dependencies come in a file, or with `--without vendor` as packages; a program that is there already has them inside.
+#[test]
+fn one_switch_says_whether_dependencies_are_vendored() {
+    if !said(Command::new("rpmspec").arg("--version")).success {
+        eprintln!("SKIPPED: needs rpmspec; `cargo xtask rpm` installs it where apt is");
+        return;
+    }
+    let parsed = |definition: &str| {
+        let mut rpmspec = Command::new("rpmspec");
+        rpmspec
+            .arg("--load")
+            .arg(repository().join("packaging/rpm/macros.prebuilt"));
+        rpmspec.args(["--define", definition, "--parse"]);
+        let parsed = said(rpmspec.arg(repository().join(rpm::SPEC)));
+        assert!(parsed.success, "{definition}: {}", parsed.stderr);
+        let has = |text: &str| parsed.stdout.contains(text);
+        (
+            has("-vendor.tar.xz"),
+            has("LICENSE.dependencies cargo-vendor.txt"),
+        )
+    };
+    assert_eq!(parsed("nothing 1"), (true, true));
+    assert_eq!(parsed("_without_vendor --without-vendor"), (false, false));
+    assert_eq!(parsed("cuo_program /bin/true"), (false, true));
 }
 
 /// The licences of what is linked in, as the spec file has to name them.
