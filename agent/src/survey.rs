@@ -70,7 +70,7 @@ fn driver(root: &Path) -> Option<Driver> {
 }
 
 /// What is staged, and its lock. Versions of ostree before the lock was part of the note have a file for it.
-fn staged(root: &Path) -> Option<StagedNote> {
+pub fn staged(root: &Path) -> Option<StagedNote> {
     let entries = gvariant::dict(&std::fs::read(root.join(STAGED)).ok()?)?;
     let Some(Value::Dict(target)) = at(&entries, "target") else {
         return None;

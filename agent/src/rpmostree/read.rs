@@ -64,8 +64,20 @@ impl Snapshot {
             reference: image
                 .or_else(|| text(&booted, "origin"))
                 .unwrap_or_default(),
-            policy: text(&self.sysroot, "AutomaticUpdatePolicy").unwrap_or_default(),
         }
+    }
+
+    /// The host follows an image and no branch.
+    pub(super) fn is_image(&self) -> bool {
+        let booted = self.deployment_property("BootedDeployment");
+        booted.contains_key("container-image-reference")
+    }
+
+    /// The commit below what is layered, of the deployment `id` if that is the default.
+    pub(super) fn base(&self, id: &str) -> Option<String> {
+        let default = self.deployment_property("DefaultDeployment");
+        let base = text(&default, "base-checksum").or_else(|| text(&default, "checksum"));
+        base.filter(|_| text(&default, "id").as_deref() == Some(id))
     }
 
     /// The version of an update that rpm-ostree knows of, but that is not what a reboot would boot.
@@ -181,10 +193,7 @@ mod tests {
         Snapshot {
             os_path: "/os".into(),
             os: dict(os.iter().map(|(key, dict)| (*key, value(dict)))),
-            sysroot: dict([
-                ("Deployments", Variant::from(all)),
-                ("AutomaticUpdatePolicy", "check".into()),
-            ]),
+            sysroot: dict([("Deployments", Variant::from(all))]),
         }
     }
 
@@ -228,8 +237,7 @@ mod tests {
             })
         );
         let reference = "fedora:fedora/x86_64/coreos/stable".to_owned();
-        let policy = "check".to_owned();
-        assert_eq!(snapshot.origin(), Origin { reference, policy });
+        assert_eq!(snapshot.origin(), Origin { reference });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What else is on the host, as the loop knows it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,16 +73,48 @@ impl Around {
 
 /// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
 pub fn causes(root: &Path) -> Vec<PathBuf> {
+    let remotes = remotes(root).into_iter();
+    let keys = remotes.map(|remote| format!("ostree/repo/{remote}.trustedkeys.gpg"));
     let files = [
+        "ostree/repo/config",
         "etc/ostree/remotes.d",
         "etc/ostree/auth.json",
         "run/ostree/auth.json",
         "etc/containers",
         "etc/containers/registries.d",
         "etc/pki/rpm-gpg",
+        "etc/yum.repos.d",
         "etc/rpm-ostreed.conf",
     ];
-    files.map(|file| root.join(file)).into()
+    let files = files.into_iter().map(str::to_owned).chain(keys);
+    files.map(|file| root.join(file)).collect()
+}
+
+/// Names of ostree's remotes, whose keys have them in their own. Of the repository nothing else is looked at, for every try to update
+/// changes it.
+fn remotes(root: &Path) -> BTreeSet<String> {
+    let folder = std::fs::read_dir(root.join("etc/ostree/remotes.d"));
+    let mut files: Vec<_> = folder
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|file| file.path())
+        .collect();
+    files.push(root.join("ostree/repo/config"));
+    let named = |line: &str| {
+        let name = line
+            .trim()
+            .strip_prefix("[remote \"")?
+            .strip_suffix("\"]")?;
+        // A name is a part of a file's name.
+        (!name.contains('/')).then(|| name.to_owned())
+    };
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        names.extend(text.lines().filter_map(named));
+    }
+    names
 }
 
 /// The reason ends with a change of units.
@@ -95,4 +128,37 @@ pub fn by_units(code: Option<Code>) -> bool {
             | Code::UnitsInactive
             | Code::Unhealthy
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_are_named_by_their_files_and_by_the_repository() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(remotes(root.path()), BTreeSet::new());
+        for (path, text) in [
+            (
+                "etc/ostree/remotes.d/f.conf",
+                "[remote \"fedora\"]\nurl=x\n",
+            ),
+            (
+                "ostree/repo/config",
+                "[core]\nrepo_version=1\n[remote \"own\"]\n[remote \"../x\"]\n",
+            ),
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let names = ["fedora", "own"].map(str::to_owned);
+        assert_eq!(remotes(root.path()), BTreeSet::from(names));
+        let causes = causes(root.path());
+        for file in ["own.trustedkeys.gpg", "config"] {
+            let file = root.path().join("ostree/repo").join(file);
+            assert!(causes.contains(&file), "{causes:?}");
+        }
+        assert!(!causes.contains(&root.path().join("ostree/repo")));
+    }
 }

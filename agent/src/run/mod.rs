@@ -2,7 +2,9 @@
 
 mod acts;
 mod around;
+mod begin;
 mod host;
+mod memory;
 mod tell;
 mod view;
 mod waits;
@@ -11,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_cluster::ClientSource;
 use cuo_core::agent::state::State;
 use cuo_core::agent::{Act, Asked, Observation, Settings, Step, step, wants_pods};
 use cuo_core::drain::EvictionTry;
@@ -23,27 +25,23 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::answer::Answer;
-use crate::bus::Bus;
-use crate::config::{Config, ConfigError};
-use crate::credentials::configured;
+use crate::config::Config;
 use crate::journal::Event;
 use crate::logind::Logind;
 use crate::notify::Notify;
-use crate::rpmostree::{Client, Limits};
-use crate::store::{Loaded, Store};
-use crate::{facts, feed, hostwatch, survey};
+use crate::store::Store;
+use crate::{feed, hostwatch, survey};
 
 use acts::Done;
 use around::Around;
 use host::HostSide;
+use memory::Memory;
 use view::NodeSide;
 use waits::{changed, tick, until};
 
-/// Pause before the state is tried to be written again.
-const SAVE_RETRY: Duration = Duration::from_secs(10);
 /// How often what sends no news is looked at while something depends on it: pods during a drain, inhibitors that hold.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often units are looked at that hold updates up.
@@ -68,8 +66,7 @@ struct Agent {
     shown: tell::Shown,
     answer: Option<Answer>,
     shutting_down: bool,
-    /// When to try again to write the state, after that failed.
-    save_retry: Option<Instant>,
+    memory: Memory,
 }
 
 /// What a turn leaves to be done.
@@ -84,7 +81,8 @@ enum Next {
 /// Runs until SIGTERM, with `kubeconfig` in place of what the configuration says of it.
 ///
 /// # Errors
-/// Only for what no report to the cluster could tell: signals that can't be received, a boot id that can't be read.
+/// Only for what no report to the cluster could tell or end: signals that can't be received, a boot id that can't be read, and a folder
+/// for the state that is gone, which only the service manager makes anew.
 pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
@@ -97,10 +95,10 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut causes = hostwatch::watch(around::causes(root));
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
-    let version = env!("CARGO_PKG_VERSION");
-    info!(message_id = Event::Started.id(), boot = %agent.boot, version, "started, version {version}");
+    let agent_version = env!("CARGO_PKG_VERSION");
+    info!(message_id = Event::Started.id(), boot = %agent.boot, agent_version, "started, version {agent_version}");
     loop {
-        let wake = match agent.turn().await {
+        let wake = match agent.turn().await? {
             Next::Again => Some(Instant::now()),
             Next::Wait(wake) => wake,
         };
@@ -129,75 +127,14 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
 }
 
 impl Agent {
-    async fn new(root: &Path, kubeconfig: Option<&Path>, done: mpsc::Sender<Done>) -> Result<Self> {
-        let (config, errors) = Config::load(root);
-        tell(&errors);
-        let store = Store::new(root);
-        if let Err(error) = store.write_pid() {
-            warn!("`cuo-agent check` and `forget` will not find this process: {error:#}");
-        }
-        let (state, unusable) = match store.load() {
-            Loaded::State(state) => (*state, None),
-            Loaded::Lost(why) => {
-                warn!(
-                    "the state was unreadable and moved aside; it is rebuilt from the Node: {why}"
-                );
-                (State::default(), None)
-            }
-            Loaded::Unusable(why) => {
-                error!(
-                    message_id = Event::StateUnusable.id(),
-                    "the state can't be used, so nothing is done: {why}"
-                );
-                (State::default(), Some(why))
-            }
-        };
-        let credentials = match kubeconfig {
-            Some(path) => Credentials::File {
-                path: path.to_owned(),
-                root: root.to_owned(),
-            },
-            None => configured(&config, root),
-        };
-        let program = Program {
-            name: "cuo-agent",
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        Ok(Self {
-            settings: config.settings(&errors, unusable),
-            boot: facts::boot_id(root)?,
-            source: ClientSource::start(credentials, program).await,
-            host: HostSide::new(
-                root,
-                Client::new(Bus::system(), Limits::default()),
-                &config.check,
-            ),
-            around: Around::new(root, Bus::system()),
-            node: NodeSide::default(),
-            logind: Logind::new(Bus::system()),
-            evictions: Vec::new(),
-            asked: None,
-            notify: Notify::default(),
-            shown: None,
-            answer: None,
-            shutting_down: false,
-            save_retry: None,
-            store,
-            config,
-            state,
-            done,
-        })
-    }
-
     /// Looks, decides, writes the state down, acts once.
-    async fn turn(&mut self) -> Next {
+    async fn turn(&mut self) -> Result<Next> {
         if self.shutting_down {
             // What would be begun now could only be cut off. If the shutdown is called off, logind tells.
-            self.notify.status("the host is shutting down".into());
-            return Next::Wait(None);
+            self.notify.status("the host is shutting down");
+            return Ok(Next::Wait(None));
         }
-        if self.save_retry.is_some_and(|at| Instant::now() >= at) {
-            self.save_retry = None;
+        if self.memory.try_again() {
             self.settings.state_unusable = None;
         }
         self.node.refresh(&self.source).await;
@@ -212,47 +149,33 @@ impl Agent {
             acts::gate("decided", "confirm").await;
             match self.node.confirm(&self.source).await {
                 Some(live) => seen.node = live,
-                None => return Next::Again,
+                None => return Ok(Next::Again),
             }
             decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         }
         self.carry_out(decision).await
     }
 
-    async fn carry_out(&mut self, decision: Step) -> Next {
-        self.show(&decision);
+    async fn carry_out(&mut self, decision: Step) -> Result<Next> {
         let name = acts::name(&decision.act, self.node.view());
         acts::gate("decided", name).await;
-        if decision.state != self.state
-            && let Err(error) = self.save(decision.state)
+        let before = self.state.clone();
+        if decision.state != before
+            && let Err(error) = self.save(decision.state.clone())
         {
-            error!(
-                message_id = Event::StateUnusable.id(),
-                "the state can't be written, so nothing is done: {error:#}"
-            );
-            self.settings.state_unusable = Some(format!("{error:#}"));
-            self.save_retry = Some(Instant::now() + SAVE_RETRY);
-            return Next::Again;
+            // Nothing of the decision is told, for it is not carried out.
+            return self.unsaved(error);
         }
+        self.show(&before, &decision);
         acts::gate("before", name).await;
         let wake = decision.wake;
         let acted = self.act(decision.act).await;
         acts::gate("after", name).await;
-        if acted {
+        Ok(if acted {
             Next::Again
         } else {
             Next::Wait(self.wake(wake))
-        }
-    }
-
-    fn save(&mut self, state: State) -> Result<()> {
-        self.store.save(&state)?;
-        if state.attempt.is_none() {
-            self.evictions.clear();
-            self.asked = None;
-        }
-        self.state = state;
-        Ok(())
+        })
     }
 
     /// When to look again at the latest.
@@ -270,7 +193,7 @@ impl Agent {
             around::by_units(code).then_some(LOOK_AROUND)
         };
         let look = look.map(|pause| Instant::now() + pause);
-        let retries = [self.node.retry_at(), self.save_retry];
+        let retries = [self.node.retry_at(), self.memory.retry_at()];
         [decided, look, self.host.wake()]
             .into_iter()
             .chain(retries)
@@ -329,16 +252,13 @@ impl Agent {
         }
     }
 
-    /// Tells the journal and systemd about a change.
-    fn show(&mut self, decision: &Step) {
-        let reason = decision.reason.as_ref().map(ToString::to_string);
-        self.notify.status(match (&reason, self.host.progress()) {
-            (None, None) => decision.phase.to_string(),
-            (None, Some(progress)) => format!("{}: {progress}", decision.phase),
-            (Some(reason), _) => format!("{}: {reason}", decision.phase),
-        });
+    /// Tells the journal and systemd about what `decision` changed of `before`.
+    fn show(&mut self, before: &State, decision: &Step) {
         let (node, target) = (self.node.view(), self.host.target());
-        for entry in tell::news(&self.state, decision, &self.shown, node, target) {
+        let named = target.as_ref().map(|(named, _)| &**named);
+        let line = tell::status(decision, named, self.host.progress());
+        self.notify.status(&line);
+        for entry in tell::news(before, decision, &self.shown, node, target) {
             entry.tell();
         }
         self.shown = tell::shown(decision);
@@ -357,51 +277,5 @@ impl Agent {
             warn!("`cuo-agent status` will not show how it is now: {error:#}");
         }
         self.answer = Some(answer);
-    }
-
-    /// Reads the configuration again, looks for an update, and takes requests.
-    fn hangup(&mut self, root: &Path) {
-        let (config, errors) = Config::load(root);
-        tell(&errors);
-        self.settings = config.settings(&errors, self.settings.state_unusable.take());
-        if config.node_name != self.config.node_name || config.kubeconfig != self.config.kubeconfig
-        {
-            warn!("node_name and kubeconfig are read at start only; restart cuo-agent.service");
-        }
-        self.config = config;
-        self.around.outdated();
-        self.host.check_now();
-        match self.store.take_forget() {
-            Ok(None) => {}
-            Ok(Some(what)) => self.forget(&what),
-            Err(error) => warn!("the request to forget can't be taken: {error:#}"),
-        }
-    }
-
-    fn forget(&mut self, what: &str) {
-        let mut state = self.state.clone();
-        state
-            .failed
-            .identities
-            .retain(|failure| what != "all" && failure.identity.to_string() != what);
-        state.backoff = None;
-        state.lost = None;
-        match self.save(state) {
-            Ok(()) => info!("forgotten: {what}"),
-            Err(error) => error!(
-                message_id = Event::StateUnusable.id(),
-                "the state can't be written, so nothing was forgotten: {error:#}"
-            ),
-        }
-    }
-}
-
-fn tell(errors: &[ConfigError]) {
-    for error in errors {
-        error!(
-            message_id = Event::ConfigInvalid.id(),
-            "{}",
-            error.picture()
-        );
     }
 }

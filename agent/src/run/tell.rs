@@ -1,5 +1,7 @@
 //! What a decision changes, for the journal: each change once, as one sentence with fields.
 
+use std::fmt::Write;
+
 use cuo_core::agent::Step;
 use cuo_core::agent::state::State;
 use cuo_core::identity::{GrantId, Identity};
@@ -21,6 +23,22 @@ pub fn shown(decision: &Step) -> Shown {
         decision.phase,
         reason.filter(|reason| !look::failure(reason.code)),
     ))
+}
+
+/// One line for `systemctl status`: where the agent is, what a reboot would boot, what holds, and what rpm-ostree is at.
+pub fn status(decision: &Step, target: Option<&str>, progress: Option<&str>) -> String {
+    let mut line = decision.phase.to_string();
+    // Writing to a String can't fail.
+    if let Some(target) = target {
+        let _ = write!(line, ", to boot {target}");
+    }
+    if let Some(reason) = &decision.reason {
+        let _ = write!(line, ": {reason}");
+    }
+    if let Some(progress) = progress {
+        let _ = write!(line, "; rpm-ostree: {progress}");
+    }
+    line
 }
 
 /// How much it matters.
@@ -189,6 +207,10 @@ fn place(
         Phase::Verifying => (
             Some(Event::Verifying),
             "has booted; what runs and the node's health are being checked".to_owned(),
+        ),
+        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::Unhealthy) => (
+            Some(Event::Unhealthy),
+            "is not healthy after the boot, and keeps its slot".to_owned(),
         ),
         Phase::Failed => (Some(Event::NeedsPerson), "needs a person".to_owned()),
         Phase::Held => (

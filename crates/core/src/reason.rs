@@ -86,7 +86,7 @@ codes! {
     BootedFallback, "agent", "The update is installed, but the host booted the previous version.", "Look at the boot log of the failed version; publish a fixed one.";
     RolledBack, "agent", "The host was rolled back from the update.", "Look at the health checks of the node; publish a fixed version.";
     ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.";
-    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update.";
+    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
     UpToDate, "operator", "No reboot is needed.", "Nothing.";
     NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.";
     AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.";

@@ -60,6 +60,13 @@ pub struct StagedNote {
     pub locked: bool,
 }
 
+impl StagedNote {
+    /// `deployment` is what was noted.
+    pub fn is_about(&self, deployment: &Deployment) -> bool {
+        deployment.staged && deployment.id.ends_with(&format!("-{}", self.name))
+    }
+}
+
 const BOOTED: &str = "boot-complete.target";
 const ZINCATI: &str = "zincati.service";
 const BOOTC: &str = "bootc-fetch-apply-updates.timer";
@@ -101,8 +108,7 @@ impl Survey {
     /// The staged `deployment` is known not to be locked: whoever reboots the host boots it.
     pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
         let note = self.staged.as_ref()?;
-        let same = deployment.staged && deployment.id.ends_with(&format!("-{}", note.name));
-        (same && !note.locked).then(|| {
+        (note.is_about(deployment) && !note.locked).then(|| {
             let text = format!(
                 "{} is staged and not locked, so any reboot of the host boots it",
                 deployment.version

@@ -1,0 +1,114 @@
+//! How often the running agent asks for an update, and thereby starts rpm-ostreed.
+
+use std::fs;
+use std::time::Duration;
+
+use cuo_core::reason::Code;
+use cuo_lab::ostree::{Effect, Stage};
+use cuo_lab::wait::until;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::bench::{Bench, NEW, OLD, PATIENCE, branch, upgrade_options};
+use crate::service::start;
+
+fn configure(bench: &Bench, text: &str) {
+    let path = "etc/cuo-agent/config.d/50-test.toml";
+    bench.machine.root().write(path, text).unwrap();
+}
+
+/// What the agent says of itself once `is` holds.
+async fn says(bench: &Bench, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let path = bench.machine.root().join("run/cuo-agent/agent/status.json");
+    let look = async || {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let answer = serde_json::from_str::<Value>(&text).ok();
+        Ok(answer.filter(&is))
+    };
+    let found = until(format!("the agent to say {what}"), PATIENCE, look).await;
+    found.unwrap_or_else(|error| panic!("{error}\n{}", bench.machine.agent_log_end(20)))
+}
+
+/// Ten idle minutes at a scale of one to a hundred: rpm-ostreed leaves between the looks, and nothing else starts it.
+#[tokio::test]
+async fn rpm_ostreed_is_started_once_a_period() {
+    const LOOKS: usize = 4;
+    const PERIOD: Duration = Duration::from_secs(2);
+    let mut bench = Bench::new(branch()).await;
+    bench.publish(OLD);
+    bench.set_faults(|faults| faults.pace.idle_exit = 300);
+    configure(&bench, "[check]\nperiod = \"2s\"\njitter = \"1s\"\n");
+    start(&mut bench, &[]);
+    bench.wait_calls("Upgrade", 1).await;
+    let first = Instant::now();
+    bench.wait_calls("Upgrade", LOOKS).await;
+    // A little less, for the call comes a moment before the test sees it.
+    let least = PERIOD * (LOOKS as u32 - 1) - Duration::from_millis(200);
+    assert!(first.elapsed() > least, "{:?}", first.elapsed());
+    bench.wait_asleep().await;
+    let log = bench.log();
+    let starts = log.matches("ostree::serve: ready").count();
+    // The deployments are read at the start, which may have ended before the first look.
+    assert!(
+        (LOOKS..=LOOKS + 1).contains(&starts),
+        "{starts} starts\n{log}"
+    );
+    assert_eq!(bench.calls("Upgrade").len(), LOOKS);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_started_over_and_over_looks_no_more_often() {
+    let mut bench = Bench::new(branch()).await;
+    bench.publish(OLD);
+    start(&mut bench, &[]);
+    let looked = |answer: &Value| answer["check"]["last"].is_string();
+    let before = says(&bench, "that it has looked", looked).await;
+    for _ in 0..2 {
+        bench.machine.kill_agent().await.unwrap();
+        start(&mut bench, &[]);
+        let pid = bench.machine.agent_pid().unwrap();
+        let ours = |answer: &Value| answer["pid"] == pid && answer["phase"] == "idle";
+        let now = says(&bench, "that it runs", ours).await;
+        assert_eq!(now["check"], before["check"]);
+        assert_eq!(now["next"], before["next"]);
+        assert_eq!(bench.calls("Upgrade").len(), 1);
+    }
+    let (code, ..) = bench.command(&["check"]).await;
+    assert_eq!(code, 0);
+    bench.wait_calls("Upgrade", 2).await;
+}
+
+/// Somebody's transaction lasts for longer than the agent has patience, and is left to them.
+#[tokio::test]
+async fn a_transaction_that_lasts_is_told_with_whose_it_is_and_since_when() {
+    let mut bench = Bench::new(branch()).await;
+    configure(&bench, "[retry]\nfirst = \"1s\"\ncap = \"1s\"\n");
+    bench.inject("UpdateDeployment", Stage::Pull, Effect::HangForever);
+    let options = upgrade_options();
+    let other = bench
+        .foreign("UpdateDeployment", &(&options, &options))
+        .await;
+    let peer = other.begin().await;
+    start(&mut bench, &[]);
+    let reason = |answer: &Value| answer["reason"].as_str().unwrap_or_default().to_owned();
+    let busy = |answer: &Value| reason(answer).starts_with(Code::RpmOstreeBusy.as_str());
+    let answer = says(&bench, "that rpm-ostreed is busy", busy).await;
+    let message = reason(&answer);
+    let unique = other.bus.unique_name().unwrap();
+    let start = format!(
+        "RpmOstreeBusy: rpm-ostreed is busy with UpdateDeployment (\"cuo-agent: upgrade\") of caller {unique}, and was so each time since "
+    );
+    let since = message
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{message}"));
+    assert!(since.parse::<jiff::Timestamp>().is_ok(), "{message}");
+    assert!(bench.calls("Upgrade").len() >= 3);
+    assert!(!bench.log().contains("cancel"), "{}", bench.log());
+
+    // It ends at last.
+    drop((peer, other));
+    bench.end_daemon().await;
+    let waits = |answer: &Value| answer["phase"] == "waiting" && answer["reason"].is_null();
+    says(&bench, "that it waits", waits).await;
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
