@@ -135,7 +135,7 @@ impl Next {
 fn stops_looks(code: Code) -> bool {
     matches!(
         code,
-        Code::OtherDriver | Code::BootIncomplete | Code::UnitsUnknown
+        Code::OtherDriver | Code::BootIncomplete | Code::UnitsUnknown | Code::Metered
     )
 }
 

@@ -48,6 +48,7 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
         driver,
         machine_config: exists(&root.join(MACHINE_CONFIG)),
         staged: staged(root),
+        metered: false,
     })
 }
 

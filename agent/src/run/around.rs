@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::bus::Bus;
-use crate::survey;
+use crate::{network, survey};
 
 /// How old the last look may be when something depends on it. Units tell of no change, and looking is cheap.
 const FRESH: Duration = Duration::from_secs(1);
@@ -22,6 +22,8 @@ pub struct Around {
     bus: Bus,
     known: Result<Survey, String>,
     looked: Option<Instant>,
+    /// The last look was about the network too.
+    heeded: bool,
     rival: Option<String>,
 }
 
@@ -32,6 +34,7 @@ impl Around {
             bus,
             known: Err("not asked yet".into()),
             looked: None,
+            heeded: false,
             rival: None,
         }
     }
@@ -45,13 +48,18 @@ impl Around {
         self.looked = None;
     }
 
-    /// Looks, if `needed` and the last look is not fresh any more, or there was none.
-    pub async fn refresh(&mut self, needed: bool, required: &[String]) {
+    /// Looks, if `needed` and the last look is not fresh any more, or there was none. `heed` says that it matters whether the network is
+    /// metered.
+    pub async fn refresh(&mut self, needed: bool, required: &[String], heed: bool) {
         let fresh = |looked: Instant| !needed || looked.elapsed() < FRESH;
-        if self.looked.is_some_and(fresh) {
+        if self.looked.is_some_and(fresh) && self.heeded == heed {
             return;
         }
-        let known = survey::look(&self.root, &self.bus, required).await;
+        let mut known = survey::look(&self.root, &self.bus, required).await;
+        if let Ok(survey) = &mut known {
+            survey.metered = heed && network::metered(&self.bus).await;
+        }
+        self.heeded = heed;
         self.looked = Some(Instant::now());
         if let Err(why) = &known
             && self.known.as_ref().err() != Some(why)
@@ -117,12 +125,13 @@ fn remotes(root: &Path) -> BTreeSet<String> {
     names
 }
 
-/// The reason ends with a change of units.
+/// The reason ends with a change that nobody tells of: of units, or of the network.
 pub fn by_units(code: Option<Code>) -> bool {
     let Some(code) = code else { return false };
     matches!(
         code,
         Code::OtherDriver
+            | Code::Metered
             | Code::UnitsUnknown
             | Code::BootIncomplete
             | Code::UnitsInactive

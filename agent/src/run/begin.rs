@@ -86,7 +86,7 @@ impl Agent {
         }
         self.config = config;
         self.around.outdated();
-        self.host.check_now();
+        self.host.check_asked();
         match self.store.take_forget() {
             Ok(None) => {}
             Ok(Some(what)) => self.forget(&what),

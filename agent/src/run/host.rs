@@ -38,6 +38,8 @@ pub struct HostSide {
     labels: SystemLabels,
     labelled: Option<Identity>,
     next_check: Instant,
+    /// A person asked for the next look.
+    asked: bool,
     /// Since when a run is going on.
     staging: Option<Instant>,
     progress: Option<String>,
@@ -66,6 +68,7 @@ impl HostSide {
             labels: SystemLabels::default(),
             labelled: None,
             next_check: Instant::now() + wait.unsigned_abs(),
+            asked: false,
             staging: None,
             progress: None,
             looks: Looks::default(),
@@ -117,7 +120,18 @@ impl HostSide {
         self.retry_at = None;
     }
 
-    pub fn check_now(&mut self) {
+    /// Takes a person's wish to look now.
+    pub fn check_asked(&mut self) {
+        self.asked = true;
+        self.check_now();
+    }
+
+    /// A look is due, and no person asked for it.
+    pub fn check_by_itself(&self) -> bool {
+        self.check_due() && !self.asked
+    }
+
+    fn check_now(&mut self) {
         self.next_check = Instant::now();
         self.check.next = Some(to_second(Timestamp::now()));
         self.outdated();
@@ -208,6 +222,7 @@ impl HostSide {
         retry: &Retry,
     ) {
         self.staging = None;
+        self.asked = false;
         self.progress = None;
         self.outdated();
         let result = result.map_err(|error| self.reason(&error));

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::answer::Answer;
-use crate::config::Config;
+use crate::config::{Config, Metered};
 use crate::journal::Event;
 use crate::logind::Logind;
 use crate::notify::Notify;
@@ -140,8 +140,9 @@ impl Agent {
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
         let needed = self.needs_look();
+        let heed = self.config.check.metered == Metered::Wait && self.host.check_by_itself();
         self.around
-            .refresh(needed, &self.settings.health.units)
+            .refresh(needed, &self.settings.health.units, heed)
             .await;
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());

@@ -49,6 +49,8 @@ pub struct Survey {
     pub machine_config: bool,
     /// What is staged, as ostree noted it.
     pub staged: Option<StagedNote>,
+    /// What is sent over the network costs, and nobody said that it may.
+    pub metered: bool,
 }
 
 /// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.

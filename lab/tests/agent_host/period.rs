@@ -1,12 +1,15 @@
 //! How often the running agent asks for an update, and thereby starts rpm-ostreed.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use cuo_agent::network::metered;
 use cuo_core::reason::Code;
 use cuo_lab::ostree::{Effect, Stage};
 use cuo_lab::wait::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::bench::{Bench, NEW, OLD, PATIENCE, branch, upgrade_options};
@@ -111,4 +114,68 @@ async fn a_transaction_that_lasts_is_told_with_whose_it_is_and_since_when() {
     let waits = |answer: &Value| answer["phase"] == "waiting" && answer["reason"].is_null();
     says(&bench, "that it waits", waits).await;
     assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+/// NetworkManager as far as it tells what the network costs, which a test changes.
+struct NetworkManager(Arc<AtomicU32>);
+
+#[zbus::interface(name = "org.freedesktop.NetworkManager")]
+impl NetworkManager {
+    #[zbus(property)]
+    fn metered(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Puts the double on the host's bus; it leaves with the connection.
+async fn network(bench: &Bench, metered: &Arc<AtomicU32>) -> zbus::Connection {
+    let bus = bench.machine.connect().await.unwrap();
+    let double = NetworkManager(metered.clone());
+    let path = "/org/freedesktop/NetworkManager";
+    bus.object_server().at(path, double).await.unwrap();
+    let name = "org.freedesktop.NetworkManager";
+    bus.request_name(name).await.unwrap();
+    bus
+}
+
+#[tokio::test]
+async fn what_the_network_costs_is_asked_of_network_manager() {
+    let bench = Bench::new(branch()).await;
+    assert!(!metered(&bench.bus()).await, "it does not run");
+    let value = Arc::new(AtomicU32::new(0));
+    let _double = network(&bench, &value).await;
+    for (number, expected) in [(0, false), (1, true), (2, false), (3, true), (4, false)] {
+        value.store(number, Ordering::Relaxed);
+        assert_eq!(metered(&bench.bus()).await, expected, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn no_update_is_looked_for_on_a_metered_network_unless_somebody_asks() {
+    let mut bench = Bench::new(branch()).await;
+    let value = Arc::new(AtomicU32::new(1));
+    let _double = network(&bench, &value).await;
+    start(&mut bench, &[]);
+    let reason = |answer: &Value| answer["reason"].as_str().unwrap_or_default().to_owned();
+    let waits = |answer: &Value| reason(answer).starts_with("Metered");
+    let answer = says(&bench, "that the network is metered", waits).await;
+    let next = json!({"what": "look for an update once nothing holds", "at": null});
+    assert_eq!((&answer["phase"], &answer["next"]), (&json!("idle"), &next));
+    assert_eq!(bench.calls("Upgrade"), [""; 0]);
+
+    let (code, ..) = bench.command(&["check"]).await;
+    assert_eq!(code, 0);
+    let staged = |answer: &Value| answer["phase"] == "waiting" && answer["reason"].is_null();
+    says(&bench, "that an update is staged", staged).await;
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+#[tokio::test]
+async fn a_metered_network_can_be_ignored() {
+    let mut bench = Bench::new(branch()).await;
+    let value = Arc::new(AtomicU32::new(1));
+    let _double = network(&bench, &value).await;
+    configure(&bench, "[check]\nmetered = \"ignore\"\n");
+    start(&mut bench, &[]);
+    bench.wait_calls("Upgrade", 1).await;
 }

@@ -179,8 +179,16 @@ impl Work<'_> {
         self.state.ours.as_ref() == Some(&pending.id)
     }
 
+    /// What is to be told of the looks for updates: that one is put off, or what came of the last.
     fn looked(&self) -> Option<Reason> {
-        self.seen.looked.clone()
+        let put_off = (self.seen.check_due && self.metered()).then(|| Code::Metered.into());
+        put_off.or_else(|| self.seen.looked.clone())
+    }
+
+    /// A look may end in a download.
+    fn metered(&self) -> bool {
+        let survey = self.seen.survey.as_ref();
+        survey.is_ok_and(|survey| survey.metered)
     }
 
     /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
@@ -190,6 +198,7 @@ impl Work<'_> {
             && self.seen.staging == Staging::Idle
             && self.seen.survey.is_ok()
             && self.booting().is_none()
+            && !self.metered()
             && self.held().is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,

@@ -666,7 +666,7 @@ fn nothing_reboots_while_the_api_server_does_not_answer() {
 fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on_it() {
     type Change = fn(&mut World);
     let ours: Change = |world| world.state.ours = Some(deployment(NEW, true).id);
-    let cases: [(&str, bool, Vec<Change>); 9] = [
+    let cases: [(&str, bool, Vec<Change>); 10] = [
         (
             "nothing pending",
             true,
@@ -708,6 +708,7 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
             false,
             vec![ours, |world| world.seen.check_due = false],
         ),
+        ("ours, on a metered network", false, vec![ours, on_metered]),
     ];
     for (what, expected, changes) in cases {
         let mut world = World::new();
@@ -716,6 +717,24 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
             change(&mut world);
         }
         assert_eq!(world.run().act == Act::Stage, expected, "{what}");
+    }
+}
+
+fn on_metered(world: &mut World) {
+    world.seen.survey.as_mut().unwrap().metered = true;
+}
+
+#[test]
+fn that_a_look_is_put_off_is_told_while_it_is_due() {
+    for (due, expected) in [(true, Some(Code::Metered)), (false, None)] {
+        let mut world = World::new();
+        world.seen.host.as_mut().unwrap().pending = None;
+        world.seen.check_due = due;
+        on_metered(&mut world);
+        let step = world.run();
+        let code = step.reason.map(|reason| reason.code);
+        assert_eq!((step.phase, code), (Phase::Idle, expected), "{due}");
+        assert!(!matches!(step.act, Act::Stage | Act::Check));
     }
 }
 
