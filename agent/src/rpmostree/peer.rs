@@ -112,17 +112,32 @@ async fn connect(address: &str, what: &str, limits: &Limits) -> Result<Option<Co
     let connection = Builder::address(address).p2p().build();
     match bus::within("the connection to the transaction", limits.peer, connection).await {
         Ok(connection) => Ok(Some(connection)),
-        Err(zbus::Error::Connection(error, _))
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
+        Err(error) if gone(&error) => {
             debug!(address, %error, "the transaction is gone");
             Ok(None)
         }
         Err(error) => Err(broken(what, &error)),
     }
+}
+
+/// Nobody is there to connect to. A transaction that ends just now closes its connections in the middle of the greeting, too; nothing was
+/// started by then.
+fn gone(error: &zbus::Error) -> bool {
+    let kind = match error {
+        zbus::Error::Connection(error, _) => error.kind(),
+        zbus::Error::InputOutput(error) => error.kind(),
+        // The library has no kinds for these.
+        zbus::Error::Handshake(text) => return text.contains("EOF") || text.contains("zero byte"),
+        _ => return false,
+    };
+    matches!(
+        kind,
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// On this connection an error that is neither a time limit nor an answer is the loss of the connection, whichever way zbus noticed.
@@ -461,7 +476,12 @@ mod tests {
         let silence = Silence::Ends(IDLE);
         let attempt = async || run(&address, "Upgrade", &limits(), silence, &mut |_| ()).await;
         assert_eq!(attempt().await, Ok(None), "no file");
-        drop(UnixListener::bind(&path).unwrap());
+        let listener = UnixListener::bind(&path).unwrap();
+        let (ended, ()) = tokio::join!(attempt(), async {
+            drop(listener.accept().await.unwrap());
+        });
+        assert_eq!(ended, Ok(None), "closed before a word was said");
+        drop(listener);
         assert_eq!(attempt().await, Ok(None), "a file that was left behind");
     }
 }
