@@ -134,6 +134,10 @@ fn deployment(dict: &Dict) -> Result<Option<Deployment>, Error> {
         identity,
         version: text(dict, "version").unwrap_or_else(|| identity.short()),
         staged: value(dict, "staged").unwrap_or(false),
+        // Of what is layered, the other one is when it was made on this host.
+        published: value(dict, "base-timestamp")
+            .or_else(|| value(dict, "timestamp"))
+            .unwrap_or(0),
         checksum,
     }))
 }
@@ -204,6 +208,7 @@ mod tests {
             checksum: checksum.into(),
             version: version.into(),
             staged,
+            published: 0,
         }
     }
 
@@ -214,7 +219,12 @@ mod tests {
             false,
             [("origin", "fedora:fedora/x86_64/coreos/stable".into())],
         );
-        let layered = [("base-checksum", BASE.into()), ("version", "41.1".into())];
+        let layered = [
+            ("base-checksum", BASE.into()),
+            ("base-timestamp", 5_u64.into()),
+            ("timestamp", 9_u64.into()),
+            ("version", "41.1".into()),
+        ];
         let staged = deployed(NEW, true, layered);
         let older = deployed(BASE, false, []);
         let mut foreign = deployed(NEW, false, []);
@@ -232,7 +242,10 @@ mod tests {
             snapshot.host(),
             Ok(Host {
                 booted: expected(OLD, OLD, "0941d40c0f13", false),
-                pending: Some(expected(NEW, BASE, "41.1", true)),
+                pending: Some(Deployment {
+                    published: 5,
+                    ..expected(NEW, BASE, "41.1", true)
+                }),
                 others: vec![expected(BASE, BASE, "51ded472490d", false)],
             })
         );

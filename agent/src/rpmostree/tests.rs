@@ -21,6 +21,7 @@ fn deployment(id: &str, staged: bool) -> Deployment {
         checksum: commit.into(),
         version: "v".into(),
         staged,
+        published: 0,
     }
 }
 

@@ -16,12 +16,13 @@ use crate::journal::Event;
 /// Phase and reason that were told last.
 pub type Shown = Option<(Phase, Option<Reason>)>;
 
-/// What is to be told of `decision`. That a check failed is told when it does.
+/// What is to be told of `decision`. That a check failed is told when it does; that its update is held is not the same.
 pub fn shown(decision: &Step) -> Shown {
+    let held = decision.phase == Phase::Held;
     let reason = decision.reason.clone();
     Some((
         decision.phase,
-        reason.filter(|reason| !look::failure(reason.code)),
+        reason.filter(|reason| held || !look::failure(reason.code)),
     ))
 }
 

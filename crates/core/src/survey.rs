@@ -311,6 +311,7 @@ mod tests {
             checksum: "aa".into(),
             version: "v".into(),
             staged,
+            published: 0,
         };
         let noted = |name: &str, locked| Survey {
             staged: Some(StagedNote {

@@ -51,6 +51,7 @@ pub fn seen(deployed: &Deployed) -> Deployment {
         checksum: deployed.checksum(),
         version: deployed.release.version.clone(),
         staged: deployed.staged,
+        published: deployed.release.timestamp,
     }
 }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use cuo_agent::network::metered;
 use cuo_core::reason::Code;
+use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Effect, Stage};
+use cuo_lab::systemd::Units;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, NEW, OLD, PATIENCE, branch, upgrade_options};
+use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, upgrade_options};
 use crate::service::start;
 
 fn configure(bench: &Bench, text: &str) {
@@ -114,6 +116,57 @@ async fn a_transaction_that_lasts_is_told_with_whose_it_is_and_since_when() {
     let waits = |answer: &Value| answer["phase"] == "waiting" && answer["reason"].is_null();
     says(&bench, "that it waits", waits).await;
     assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+/// Before its first look, and while another program keeps it from one that is due.
+#[tokio::test]
+async fn the_next_look_is_never_in_the_past() {
+    let mut bench = Bench::new(branch()).await;
+    let root = bench.machine.root();
+    root.write("proc/uptime", "5.00 5.00\n").unwrap();
+    configure(&bench, "[check]\nstart = \"1h\"\n");
+    start(&mut bench, &[]);
+    let runs = |answer: &Value| answer["phase"] == "idle";
+    let answer = says(&bench, "that it runs", runs).await;
+    assert_eq!(answer["check"]["last"], Value::Null);
+    let next = answer["check"]["next"].as_str().unwrap();
+    let left = next.parse::<jiff::Timestamp>().unwrap() - jiff::Timestamp::now();
+    assert!(left.total(jiff::Unit::Minute).unwrap() > 58.0, "{answer}");
+    let expected = json!({"what": "look for an update", "at": next});
+    assert_eq!(answer["next"], expected);
+    assert_eq!(bench.calls("Upgrade"), [""; 0]);
+
+    let zincati = |units: &mut Units| {
+        let (unit, state) = ("zincati.service", "active");
+        units.states.insert(unit.into(), state.into());
+    };
+    bench.machine.root().edit(zincati).unwrap();
+    let (code, ..) = bench.command(&["check"]).await;
+    assert_eq!(code, 0);
+    let held = |answer: &Value| {
+        let reason = answer["reason"].as_str().unwrap_or_default();
+        reason.starts_with("OtherDriver")
+    };
+    let answer = says(&bench, "that another program updates the host", held).await;
+    let expected = json!({"what": "look for an update once nothing holds", "at": null});
+    assert_eq!(answer["next"], expected);
+    assert_eq!(bench.calls("Upgrade"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_moved_back_is_not_followed_into_a_reboot() {
+    let mut bench = Bench::new(HostSpec::container(NEW)).await;
+    bench.publish(OLD);
+    start(&mut bench, &[]);
+    let text = format!("OlderVersion: what the host follows has gone back from {NEW} to {OLD}");
+    let held = |answer: &Value| answer["phase"] == "held" && answer["reason"] == text.as_str();
+    says(&bench, "that it holds", held).await;
+
+    bench.publish(NEWER);
+    // Without a cluster the agent replaces nothing; a person does.
+    bench.machine.admin_upgrade().await.unwrap();
+    let waits = |answer: &Value| answer["phase"] == "waiting";
+    says(&bench, "that it waits", waits).await;
 }
 
 /// NetworkManager as far as it tells what the network costs, which a test changes.

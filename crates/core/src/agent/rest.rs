@@ -78,6 +78,7 @@ impl Work<'_> {
                 Some(Reason::new(Code::UnitsUnknown, why))
             })
             .or_else(|| self.booting())
+            .or_else(|| self.older())
             .or_else(|| {
                 let failed = failed?;
                 let text = format!("{} failed here: {}", failed.identity, failed.code.means());
@@ -92,6 +93,19 @@ impl Work<'_> {
                 let node = node?;
                 unready(node.ready, node.kubelet_boot == Some(self.seen.boot))
             })
+    }
+
+    /// The agent's own update turned out to be a step back: rpm-ostree guards branches against that, and images not. The next look
+    /// replaces it once there is something newer.
+    fn older(&self) -> Option<Reason> {
+        let (booted, pending) = (&self.host()?.booted, self.pending()?);
+        (self.is_ours(pending) && pending.published < booted.published).then(|| {
+            let text = format!(
+                "what the host follows has gone back from {} to {}",
+                booted.version, pending.version
+            );
+            Reason::new(Code::OlderVersion, text)
+        })
     }
 
     /// Who holds shutdown up.

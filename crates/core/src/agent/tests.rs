@@ -29,6 +29,7 @@ fn deployment(identity: Identity, staged: bool) -> Deployment {
         checksum: identity.short(),
         version: identity.short(),
         staged,
+        published: 0,
     }
 }
 
@@ -717,6 +718,28 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
             change(&mut world);
         }
         assert_eq!(world.run().act == Act::Stage, expected, "{what}");
+    }
+}
+
+/// An image's tag can be moved back, and rpm-ostree follows it; with a branch it does not. What a person deploys is that person's wish.
+#[test]
+fn a_version_older_than_the_booted_one_is_not_asked_for_unless_a_person_deployed_it() {
+    let older = Some(Code::OlderVersion);
+    for (published, ours, phase, code) in [
+        (11, true, Phase::Waiting, None),
+        (10, true, Phase::Waiting, None),
+        (9, true, Phase::Held, older),
+        (9, false, Phase::Waiting, None),
+    ] {
+        let mut world = World::new();
+        let host = world.seen.host.as_mut().unwrap();
+        host.booted.published = 10;
+        let pending = host.pending.as_mut().unwrap();
+        pending.published = published;
+        world.state.ours = ours.then(|| pending.id.clone());
+        let step = world.run();
+        let found = step.reason.map(|reason| reason.code);
+        assert_eq!((step.phase, found), (phase, code), "{published} {ours}");
     }
 }
 
