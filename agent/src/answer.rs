@@ -5,7 +5,7 @@ use cuo_core::agent::{Settings, Step};
 use cuo_core::drain::later;
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::node::NodeView;
-use cuo_core::reason::Reason;
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::{Failure, Grant, Phase, RebootResult, to_second};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl Granted {
 /// Looking for updates.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Check {
-    /// When this process last did, and had an answer.
+    /// When the agent last did since the boot, and had an answer.
     pub last: Option<Timestamp>,
     /// What that failed with, if it did.
     pub error: Option<String>,
@@ -98,6 +98,10 @@ impl Next {
         let state = &decision.state;
         let pause = state.backoff.as_ref().map(|backoff| backoff.until);
         let pause = pause.filter(|until| *until > now);
+        // What is due and not done waits for whatever holds, and nobody knows when that ends.
+        let look = check.next.filter(|next| *next > now);
+        let held = decision.reason.as_ref();
+        let held = held.is_some_and(|reason| stops_looks(reason.code));
         let limit = |attempt: &Attempt| later(attempt.progress.accepted, attempt.drain.timeout());
         let (what, at) = match decision.phase {
             _ if settings.state_unusable.is_some() => {
@@ -106,7 +110,8 @@ impl Next {
             Phase::Idle if settings.hold.is_some() => {
                 ("nothing, until the configuration allows it", None)
             }
-            Phase::Idle => ("look for an update", check.next),
+            Phase::Idle if held => ("look for an update once nothing holds", None),
+            Phase::Idle => ("look for an update", look),
             Phase::Staging | Phase::Staged => ("stage the update that is being looked for", None),
             Phase::Waiting => ("drain and reboot once the operator grants it", None),
             Phase::Draining => (
@@ -124,6 +129,14 @@ impl Next {
             at: at.map(to_second),
         }
     }
+}
+
+/// No update is looked for while this is so.
+fn stops_looks(code: Code) -> bool {
+    matches!(
+        code,
+        Code::OtherDriver | Code::BootIncomplete | Code::UnitsUnknown | Code::Metered
+    )
 }
 
 impl Answer {

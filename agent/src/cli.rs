@@ -137,7 +137,10 @@ fn pages(command: clap::Command, directory: &Path) -> io::Result<()> {
 
 /// Sends SIGHUP to the running agent.
 fn wake(store: &Store) -> Result<()> {
-    let pid = store.read_pid()?;
+    // The file is the agent's user's, and root may be who reads it: nobody else's process is signalled because of what it says.
+    let pid = store.agent()?.context(
+        "the agent does not run; `systemctl start cuo-agent`, and `systemctl status cuo-agent` says why it ended",
+    )?;
     let agent = Pid::from_raw(pid).with_context(|| format!("no such process id: {pid}"))?;
     kill_process(agent, Signal::HUP).with_context(|| {
         format!("process {pid} can't be signalled; see `systemctl status cuo-agent`")

@@ -125,6 +125,19 @@ pub struct Check {
     pub jitter: Span,
     /// How long after the boot to look for the first time, and at most as much again, at random.
     pub start: Span,
+    /// What to do while NetworkManager says that the network is metered.
+    pub metered: Metered,
+}
+
+/// `check.metered`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metered {
+    /// Wait for another network, as desktops and dnf's timer do.
+    #[default]
+    Wait,
+    /// Look for updates all the same.
+    Ignore,
 }
 
 /// `mode`.
@@ -194,6 +207,7 @@ impl Default for Check {
             period: minutes(6 * 60),
             jitter: minutes(30),
             start: minutes(1),
+            metered: Metered::Wait,
         }
     }
 }

@@ -91,6 +91,12 @@ fn unquote(value: &str) -> String {
     out
 }
 
+/// Bytes that may still be written where `path` is; `None` where that is not known.
+pub fn free(path: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(path).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

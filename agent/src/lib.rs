@@ -14,6 +14,7 @@ pub mod gvariant;
 pub mod hostwatch;
 pub mod journal;
 pub mod logind;
+pub mod network;
 pub mod notify;
 pub mod rpmostree;
 pub mod run;

@@ -30,7 +30,9 @@ impl Notify {
     }
 
     /// The status line, if it is another one; the first one says that the agent is ready, too.
-    pub fn status(&mut self, line: String) {
+    pub fn status(&mut self, text: &str) {
+        // What rpm-ostree says may have several, and what follows a line break is another assignment.
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if self.ready && self.status == line {
             return;
         }

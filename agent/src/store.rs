@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cuo_core::agent::state::{State, StateError};
+use tracing::debug;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Check};
 use crate::files::write_atomic;
 
 /// State that survives, below the root.
@@ -81,6 +82,11 @@ impl Store {
             text => text.with_context(|| format!("read {}", path.display()))?,
         };
         State::from_text(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The folder of the state is there.
+    pub fn has_folder(&self) -> bool {
+        self.root.join(STATE).parent().is_some_and(Path::is_dir)
     }
 
     /// Writes the state, whole or not at all.
@@ -166,6 +172,15 @@ impl Store {
             serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         // An agent that was killed leaves its answer.
         Ok(Some(answer).filter(|answer| answer.pid == pid))
+    }
+
+    /// When the last agent since the boot looked for an update, and meant to look again. The folder does not outlive the boot.
+    pub fn last_check(&self) -> Option<Check> {
+        let text = std::fs::read(self.root.join(RUN).join(ANSWER)).ok()?;
+        let answer = serde_json::from_slice::<Answer>(&text);
+        let answer =
+            answer.inspect_err(|error| debug!(%error, "not known when it was looked last"));
+        Some(answer.ok()?.check)
     }
 
     /// Asks the running agent to forget failed identities.

@@ -54,6 +54,7 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
         machine_config: exists(&root.join(MACHINE_CONFIG)),
         staged,
         unread,
+        metered: false,
     })
 }
 
@@ -76,7 +77,7 @@ fn driver(root: &Path) -> Option<Driver> {
 }
 
 /// What is staged, and its lock. Versions of ostree before the lock was part of the note have a file for it.
-fn staged(root: &Path) -> Result<Option<StagedNote>, String> {
+pub fn staged(root: &Path) -> Result<Option<StagedNote>, String> {
     let bytes = match std::fs::read(root.join(STAGED)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

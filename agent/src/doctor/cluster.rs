@@ -4,9 +4,9 @@ use std::path::Path;
 
 use cuo_cluster::node::{Identity, Keep, get_node, whoami};
 use cuo_cluster::rights::{Right, allowed, clock_ahead};
-use cuo_cluster::{ApiError, ClientSource};
+use cuo_cluster::{ApiError, ClientSource, Status};
 use cuo_core::node::NodeView;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
 use crate::config::Config;
@@ -40,7 +40,7 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
         let rest = [SERVER, IDENTITY, NODE, RIGHTS, CLOCK];
         return without(vec![failed], &rest, "a kubeconfig");
     }
-    let mut checks = vec![Check::ok(KUBECONFIG, status.origin.unwrap_or_default())];
+    let mut checks = vec![kubeconfig(status)];
     let identity = match whoami(&source).await {
         Ok(identity) => identity,
         Err(error) => {
@@ -70,6 +70,21 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
     }
     checks.push(clock(&source).await);
     checks
+}
+
+fn kubeconfig(status: Status) -> Check {
+    let origin = status.origin.unwrap_or_default();
+    match status.life.filter(|life| life.ends_soon(Timestamp::now())) {
+        None => Check::ok(KUBECONFIG, origin),
+        Some(life) => Check::warning(
+            KUBECONFIG,
+            format!(
+                "{origin}, whose client certificate ends at {} and should have been renewed by now",
+                life.end
+            ),
+            "See the kubelet's journal: it renews its certificate, and the new one is taken as soon as it is there.",
+        ),
+    }
 }
 
 fn remedy(error: &ApiError) -> &'static str {

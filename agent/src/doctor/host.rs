@@ -37,10 +37,10 @@ pub async fn look(root: &Path, errors: &[ConfigError]) -> Vec<Check> {
     };
     checks.push(Check::ok(BUS, "can be reached"));
     let client = Client::new(Bus::system(), Limits::default());
-    let policy = rpm_ostree(&client, &mut checks).await;
+    rpm_ostree(&client, &mut checks).await;
     checks.push(logind().await);
     checks.push(authorized(&connection, pid).await);
-    checks.extend(systemd::look(&connection, root, &policy).await);
+    checks.extend(systemd::look(&connection, root).await);
     checks
 }
 
@@ -73,7 +73,7 @@ fn state(store: &Store) -> Check {
     Check::failed(
         name,
         found,
-        "Upgrade the agent if a newer one wrote it; else the agent moves it aside when it starts.",
+        "Upgrade the agent if a newer one wrote it, or repair what keeps it from being read, then `systemctl reload cuo-agent`; what makes no sense the agent moves aside when it starts.",
     )
 }
 
@@ -98,8 +98,8 @@ fn agent(store: &Store) -> (Check, Option<i32>) {
     }
 }
 
-/// What rpm-ostree has booted and from where; gives its own policy of updates.
-async fn rpm_ostree(client: &Client, checks: &mut Vec<Check>) -> String {
+/// What rpm-ostree has booted and from where.
+async fn rpm_ostree(client: &Client, checks: &mut Vec<Check>) {
     match client.host().await {
         Ok(host) => {
             let booted = host.booted;
@@ -110,22 +110,16 @@ async fn rpm_ostree(client: &Client, checks: &mut Vec<Check>) -> String {
             let remedy = "See `systemctl status rpm-ostreed` and `rpm-ostree status`.";
             checks.push(Check::failed(RPM_OSTREE, error.to_string(), remedy));
             checks.push(Check::not_looked_at(ORIGIN, RPM_OSTREE));
-            return String::new();
+            return;
         }
     }
     match client.origin().await {
-        Ok(found) => {
-            checks.push(origin(&found));
-            found.policy
-        }
-        Err(error) => {
-            checks.push(Check::failed(
-                ORIGIN,
-                error.to_string(),
-                "See `rpm-ostree status`.",
-            ));
-            String::new()
-        }
+        Ok(found) => checks.push(origin(&found)),
+        Err(error) => checks.push(Check::failed(
+            ORIGIN,
+            error.to_string(),
+            "See `rpm-ostree status`.",
+        )),
     }
 }
 

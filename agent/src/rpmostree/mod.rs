@@ -5,6 +5,7 @@
 
 mod changes;
 mod error;
+mod finalize;
 mod peer;
 mod read;
 mod session;
@@ -14,12 +15,13 @@ use std::time::Duration;
 use cuo_core::host::{Deployment, Host};
 use tokio::sync::watch;
 use tracing::debug;
-use zbus::Variant;
+use zbus::{Str, Variant};
 
 pub use error::Error;
 
 use crate::bus::Bus;
 use crate::survey::NAME;
+use peer::Silence;
 use read::Snapshot;
 use session::{Options, Session};
 
@@ -35,8 +37,9 @@ pub struct Limits {
     pub transaction: Duration,
     /// An answer on a transaction's own connection.
     pub peer: Duration,
-    /// The longest silence while downloading and staging: a layer of a container image arrives without a sign of progress.
-    pub stage_idle: Duration,
+    /// The silence while downloading and staging after which rpm-ostreed is asked whether it is still at it. There is no limit: a layer
+    /// of a container image arrives without a sign of progress, and a slow link takes an hour for one.
+    pub stage_silence: Duration,
     /// The longest silence of a finalization, which gives no sign of progress at all.
     pub finalize_idle: Duration,
     /// The end of a transaction that was asked to cancel.
@@ -53,7 +56,7 @@ impl Default for Limits {
             call: Duration::from_secs(60),
             transaction: Duration::from_secs(5 * 60),
             peer: Duration::from_secs(30),
-            stage_idle: Duration::from_secs(30 * 60),
+            stage_silence: Duration::from_secs(60),
             finalize_idle: Duration::from_secs(5 * 60),
             cancel: Duration::from_secs(60),
             repeat: Duration::from_secs(5),
@@ -78,6 +81,11 @@ pub enum Staged {
         /// commit; 2026.1 did so for every container image. Worth a warning, not a decision.
         unstaged: Option<String>,
     },
+    /// Nothing new will ever come by itself: the origin is pinned.
+    Pinned {
+        /// In rpm-ostree's words.
+        why: String,
+    },
     /// What a reboot would boot has changed, and not by this run: somebody else was at work in the meantime.
     Foreign {
         /// What a reboot would boot now, other than the booted deployment.
@@ -85,13 +93,11 @@ pub enum Staged {
     },
 }
 
-/// Where the booted deployment came from, and what else updates this host.
+/// Where the booted deployment came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// `remote:branch`, or the image reference with its transport; empty for a commit without a branch.
     pub reference: String,
-    /// `AutomaticUpdatePolicy` of rpm-ostreed.conf: `none`, `check`, `stage` or `apply`; empty where it is not known.
-    pub policy: String,
 }
 
 impl Origin {
@@ -202,38 +208,40 @@ impl Client {
             return Ok(Staged::Foreign { pending });
         }
         // Equal in every version and every run: rpm-ostreed lets only an equal call join a transaction that runs already.
-        let options = Options::from([
+        let mut options = Options::from([
             ("lock-finalization", Variant::from(true)),
             (
                 "initiating-command-line",
                 Variant::from("cuo-agent: upgrade"),
             ),
-            // `rpm-ostree status` names the agent, and other upgrades from the command line are refused while it runs. This way
-            // it takes no other right than upgrading does.
-            ("register-driver", Variant::from(NAME)),
+            DRIVER,
         ]);
-        match self
-            .upgrade(
-                &session,
-                &first.os_path,
-                &before,
-                options.clone(),
-                &mut progress,
-            )
-            .await
-        {
-            // Not started by systemd, which only matters for the registration.
-            Err(Error::Failed { text, .. }) if text.contains(NO_UNIT) => {
-                let mut options = options;
-                options.remove("register-driver");
-                self.upgrade(&session, &first.os_path, &before, options, &mut progress)
-                    .await
+        let (os_path, progress) = (&first.os_path, &mut progress);
+        let run = self.upgrade(&session, os_path, &before, &options, progress);
+        let (mut staged, mut said) = match run.await {
+            Err(error) if no_unit(&error) => {
+                options.remove(DRIVER.0);
+                let run = self.upgrade(&session, os_path, &before, &options, progress);
+                run.await?
             }
-            result => result,
+            result => result?,
+        };
+        if let (Staged::NoUpdate { .. }, Some(why)) = (&staged, said.pinned.take()) {
+            return Ok(Staged::Pinned { why });
         }
+        // For an image nothing on the host tells of an update that was not staged, until it is looked for.
+        if staged == (Staged::NoUpdate { unstaged: None }) && first.is_image() && !said.nothing_new
+        {
+            let looked = self.look(&session, os_path, &check(), progress).await;
+            let looked = looked.inspect_err(|error| debug!(%error, "a hint less"));
+            staged = Staged::NoUpdate {
+                unstaged: looked.ok().flatten(),
+            };
+        }
+        Ok(staged)
     }
 
-    /// Has rpm-ostreed look for an update and nothing more; the version of one that is neither booted nor pending.
+    /// Has rpm-ostree look for an update and nothing more; the version of one that is neither booted nor pending.
     ///
     /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
     ///
@@ -244,24 +252,50 @@ impl Client {
         mut progress: impl FnMut(&str) + Send,
     ) -> Result<Option<String>, Error> {
         let (session, Snapshot { os_path, .. }) = self.begin().await?;
-        let options = Options::from([
-            ("initiating-command-line", Variant::from("cuo-agent: check")),
-            ("mode", Variant::from("check")),
-            ("output-to-self", Variant::from(false)),
-        ]);
+        let mut options = check();
+        options.extend([DRIVER]);
+        let look = self.look(&session, &os_path, &options, &mut progress);
+        match look.await {
+            Err(error) if no_unit(&error) => {
+                options.remove(DRIVER.0);
+                self.look(&session, &os_path, &options, &mut progress).await
+            }
+            result => result,
+        }
+    }
+
+    async fn look(
+        &self,
+        session: &Session,
+        os_path: &str,
+        options: &Options,
+        progress: &mut (impl FnMut(&str) + Send),
+    ) -> Result<Option<String>, Error> {
         let what = "AutomaticUpdateTrigger";
-        if let Some(address) = session.check(&os_path, &options).await? {
-            let idle = self.limits.stage_idle;
-            let ended = peer::run(&address, what, &self.limits, idle, &mut progress).await?;
-            if let Some(peer::Ended {
-                result: Err(text), ..
-            }) = ended
-            {
+        for _ in 0..=self.limits.repeats {
+            let Some(address) = session.check(os_path, options).await? else {
+                return Ok(session.read().await?.unstaged());
+            };
+            let silence = Silence::Asks(self.limits.stage_silence);
+            let ended = peer::run(&address, what, &self.limits, silence, progress).await?;
+            let fresh = ended.as_ref().is_some_and(|ended| ended.started);
+            if let Some(text) = ended.and_then(|ended| ended.result.err()).filter(|_| fresh) {
                 let what = what.to_owned();
                 return Err(Error::Failed { what, text });
             }
+            if fresh {
+                return Ok(session.read().await?.unstaged());
+            }
+            self.pause().await;
         }
-        Ok(session.read().await?.unstaged())
+        Err(lingers("check"))
+    }
+
+    /// Before a call is repeated that was answered with somebody else's transaction, perhaps one that was over before anything new was
+    /// published, or with one that was gone already: it proves nothing.
+    async fn pause(&self) {
+        debug!("joined a transaction that was over or came to nothing, once more");
+        tokio::time::sleep(self.limits.repeat).await;
     }
 
     async fn upgrade(
@@ -269,13 +303,18 @@ impl Client {
         session: &Session,
         os_path: &str,
         before: &Host,
-        options: Options,
+        options: &Options,
         progress: &mut (impl FnMut(&str) + Send),
-    ) -> Result<Staged, Error> {
+    ) -> Result<(Staged, Said), Error> {
         for _ in 0..=self.limits.repeats {
-            let address = session.transaction(os_path, "Upgrade", &options).await?;
-            let idle = self.limits.stage_idle;
-            let ended = peer::run(&address, "Upgrade", &self.limits, idle, progress).await?;
+            let address = session.transaction(os_path, "Upgrade", options).await?;
+            let silence = Silence::Asks(self.limits.stage_silence);
+            let mut said = Said::default();
+            let mut hear = |line: &str| {
+                said.hear(line);
+                progress(line);
+            };
+            let ended = peer::run(&address, "Upgrade", &self.limits, silence, &mut hear).await?;
             if let Some(peer::Ended {
                 started: true,
                 result: Err(text),
@@ -288,70 +327,11 @@ impl Client {
             let staged = compare(before, now.host()?, now.unstaged());
             let fresh = ended.is_some_and(|ended| ended.started);
             if fresh || !matches!(staged, Staged::NoUpdate { .. }) {
-                return Ok(staged);
+                return Ok((staged, said));
             }
-            // Somebody else's transaction, perhaps one that was over before anything new was published: it proves nothing.
-            debug!("joined a transaction that was over or came to nothing, once more");
-            tokio::time::sleep(self.limits.repeat).await;
+            self.pause().await;
         }
-        let who = "a finished upgrade whose clients do not leave".to_owned();
-        Err(Error::Busy { who })
-    }
-
-    /// Has rpm-ostreed unlock the staged `deployment` and reboot the host at once.
-    ///
-    /// rpm-ostreed compares the deployment with what is staged in the same step, so nothing else can be booted by this. Blocking
-    /// inhibitor locks of shutdown are respected.
-    ///
-    /// # Errors
-    /// `Lost`, `Timeout` and `Rebooting`, as `Ok`, leave it to the boot id to tell what happened: the reboot may come before the reply
-    /// does. After any other error nothing was done, and the error says why.
-    pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
-        let (session, Snapshot { os_path, .. }) = self.begin().await?;
-        let identity = deployment.identity.to_string();
-        match self.finalize_as(&session, &os_path, &identity).await {
-            // Until 2025.7 the expected checksum was the base commit for images too; the answer names what it wants.
-            Err(Error::Failed { text, .. })
-                if text.starts_with("Expected staged base checksum ")
-                    && text.ends_with(&format!(" found {}", deployment.checksum)) =>
-            {
-                self.finalize_as(&session, &os_path, &deployment.checksum)
-                    .await
-            }
-            result => result,
-        }
-    }
-
-    async fn finalize_as(
-        &self,
-        session: &Session,
-        os_path: &str,
-        checksum: &str,
-    ) -> Result<(), Error> {
-        let what = "FinalizeDeployment";
-        // An update that somebody else staged may be unlocked, or unlocked by an attempt that an inhibitor stopped.
-        let options = Options::from([
-            ("checksum", Variant::from(checksum.to_owned())),
-            ("allow-unlocked", Variant::from(true)),
-            (
-                "initiating-command-line",
-                Variant::from("cuo-agent: finalize"),
-            ),
-        ]);
-        let idle = self.limits.finalize_idle;
-        // Twice, because an equal call's transaction can end between the reply and the connection to it. If it has finalized, the
-        // second call is refused with `Rebooting`.
-        for _ in 0..2 {
-            let address = session.transaction(os_path, what, &options).await?;
-            if let Some(ended) = peer::run(&address, what, &self.limits, idle, &mut |_| ()).await? {
-                let what = what.to_owned();
-                return ended.result.map_err(|text| Error::Failed { what, text });
-            }
-        }
-        Err(Error::Lost {
-            what: what.to_owned(),
-            how: "nobody listened at the address of its transaction".to_owned(),
-        })
+        Err(lingers("upgrade"))
     }
 
     /// Marked as changed each time the deployments may have changed, as far as rpm-ostreed runs and tells. Never starts it.
@@ -359,6 +339,47 @@ impl Client {
     /// Also marked whenever the signals start to be heard, because nobody knows what was missed. Needs a tokio runtime to run on.
     pub fn changes(&self) -> watch::Receiver<()> {
         changes::follow(self.bus.clone())
+    }
+}
+
+/// `rpm-ostree status` names the agent, and other upgrades from the command line are refused while it runs. This way it takes no other
+/// right than upgrading does.
+const DRIVER: (&str, Variant<'static>) = ("register-driver", Variant::Str(Str::from_static(NAME)));
+
+/// Not started by systemd, which only matters for the registration.
+fn no_unit(error: &Error) -> bool {
+    matches!(error, Error::Failed { text, .. } if text.contains(NO_UNIT))
+}
+
+/// Options of a check.
+fn check() -> Options {
+    Options::from([
+        ("initiating-command-line", Variant::from("cuo-agent: check")),
+        ("mode", Variant::from("check")),
+        ("output-to-self", Variant::from(false)),
+    ])
+}
+
+fn lingers(what: &str) -> Error {
+    let who = format!("a finished {what} whose clients do not leave");
+    Error::Busy { who }
+}
+
+/// What an upgrade said that its success does not tell.
+#[derive(Debug, Default)]
+struct Said {
+    /// The line that says so.
+    pinned: Option<String>,
+    /// 2026.1, which stages nothing for images, says nothing either.
+    nothing_new: bool,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) {
+        if line.starts_with("Pinned to commit") {
+            self.pinned = Some(line.to_owned());
+        }
+        self.nothing_new |= line == "No upgrade available.";
     }
 }
 

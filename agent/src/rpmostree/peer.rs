@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tracing::debug;
 use zbus::connection::Builder;
 use zbus::message::Type;
@@ -36,14 +37,31 @@ pub(super) struct Ended {
     pub(super) result: Result<(), String>,
 }
 
-/// Starts the transaction `what` at `address`, or joins it, and waits for its end. `idle` is how long nothing at all may be heard.
+/// What it means to hear nothing at all for a while.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Silence {
+    /// Nothing: one layer of an image arrives in silence, however long it takes. So rpm-ostreed is asked each time whether the
+    /// transaction is still there, and only where it does not answer, the end is not waited for.
+    Asks(Duration),
+    /// It hangs.
+    Ends(Duration),
+}
+
+impl Silence {
+    fn limit(self) -> Duration {
+        let (Self::Asks(limit) | Self::Ends(limit)) = self;
+        limit
+    }
+}
+
+/// Starts the transaction `what` at `address`, or joins it, and waits for its end.
 ///
 /// `None` says that nobody listens there any more: it ended between the reply and this call, or rpm-ostreed did.
 pub(super) async fn run(
     address: &str,
     what: &str,
     limits: &Limits,
-    idle: Duration,
+    silence: Silence,
     progress: &mut (impl FnMut(&str) + Send),
 ) -> Result<Option<Ended>, Error> {
     let Some(connection) = connect(address, what, limits).await? else {
@@ -55,7 +73,7 @@ pub(super) async fn run(
         what,
         limits,
     };
-    let ended = run.follow(idle, progress).await;
+    let ended = run.follow(silence, progress).await;
     drop(run);
     // The transaction blocks all others until its last client has gone, so this is not left to a destructor.
     if let Err(error) = connection.close().await {
@@ -67,8 +85,7 @@ pub(super) async fn run(
 /// Title of the transaction at `address`, and who asked for it. Does not start it, which anybody could.
 pub(super) async fn describe(address: &str, limits: &Limits) -> Option<(String, String)> {
     let connection = connect(address, "Transaction", limits).await.ok()??;
-    let mut properties: HashMap<String, OwnedVariant> = PROPERTIES
-        .call(&connection, "GetAll", &TRANSACTION.interface, limits.peer)
+    let mut properties = properties(&connection, limits)
         .await
         .inspect_err(|error| debug!(%error, "the active transaction did not describe itself"))
         .ok()?;
@@ -79,22 +96,48 @@ pub(super) async fn describe(address: &str, limits: &Limits) -> Option<(String, 
     Some(described)
 }
 
+/// What the transaction says of itself; answered whatever its work is waiting for.
+async fn properties(
+    connection: &Connection,
+    limits: &Limits,
+) -> zbus::Result<HashMap<String, OwnedVariant>> {
+    let interface = TRANSACTION.interface;
+    PROPERTIES
+        .call(connection, "GetAll", &interface, limits.peer)
+        .await
+}
+
 /// `None` when nobody listens at `address`: the socket's file stays behind when rpm-ostreed dies, and goes away with the transaction.
 async fn connect(address: &str, what: &str, limits: &Limits) -> Result<Option<Connection>, Error> {
     let connection = Builder::address(address).p2p().build();
     match bus::within("the connection to the transaction", limits.peer, connection).await {
         Ok(connection) => Ok(Some(connection)),
-        Err(zbus::Error::Connection(error, _))
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
+        Err(error) if gone(&error) => {
             debug!(address, %error, "the transaction is gone");
             Ok(None)
         }
         Err(error) => Err(broken(what, &error)),
     }
+}
+
+/// Nobody is there to connect to. A transaction that ends just now closes its connections in the middle of the greeting, too; nothing was
+/// started by then.
+fn gone(error: &zbus::Error) -> bool {
+    let kind = match error {
+        zbus::Error::Connection(error, _) => error.kind(),
+        zbus::Error::InputOutput(error) => error.kind(),
+        // The library has no kinds for these.
+        zbus::Error::Handshake(text) => return text.contains("EOF") || text.contains("zero byte"),
+        _ => return false,
+    };
+    matches!(
+        kind,
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// On this connection an error that is neither a time limit nor an answer is the loss of the connection, whichever way zbus noticed.
@@ -117,12 +160,13 @@ impl Run<'_> {
     /// Starts or joins it and reads until `Finished`.
     async fn follow(
         &mut self,
-        idle: Duration,
+        silence: Silence,
         progress: &mut (impl FnMut(&str) + Send),
     ) -> Result<Ended, Error> {
-        let (connection, limit) = (self.connection, self.limits.peer);
-        let mut start = Box::pin(TRANSACTION.call::<bool>(connection, "Start", &(), limit));
+        let (connection, limits) = (self.connection, self.limits);
+        let mut start = Box::pin(TRANSACTION.call::<bool>(connection, "Start", &(), limits.peer));
         let mut started = None;
+        let mut question: Option<BoxFuture<'_, bool>> = None;
         // Signals can come before the reply of Start, so both are awaited at once.
         let result = loop {
             tokio::select! {
@@ -134,12 +178,23 @@ impl Run<'_> {
                         Err(error) => return Err(error),
                     };
                 }
-                message = tokio::time::timeout(idle, self.messages.next()) => {
-                    let Ok(message) = message else {
-                        return Err(self.cancel(idle).await);
-                    };
-                    if let Some(result) = self.read(message, progress)? {
-                        break result;
+                there = answered(&mut question) => {
+                    question = None;
+                    if !there {
+                        return Err(self.cancel(silence).await);
+                    }
+                    debug!(self.what, "silent, and still there");
+                }
+                message = tokio::time::timeout(silence.limit(), self.messages.next()) => {
+                    match (message, silence) {
+                        (Ok(message), _) => if let Some(result) = self.read(message, progress)? {
+                            break result;
+                        },
+                        (Err(_), Silence::Ends(_)) => return Err(self.cancel(silence).await),
+                        (Err(_), Silence::Asks(_)) if question.is_some() => {}
+                        (Err(_), Silence::Asks(_)) => {
+                            question = Some(properties(connection, limits).map(|told| told.is_ok()).boxed());
+                        }
                     }
                 }
             }
@@ -192,9 +247,9 @@ impl Run<'_> {
         }))
     }
 
-    /// Asks for the end of a transaction that was silent for `idle`, and gives it time to end, so that it blocks nobody afterwards.
-    async fn cancel(&mut self, idle: Duration) -> Error {
-        let how = format!("nothing was heard for {} s", idle.as_secs());
+    /// Asks for the end of a transaction that was silent, and gives it time to end, so that it blocks nobody afterwards.
+    async fn cancel(&mut self, silence: Silence) -> Error {
+        let how = format!("nothing was heard for {} s", silence.limit().as_secs());
         let what = self.what.to_owned();
         let limits = self.limits;
         let call = TRANSACTION.call::<()>(self.connection, "Cancel", &(), limits.peer);
@@ -210,6 +265,14 @@ impl Run<'_> {
             debug!(?reply, ?end, "the silent transaction can't be cancelled");
         }
         Error::Timeout { what, how }
+    }
+}
+
+/// The answer to `question`; never one where nothing was asked.
+async fn answered(question: &mut Option<BoxFuture<'_, bool>>) -> bool {
+    match question {
+        Some(question) => question.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -251,12 +314,15 @@ mod tests {
         Messages(u32),
         Reply(bool),
         Finished(bool, &'static str),
+        /// Nothing for that many times as long as silence is borne.
+        Silence(u32),
         Close,
     }
     use Step::{Close, Finished, Messages, Reply};
 
-    /// A transaction at a socket in `directory`, that serves one client; `Cancel` is answered, and obeyed.
-    fn serve(directory: &Path, steps: &'static [Step]) -> String {
+    /// A transaction at a socket in `directory`, that serves one client; `Cancel` is answered, and obeyed. `answers` says whether it tells
+    /// of itself when asked.
+    fn serve(directory: &Path, steps: &'static [Step], answers: bool) -> String {
         let path = directory.join("transaction.sock");
         let listener = UnixListener::bind(&path).unwrap();
         tokio::spawn(async move {
@@ -269,10 +335,18 @@ mod tests {
             while let Some(Ok(call)) = calls.next().await {
                 match call.header().member().unwrap().as_str() {
                     "Start" => {
-                        for step in steps {
-                            play(&connection, &call, *step).await;
-                        }
+                        let connection = connection.clone();
+                        tokio::spawn(async move {
+                            for step in steps {
+                                play(&connection, &call, *step).await;
+                            }
+                        });
                     }
+                    "GetAll" if answers => {
+                        let title = HashMap::from([("Title", zbus::Variant::from("upgrade"))]);
+                        connection.reply(&call.header(), &title).await.unwrap();
+                    }
+                    "GetAll" => {}
                     "Cancel" => {
                         connection.reply(&call.header(), &()).await.unwrap();
                         play(
@@ -298,6 +372,7 @@ mod tests {
             }
             Reply(started) => connection.reply(&call.header(), &started).await.unwrap(),
             Finished(success, text) => signal(connection, "Finished", &(success, text)).await,
+            Step::Silence(times) => tokio::time::sleep(IDLE * times).await,
             Close => connection.clone().close().await.unwrap(),
         }
     }
@@ -314,7 +389,7 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            peer: Duration::from_secs(5),
+            peer: Duration::from_secs(2),
             cancel: Duration::from_secs(5),
             ..Limits::default()
         }
@@ -323,12 +398,35 @@ mod tests {
     const IDLE: Duration = Duration::from_millis(300);
 
     /// The result, and how many lines of progress there were.
-    async fn run_with(steps: &'static [Step]) -> (Result<Option<Ended>, Error>, u32) {
+    async fn run_with(
+        steps: &'static [Step],
+        silence: Silence,
+        answers: bool,
+    ) -> (Result<Option<Ended>, Error>, u32) {
         let directory = tempfile::tempdir().unwrap();
-        let address = serve(directory.path(), steps);
+        let address = serve(directory.path(), steps, answers);
         let mut lines = 0;
-        let result = run(&address, "Upgrade", &limits(), IDLE, &mut |_| lines += 1).await;
+        let result = run(&address, "Upgrade", &limits(), silence, &mut |_| lines += 1).await;
         (result, lines)
+    }
+
+    fn silent() -> Error {
+        Error::Timeout {
+            what: "Upgrade".into(),
+            how: "nothing was heard for 0 s".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_is_borne_while_the_transaction_answers() {
+        let steps: &[Step] = &[Reply(true), Step::Silence(12), Finished(true, "")];
+        let (started, result) = (true, Ok(()));
+        let ended = Ok(Some(Ended { started, result }));
+        let asks = Silence::Asks(IDLE);
+        assert_eq!(run_with(steps, asks, true).await, (ended, 0));
+        assert_eq!(run_with(steps, asks, false).await, (Err(silent()), 0));
+        let ends = Silence::Ends(IDLE);
+        assert_eq!(run_with(steps, ends, true).await, (Err(silent()), 0));
     }
 
     #[tokio::test]
@@ -340,10 +438,6 @@ mod tests {
                 what,
                 how: how.into(),
             })
-        };
-        let silent = || Error::Timeout {
-            what: "Upgrade".into(),
-            how: "nothing was heard for 0 s".into(),
         };
         let gone = "it closed the connection before the end";
         let table: &[(&[Step], Result<_, _>, u32)] = &[
@@ -369,7 +463,7 @@ mod tests {
             (&[Reply(true), Messages(3)], Err(silent()), 3),
         ];
         for (steps, expected, lines) in table {
-            let (result, counted) = run_with(steps).await;
+            let (result, counted) = run_with(steps, Silence::Ends(IDLE), true).await;
             assert_eq!((&result, counted), (expected, *lines), "{steps:?}");
         }
     }
@@ -379,9 +473,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("transaction.sock");
         let address = format!("unix:path={}", path.display());
-        let attempt = async || run(&address, "Upgrade", &limits(), IDLE, &mut |_| ()).await;
+        let silence = Silence::Ends(IDLE);
+        let attempt = async || run(&address, "Upgrade", &limits(), silence, &mut |_| ()).await;
         assert_eq!(attempt().await, Ok(None), "no file");
-        drop(UnixListener::bind(&path).unwrap());
+        let listener = UnixListener::bind(&path).unwrap();
+        let (ended, ()) = tokio::join!(attempt(), async {
+            drop(listener.accept().await.unwrap());
+        });
+        assert_eq!(ended, Ok(None), "closed before a word was said");
+        drop(listener);
         assert_eq!(attempt().await, Ok(None), "a file that was left behind");
     }
 }

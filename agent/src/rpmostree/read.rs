@@ -69,8 +69,20 @@ impl Snapshot {
             reference: image
                 .or_else(|| text(&booted, "origin"))
                 .unwrap_or_default(),
-            policy: text(&self.sysroot, "AutomaticUpdatePolicy").unwrap_or_default(),
         }
+    }
+
+    /// The host follows an image and no branch.
+    pub(super) fn is_image(&self) -> bool {
+        let booted = self.deployment_property("BootedDeployment");
+        booted.contains_key("container-image-reference")
+    }
+
+    /// The commit below what is layered, of the deployment `id` if that is the default.
+    pub(super) fn base(&self, id: &str) -> Option<String> {
+        let default = self.deployment_property("DefaultDeployment");
+        let base = text(&default, "base-checksum").or_else(|| text(&default, "checksum"));
+        base.filter(|_| text(&default, "id").as_deref() == Some(id))
     }
 
     /// The version of an update that rpm-ostree knows of, but that is not what a reboot would boot.
@@ -127,6 +139,10 @@ fn deployment(dict: &Dict) -> Result<Option<Deployment>, Error> {
         identity,
         version: text(dict, "version").unwrap_or_else(|| identity.short()),
         staged: value(dict, "staged").unwrap_or(false),
+        // Of what is layered, the other one is when it was made on this host.
+        published: value(dict, "base-timestamp")
+            .or_else(|| value(dict, "timestamp"))
+            .unwrap_or(0),
         checksum,
     }))
 }
@@ -186,10 +202,7 @@ mod tests {
         Snapshot {
             os_path: "/os".into(),
             os: dict(os.iter().map(|(key, dict)| (*key, value(dict)))),
-            sysroot: dict([
-                ("Deployments", Variant::from(all)),
-                ("AutomaticUpdatePolicy", "check".into()),
-            ]),
+            sysroot: dict([("Deployments", Variant::from(all))]),
         }
     }
 
@@ -200,6 +213,7 @@ mod tests {
             checksum: checksum.into(),
             version: version.into(),
             staged,
+            published: 0,
         }
     }
 
@@ -210,7 +224,12 @@ mod tests {
             false,
             [("origin", "fedora:fedora/x86_64/coreos/stable".into())],
         );
-        let layered = [("base-checksum", BASE.into()), ("version", "41.1".into())];
+        let layered = [
+            ("base-checksum", BASE.into()),
+            ("base-timestamp", 5_u64.into()),
+            ("timestamp", 9_u64.into()),
+            ("version", "41.1".into()),
+        ];
         let staged = deployed(NEW, true, layered);
         let older = deployed(BASE, false, []);
         let mut foreign = deployed(NEW, false, []);
@@ -228,13 +247,15 @@ mod tests {
             snapshot.host(),
             Ok(Host {
                 booted: expected(OLD, OLD, "0941d40c0f13", false),
-                pending: Some(expected(NEW, BASE, "41.1", true)),
+                pending: Some(Deployment {
+                    published: 5,
+                    ..expected(NEW, BASE, "41.1", true)
+                }),
                 others: vec![expected(BASE, BASE, "51ded472490d", false)],
             })
         );
         let reference = "fedora:fedora/x86_64/coreos/stable".to_owned();
-        let policy = "check".to_owned();
-        assert_eq!(snapshot.origin(), Origin { reference, policy });
+        assert_eq!(snapshot.origin(), Origin { reference });
     }
 
     #[test]

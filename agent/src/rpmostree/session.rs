@@ -124,8 +124,9 @@ impl Session {
     async fn active(&self) -> Option<String> {
         let sysroot = self.properties(SYSROOT).await.ok()?;
         let address: String = value(&sysroot, "ActiveTransactionPath")?;
+        let (method, ..): (String, String, String) = value(&sysroot, "ActiveTransaction")?;
         let (title, client) = peer::describe(&address, &self.limits).await?;
-        Some(format!("the transaction {title:?} of {client}"))
+        Some(format!("{method} ({title:?}) of {client}"))
     }
 
     async fn sysroot<R>(

@@ -21,6 +21,7 @@ fn deployment(id: &str, staged: bool) -> Deployment {
         checksum: commit.into(),
         version: "v".into(),
         staged,
+        published: 0,
     }
 }
 
@@ -59,10 +60,7 @@ fn the_stream_is_the_last_part_of_the_branch_or_the_tag() {
     ];
     for (reference, stream) in table {
         let reference = reference.to_owned();
-        let origin = Origin {
-            reference,
-            policy: String::new(),
-        };
+        let origin = Origin { reference };
         assert_eq!(origin.stream(), stream, "{origin:?}");
     }
 }

@@ -291,7 +291,7 @@ impl Agent {
                 let mut state = self.state.clone();
                 state.staging = None;
                 state.ours = ours.or(state.ours);
-                if let Err(error) = self.save(&state) {
+                if let Err(error) = self.save(state) {
                     // The next decision finds out by what is there.
                     warn!("what the run came to can't be written down: {error:#}");
                 }
@@ -365,6 +365,11 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
             return (Ok(Some(Reason::new(Code::NothingStaged, text))), None);
         }
         Staged::NoUpdate { unstaged: None } => info!("no update"),
+        Staged::Pinned { why } => {
+            let text = format!("there will be no update: rpm-ostree says {why:?}");
+            warn!(message_id = Event::NotStaged.id(), "{text}");
+            return (Ok(Some(Reason::new(Code::OriginUnusable, text))), None);
+        }
         Staged::Foreign { .. } => {
             info!("somebody else deployed something in the meantime, which is left as it is")
         }
@@ -393,6 +398,11 @@ mod tests {
         assert_eq!((reason.code, ours), (Code::NothingStaged, None));
         assert!(reason.message.contains("43.1"), "{reason}");
         assert_eq!(unstaged(None), (Ok(None), None));
+        let why = "Pinned to commit; no upgrade available".to_owned();
+        let (result, ours) = told(Ok(Staged::Pinned { why }));
+        let reason = result.unwrap().unwrap();
+        assert_eq!((reason.code, ours), (Code::OriginUnusable, None));
+        assert!(reason.message.contains("Pinned to commit"), "{reason}");
         let busy = || Error::Busy { who: "x".into() };
         assert_eq!(told(Err(busy())), (Err(busy()), None));
     }

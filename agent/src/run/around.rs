@@ -1,5 +1,6 @@
 //! What else is on the host, as the loop knows it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::bus::Bus;
-use crate::survey;
+use crate::{network, survey};
 
 /// How old the last look may be when something depends on it. Units tell of no change, and looking is cheap.
 const FRESH: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ pub struct Around {
     bus: Bus,
     known: Result<Survey, String>,
     looked: Option<Instant>,
+    /// The last look was about the network too.
+    heeded: bool,
     rival: Option<String>,
 }
 
@@ -31,6 +34,7 @@ impl Around {
             bus,
             known: Err("not asked yet".into()),
             looked: None,
+            heeded: false,
             rival: None,
         }
     }
@@ -44,13 +48,18 @@ impl Around {
         self.looked = None;
     }
 
-    /// Looks, if `needed` and the last look is not fresh any more, or there was none.
-    pub async fn refresh(&mut self, needed: bool, required: &[String]) {
+    /// Looks, if `needed` and the last look is not fresh any more, or there was none. `heed` says that it matters whether the network is
+    /// metered.
+    pub async fn refresh(&mut self, needed: bool, required: &[String], heed: bool) {
         let fresh = |looked: Instant| !needed || looked.elapsed() < FRESH;
-        if self.looked.is_some_and(fresh) {
+        if self.looked.is_some_and(fresh) && self.heeded == heed {
             return;
         }
-        let known = survey::look(&self.root, &self.bus, required).await;
+        let mut known = survey::look(&self.root, &self.bus, required).await;
+        if let Ok(survey) = &mut known {
+            survey.metered = heed && network::metered(&self.bus).await;
+        }
+        self.heeded = heed;
         self.looked = Some(Instant::now());
         if let Err(why) = &known
             && self.known.as_ref().err() != Some(why)
@@ -72,28 +81,94 @@ impl Around {
 
 /// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
 pub fn causes(root: &Path) -> Vec<PathBuf> {
+    let remotes = remotes(root).into_iter();
+    let keys = remotes.map(|remote| format!("ostree/repo/{remote}.trustedkeys.gpg"));
     let files = [
+        "ostree/repo/config",
         "etc/ostree/remotes.d",
         "etc/ostree/auth.json",
         "run/ostree/auth.json",
         "etc/containers",
         "etc/containers/registries.d",
         "etc/pki/rpm-gpg",
+        "etc/yum.repos.d",
         "etc/rpm-ostreed.conf",
     ];
-    files.map(|file| root.join(file)).into()
+    let files = files.into_iter().map(str::to_owned).chain(keys);
+    files.map(|file| root.join(file)).collect()
 }
 
-/// The reason ends with a change of units.
+/// Names of ostree's remotes, whose keys have them in their own. Of the repository nothing else is looked at, for every try to update
+/// changes it.
+fn remotes(root: &Path) -> BTreeSet<String> {
+    let folder = std::fs::read_dir(root.join("etc/ostree/remotes.d"));
+    let mut files: Vec<_> = folder
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|file| file.path())
+        .collect();
+    files.push(root.join("ostree/repo/config"));
+    let named = |line: &str| {
+        let name = line
+            .trim()
+            .strip_prefix("[remote \"")?
+            .strip_suffix("\"]")?;
+        // A name is a part of a file's name.
+        (!name.contains('/')).then(|| name.to_owned())
+    };
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        names.extend(text.lines().filter_map(named));
+    }
+    names
+}
+
+/// The reason ends with a change that nobody tells of: of units, or of the network.
 pub fn by_units(code: Option<Code>) -> bool {
     let Some(code) = code else { return false };
     matches!(
         code,
         Code::OtherDriver
+            | Code::Metered
             | Code::UnitsUnknown
             | Code::BootIncomplete
             | Code::UnitsInactive
             | Code::FinalizerInactive
             | Code::Unhealthy
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_are_named_by_their_files_and_by_the_repository() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(remotes(root.path()), BTreeSet::new());
+        for (path, text) in [
+            (
+                "etc/ostree/remotes.d/f.conf",
+                "[remote \"fedora\"]\nurl=x\n",
+            ),
+            (
+                "ostree/repo/config",
+                "[core]\nrepo_version=1\n[remote \"own\"]\n[remote \"../x\"]\n",
+            ),
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let names = ["fedora", "own"].map(str::to_owned);
+        assert_eq!(remotes(root.path()), BTreeSet::from(names));
+        let causes = causes(root.path());
+        for file in ["own.trustedkeys.gpg", "config"] {
+            let file = root.path().join("ostree/repo").join(file);
+            assert!(causes.contains(&file), "{causes:?}");
+        }
+        assert!(!causes.contains(&root.path().join("ostree/repo")));
+    }
 }

@@ -8,9 +8,9 @@ use cuo_core::agent::state::Retry;
 use cuo_core::drain::later;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
-use cuo_core::look::{Looks, first};
+use cuo_core::look::{Looks, first, resumed, spread};
 use cuo_core::node::SystemLabels;
-use cuo_core::reason::Reason;
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::to_second;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -40,16 +40,27 @@ pub struct HostSide {
     labels: SystemLabels,
     labelled: Option<Identity>,
     next_check: Instant,
+    /// A person asked for the next look.
+    asked: bool,
     /// Since when a run is going on.
     staging: Option<Instant>,
     progress: Option<String>,
     looks: Looks,
+    /// Since when rpm-ostree was busy at each look.
+    kept_off: Option<Timestamp>,
     check: Check,
 }
 
 impl HostSide {
-    pub fn new(root: &Path, client: Client, check: &config::Check) -> Self {
-        let wait = first(check.start.0, facts::uptime(root), fastrand::f64());
+    /// What the host is, is found out later; `earlier` is how far another process since the boot had got with looking for updates.
+    pub fn new(root: &Path, client: Client, check: &config::Check, earlier: Option<Check>) -> Self {
+        let now = Timestamp::now();
+        let earlier = earlier.unwrap_or_default();
+        // An agent that is started over and over does not look over and over.
+        let longest = spread(check.period.0, check.jitter.0, 1.0);
+        let left = earlier.next.and_then(|next| resumed(next, now, longest));
+        let wait =
+            left.unwrap_or_else(|| first(check.start.0, facts::uptime(root), fastrand::f64()));
         Self {
             root: root.to_owned(),
             client,
@@ -60,10 +71,15 @@ impl HostSide {
             labels: SystemLabels::default(),
             labelled: None,
             next_check: Instant::now() + wait.unsigned_abs(),
+            asked: false,
             staging: None,
             progress: None,
             looks: Looks::default(),
-            check: Check::default(),
+            kept_off: None,
+            check: Check {
+                next: Some(to_second(later(now, wait))),
+                ..earlier
+            },
         }
     }
 
@@ -117,7 +133,18 @@ impl HostSide {
         self.retry_at = None;
     }
 
-    pub fn check_now(&mut self) {
+    /// Takes a person's wish to look now.
+    pub fn check_asked(&mut self) {
+        self.asked = true;
+        self.check_now();
+    }
+
+    /// A look is due, and no person asked for it.
+    pub fn check_by_itself(&self) -> bool {
+        self.check_due() && !self.asked
+    }
+
+    fn check_now(&mut self) {
         self.next_check = Instant::now();
         self.check.next = Some(to_second(Timestamp::now()));
         self.outdated();
@@ -212,13 +239,15 @@ impl HostSide {
         retry: &Retry,
     ) {
         self.staging = None;
+        self.asked = false;
         self.progress = None;
         self.outdated();
-        self.check.error = result.as_ref().err().map(ToString::to_string);
-        let result = result.map_err(|error| Reason::new(error.code(), error.to_string()));
-        let jitter = config.jitter.0.unsigned_abs().mul_f64(fastrand::f64());
-        let jitter = SignedDuration::try_from(jitter).unwrap_or_default();
-        let period = config.period.0.saturating_add(jitter);
+        let result = result.map_err(|error| self.reason(&error));
+        if !matches!(&result, Err(reason) if reason.code == Code::RpmOstreeBusy) {
+            self.kept_off = None;
+        }
+        self.check.error = result.as_ref().err().map(|reason| reason.message.clone());
+        let period = spread(config.period.0, config.jitter.0, fastrand::f64());
         let pause = self.looks.ended(result, retry, period);
         if let Some(error) = &self.check.error {
             let minutes = pause.unsigned_abs().as_secs().div_ceil(60);
@@ -231,6 +260,26 @@ impl HostSide {
         let now = Timestamp::now();
         self.check.last = Some(to_second(now));
         self.check.next = Some(to_second(later(now, pause)));
+    }
+
+    /// What failed, with what is known of it here.
+    fn reason(&mut self, error: &Error) -> Reason {
+        let (code, mut text) = (error.code(), error.to_string());
+        match code {
+            Code::RpmOstreeBusy => {
+                let since = *self
+                    .kept_off
+                    .get_or_insert_with(|| to_second(Timestamp::now()));
+                text += &format!(", and was so each time since {since}");
+            }
+            Code::DiskFull => {
+                if let Some(free) = facts::free(&self.root.join("ostree/repo")) {
+                    text += &format!("; {} MB are free there", free / 1_000_000);
+                }
+            }
+            _ => {}
+        }
+        Reason::new(code, text)
     }
 
     /// What may have been in the way of looking for updates changed.

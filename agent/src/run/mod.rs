@@ -3,7 +3,9 @@
 mod acts;
 mod announce;
 mod around;
+mod begin;
 mod host;
+mod memory;
 mod pods;
 mod tell;
 mod view;
@@ -13,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_cluster::ClientSource;
 use cuo_core::agent::state::State;
 use cuo_core::agent::{
     Act, Asked, Observation, Preflight, Settings, Staging, Step, VolumesSeen, step, wants_pods,
@@ -30,27 +32,23 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::answer::Answer;
-use crate::bus::Bus;
-use crate::config::{Config, ConfigError};
-use crate::credentials::configured;
+use crate::config::{Config, Metered};
 use crate::journal::Event;
 use crate::logind::Logind;
 use crate::notify::Notify;
-use crate::rpmostree::{Client, Limits};
 use crate::steps::Named;
-use crate::store::{Loaded, Store};
-use crate::{facts, feed, hostwatch, survey};
+use crate::store::Store;
+use crate::{feed, hostwatch, survey};
 
 use acts::Done;
 use announce::Announcer;
 use around::Around;
 use host::HostSide;
+use memory::Memory;
 use pods::PodSide;
 use view::NodeSide;
 use waits::{changed, tick, until};
 
-/// Pause before the state is tried to be written again.
-const SAVE_RETRY: Duration = Duration::from_secs(10);
 /// How often what sends no news is looked at while something depends on it: other programs during a drain, inhibitors that hold.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often units are looked at that hold updates up.
@@ -79,8 +77,7 @@ struct Agent {
     announcer: Announcer,
     answer: Option<Answer>,
     shutting_down: bool,
-    /// When to try again to write the state, after that failed.
-    save_retry: Option<Instant>,
+    memory: Memory,
 }
 
 /// What a turn leaves to be done.
@@ -95,7 +92,8 @@ enum Next {
 /// Runs until SIGTERM, with `kubeconfig` in place of what the configuration says of it.
 ///
 /// # Errors
-/// Only for what no report to the cluster could tell: signals that can't be received, a boot id that can't be read.
+/// Only for what no report to the cluster could tell or end: signals that can't be received, a boot id that can't be read, and a folder
+/// for the state that is gone, which only the service manager makes anew.
 pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
@@ -108,10 +106,10 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut causes = hostwatch::watch(around::causes(root));
     let mut shutdown = agent.logind.shutdown();
     let mut alive = Notify::alive_every().map(tokio::time::interval);
-    let version = env!("CARGO_PKG_VERSION");
-    info!(message_id = Event::Started.id(), boot = %agent.boot, version, "started, version {version}");
+    let agent_version = env!("CARGO_PKG_VERSION");
+    info!(message_id = Event::Started.id(), boot = %agent.boot, agent_version, "started, version {agent_version}");
     loop {
-        let wake = match agent.turn().await {
+        let wake = match agent.turn().await? {
             Next::Again => Some(Instant::now()),
             Next::Wait(wake) => wake,
         };
@@ -141,79 +139,14 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
 }
 
 impl Agent {
-    async fn new(root: &Path, kubeconfig: Option<&Path>, done: mpsc::Sender<Done>) -> Result<Self> {
-        let (config, errors) = Config::load(root);
-        tell(&errors);
-        let store = Store::new(root);
-        if let Err(error) = store.write_pid() {
-            warn!("`cuo-agent check` and `forget` will not find this process: {error:#}");
-        }
-        let (state, unusable) = match store.load() {
-            Loaded::State(state) => (*state, None),
-            Loaded::Lost(why) => {
-                warn!(
-                    "the state was unreadable and moved aside; it is rebuilt from the Node: {why}"
-                );
-                (State::default(), None)
-            }
-            Loaded::Unusable(why) => {
-                error!(
-                    message_id = Event::StateUnusable.id(),
-                    "the state can't be used, so nothing is done: {why}"
-                );
-                (State::default(), Some(why))
-            }
-        };
-        let credentials = match kubeconfig {
-            Some(path) => Credentials::File {
-                path: path.to_owned(),
-                root: root.to_owned(),
-            },
-            None => configured(&config, root),
-        };
-        let program = Program {
-            name: "cuo-agent",
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        Ok(Self {
-            settings: config.settings(&errors, unusable),
-            boot: facts::boot_id(root)?,
-            source: ClientSource::start(credentials, program).await,
-            host: HostSide::new(
-                root,
-                Client::new(Bus::system(), Limits::default()),
-                &config.check,
-            ),
-            around: Around::new(root, Bus::system()),
-            node: NodeSide::default(),
-            pods: PodSide::default(),
-            logind: Logind::new(Bus::system()),
-            preflight: None,
-            evictions: Vec::new(),
-            volumes: None,
-            asked: None,
-            notify: Notify::default(),
-            shown: None,
-            announcer: Announcer::default(),
-            answer: None,
-            shutting_down: false,
-            save_retry: None,
-            store,
-            config,
-            state,
-            done,
-        })
-    }
-
     /// Looks, decides, writes the state down, acts once.
-    async fn turn(&mut self) -> Next {
+    async fn turn(&mut self) -> Result<Next> {
         if self.shutting_down {
             // What would be begun now could only be cut off. If the shutdown is called off, logind tells.
-            self.notify.status("the host is shutting down".into());
-            return Next::Wait(None);
+            self.notify.status("the host is shutting down");
+            return Ok(Next::Wait(None));
         }
-        if self.save_retry.is_some_and(|at| Instant::now() >= at) {
-            self.save_retry = None;
+        if self.memory.try_again() {
             self.settings.state_unusable = None;
         }
         self.node.refresh(&self.source).await;
@@ -222,8 +155,9 @@ impl Agent {
         self.pods.want(wanted, &self.source, self.node.name());
         self.pods.catch_up();
         let needed = self.needs_look();
+        let heed = self.config.check.metered == Metered::Wait && self.host.check_by_itself();
         self.around
-            .refresh(needed, &self.settings.health.units)
+            .refresh(needed, &self.settings.health.units, heed)
             .await;
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
@@ -231,7 +165,7 @@ impl Agent {
             acts::gate("decided", Some(Named::Confirm)).await;
             match self.node.confirm(&self.source).await {
                 Some(live) => seen.node = live,
-                None => return Next::Again,
+                None => return Ok(Next::Again),
             }
             // logind compares nothing, so what it would boot is looked at as late as can be.
             self.host.outdated();
@@ -242,56 +176,34 @@ impl Agent {
         self.carry_out(decision).await
     }
 
-    async fn carry_out(&mut self, decision: Step) -> Next {
-        self.show(&decision);
+    async fn carry_out(&mut self, decision: Step) -> Result<Next> {
         let step = Named::of(&decision.act, self.node.view());
         acts::gate("decided", step).await;
-        if decision.state != self.state
-            && let Err(error) = self.save(&decision.state)
+        let before = self.state.clone();
+        if decision.state != before
+            && let Err(error) = self.save(decision.state.clone())
         {
-            if self.state.gives_up(&decision.state) {
-                // Only the disk is in the way, and the node would stay cordoned for as long. The answer on the Node says as much.
-                error!(
-                    message_id = Event::StateUnusable.id(),
-                    "the state can't be written, so only the Node will tell that the grant is given up: {error:#}"
-                );
-                self.remember(decision.state);
-                return self.carry_on(decision.act, step, decision.wake).await;
+            if !before.gives_up(&decision.state) {
+                // Nothing of the decision is told, for it is not carried out.
+                return self.unsaved(error);
             }
+            // Only the disk is in the way, and the node would stay cordoned for as long. The answer on the Node says as much.
             error!(
                 message_id = Event::StateUnusable.id(),
-                "the state can't be written, so nothing is done: {error:#}"
+                "the state can't be written, so only the Node will tell that the grant is given up: {error:#}"
             );
-            self.settings.state_unusable = Some(format!("{error:#}"));
-            self.save_retry = Some(Instant::now() + SAVE_RETRY);
-            return Next::Again;
+            self.put(decision.state.clone());
         }
-        self.carry_on(decision.act, step, decision.wake).await
-    }
-
-    async fn carry_on(&mut self, act: Act, step: Option<Named>, wake: Option<Timestamp>) -> Next {
+        self.show(&before, &decision);
         acts::gate("before", step).await;
-        let acted = self.act(act).await;
+        let wake = decision.wake;
+        let acted = self.act(decision.act).await;
         acts::gate("after", step).await;
-        if acted {
+        Ok(if acted {
             Next::Again
         } else {
             Next::Wait(self.wake(wake))
-        }
-    }
-
-    fn save(&mut self, state: &State) -> Result<()> {
-        self.store.save(state)?;
-        self.remember(state.clone());
-        Ok(())
-    }
-
-    fn remember(&mut self, state: State) {
-        if state.attempt.is_none() {
-            self.evictions.clear();
-            (self.asked, self.volumes) = (None, None);
-        }
-        self.state = state;
+        })
     }
 
     /// When to look again at the latest.
@@ -309,7 +221,7 @@ impl Agent {
             around::by_units(code).then_some(LOOK_AROUND)
         };
         let look = look.map(|pause| Instant::now() + pause);
-        let retries = [self.node.retry_at(), self.save_retry];
+        let retries = [self.node.retry_at(), self.memory.retry_at()];
         [decided, look, self.host.wake()]
             .into_iter()
             .chain(retries)
@@ -378,16 +290,13 @@ impl Agent {
         }
     }
 
-    /// Tells the journal and systemd about a change.
-    fn show(&mut self, decision: &Step) {
-        let reason = decision.reason.as_ref().map(ToString::to_string);
-        self.notify.status(match (&reason, self.host.progress()) {
-            (None, None) => decision.phase.to_string(),
-            (None, Some(progress)) => format!("{}: {progress}", decision.phase),
-            (Some(reason), _) => format!("{}: {reason}", decision.phase),
-        });
+    /// Tells the journal and systemd about what `decision` changed of `before`.
+    fn show(&mut self, before: &State, decision: &Step) {
         let (node, target) = (self.node.view(), self.host.target());
-        for entry in tell::news(&self.state, decision, &self.shown, node, target) {
+        let named = target.as_ref().map(|(named, _)| &**named);
+        let line = tell::status(decision, named, self.host.progress());
+        self.notify.status(&line);
+        for entry in tell::news(before, decision, &self.shown, node, target) {
             entry.tell();
             let reason = decision.reason.as_ref();
             self.announcer.tell(&entry, reason, &self.source, node);
@@ -408,51 +317,5 @@ impl Agent {
             warn!("`cuo-agent status` will not show how it is now: {error:#}");
         }
         self.answer = Some(answer);
-    }
-
-    /// Reads the configuration again, looks for an update, and takes requests.
-    fn hangup(&mut self, root: &Path) {
-        let (config, errors) = Config::load(root);
-        tell(&errors);
-        self.settings = config.settings(&errors, self.settings.state_unusable.take());
-        if config.node_name != self.config.node_name || config.kubeconfig != self.config.kubeconfig
-        {
-            warn!("node_name and kubeconfig are read at start only; restart cuo-agent.service");
-        }
-        self.config = config;
-        self.around.outdated();
-        self.host.check_now();
-        match self.store.take_forget() {
-            Ok(None) => {}
-            Ok(Some(what)) => self.forget(&what),
-            Err(error) => warn!("the request to forget can't be taken: {error:#}"),
-        }
-    }
-
-    fn forget(&mut self, what: &str) {
-        let mut state = self.state.clone();
-        state
-            .failed
-            .identities
-            .retain(|failure| what != "all" && failure.identity.to_string() != what);
-        state.backoff = None;
-        (state.lost, state.spoiled) = (None, None);
-        match self.save(&state) {
-            Ok(()) => info!("forgotten: {what}"),
-            Err(error) => error!(
-                message_id = Event::StateUnusable.id(),
-                "the state can't be written, so nothing was forgotten: {error:#}"
-            ),
-        }
-    }
-}
-
-fn tell(errors: &[ConfigError]) {
-    for error in errors {
-        error!(
-            message_id = Event::ConfigInvalid.id(),
-            "{}",
-            error.picture()
-        );
     }
 }

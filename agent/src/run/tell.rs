@@ -1,5 +1,7 @@
 //! What a decision changes, for the journal: each change once, as one sentence with fields.
 
+use std::fmt::Write;
+
 use cuo_core::agent::Step;
 use cuo_core::agent::state::State;
 use cuo_core::drain::blocked_part;
@@ -15,13 +17,30 @@ use crate::journal::Event;
 /// Phase and reason that were told last.
 pub type Shown = Option<(Phase, Option<Reason>)>;
 
-/// What is to be told of `decision`. That a check failed is told when it does.
+/// What is to be told of `decision`. That a check failed is told when it does; that its update is held is not the same.
 pub fn shown(decision: &Step) -> Shown {
+    let held = decision.phase == Phase::Held;
     let reason = decision.reason.clone();
     Some((
         decision.phase,
-        reason.filter(|reason| !look::failure(reason.code)),
+        reason.filter(|reason| held || !look::failure(reason.code)),
     ))
+}
+
+/// One line for `systemctl status`: where the agent is, what a reboot would boot, what holds, and what rpm-ostree is at.
+pub fn status(decision: &Step, target: Option<&str>, progress: Option<&str>) -> String {
+    let mut line = decision.phase.to_string();
+    // Writing to a String can't fail.
+    if let Some(target) = target {
+        let _ = write!(line, ", to boot {target}");
+    }
+    if let Some(reason) = &decision.reason {
+        let _ = write!(line, ": {reason}");
+    }
+    if let Some(progress) = progress {
+        let _ = write!(line, "; rpm-ostree: {progress}");
+    }
+    line
 }
 
 /// How much it matters.
@@ -216,6 +235,10 @@ fn place(
         Phase::Verifying => (
             Some(Event::Verifying),
             "has booted; what runs and the node's health are being checked".to_owned(),
+        ),
+        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::Unhealthy) => (
+            Some(Event::Unhealthy),
+            "is not healthy after the boot, and keeps its slot".to_owned(),
         ),
         Phase::Failed => (Some(Event::NeedsPerson), "needs a person".to_owned()),
         Phase::Held => (

@@ -240,3 +240,50 @@ fn a_failed_check_is_no_news_of_the_place() {
     let told = news(&rest, &decision, &quiet, Some(&node()), None);
     assert_eq!(told, [expected]);
 }
+
+#[test]
+fn what_failed_after_the_boot_is_told_apart_from_a_reboot_that_never_came() {
+    let before = shown(&step(at_work(), Phase::Verifying, None));
+    for (code, event, text) in [
+        (
+            Code::Unhealthy,
+            Event::Unhealthy,
+            "is not healthy after the boot, and keeps its slot: Unhealthy: x",
+        ),
+        (
+            Code::RebootDidNotHappen,
+            Event::NeedsPerson,
+            "needs a person: RebootDidNotHappen: x",
+        ),
+    ] {
+        let decision = step(at_work(), Phase::Failed, Some(Reason::new(code, "x")));
+        let told = news(&at_work(), &decision, &before, Some(&node()), target());
+        let expected = Entry {
+            level: Level::Error,
+            reason: Some(code),
+            ..of_grant(entry(Some(event), Phase::Failed, text))
+        };
+        assert_eq!(told, [expected]);
+    }
+}
+
+#[test]
+fn the_status_line_has_all_that_is_known() {
+    let held = Some(Reason::new(Code::Paused, "by hand"));
+    let decision = |reason| step(State::default(), Phase::Held, reason);
+    for (reason, target, progress, expected) in [
+        (None, None, None, "held"),
+        (None, Some("v2 (0707)"), None, "held, to boot v2 (0707)"),
+        (held.clone(), None, None, "held: Paused: by hand"),
+        (None, None, Some("50%"), "held; rpm-ostree: 50%"),
+        (
+            held.clone(),
+            Some("v2 (0707)"),
+            Some("50%"),
+            "held, to boot v2 (0707): Paused: by hand; rpm-ostree: 50%",
+        ),
+    ] {
+        let line = status(&decision(reason), target, progress);
+        assert_eq!(line, expected);
+    }
+}

@@ -117,6 +117,7 @@ fn wanted() -> Published {
         },
         reason: None,
         needed: None,
+        needed_version: None,
         booted: None,
         progress: None,
         owned: None,

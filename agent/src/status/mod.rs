@@ -27,6 +27,7 @@ use crate::credentials;
 use crate::feed;
 use crate::rpmostree::{Client, Limits};
 use crate::store::Store;
+use crate::survey;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -134,6 +135,8 @@ pub struct Shown {
     pub identity: Identity,
     /// Written to disk only by the shutdown of this boot.
     pub staged: bool,
+    /// No reboot boots it unless it is finalized before. Known only of what is staged.
+    pub locked: Option<bool>,
 }
 
 impl From<Deployment> for Shown {
@@ -142,6 +145,7 @@ impl From<Deployment> for Shown {
             version: deployment.version,
             identity: deployment.identity,
             staged: deployment.staged,
+            locked: None,
         }
     }
 }
@@ -171,7 +175,15 @@ pub async fn look(root: &Path, kubeconfig: Option<&Path>) -> Report {
             others,
         }) => {
             report.booted = Some(booted.into());
-            report.pending = pending.map(Shown::from);
+            report.pending = pending.map(|pending| {
+                let note = survey::staged(root).ok().flatten();
+                let note = note.filter(|note| note.is_about(&pending));
+                let locked = note.map(|note| note.locked);
+                Shown {
+                    locked,
+                    ..pending.into()
+                }
+            });
             report.others = others.into_iter().map(Shown::from).collect();
         }
         Err(error) => report.unknown.push(format!("deployments: {error}")),

@@ -72,7 +72,12 @@ pub fn of(report: &Report) -> String {
 }
 
 fn deployment(shown: &Shown) -> String {
-    let staged = if shown.staged { ", staged" } else { "" };
+    let staged = match (shown.staged, shown.locked) {
+        (false, _) => "",
+        (true, None) => ", staged",
+        (true, Some(true)) => ", staged and locked",
+        (true, Some(false)) => ", staged and not locked",
+    };
     format!("{} ({}){staged}", shown.version, shown.identity.short())
 }
 

@@ -10,8 +10,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use crate::error::chain;
 
 mod flat;
+mod life;
 
 pub use flat::flatten;
+pub use life::Life;
 
 /// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's in the places where
 /// installers put it.

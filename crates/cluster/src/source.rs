@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
+use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::credentials::{Credentials, CredentialsError, FileIdentity};
+use crate::credentials::{Credentials, CredentialsError, FileIdentity, Life};
 use crate::error::{ApiError, chain};
 
 /// Every call ends within this.
@@ -27,6 +28,8 @@ pub const DEADLINE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(10);
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(60);
+/// The same once the certificate should have been renewed: what is left may be less than the above.
+const LOOK_LATE: Duration = Duration::from_secs(5);
 /// A client that worked for this long is renewed at once when it is refused.
 const FORGIVE: Duration = Duration::from_secs(600);
 /// Making a client may run a credential plugin.
@@ -48,6 +51,8 @@ pub struct Status {
     pub generation: u64,
     /// Where the credentials of the client in use came from: a path, or `service account`.
     pub origin: Option<String>,
+    /// When the client certificate in use is good, if one is.
+    pub life: Option<Life>,
     /// What is wrong with the credentials as they are now. The last good client stays in use.
     pub problem: Option<CredentialsError>,
 }
@@ -115,6 +120,7 @@ impl ClientSource {
             retry: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             renew: Backoff::new(Duration::from_secs(5), Duration::from_secs(300)),
             renew_from: Instant::now(),
+            warned: false,
         };
         keeper.look().await;
         let task = tokio::spawn(keeper.run());
@@ -231,6 +237,8 @@ struct Keeper {
     /// Limits clients made from unchanged files: the API server may refuse for hours.
     renew: Backoff,
     renew_from: Instant,
+    /// It was told that the certificate in use ends.
+    warned: bool,
 }
 
 impl Keeper {
@@ -250,9 +258,18 @@ impl Keeper {
             self.retry.delay()
         } else if self.refused() {
             LOOK.min(self.renew_from.saturating_duration_since(Instant::now()))
+        } else if self.late().is_some() {
+            LOOK_LATE
         } else {
             LOOK
         }
+    }
+
+    /// The end of the certificate in use, if another should have come by now.
+    fn late(&self) -> Option<Timestamp> {
+        let life = self.sender.borrow().status.life;
+        let late = life.filter(|life| life.ends_soon(Timestamp::now()));
+        late.map(|life| life.end)
     }
 
     fn refused(&self) -> bool {
@@ -273,11 +290,15 @@ impl Keeper {
         }
         let (origin, files) = (found.origin.clone(), found.files.clone());
         let built = match found.config().await {
-            Ok(config) => build(config, self.program, &origin).await,
+            Ok(config) => {
+                let life = Life::of(&config);
+                let client = build(config, self.program, &origin).await;
+                client.map(|client| (client, life))
+            }
             Err(problem) => Err(problem),
         };
-        let client = match built {
-            Ok(client) => client,
+        let (client, life) = match built {
+            Ok(built) => built,
             Err(problem) => return self.complain(problem),
         };
         if changed || Instant::now() > self.renew_from + FORGIVE {
@@ -293,9 +314,22 @@ impl Keeper {
             shared.status = Status {
                 generation,
                 origin: Some(origin),
+                life,
                 problem: None,
             };
         });
+        self.warned = false;
+        self.warn();
+    }
+
+    /// Tells once of a certificate that ends without another one in its place.
+    fn warn(&mut self) {
+        if let Some(end) = self.late().filter(|_| !self.warned) {
+            warn!(
+                "credentials: the client certificate ends at {end}, and no other is there; see whether the kubelet renews its own"
+            );
+            self.warned = true;
+        }
     }
 
     /// The files are again those that the client in use was made from.
@@ -303,6 +337,7 @@ impl Keeper {
         self.retry.reset();
         self.sender
             .send_if_modified(|shared| shared.status.problem.take().is_some());
+        self.warn();
     }
 
     fn complain(&self, problem: CredentialsError) {

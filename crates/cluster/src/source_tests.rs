@@ -44,6 +44,7 @@ async fn credentials_may_come_later() {
         Status {
             generation: 1,
             origin,
+            life: None,
             problem: None
         }
     );
@@ -80,6 +81,29 @@ async fn a_new_certificate_means_a_new_client_and_half_a_one_does_not() {
     source.wishes.look.notify_one();
     eventually("the new pair is used", || source.status().generation == 2).await;
     assert_eq!(source.status().problem, None);
+}
+
+/// Nobody was refused yet, and the next ordinary look is a minute away.
+#[tokio::test]
+async fn a_certificate_that_ends_has_its_files_looked_at_more_often() {
+    let api = Api::start(|_| Reply::json(200, node("n1", "1"))).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut asked = rcgen::CertificateParams::new(["n1".to_owned()]).unwrap();
+    asked.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    asked.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let old = asked.self_signed(&key).unwrap();
+    std::fs::write(dir.path().join("c.pem"), old.pem()).unwrap();
+    std::fs::write(dir.path().join("k.pem"), key.serialize_pem()).unwrap();
+    let credentials = with_certificate(dir.path(), &format!("http://{}", api.address));
+    let source = ClientSource::start(credentials, PROGRAM).await;
+    let life = source.status().life.unwrap();
+    assert_eq!(life.end.to_string(), "2021-01-01T00:00:00Z");
+
+    renew(dir.path());
+    eventually("the new pair is used", || source.status().generation == 2).await;
+    let life = source.status().life.unwrap();
+    assert!(!life.ends_soon(Timestamp::now()), "{life:?}");
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub struct Deployment {
     pub version: String,
     /// Staged: written to disk only by the shutdown of this boot.
     pub staged: bool,
+    /// When it was published, in seconds since 1970; what is layered on it does not count.
+    pub published: u64,
 }
 
 impl Deployment {

@@ -1,6 +1,6 @@
 //! Looking for updates: when, what a failure is, and when to try again.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::state::Retry;
 use crate::reason::{Code, Reason};
@@ -198,6 +198,20 @@ pub fn first(start: SignedDuration, uptime: Option<SignedDuration>, chance: f64)
     let more = start.unsigned_abs().mul_f64(chance.clamp(0.0, 1.0));
     let more = SignedDuration::try_from(more).unwrap_or(SignedDuration::ZERO);
     start.saturating_add(more).saturating_sub(uptime)
+}
+
+/// The pause between two looks: `period`, and at most `jitter` more, by `chance` between 0 and 1, so that hosts do not ask all at once.
+pub fn spread(period: SignedDuration, jitter: SignedDuration, chance: f64) -> SignedDuration {
+    let more = jitter.unsigned_abs().mul_f64(chance.clamp(0.0, 1.0));
+    let more = SignedDuration::try_from(more).unwrap_or(SignedDuration::ZERO);
+    period.saturating_add(more)
+}
+
+/// What is left of a pause that another process had begun, until `next`. `None` where it is over, or is none of the at most `longest`
+/// that are configured now, as after the clock was set back.
+pub fn resumed(next: Timestamp, now: Timestamp, longest: SignedDuration) -> Option<SignedDuration> {
+    let left = next.duration_since(now);
+    (left > SignedDuration::ZERO && left <= longest).then_some(left)
 }
 
 #[cfg(test)]

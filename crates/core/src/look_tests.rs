@@ -204,3 +204,30 @@ fn the_first_look_comes_after_the_boot_has_settled() {
         assert_eq!(pause, seconds(expected), "{uptime:?} {chance}");
     }
 }
+
+#[test]
+fn a_period_is_spread_by_chance_and_by_no_more_than_the_jitter() {
+    let (period, jitter) = (SignedDuration::from_hours(6), SignedDuration::from_mins(30));
+    let minutes = |chance| spread(period, jitter, chance).as_mins();
+    assert_eq!([0.0, 0.5, 1.0].map(minutes), [360, 375, 390]);
+    assert_eq!([-1.0, 7.0].map(minutes), [360, 390]);
+    let most = spread(SignedDuration::MAX, SignedDuration::MAX, 1.0);
+    assert_eq!(most, SignedDuration::MAX);
+}
+
+#[test]
+fn another_process_goes_on_with_the_pause_of_the_last() {
+    let now: Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
+    let longest = SignedDuration::from_hours(6);
+    for (next, left) in [
+        ("2026-05-01T11:59:59Z", None),
+        ("2026-05-01T12:00:00Z", None),
+        ("2026-05-01T12:10:00Z", Some(10)),
+        ("2026-05-01T18:00:00Z", Some(360)),
+        // The clock went back, or the period is shorter now.
+        ("2026-05-01T18:00:01Z", None),
+    ] {
+        let found = resumed(next.parse().unwrap(), now, longest);
+        assert_eq!(found, left.map(SignedDuration::from_mins), "{next}");
+    }
+}

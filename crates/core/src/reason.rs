@@ -72,6 +72,7 @@ codes! {
     RpmOstreeDied, "agent", "rpm-ostreed ended in the middle of its work.", "See `journalctl -u rpm-ostreed`; it is tried again by itself, and after three times only once a period.";
     NothingStaged, "agent", "rpm-ostree knows of an update, reports success, and yet staged nothing.", "Look at `rpm-ostree upgrade` on the node: its origin may be pinned, and 2026.1 does so for every image.";
     UpdateAvailable, "agent", "There is an update, and the agent's configuration says only to tell of it.", "Stage it with `rpm-ostree upgrade --bypass-driver --lock-finalization` on the node, or set `mode = \"stage\"`.";
+    Metered, "agent", "The network is metered, so no update is looked for.", "Nothing, if another network is to come; `cuo-agent check` looks all the same, and `check.metered = \"ignore\"` always does.";
     ProtocolUnknown, "both", "The other side speaks a version of the protocol that this one does not know.", "Finish the upgrade of the agent and the operator.";
     MalformedAnnotation, "both", "An annotation of the protocol holds something that nobody of CUO writes.", "Remove the annotation that the reason names.";
     GrantMismatch, "agent", "The grant names something else than what a reboot would boot now, or another boot.", "Nothing: the slot is given back and asked for again.";
@@ -89,7 +90,7 @@ codes! {
     BootedFallback, "agent", "The update is installed, but the host booted the previous version.", "Look at the boot log of the failed version; publish a fixed one.";
     RolledBack, "agent", "The host was rolled back from the update.", "Look at the health checks of the node; publish a fixed version.";
     ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.";
-    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update.";
+    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
     UpToDate, "operator", "No reboot is needed.", "Nothing.";
     NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.";
     AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.";

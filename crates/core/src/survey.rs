@@ -51,6 +51,8 @@ pub struct Survey {
     pub staged: Option<StagedNote>,
     /// Why the note can't be read, though there is one.
     pub unread: Option<String>,
+    /// What is sent over the network costs, and nobody said that it may.
+    pub metered: bool,
 }
 
 /// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
@@ -60,6 +62,13 @@ pub struct StagedNote {
     pub name: String,
     /// A shutdown drops it, unless it was finalized.
     pub locked: bool,
+}
+
+impl StagedNote {
+    /// `deployment` is what was noted.
+    pub fn is_about(&self, deployment: &Deployment) -> bool {
+        deployment.staged && deployment.id.ends_with(&format!("-{}", self.name))
+    }
 }
 
 const BOOTED: &str = "boot-complete.target";
@@ -131,8 +140,7 @@ impl Survey {
     /// Whether the staged `deployment` is locked, where ostree's note tells of it.
     pub fn locked(&self, deployment: &Deployment) -> Option<bool> {
         let note = self.staged.as_ref()?;
-        let same = deployment.staged && deployment.id.ends_with(&format!("-{}", note.name));
-        same.then_some(note.locked)
+        note.is_about(deployment).then_some(note.locked)
     }
 
     /// The staged `deployment` is not known to be locked: whoever reboots the host may boot it.
@@ -342,6 +350,7 @@ mod tests {
             checksum: "aa".into(),
             version: "v".into(),
             staged,
+            published: 0,
         };
         let noted = |name: &str, locked| Survey {
             staged: Some(StagedNote {

@@ -71,7 +71,7 @@ impl Daemon {
             Some(Effect::Fail(text)) => return Err(Failure::failed(text)),
             Some(Effect::Hang | Effect::HangForever) => std::future::pending().await,
             Some(Effect::Delay(time)) => tokio::time::sleep(ms(time)).await,
-            Some(Effect::Nothing | Effect::Burst(_)) | None => {}
+            Some(Effect::Nothing | Effect::Say(_) | Effect::Burst(_)) | None => {}
         }
         Ok(())
     }

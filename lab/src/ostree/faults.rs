@@ -114,6 +114,8 @@ pub enum Effect {
     Delay(u64),
     /// The transaction succeeds here without doing what is left to do, as rpm-ostree 2026.1 did on container hosts.
     Nothing,
+    /// The same after this `Message`.
+    Say(String),
     /// This many `Message` signals at once.
     Burst(u32),
 }

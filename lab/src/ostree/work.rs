@@ -103,6 +103,10 @@ impl Work<'_> {
                 Ok(())
             }
             Some(Effect::Nothing) => Err(Break::Succeed),
+            Some(Effect::Say(text)) => {
+                self.message(text);
+                Err(Break::Succeed)
+            }
             Some(Effect::Burst(count)) => {
                 (0..count).for_each(|n| self.transaction.message(format!("burst {n} of {count}")));
                 Ok(())

@@ -116,8 +116,18 @@ async fn a_registered_driver_counts_while_its_unit_runs() {
 
 #[tokio::test]
 async fn the_agent_registers_itself_with_the_right_that_it_has() {
+    for looks_only in [true, false] {
+        registers(looks_only).await;
+    }
+}
+
+async fn registers(looks_only: bool) {
     let bench = Bench::new(branch()).await;
-    bench.client().stage(None, |_| ()).await.unwrap();
+    if looks_only {
+        bench.client().check(|_| ()).await.unwrap();
+    } else {
+        bench.client().stage(None, |_| ()).await.unwrap();
+    }
     let driver = std::fs::read(bench.machine.root().join(DRIVER)).unwrap();
     let entries = cuo_agent::gvariant::dict(&driver).unwrap();
     let text = |key: &str| entries.iter().find(|(name, _)| name == key).cloned();
@@ -142,6 +152,11 @@ async fn an_agent_outside_of_any_unit_updates_all_the_same() {
     let calls = bench.calls("Upgrade");
     assert_eq!(calls.len(), 2, "{calls:?}, refused with {}", texts::NO_UNIT);
     assert!(!bench.machine.root().join(DRIVER).exists());
+    bench.publish(NEWER);
+    let found = bench.client().check(|_| ()).await;
+    assert_eq!(found, Ok(Some(NEWER.to_owned())));
+    let calls = bench.calls("AutomaticUpdateTrigger");
+    assert_eq!(calls.len(), 2, "{calls:?}");
 }
 
 /// Two hosts' worth of staging: by an administrator, and by the agent.

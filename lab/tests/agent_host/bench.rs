@@ -14,6 +14,7 @@ use cuo_lab::ostree::{self, Deployed, Fault, Faults, Remote, Sysroot};
 use cuo_lab::process::bound;
 use cuo_lab::wait::until;
 use futures::StreamExt;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use zbus::{Connection, MessageStream, Variant, connection};
 
@@ -50,6 +51,7 @@ pub fn seen(deployed: &Deployed) -> Deployment {
         checksum: deployed.checksum(),
         version: deployed.release.version.clone(),
         staged: deployed.staged,
+        published: deployed.release.timestamp,
     }
 }
 
@@ -81,7 +83,7 @@ impl Bench {
             call: PATIENCE,
             transaction: PATIENCE,
             peer: PATIENCE,
-            stage_idle: PATIENCE,
+            stage_silence: PATIENCE,
             finalize_idle: PATIENCE,
             cancel: PATIENCE,
             repeat: Duration::from_millis(200),
@@ -183,6 +185,26 @@ impl Bench {
             .unwrap();
     }
 
+    /// Stops rpm-ostreed as it is, or lets it go on: it neither ends nor answers meanwhile.
+    pub async fn freeze(&self, frozen: bool) {
+        self.signal_daemon(if frozen { Signal::STOP } else { Signal::CONT })
+            .await;
+    }
+
+    /// Kills rpm-ostreed.
+    pub async fn end_daemon(&self) {
+        self.signal_daemon(Signal::KILL).await;
+    }
+
+    async fn signal_daemon(&self, signal: Signal) {
+        let bus = self.machine.connect().await.unwrap();
+        let bus = zbus::fdo::DBusProxy::new(&bus).await.unwrap();
+        let name = ostree::NAME.try_into().unwrap();
+        let pid = bus.get_connection_unix_process_id(name).await.unwrap();
+        let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
     /// Another client of rpm-ostreed that calls `method` and does nothing more yet.
     pub async fn foreign(
         &self,
@@ -198,7 +220,11 @@ impl Bench {
             .call_method(Some(ostree::NAME), path, Some(interface), method, body)
             .await
             .unwrap();
-        let address = reply.body().deserialize().unwrap();
+        // A check says first whether there is a transaction.
+        let body = reply.body();
+        let checked = body.deserialize::<(bool, String)>();
+        let address = checked.map(|(_, address)| address);
+        let address = address.or_else(|_| body.deserialize()).unwrap();
         Foreign { bus, address }
     }
 
@@ -238,18 +264,14 @@ pub struct Foreign {
 }
 
 impl Foreign {
+    /// Starts it.
+    pub async fn begin(&self) -> Connection {
+        self.started().await.0
+    }
+
     /// Starts it and stays on its connection until its end, and longer.
     pub async fn finish(&self) -> Connection {
-        let peer = connection::Builder::address(self.address.as_str())
-            .p2p()
-            .build()
-            .await
-            .unwrap();
-        let mut messages = MessageStream::from(&peer);
-        let interface = Some("org.projectatomic.rpmostree1.Transaction");
-        peer.call_method(None::<&str>, "/", interface, "Start", &())
-            .await
-            .unwrap();
+        let (peer, mut messages) = self.started().await;
         while let Some(message) = messages.next().await {
             if message
                 .unwrap()
@@ -262,6 +284,20 @@ impl Foreign {
         }
         peer
     }
+
+    async fn started(&self) -> (Connection, MessageStream) {
+        let peer = connection::Builder::address(self.address.as_str())
+            .p2p()
+            .build()
+            .await
+            .unwrap();
+        let messages = MessageStream::from(&peer);
+        let interface = Some("org.projectatomic.rpmostree1.Transaction");
+        peer.call_method(None::<&str>, "/", interface, "Start", &())
+            .await
+            .unwrap();
+        (peer, messages)
+    }
 }
 
 /// The options that the agent stages with: only equal calls join each other.
@@ -272,6 +308,16 @@ pub fn upgrade_options() -> BTreeMap<&'static str, Variant<'static>> {
             Variant::from("cuo-agent: upgrade"),
         ),
         ("lock-finalization", Variant::from(true)),
+        ("register-driver", Variant::from("cuo-agent")),
+    ])
+}
+
+/// The same for its checks.
+pub fn check_options() -> BTreeMap<&'static str, Variant<'static>> {
+    BTreeMap::from([
+        ("initiating-command-line", Variant::from("cuo-agent: check")),
+        ("mode", Variant::from("check")),
+        ("output-to-self", Variant::from(false)),
         ("register-driver", Variant::from("cuo-agent")),
     ])
 }

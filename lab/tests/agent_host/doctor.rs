@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use cuo_agent::doctor::ACTIONS;
+use cuo_core::reason::Code;
 use cuo_lab::logind::{Inhibitors, Lock};
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::{Faults, Policy, Release};
+use cuo_lab::ostree::Release;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, interface};
@@ -223,11 +224,6 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
     bench
         .machine
         .root()
-        .edit(|faults: &mut Faults| faults.policy = Policy::Apply)
-        .unwrap();
-    bench
-        .machine
-        .root()
         .edit(|logind: &mut Inhibitors| {
             logind.locks = vec![Lock::on_shutdown("backup", "not yet", "block")];
         })
@@ -239,6 +235,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
         ["loaded", "inactive", "enabled"],
     );
     units.insert("boot-complete.target", ["loaded", "inactive", "static"]);
+    // Where one is at work, those to come are not worth a word.
     let refused = [ACTIONS[1], ACTIONS[3]];
     let _doubles = with(&bench, Systemd(units), &refused).await;
     let mut expected = sound(pid, "idle");
@@ -282,21 +279,63 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             "other drivers",
             json!([
                 "failed",
-                "zincati.service may update this host, too",
-                "`systemctl disable --now zincati.service`"
+                "zincati.service runs on the host; `systemctl disable --now zincati.service` ends that",
+                Code::OtherDriver.remedy()
             ]),
         ),
         (
             "boot",
             json!([
                 "warning",
-                "boot-complete.target is inactive; the agent starts after it",
-                "A health check of the boot may have failed: see `systemctl list-dependencies boot-complete.target`."
+                "boot-complete.target is inactive; until then the agent neither stages an update nor vouches for one",
+                Code::BootIncomplete.remedy()
             ]),
         ),
     ];
     expected.extend(wrong.map(|(name, check)| (name.to_owned(), check)));
     assert_eq!(doctor(&bench).await, (1, expected));
+}
+
+/// As the agent judges it: what is switched off by its configuration is none, and whoever is registered is one.
+#[tokio::test]
+async fn who_else_updates_the_host_is_judged_as_by_the_agent() {
+    const ZINCATI: (&str, &str) = (
+        "etc/zincati/config.d/90-off.toml",
+        "[updates]\nenabled = false\n",
+    );
+    const ON: [&str; 3] = ["loaded", "active", "enabled"];
+    let policy = |policy: &str| {
+        let text = format!("[Daemon]\nAutomaticUpdatePolicy={policy}\n");
+        ("etc/rpm-ostreed.conf", text)
+    };
+    let zincati = || (ZINCATI.0, ZINCATI.1.to_owned());
+    let automatic = "rpm-ostreed-automatic.timer";
+    for (unit, file, verdict) in [
+        ("zincati.service", None, "failed"),
+        ("zincati.service", Some(zincati()), "ok"),
+        (automatic, None, "ok"),
+        (automatic, Some(policy("check")), "ok"),
+        (automatic, Some(policy("apply")), "failed"),
+        ("other.service", None, "failed"),
+    ] {
+        let bench = Bench::new(branch()).await;
+        if let Some((path, text)) = &file {
+            bench.machine.root().write(path, text).unwrap();
+        }
+        if unit == "other.service" {
+            bench.set_faults(|faults| faults.caller_unit = Some(unit.into()));
+            let name = zbus::Variant::from("Other");
+            let options = BTreeMap::from([("register-driver", name)]);
+            let other = bench.foreign("Deploy", &("", &options)).await;
+            drop(other.finish().await);
+        }
+        let mut units = quiet();
+        units.insert(unit, ON);
+        let _doubles = with(&bench, Systemd(units), &[]).await;
+        let (_, checks) = doctor(&bench).await;
+        let found = &checks["other drivers"];
+        assert_eq!(found[0], verdict, "{unit} {file:?}: {found}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cuo_agent::bus::Bus;
 use cuo_agent::rpmostree::{Client, Error, Limits, Staged};
+use cuo_core::reason::Code;
 use cuo_lab::ostree::{Effect, NAME, Release, Stage, Trouble, texts};
 
 use cuo_lab::wait::until;
@@ -103,49 +104,53 @@ async fn a_name_in_the_journal_is_not_worth_failing_for() {
     assert!(bench.struck());
 }
 
+/// A layer of an image that takes an hour, at a scale of one to a thousand: sixty times as long as silence is not asked about.
 #[tokio::test]
-async fn a_silent_transaction_is_cancelled_and_blocks_nobody() {
-    let bench = Bench::new(branch()).await;
-    bench.inject("Upgrade", Stage::Pull, Effect::Hang);
+async fn a_slow_download_is_neither_given_up_nor_asked_for_again() {
+    let bench = Bench::new(image()).await;
+    bench.set_faults(|faults| faults.pace.pull = 3_600);
     let impatient = Limits {
-        stage_idle: Duration::from_secs(1),
+        stage_silence: Duration::from_millis(60),
         ..Limits::default()
     };
-    let silent = bench.client_within(impatient).stage(None, |_| ()).await;
-    let how = "nothing was heard for 1 s".to_owned();
-    assert_eq!(
-        silent,
-        Err(Error::Timeout {
-            what: "Upgrade".into(),
-            how
-        }),
-        "{}",
-        bench.log()
-    );
-    let staged = bench.client().stage(None, |_| ()).await;
+    let staged = bench.client_within(impatient).stage(None, |_| ()).await;
     assert!(
         matches!(staged, Ok(Staged::New { .. })),
         "{staged:?}\n{}",
         bench.log()
     );
+    assert_eq!(bench.calls("Upgrade").len(), 1);
 }
 
+/// It is asked whether it is still there, does not answer, and can't be cancelled either.
 #[tokio::test]
-async fn a_transaction_that_can_not_be_cancelled_does_not_hold_the_caller() {
+async fn a_daemon_that_hangs_in_a_transaction_does_not_hold_the_caller() {
     let bench = Bench::new(branch()).await;
-    bench.inject("Upgrade", Stage::Pull, Effect::HangForever);
+    bench.set_faults(|faults| faults.pace.pull = 2_000);
     let second = Duration::from_secs(1);
     let impatient = Limits {
-        stage_idle: second,
+        stage_silence: second,
+        peer: second,
         cancel: second,
         ..Limits::default()
     };
-    let silent = bench.client_within(impatient).stage(None, |_| ()).await;
-    assert!(
-        matches!(silent, Err(Error::Timeout { .. })),
-        "{silent:?}\n{}",
-        bench.log()
-    );
+    let client = bench.client_within(impatient);
+    let begun = tokio::sync::Notify::new();
+    let (silent, ()) = tokio::join!(client.stage(None, |_| begun.notify_one()), async {
+        begun.notified().await;
+        bench.freeze(true).await;
+    });
+    bench.freeze(false).await;
+    let how = "nothing was heard for 1 s".to_owned();
+    let what = "Upgrade".to_owned();
+    assert_eq!(silent, Err(Error::Timeout { what, how }), "{}", bench.log());
+    assert_eq!(silent.unwrap_err().code(), Code::RpmOstreeUnavailable);
+    // What was asked of it meanwhile it does now, so nobody is blocked afterwards.
+    let free = async || Ok(bench.client().stage(None, |_| ()).await.ok());
+    until("the end of the cancelled transaction", PATIENCE, free)
+        .await
+        .unwrap();
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! Finalization: the last step before the reboot.
 
+use std::collections::BTreeMap;
+
 use cuo_agent::rpmostree::Error;
 use cuo_core::host::Deployment;
 use cuo_lab::logind::Lock;
 use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Effect, Stage, texts};
 use cuo_lab::wait::until;
+use zbus::Variant;
 
 use crate::bench::{Bench, NEW, PATIENCE, branch, image, seen};
 
@@ -62,16 +65,73 @@ async fn another_update_than_the_granted_one_stays_locked() {
 
 #[tokio::test]
 async fn an_older_rpm_ostree_gets_the_commit_of_an_image() {
-    let (bench, update) = staged(image()).await;
-    let digest = update.identity.to_string();
-    // Until 2025.7 it expected the commit, which this double does not: the point is what it is asked for.
-    let wanted = texts::wrong_checksum(&digest, &update.checksum);
-    bench.inject("FinalizeDeployment", Stage::Running, Effect::Fail(wanted));
-    bench.client().finalize(&update).await.unwrap_err();
-    let calls = bench.calls("FinalizeDeployment");
-    assert_eq!(calls.len(), 2, "{calls:?}");
-    assert!(calls[0].contains(&digest), "{calls:?}");
-    assert!(calls[1].contains(&update.checksum), "{calls:?}");
+    for packages in [vec![], vec!["htop".to_owned()]] {
+        let bench = Bench::new(image()).await;
+        bench.set_sysroot(|sysroot| sysroot.deployments[0].packages = packages.clone());
+        bench.client().stage(None, |_| ()).await.unwrap();
+        let sysroot = bench.sysroot();
+        let update = seen(sysroot.staged().unwrap());
+        // What is layered makes another commit of it, which is never what was expected.
+        let base = sysroot.staged().unwrap().base_checksum();
+        assert_eq!(base == update.checksum, packages.is_empty());
+        let digest = update.identity.to_string();
+        // Until 2025.7 it expected the commit, which this double does not: the point is what it is asked for.
+        let wanted = texts::wrong_checksum(&digest, &base);
+        bench.inject("FinalizeDeployment", Stage::Running, Effect::Fail(wanted));
+        bench.client().finalize(&update).await.unwrap_err();
+        let calls = bench.calls("FinalizeDeployment");
+        assert_eq!(calls.len(), 2, "{calls:?}");
+        assert!(calls[0].contains(&digest), "{calls:?}");
+        assert!(calls[1].contains(&base), "{calls:?}");
+    }
+}
+
+/// An equal call of somebody failed, and is not over while its client stays.
+#[tokio::test]
+async fn a_finalization_that_is_over_is_asked_for_again() {
+    let (bench, update) = staged(branch()).await;
+    bench.inject(
+        "FinalizeDeployment",
+        Stage::Running,
+        Effect::Fail("once".into()),
+    );
+    let options = finalize_options(&update);
+    let other = bench.foreign("FinalizeDeployment", &options).await;
+    let held = other.finish().await;
+    let client = bench.client();
+    let (ended, ()) = tokio::join!(client.finalize(&update), async {
+        bench.wait_calls("FinalizeDeployment", 3).await;
+        held.close().await.unwrap();
+    });
+    assert_eq!(ended, Ok(()), "{}", bench.log());
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), false)));
+}
+
+#[tokio::test]
+async fn a_finalization_that_is_gone_before_it_is_reached_is_asked_for_again() {
+    let (bench, update) = staged(branch()).await;
+    let options = finalize_options(&update);
+    let other = bench.foreign("FinalizeDeployment", &options).await;
+    let socket = bench.machine.root().join("run/rpm-ostree-transaction.sock");
+    std::fs::remove_file(socket).unwrap();
+    let client = bench.client();
+    let (ended, ()) = tokio::join!(client.finalize(&update), async {
+        bench.wait_calls("FinalizeDeployment", 3).await;
+        other.bus.close().await.unwrap();
+    });
+    assert_eq!(ended, Ok(()), "{}", bench.log());
+}
+
+/// What the agent finalizes with: only equal calls join each other.
+fn finalize_options(update: &Deployment) -> BTreeMap<&'static str, Variant<'static>> {
+    BTreeMap::from([
+        ("allow-unlocked", Variant::from(true)),
+        ("checksum", Variant::from(update.identity.to_string())),
+        (
+            "initiating-command-line",
+            Variant::from("cuo-agent: finalize"),
+        ),
+    ])
 }
 
 #[tokio::test]

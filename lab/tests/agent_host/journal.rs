@@ -57,7 +57,7 @@ async fn each_event_is_told_once_with_its_fields() {
     let version = env!("CARGO_PKG_VERSION");
     let fields = [
         ("CUO_BOOT", &*boot),
-        ("CUO_VERSION", version),
+        ("CUO_AGENT_VERSION", version),
         ("PRIORITY", "6"),
     ];
     let text = format!("started, version {version}");

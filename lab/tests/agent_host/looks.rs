@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cuo_agent::rpmostree::{Error, Limits};
+use cuo_agent::rpmostree::{Error, Limits, Staged};
 use cuo_core::agent::state::Retry;
 use cuo_core::look::Looks;
 use cuo_core::reason::{Code, Reason};
@@ -11,7 +11,9 @@ use cuo_lab::ostree::{Effect, Fault, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use jiff::SignedDuration;
 
-use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, image, upgrade_options};
+use crate::bench::{
+    Bench, NEW, NEWER, OLD, PATIENCE, branch, check_options, image, upgrade_options,
+};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const RETRY: Retry = Retry {
@@ -106,6 +108,18 @@ async fn what_only_this_host_is_in_the_way_of_has_classes() {
             "containers-policy.json specifies a default of `insecureAcceptAnything`; refusing usage",
             Code::SignatureRefused,
         ),
+        (
+            "Preparing import: Fetching manifest: failed to invoke method OpenImage: reading manifest stable in q.io/fcos: received unexpected HTTP status: 403 Forbidden",
+            Code::SignatureRefused,
+        ),
+        (
+            "While pulling fedora/x86_64/coreos/stable: While fetching http://127.0.0.1:8971/remote/summary.sig: Server returned HTTP 403",
+            Code::SignatureRefused,
+        ),
+        (
+            "While checking against deployment timestamp: Upgrade target revision 'a' is older",
+            Code::OlderVersion,
+        ),
     ] {
         bench.inject("Upgrade", Stage::Deploy, Effect::Fail(text.to_owned()));
         let sentence = text.lines().next().unwrap();
@@ -167,23 +181,6 @@ async fn a_daemon_that_dies_each_time_is_left_alone_after_three() {
 }
 
 #[tokio::test]
-async fn silence_is_no_death() {
-    let bench = Bench::new(branch()).await;
-    bench.inject("Upgrade", Stage::Pull, Effect::Hang);
-    let limits = Limits {
-        stage_idle: Duration::from_secs(1),
-        ..Limits::default()
-    };
-    let error = bench
-        .client_within(limits)
-        .stage(None, |_| ())
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Code::RpmOstreeUnavailable);
-    assert!(soon(&[error]));
-}
-
-#[tokio::test]
 async fn a_check_tells_of_an_update_and_stages_nothing() {
     for spec in [branch(), image()] {
         let bench = Bench::new(spec).await;
@@ -223,15 +220,7 @@ async fn a_transaction_of_somebody_else_that_hangs_is_left_to_them() {
     let other = bench
         .foreign("UpdateDeployment", &(&nothing, &nothing))
         .await;
-    let peer = zbus::connection::Builder::address(other.address.as_str())
-        .p2p()
-        .build()
-        .await
-        .unwrap();
-    let interface = Some("org.projectatomic.rpmostree1.Transaction");
-    peer.call_method(None::<&str>, "/", interface, "Start", &())
-        .await
-        .unwrap();
+    let _peer = other.begin().await;
     let mut looks = Looks::default();
     for tries in 1..=4 {
         let error = bench.client().stage(None, |_| ()).await.unwrap_err();
@@ -243,10 +232,9 @@ async fn a_transaction_of_somebody_else_that_hangs_is_left_to_them() {
     }
     let told = looks.told().unwrap();
     assert_eq!(told.code, Code::RpmOstreeBusy);
-    assert!(
-        told.message.contains("cuo-agent: upgrade") || told.message.contains("of caller"),
-        "{told}"
-    );
+    let unique = other.bus.unique_name().unwrap();
+    let who = "rpm-ostreed is busy with UpdateDeployment (\"cuo-agent: upgrade\") of caller";
+    assert_eq!(told.message, format!("{who} {unique}"));
     assert!(!bench.log().contains("cancel"), "{}", bench.log());
 }
 
@@ -268,12 +256,60 @@ async fn a_call_that_is_not_answered_in_time_blocks_nobody() {
         matches!(&error, Error::Timeout { what, .. } if what == "Upgrade"),
         "{error:?}"
     );
+    assert_eq!(error.code(), Code::RpmOstreeUnavailable);
     assert!(soon(&[error]));
     let staged = async || Ok(bench.client().stage(None, |_| ()).await.ok());
     until("the end of the late transaction", PATIENCE, staged)
         .await
         .unwrap();
     assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+}
+
+/// Its slot is taken by a check that was over before the update was published.
+#[tokio::test]
+async fn a_check_that_joins_one_that_is_over_is_repeated() {
+    let bench = Bench::new(branch()).await;
+    bench.publish(OLD);
+    let other = bench
+        .foreign("AutomaticUpdateTrigger", &check_options())
+        .await;
+    let held = other.finish().await;
+    bench.publish(NEW);
+    let busy = bench.client().check(|_| ()).await;
+    let who = "a finished check whose clients do not leave".to_owned();
+    assert_eq!(busy, Err(Error::Busy { who }));
+
+    let (client, joined) = (bench.client(), bench.calls("AutomaticUpdateTrigger").len());
+    let (found, ()) = tokio::join!(client.check(|_| ()), async {
+        bench.wait_calls("AutomaticUpdateTrigger", joined + 2).await;
+        held.close().await.unwrap();
+    });
+    assert_eq!(found, Ok(Some(NEW.to_owned())), "{}", bench.log());
+}
+
+#[tokio::test]
+async fn a_check_whose_transaction_is_gone_before_it_is_reached_is_repeated() {
+    let bench = Bench::new(branch()).await;
+    let other = bench
+        .foreign("AutomaticUpdateTrigger", &check_options())
+        .await;
+    let socket = bench.machine.root().join("run/rpm-ostree-transaction.sock");
+    std::fs::remove_file(socket).unwrap();
+    let client = bench.client();
+    let (found, ()) = tokio::join!(client.check(|_| ()), async {
+        bench.wait_calls("AutomaticUpdateTrigger", 3).await;
+        other.bus.close().await.unwrap();
+    });
+    assert_eq!(found, Ok(Some(NEW.to_owned())), "{}", bench.log());
+}
+
+#[tokio::test]
+async fn a_pinned_origin_is_not_taken_for_one_without_updates() {
+    let bench = Bench::new(branch()).await;
+    let why = "Pinned to commit; no upgrade available".to_owned();
+    bench.inject("Upgrade", Stage::Deploy, Effect::Say(why.clone()));
+    let staged = bench.client().stage(None, |_| ()).await;
+    assert_eq!(staged, Ok(Staged::Pinned { why }), "{}", bench.log());
 }
 
 #[tokio::test]
@@ -284,8 +320,8 @@ async fn a_crash_at_any_point_of_a_check_is_noticed_and_the_next_one_succeeds() 
         let first = bench.client().check(|_| ()).await;
         match (&first, point) {
             (Err(error), _) => assert_eq!(error.code(), Code::RpmOstreeDied, "{point:?} {error}"),
-            // Nobody listened any more, so nothing was heard of an update.
-            (Ok(_), Stage::Opened) => {}
+            // Nobody listened any more, so it was asked for again.
+            (Ok(Some(version)), Stage::Opened) => assert_eq!(version, NEW),
             _ => panic!("{point:?}: {first:?}\n{}", bench.log()),
         }
         let second = bench.client().check(|_| ()).await;

@@ -18,6 +18,10 @@ mod logind;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]
+mod period;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod stage;

@@ -54,7 +54,8 @@ fn nothing_but(known: Value) -> Value {
 }
 
 fn shown(version: &str, identity: &str, staged: bool) -> Value {
-    json!({"version": version, "identity": identity, "staged": staged})
+    let locked = staged.then_some(true);
+    json!({"version": version, "identity": identity, "staged": staged, "locked": locked})
 }
 
 /// Why the Node of a host without a kubeconfig is not known.
@@ -201,7 +202,7 @@ async fn people_get_lines() {
     let expected = format!(
         "Agent:   does not run\n\
          Booted:  {OLD} ({})\n\
-         Pending: {NEW} ({}), staged\n\
+         Pending: {NEW} ({}), staged and locked\n\
          Next:    nothing, until the agent is started: `systemctl start cuo-agent`\n\
          Unknown: the Node: {}\n",
         short(OLD),

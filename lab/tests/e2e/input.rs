@@ -13,7 +13,7 @@ use cuo_lab::machine::binary;
 use cuo_lab::wait::until;
 
 use crate::look::{answers, held, is_free, node, pause, publish_to, settled};
-use crate::{PATIENCE, V1, V2, cluster};
+use crate::{PATIENCE, V1, V2, V3, cluster};
 
 async fn reason(bench: &Bench, code: Option<Code>, text: &str) {
     let look = async || {
@@ -333,4 +333,46 @@ async fn an_operator_with_a_bad_flag_says_which_and_how_it_should_be() {
             assert!(told.contains(text), "{flags:?}: {text:?} is not in: {told}");
         }
     }
+}
+
+/// It is tried again by itself, nothing is done meanwhile, and each thing is told once. Where even the folder is gone, only the service
+/// manager can make it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_can_not_be_written_holds_and_one_without_a_folder_ends_the_agent() {
+    let (_folder, bench) = cluster(1).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    bench.settled(V1, PATIENCE).await.unwrap();
+    let folder = site.machine.lock().await.root().join("var/lib/cuo-agent");
+    // As with a full disk: the new file can't be made.
+    let block = folder.join(".state.json.new");
+    std::fs::create_dir(&block).unwrap();
+    bench.publish(V2).await.unwrap();
+    reason(&bench, Some(Code::StateUnreadable), "state.json").await;
+    std::fs::remove_dir(&block).unwrap();
+    bench.settled(V2, PATIENCE).await.unwrap();
+    let log = site.agent_log(10_000).await;
+    for text in [
+        "the state can't be written, so nothing is done",
+        "the state can be written again",
+        "accepts grant",
+    ] {
+        assert_eq!(log.matches(text).count(), 1, "{text}\n{log}");
+    }
+
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/folder", &folder).unwrap();
+    bench.publish(V3).await.unwrap();
+    log_says(site, "the folder of the state is gone").await;
+    let ended = async || Ok((!site.machine.lock().await.agent_running()).then_some(()));
+    until("the end of the agent", PATIENCE, ended)
+        .await
+        .unwrap();
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    site.kill_agent().await.unwrap();
+    site.start_agent().await.unwrap();
+    bench.settled(V3, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
 }

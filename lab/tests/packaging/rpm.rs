@@ -24,6 +24,8 @@ drwxr-xr-x root root /usr/lib/cuo-agent/config.d
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.path
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.service
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent.service
+drwxr-xr-x root root /usr/lib/systemd/system/rpm-ostreed.service.d
+-rw-r--r-- root root /usr/lib/systemd/system/rpm-ostreed.service.d/50-cuo-agent.conf
 -rw-r--r-- root root /usr/lib/sysusers.d/cuo-agent.conf
 -rw-r--r-- root root /usr/share/bash-completion/completions/cuo-agent
 drwxr-xr-x root root /usr/share/doc/cuo-agent

@@ -87,6 +87,38 @@ fn systemd_finds_nothing_wrong() {
     assert!(verify(root.path()).stderr.contains("WatchdogSeconds"));
 }
 
+/// Whatever else wants processor and disk goes first, and yet rpm-ostreed always gets on.
+#[test]
+fn rpm_ostreed_has_less_than_others_and_never_nothing() {
+    const DROP_IN: &str = "rpm-ostreed.conf";
+    for (key, value) in [
+        ("CPUWeight", "20"),
+        ("IOWeight", "20"),
+        ("IOSchedulingClass", "best-effort"),
+        ("IOSchedulingPriority", "7"),
+    ] {
+        assert_eq!(values(DROP_IN, key), [value], "{key}");
+    }
+    let root = tempfile::tempdir().unwrap();
+    host(root.path());
+    let system = root.path().join(SYSTEM);
+    let service = "[Service]\nType=oneshot\nExecStart=/usr/bin/cuo-agent\n";
+    fs::write(system.join("rpm-ostreed.service"), service).unwrap();
+    let folder = system.join("rpm-ostreed.service.d");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(unit(DROP_IN), folder.join("50-cuo-agent.conf")).unwrap();
+    let judged = || {
+        let mut command = Command::new("systemd-analyze");
+        command.arg("verify").arg("--root").arg(root.path());
+        said(command.args(["--man=no", "rpm-ostreed.service"]))
+    };
+    assert_eq!((judged().success, judged().stderr), (true, String::new()));
+    let text = fs::read_to_string(unit(DROP_IN)).unwrap();
+    let wrong = text.replace("IOWeight=", "IOWeights=");
+    fs::write(folder.join("50-cuo-agent.conf"), wrong).unwrap();
+    assert!(judged().stderr.contains("IOWeights"));
+}
+
 /// Runs `systemd-analyze security` on a unit file.
 fn security(name: &str, arguments: &[&str]) -> Said {
     let mut command = Command::new("systemd-analyze");

@@ -246,8 +246,7 @@ pub fn wants_pods(
     if attempt.progress.boot != *boot {
         return attempt.pods.daemon_sets_ready;
     }
-    let asked =
-        asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
+    let asked = asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
     attempt.requested.is_none() || !asked
 }
 

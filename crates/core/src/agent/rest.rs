@@ -124,6 +124,7 @@ impl Work<'_> {
                 Some(Reason::new(Code::UnitsUnknown, why))
             })
             .or_else(|| self.booting())
+            .or_else(|| self.older())
             .or_else(|| {
                 // What does not run before the boot would be counted against the update after it.
                 let survey = self.seen.survey.as_ref().ok()?;
@@ -153,6 +154,19 @@ impl Work<'_> {
     /// Why a reboot now would not bring what is staged.
     pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
         self.seen.survey.as_ref().ok()?.would_lose(pending)
+    }
+
+    /// The agent's own update turned out to be a step back: rpm-ostree guards branches against that, and images not. The next look
+    /// replaces it once there is something newer.
+    fn older(&self) -> Option<Reason> {
+        let (booted, pending) = (&self.host()?.booted, self.pending()?);
+        (self.is_ours(pending) && pending.published < booted.published).then(|| {
+            let text = format!(
+                "what the host follows has gone back from {} to {}",
+                booted.version, pending.version
+            );
+            Reason::new(Code::OlderVersion, text)
+        })
     }
 
     /// Who holds shutdown up.
@@ -272,8 +286,16 @@ impl Work<'_> {
         self.state.ours.as_ref() == Some(&pending.id)
     }
 
+    /// What is to be told of the looks for updates: that one is put off, or what came of the last.
     fn looked(&self) -> Option<Reason> {
-        self.seen.looked.clone()
+        let put_off = (self.seen.check_due && self.metered()).then(|| Code::Metered.into());
+        put_off.or_else(|| self.seen.looked.clone())
+    }
+
+    /// A look may end in a download.
+    fn metered(&self) -> bool {
+        let survey = self.seen.survey.as_ref();
+        survey.is_ok_and(|survey| survey.metered)
     }
 
     /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
@@ -283,6 +305,7 @@ impl Work<'_> {
             && self.seen.staging == Staging::Idle
             && self.seen.survey.is_ok()
             && self.booting().is_none()
+            && !self.metered()
             && self.held().is_none();
         let replaceable = match (self.host(), self.pending()) {
             (None, _) => false,

@@ -34,6 +34,7 @@ fn deployment(identity: Identity, staged: bool) -> Deployment {
         checksum: identity.short(),
         version: identity.short(),
         staged,
+        published: 0,
     }
 }
 
@@ -702,7 +703,7 @@ fn nothing_reboots_while_the_api_server_does_not_answer() {
 fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on_it() {
     type Change = fn(&mut World);
     let ours: Change = |world| world.state.ours = Some(deployment(NEW, true).id);
-    let cases: [(&str, bool, Vec<Change>); 9] = [
+    let cases: [(&str, bool, Vec<Change>); 10] = [
         (
             "nothing pending",
             true,
@@ -744,6 +745,7 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
             false,
             vec![ours, |world| world.seen.check_due = false],
         ),
+        ("ours, on a metered network", false, vec![ours, on_metered]),
     ];
     for (what, expected, changes) in cases {
         let mut world = World::new();
@@ -752,6 +754,46 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
             change(&mut world);
         }
         assert_eq!(world.run().act == Act::Stage, expected, "{what}");
+    }
+}
+
+/// An image's tag can be moved back, and rpm-ostree follows it; with a branch it does not. What a person deploys is that person's wish.
+#[test]
+fn a_version_older_than_the_booted_one_is_not_asked_for_unless_a_person_deployed_it() {
+    let older = Some(Code::OlderVersion);
+    for (published, ours, phase, code) in [
+        (11, true, Phase::Waiting, None),
+        (10, true, Phase::Waiting, None),
+        (9, true, Phase::Held, older),
+        (9, false, Phase::Waiting, None),
+    ] {
+        let mut world = World::new();
+        let host = world.seen.host.as_mut().unwrap();
+        host.booted.published = 10;
+        let pending = host.pending.as_mut().unwrap();
+        pending.published = published;
+        world.state.ours = ours.then(|| pending.id.clone());
+        let step = world.run();
+        let found = step.reason.map(|reason| reason.code);
+        assert_eq!((step.phase, found), (phase, code), "{published} {ours}");
+    }
+}
+
+fn on_metered(world: &mut World) {
+    world.seen.survey.as_mut().unwrap().metered = true;
+}
+
+#[test]
+fn that_a_look_is_put_off_is_told_while_it_is_due() {
+    for (due, expected) in [(true, Some(Code::Metered)), (false, None)] {
+        let mut world = World::new();
+        world.seen.host.as_mut().unwrap().pending = None;
+        world.seen.check_due = due;
+        on_metered(&mut world);
+        let step = world.run();
+        let code = step.reason.map(|reason| reason.code);
+        assert_eq!((step.phase, code), (Phase::Idle, expected), "{due}");
+        assert!(!matches!(step.act, Act::Stage | Act::Check));
     }
 }
 

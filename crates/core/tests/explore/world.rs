@@ -194,6 +194,7 @@ pub fn deployment(identity: Identity, staged: bool) -> Deployment {
         checksum: identity.short(),
         version: identity.short(),
         staged,
+        published: 0,
     }
 }
 

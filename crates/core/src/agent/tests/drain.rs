@@ -431,8 +431,12 @@ fn a_foreign_cordon_that_is_taken_back_is_not_made_again_while_the_host_goes_dow
     world.seen.asked = Some(Asked {
         id: ID,
         at: at(1000),
+        times: 1,
+        unlocked: true,
         again: None,
         refused: None,
+        busy: None,
+        uptime: None,
     });
     world.node().unschedulable = false;
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));

@@ -1,0 +1,112 @@
+//! What the agent begins with, and begins anew with on request.
+
+use std::path::Path;
+
+use anyhow::Result;
+use cuo_cluster::{ClientSource, Credentials, Program};
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+use super::Agent;
+use super::acts::Done;
+use super::announce::Announcer;
+use super::around::Around;
+use super::host::HostSide;
+use super::memory::{self, Memory};
+use super::pods::PodSide;
+use super::view::NodeSide;
+use crate::bus::Bus;
+use crate::config::{Config, ConfigError};
+use crate::credentials::configured;
+use crate::facts;
+use crate::journal::Event;
+use crate::logind::Logind;
+use crate::notify::Notify;
+use crate::rpmostree::{Client, Limits};
+use crate::store::Store;
+
+impl Agent {
+    pub(super) async fn new(
+        root: &Path,
+        kubeconfig: Option<&Path>,
+        done: mpsc::Sender<Done>,
+    ) -> Result<Self> {
+        let (config, errors) = Config::load(root);
+        tell(&errors);
+        let store = Store::new(root);
+        if let Err(error) = store.write_pid() {
+            warn!("`cuo-agent check` and `forget` will not find this process: {error:#}");
+        }
+        let (state, unusable) = memory::read(&store);
+        let credentials = match kubeconfig {
+            Some(path) => Credentials::File {
+                path: path.to_owned(),
+                root: root.to_owned(),
+            },
+            None => configured(&config, root),
+        };
+        let program = Program {
+            name: "cuo-agent",
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        Ok(Self {
+            memory: Memory::new(&store, unusable.is_some()),
+            settings: config.settings(&errors, unusable),
+            boot: facts::boot_id(root)?,
+            source: ClientSource::start(credentials, program).await,
+            host: HostSide::new(
+                root,
+                Client::new(Bus::system(), Limits::default()),
+                &config.check,
+                store.last_check(),
+            ),
+            around: Around::new(root, Bus::system()),
+            node: NodeSide::default(),
+            pods: PodSide::default(),
+            logind: Logind::new(Bus::system()),
+            preflight: None,
+            evictions: Vec::new(),
+            volumes: None,
+            asked: None,
+            notify: Notify::default(),
+            shown: None,
+            announcer: Announcer::default(),
+            answer: None,
+            shutting_down: false,
+            store,
+            config,
+            state,
+            done,
+        })
+    }
+
+    /// Reads the configuration again, looks for an update, and takes requests.
+    pub(super) fn hangup(&mut self, root: &Path) {
+        let (config, errors) = Config::load(root);
+        tell(&errors);
+        self.remember();
+        self.settings = config.settings(&errors, self.settings.state_unusable.take());
+        if config.node_name != self.config.node_name || config.kubeconfig != self.config.kubeconfig
+        {
+            warn!("node_name and kubeconfig are read at start only; restart cuo-agent.service");
+        }
+        self.config = config;
+        self.around.outdated();
+        self.host.check_asked();
+        match self.store.take_forget() {
+            Ok(None) => {}
+            Ok(Some(what)) => self.forget(&what),
+            Err(error) => warn!("the request to forget can't be taken: {error:#}"),
+        }
+    }
+}
+
+fn tell(errors: &[ConfigError]) {
+    for error in errors {
+        error!(
+            message_id = Event::ConfigInvalid.id(),
+            "{}",
+            error.picture()
+        );
+    }
+}

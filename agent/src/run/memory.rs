@@ -1,0 +1,151 @@
+//! The state on disk: read at the start, written before each act, and never overwritten where it could not be understood.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use cuo_core::agent::state::State;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::{Agent, Next};
+use crate::journal::Event;
+use crate::store::{Loaded, Store};
+
+/// Pause before the state is tried to be written again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How it is with the state's file.
+#[derive(Debug)]
+pub struct Memory {
+    /// The file holds what this program could not read: it must stay as it is.
+    unread: bool,
+    /// The folder was there once, so where it is missing somebody has taken it.
+    had_folder: bool,
+    /// Why the last try to write failed.
+    trouble: Option<String>,
+    /// When to try again.
+    retry: Option<Instant>,
+}
+
+impl Memory {
+    pub fn new(store: &Store, unread: bool) -> Self {
+        Self {
+            unread,
+            had_folder: store.has_folder(),
+            trouble: None,
+            retry: None,
+        }
+    }
+
+    /// When to try again to write the state, after that failed.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry
+    }
+
+    /// The pause after a failure is over.
+    pub fn try_again(&mut self) -> bool {
+        let over = self.retry.is_some_and(|at| Instant::now() >= at);
+        if over {
+            self.retry = None;
+        }
+        over
+    }
+}
+
+/// The state, and why it can't be used if it can't.
+pub fn read(store: &Store) -> (State, Option<String>) {
+    match store.load() {
+        Loaded::State(state) => (*state, None),
+        Loaded::Lost(why) => {
+            warn!("the state was unreadable and moved aside; it is rebuilt from the Node: {why}");
+            (State::default(), None)
+        }
+        Loaded::Unusable(why) => {
+            error!(
+                message_id = Event::StateUnusable.id(),
+                "the state can't be used, so nothing is done: {why}"
+            );
+            (State::default(), Some(why))
+        }
+    }
+}
+
+impl Agent {
+    /// Reads the state again if it could not be read before.
+    pub(super) fn remember(&mut self) {
+        if !self.memory.unread {
+            return;
+        }
+        let (state, unusable) = read(&self.store);
+        self.memory.unread = unusable.is_some();
+        if unusable.is_none() {
+            info!("the state can be used again");
+            self.state = state;
+        }
+        self.settings.state_unusable = unusable;
+    }
+
+    pub(super) fn save(&mut self, state: State) -> Result<()> {
+        if self.memory.unread {
+            bail!(
+                "the file must stay as it is, because it can't be used: {}",
+                self.settings.state_unusable.as_deref().unwrap_or_default()
+            );
+        }
+        self.store.save(&state)?;
+        self.memory.had_folder = true;
+        if self.memory.trouble.take().is_some() {
+            info!("the state can be written again");
+        }
+        self.put(state);
+        Ok(())
+    }
+
+    /// Goes on with `state`.
+    pub(super) fn put(&mut self, state: State) {
+        if state.attempt.is_none() {
+            self.evictions.clear();
+            (self.asked, self.volumes) = (None, None);
+        }
+        self.state = state;
+    }
+
+    /// Takes in that the state could not be saved: nothing is done until it can be.
+    ///
+    /// # Errors
+    /// With the same error, when the state's folder is gone: the service manager makes it anew, and only with a new process, since this
+    /// one sees the rest of the file system as read-only.
+    pub(super) fn unsaved(&mut self, error: anyhow::Error) -> Result<Next> {
+        if self.memory.had_folder && !self.store.has_folder() {
+            return Err(error.context("the folder of the state is gone"));
+        }
+        let why = format!("{error:#}");
+        if self.memory.trouble.as_ref() != Some(&why) {
+            error!(
+                message_id = Event::StateUnusable.id(),
+                "the state can't be written, so nothing is done: {why}"
+            );
+        }
+        self.memory.trouble = Some(why.clone());
+        self.memory.retry = Some(Instant::now() + RETRY);
+        self.settings.state_unusable = Some(why);
+        Ok(Next::Again)
+    }
+
+    pub(super) fn forget(&mut self, what: &str) {
+        let mut state = self.state.clone();
+        state
+            .failed
+            .identities
+            .retain(|failure| what != "all" && failure.identity.to_string() != what);
+        state.backoff = None;
+        (state.lost, state.spoiled) = (None, None);
+        match self.save(state) {
+            Ok(()) => info!("forgotten: {what}"),
+            Err(error) => error!(
+                message_id = Event::StateUnusable.id(),
+                "the state can't be written, so nothing was forgotten: {error:#}"
+            ),
+        }
+    }
+}
