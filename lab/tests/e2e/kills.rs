@@ -20,6 +20,7 @@ const MOMENTS: [&str; 3] = ["decided", "before", "after"];
 /// What an agent does before it has a grant, and with it until the host goes down.
 const STAGING: &[&str] = &["stage", "publish"];
 const GRANTED: &[&str] = &[
+    "preflight",
     "accept",
     "cordon",
     "evict",
