@@ -23,6 +23,7 @@ const CHECKING: &[Named] = &[Named::Check];
 /// What it does before it has a grant, and with it until the host goes down.
 const STAGING: &[Named] = &[Named::Stage, Named::Publish];
 const GRANTED: &[Named] = &[
+    Named::Preflight,
     Named::Accept,
     Named::Cordon,
     Named::Evict,
