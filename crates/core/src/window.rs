@@ -527,7 +527,7 @@ mod tests {
             ("25:00 1h", "start \"25:00\" is not HH:MM"),
             ("2:00 1h", "start \"2:00\" is not HH:MM"),
             ("23:61 1h", "start \"23:61\" is not HH:MM"),
-            ("14", "start \"14\" is not HH:MM"),
+            ("14", "\"14\" is no day of the week"),
             (
                 "22:00 -1h",
                 "the length must be more than nothing and at most 7 days (168h)",

@@ -127,7 +127,7 @@ fn unreadable(path: &Path) -> &'static str {
         "Is a directory"
     } else {
         std::fs::write(path, "").unwrap();
-        std::fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
         "Permission denied"
     }
 }

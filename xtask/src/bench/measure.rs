@@ -14,7 +14,7 @@ use cuo_lab::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
-use super::report::{Rate, Size};
+use super::report::{Rate, Size, is_write};
 
 /// Reboots whose grants are timed.
 const SINGLE: usize = 60;
@@ -22,6 +22,8 @@ const SINGLE: usize = 60;
 const QUEUE: usize = 20;
 const IDLE: Duration = Duration::from_secs(60);
 const PLAIN_LIMIT: Duration = Duration::from_secs(45);
+/// Without a write for this long, there is none left.
+const QUIET: Duration = Duration::from_secs(5);
 /// What FLUO waits between two passes.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,6 +87,21 @@ impl Site {
             let found = herd::leader(&self.plane).await?;
             let new = found.filter(|found| found != other_than);
             Ok(new.map(|found| (found, Instant::now())))
+        })
+        .await
+    }
+
+    /// Returns when the last reboot has nothing to be written any more: the ledger's entry and Events come after what the Node shows.
+    async fn written(&self) -> Result<()> {
+        let mut last = (0, Instant::now());
+        until("the last write", PATIENCE, async || {
+            let traffic = self.proxy.traffic();
+            let writes = traffic.iter().filter(|(what, _)| is_write(what));
+            let count = writes.map(|(_, one)| one.requests).sum();
+            if count != last.0 {
+                last = (count, Instant::now());
+            }
+            Ok((last.1.elapsed() >= QUIET).then_some(()))
         })
         .await
     }
@@ -199,6 +216,7 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
     herd.at_rest().await?;
     let mut gaps = herd.gaps(since);
 
+    site.written().await?;
     eprintln!("    {IDLE:?} of nothing");
     let idle = site.used(pid)?;
     tokio::time::sleep(IDLE).await;

@@ -61,13 +61,16 @@ fn sum(rates: &BTreeMap<String, Rate>) -> Rate {
     rates.values().fold(Rate::default(), add)
 }
 
+/// It is a write, and not the lease's.
+pub fn is_write(what: &str) -> bool {
+    let reads = ["get ", "list ", "watch "];
+    !what.ends_with(" leases") && !reads.iter().any(|verb| what.starts_with(verb))
+}
+
 impl Size {
     /// Writes in an idle hour that are not the lease's.
     fn idle_writes(&self) -> f64 {
-        let read = ["get ", "list ", "watch "];
-        let writes = self.per_idle_hour.iter().filter(|(what, _)| {
-            !what.ends_with(" leases") && !read.iter().any(|verb| what.starts_with(verb))
-        });
+        let writes = self.per_idle_hour.iter().filter(|(what, _)| is_write(what));
         writes.map(|(_, rate)| rate.requests).sum()
     }
 }
