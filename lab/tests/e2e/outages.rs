@@ -25,17 +25,18 @@ const SHORT: Duration = Duration::from_secs(60);
 /// Where the agent of the one node is, which has a grant, and that of the other, which has none; `None`: it waits for one.
 type Round = (Named, Option<Named>);
 
-const BEFORE_THE_DRAIN: [Round; 3] = [
+const BEFORE_THE_DRAIN: &[Round] = &[
+    (Named::Preflight, None),
     (Named::Accept, Some(Named::Stage)),
     (Named::Cordon, Some(Named::Publish)),
     (Named::Reboot, None),
 ];
-const UP_TO_THE_REBOOT: [Round; 3] = [
+const UP_TO_THE_REBOOT: &[Round] = &[
     (Named::Evict, Some(Named::Check)),
     (Named::Rebooting, None),
     (Named::Finalize, None),
 ];
-const AROUND_THE_BOOT: [Round; 3] = [
+const AROUND_THE_BOOT: &[Round] = &[
     (Named::Confirm, None),
     (Named::Verifying, None),
     (Named::Release, None),
@@ -66,14 +67,14 @@ async fn the_api_server_goes_around_a_boot() {
     outages(AROUND_THE_BOOT).await;
 }
 
-async fn outages(rounds: [Round; 3]) {
+async fn outages(rounds: &[Round]) {
     let (_folder, bench) = cluster(2).await;
     web(&bench, 2, 0).await;
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
     bench.recorder.reset();
-    for (number, (step, other)) in rounds.into_iter().enumerate() {
+    for (number, (step, other)) in rounds.iter().copied().enumerate() {
         let version = format!("42.2026{:02}01.3.0", number + 2);
         let mut sites: Vec<_> = bench.sites().map(AsRef::as_ref).collect();
         sites.rotate_left(number % 2);
