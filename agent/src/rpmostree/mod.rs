@@ -315,18 +315,18 @@ impl Client {
                 progress(line);
             };
             let ended = peer::run(&address, "Upgrade", &self.limits, silence, &mut hear).await?;
-            if let Some(peer::Ended {
-                started: true,
-                result: Err(text),
-            }) = ended
-            {
+            // Where rpm-ostreed has just died, a question at once would be lost with it.
+            let Some(peer::Ended { started, result }) = ended else {
+                self.pause().await;
+                continue;
+            };
+            if let (true, Err(text)) = (started, result) {
                 let what = "Upgrade".to_owned();
                 return Err(Error::Failed { what, text });
             }
             let now = session.read().await?;
             let staged = compare(before, now.host()?, now.unstaged());
-            let fresh = ended.is_some_and(|ended| ended.started);
-            if fresh || !matches!(staged, Staged::NoUpdate { .. }) {
+            if started || !matches!(staged, Staged::NoUpdate { .. }) {
                 return Ok((staged, said));
             }
             self.pause().await;
