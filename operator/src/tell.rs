@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cuo_cluster::ClientSource;
-use cuo_cluster::events::{About, Severity, publish};
+use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_core::identity::NodeName;
 use cuo_core::ledger::Stage;
 use cuo_core::node::NodeView;
@@ -110,7 +110,8 @@ impl Teller {
         let (name, reason) = (&node.name, &news.reason);
         info!(node = %name, code = %reason.code, "{name}: {reason}");
         let about = About {
-            node: name.to_string(),
+            kind: Kind::Node,
+            name: name.to_string(),
             uid: node.uid.clone(),
         };
         if self.events.try_send((about, news)).is_err() {
@@ -205,7 +206,7 @@ pub async fn publish_all(
         let result = publish(&source, &about, severity, action, reason, &instance, now).await;
         if let Err(error) = result {
             metrics.failed(&error);
-            debug!(node = about.node, %error, "an Event was not published");
+            debug!(about = about.name, %error, "an Event was not published");
         }
         tokio::time::sleep(PACE).await;
     }

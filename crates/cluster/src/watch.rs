@@ -1,4 +1,4 @@
-//! Nodes as they change, for ever.
+//! Nodes and pools as they change, for ever.
 //!
 //! A feed begins with what is there, goes on with each change, says when it lost touch, and begins again with what is there. The library's
 //! own watcher does not fit: it resumes after an error without saying so, holds on to one client, and asks again without any pause when
@@ -11,11 +11,13 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use kube::api::{ListParams, WatchEvent};
 use kube::core::Request;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::{ApiError, Retry};
 use crate::node::{Keep, NODES};
+use crate::pool::{POOLS, PoolObject, WirePool};
 use crate::source::ClientSource;
 use crate::wire::{Page, WireNode};
 
@@ -29,7 +31,10 @@ const LIFE_SECONDS: std::ops::Range<u32> = 3600..5400;
 /// A watch that ended sooner failed, whatever the API server says.
 const TOO_SHORT: Duration = Duration::from_secs(5);
 
-/// Nodes per page: one page is in memory at a time, and Nodes with many images take 50 KB each.
+/// How long to wait before looking again whether the kind is defined now.
+const UNDEFINED: Duration = Duration::from_secs(60);
+
+/// Objects per page: one page is in memory at a time, and Nodes with many images take 50 KB each.
 const PAGE: u32 = 100;
 
 /// What is new about one Node.
@@ -43,48 +48,78 @@ pub enum NodeEvent {
     Disconnected(ApiError),
 }
 
-/// What is new about all Nodes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodesEvent {
+/// What is new about all objects of a kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<T> {
     /// These are all that are there; whatever was known before is void.
-    Reset(Vec<RawNode>),
+    Reset(Vec<T>),
     /// This one is new or changed.
-    Changed(RawNode),
+    Changed(T),
     /// The one of this name is gone.
     Gone(String),
     /// The feed lost touch and tries again by itself. What is known may be old until the next event.
     Disconnected(ApiError),
 }
 
+/// What is new about all Nodes.
+pub type NodesEvent = Event<RawNode>;
+/// What is new about all pools.
+pub type PoolsEvent = Event<PoolObject>;
+
 /// Watches the Node `name`. The stream never ends; each try that fails is one [`NodeEvent::Disconnected`], and after it comes how the
 /// Node is then, changed or not.
 pub fn watch_node(source: ClientSource, name: &str, keep: Keep) -> BoxStream<'static, NodeEvent> {
-    feed(source, Some(name.to_owned()), keep)
+    feed(nodes(source, Some(name.to_owned()), keep))
         .map(|event| match event {
-            NodesEvent::Reset(nodes) => match nodes.into_iter().next() {
+            Event::Reset(nodes) => match nodes.into_iter().next() {
                 Some(node) => NodeEvent::Present(node),
                 None => NodeEvent::Absent,
             },
-            NodesEvent::Changed(node) => NodeEvent::Present(node),
-            NodesEvent::Gone(_) => NodeEvent::Absent,
-            NodesEvent::Disconnected(error) => NodeEvent::Disconnected(error),
+            Event::Changed(node) => NodeEvent::Present(node),
+            Event::Gone(_) => NodeEvent::Absent,
+            Event::Disconnected(error) => NodeEvent::Disconnected(error),
         })
         .boxed()
 }
 
-/// Watches all Nodes. The stream never ends; each try that fails is one [`NodesEvent::Disconnected`], and after it comes a
-/// [`NodesEvent::Reset`].
+/// Watches all Nodes. The stream never ends; each try that fails is one [`Event::Disconnected`], and after it comes an [`Event::Reset`].
 pub fn watch_nodes(source: ClientSource, keep: Keep) -> BoxStream<'static, NodesEvent> {
-    feed(source, None, keep).boxed()
+    feed(nodes(source, None, keep)).boxed()
 }
 
-fn feed(
-    source: ClientSource,
-    name: Option<String>,
-    keep: Keep,
-) -> impl Stream<Item = NodesEvent> + Send {
+/// Watches all pools, as [`watch_nodes`] does. Where the resource is not defined there are none, which is looked at again now and then.
+pub fn watch_pools(source: ClientSource) -> BoxStream<'static, PoolsEvent> {
+    let pools = Objects {
+        source,
+        path: POOLS,
+        name: None,
+        may_be_undefined: true,
+        read: Box::new(WirePool::into_object),
+    };
+    feed(pools).boxed()
+}
+
+fn nodes(source: ClientSource, name: Option<String>, keep: Keep) -> Objects<WireNode, RawNode> {
+    Objects {
+        source,
+        path: NODES,
+        name,
+        may_be_undefined: false,
+        read: Box::new(move |node: WireNode| Ok(node.into_raw(&keep))),
+    }
+}
+
+/// Something that is listed and watched.
+pub(crate) trait Wire: Clone + DeserializeOwned + Send + 'static {
+    /// `metadata.resourceVersion`.
+    fn resource_version(&self) -> &str;
+    /// `metadata.name`.
+    fn name(&self) -> &str;
+}
+
+fn feed<W: Wire, T: Send + 'static>(objects: Objects<W, T>) -> impl Stream<Item = Event<T>> + Send {
     let feed = Feed {
-        nodes: Nodes { source, name, keep },
+        objects,
         state: State::Unknown,
         backoff: Backoff::new(Duration::from_millis(400), Duration::from_secs(30)),
         pause: None,
@@ -95,44 +130,48 @@ fn feed(
     })
 }
 
-type Events = BoxStream<'static, kube::Result<WatchEvent<WireNode>>>;
+type Events<W> = BoxStream<'static, kube::Result<WatchEvent<W>>>;
 
-enum State {
+enum State<W> {
     /// Nothing is known: list.
     Unknown,
     /// Everything up to this version is known: watch from there.
     Known(String),
     /// Watching.
-    Open(Open),
+    Open(Open<W>),
 }
 
-struct Open {
+struct Open<W> {
     version: String,
-    events: Events,
+    events: Events<W>,
     generation: u64,
     since: Instant,
 }
 
-/// Which Nodes, and where from.
-struct Nodes {
+/// Which objects, where from, and what is taken of each.
+struct Objects<W, T> {
     source: ClientSource,
+    path: &'static str,
+    /// Only the one of this name.
     name: Option<String>,
-    keep: Keep,
+    /// Where the API server does not know the kind, there are none.
+    may_be_undefined: bool,
+    read: Box<dyn Fn(W) -> Result<T, ApiError> + Send + Sync>,
 }
 
-struct Feed {
-    nodes: Nodes,
-    state: State,
+struct Feed<W, T> {
+    objects: Objects<W, T>,
+    state: State<W>,
     backoff: Backoff,
     /// How long to wait before the next try.
     pause: Option<Duration>,
 }
 
-impl Feed {
-    async fn next(&mut self) -> NodesEvent {
+impl<W: Wire, T: Send> Feed<W, T> {
+    async fn next(&mut self) -> Event<T> {
         loop {
             if let Some(pause) = self.pause.take() {
-                self.nodes.rest(pause).await;
+                self.objects.rest(pause).await;
             }
             match self.advance().await {
                 Ok(Some(event)) => return event,
@@ -145,21 +184,27 @@ impl Feed {
                     self.pause = Some(self.backoff.delay().max(asked));
                     // The next try lists, so that what comes after it is known to be how it is now.
                     self.state = State::Unknown;
-                    return NodesEvent::Disconnected(error);
+                    return Event::Disconnected(error);
                 }
             }
         }
     }
 
-    async fn advance(&mut self) -> Result<Option<NodesEvent>, ApiError> {
+    async fn advance(&mut self) -> Result<Option<Event<T>>, ApiError> {
         match std::mem::replace(&mut self.state, State::Unknown) {
             State::Unknown => {
-                let (nodes, version) = self.nodes.list().await?;
+                let (all, version) = match self.objects.list().await {
+                    Err(ApiError::NotFound { .. }) if self.objects.may_be_undefined => {
+                        self.pause = Some(UNDEFINED);
+                        return Ok(Some(Event::Reset(Vec::new())));
+                    }
+                    listed => listed?,
+                };
                 self.state = State::Known(version);
-                Ok(Some(NodesEvent::Reset(nodes)))
+                Ok(Some(Event::Reset(all)))
             }
             State::Known(version) => {
-                self.state = State::Open(self.nodes.open(version).await?);
+                self.state = State::Open(self.objects.open(version).await?);
                 Ok(None)
             }
             State::Open(open) => self.read(open).await,
@@ -167,10 +212,10 @@ impl Feed {
     }
 
     /// Waits for what the open watch brings next, and goes on from there.
-    async fn read(&mut self, mut open: Open) -> Result<Option<NodesEvent>, ApiError> {
+    async fn read(&mut self, mut open: Open<W>) -> Result<Option<Event<T>>, ApiError> {
         let heard = tokio::select! {
             heard = timeout(SILENCE, open.events.next()) => heard,
-            () = self.nodes.source.other_than(open.generation) => {
+            () = self.objects.source.other_than(open.generation) => {
                 // The old client's connection may end any moment, or live on with a certificate that was withdrawn.
                 self.state = State::Known(open.version);
                 return Ok(None);
@@ -188,7 +233,7 @@ impl Feed {
                 return Ok(None);
             }
         };
-        let event = event.and_then(|event| self.nodes.take(&mut open, event));
+        let event = event.and_then(|event| self.objects.take(&mut open, event));
         match event {
             Ok(event) => {
                 self.backoff.reset();
@@ -196,14 +241,14 @@ impl Feed {
                 Ok(event)
             }
             Err(error) => {
-                self.nodes.source.suspect(open.generation, &error);
+                self.objects.source.suspect(open.generation, &error);
                 Err(error)
             }
         }
     }
 }
 
-impl Nodes {
+impl<W: Wire, T: Send> Objects<W, T> {
     /// Waits, but not once there is another client to try with.
     async fn rest(&self, pause: Duration) {
         let generation = self.source.status().generation;
@@ -211,34 +256,18 @@ impl Nodes {
         let _ = timeout(pause, self.source.other_than(generation)).await;
     }
 
-    async fn list(&self) -> Result<(Vec<RawNode>, String), ApiError> {
-        let mut params = ListParams::default().limit(PAGE);
-        params.field_selector = self
-            .name
-            .as_ref()
-            .map(|name| format!("metadata.name={name}"));
-        let mut nodes = Vec::new();
-        loop {
-            let request = Request::new(NODES).list(&params)?;
-            let page: Page<WireNode> = self
-                .source
-                .call(|client| async move { client.request(request).await })
-                .await?;
-            let items = page.items.into_iter();
-            nodes.extend(items.map(|node| node.into_raw(&self.keep)));
-            if page.metadata.next.is_empty() {
-                return Ok((nodes, page.metadata.resource_version));
-            }
-            params.continue_token = Some(page.metadata.next);
-        }
+    async fn list(&self) -> Result<(Vec<T>, String), ApiError> {
+        let (source, path) = (&self.source, self.path);
+        list(source, path, self.name.as_deref(), &self.read).await
     }
 
-    async fn open(&self, version: String) -> Result<Open, ApiError> {
+    async fn open(&self, version: String) -> Result<Open<W>, ApiError> {
         let generation = self.source.connection()?.generation;
         let seconds = fastrand::u32(LIFE_SECONDS);
-        // Built here because the library refuses watches that are longer than five minutes. Versions and node names need no escapes.
+        // Built here because the library refuses watches that are longer than five minutes. Versions and names of Nodes need no escapes.
         let mut target = format!(
-            "{NODES}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}"
+            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}",
+            self.path
         );
         if let Some(name) = &self.name {
             target.push_str("&fieldSelector=metadata.name%3D");
@@ -260,19 +289,15 @@ impl Nodes {
         })
     }
 
-    fn take(
-        &self,
-        open: &mut Open,
-        event: WatchEvent<WireNode>,
-    ) -> Result<Option<NodesEvent>, ApiError> {
+    fn take(&self, open: &mut Open<W>, event: WatchEvent<W>) -> Result<Option<Event<T>>, ApiError> {
         match event {
-            WatchEvent::Added(node) | WatchEvent::Modified(node) => {
-                open.version = node.resource_version().to_owned();
-                Ok(Some(NodesEvent::Changed(node.into_raw(&self.keep))))
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                open.version = object.resource_version().to_owned();
+                Ok(Some(Event::Changed((self.read)(object)?)))
             }
-            WatchEvent::Deleted(node) => {
-                open.version = node.resource_version().to_owned();
-                Ok(Some(NodesEvent::Gone(node.name().to_owned())))
+            WatchEvent::Deleted(object) => {
+                open.version = object.resource_version().to_owned();
+                Ok(Some(Event::Gone(object.name().to_owned())))
             }
             WatchEvent::Bookmark(mark) => {
                 open.version = mark.metadata.resource_version;
@@ -280,6 +305,31 @@ impl Nodes {
             }
             WatchEvent::Error(status) => Err((*status).into()),
         }
+    }
+}
+
+/// All objects of a kind, or the one of this name, page by page, and the version of the list.
+pub(crate) async fn list<W: Wire, T>(
+    source: &ClientSource,
+    path: &str,
+    name: Option<&str>,
+    read: impl Fn(W) -> Result<T, ApiError>,
+) -> Result<(Vec<T>, String), ApiError> {
+    let mut params = ListParams::default().limit(PAGE);
+    params.field_selector = name.map(|name| format!("metadata.name={name}"));
+    let mut all = Vec::new();
+    loop {
+        let request = Request::new(path).list(&params)?;
+        let page: Page<W> = source
+            .call(|client| async move { client.request(request).await })
+            .await?;
+        for object in page.items {
+            all.push(read(object)?);
+        }
+        if page.metadata.next.is_empty() {
+            return Ok((all, page.metadata.resource_version));
+        }
+        params.continue_token = Some(page.metadata.next);
     }
 }
 

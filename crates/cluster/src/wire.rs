@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::node::Keep;
+use crate::watch::Wire;
 
 /// One page of a list.
 #[derive(Deserialize)]
@@ -99,27 +100,31 @@ struct NodeInfo {
     boot_id: String,
 }
 
-impl WireNode {
-    pub fn resource_version(&self) -> &str {
+impl Wire for WireNode {
+    fn resource_version(&self) -> &str {
         &self.metadata.resource_version
     }
 
-    pub fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.metadata.name
     }
+}
 
+impl WireNode {
     /// What decisions need of it.
     pub fn into_raw(self, keep: &Keep) -> RawNode {
         let Meta {
             name,
             uid,
             resource_version,
-            labels,
+            mut labels,
             mut annotations,
             deletion_timestamp,
             ..
         } = self.metadata;
-        annotations.retain(|key, _| key.starts_with(keys::PREFIX) || keep.contains(key));
+        let own = |key: &String| key.starts_with(keys::PREFIX);
+        annotations.retain(|key, _| own(key) || keep.annotation(key));
+        labels.retain(|key, _| own(key) || keep.label(key));
         let mut conditions = self.status.conditions.iter();
         let ready = conditions.any(|c| c.kind == "Ready" && c.status == "True");
         RawNode {
@@ -182,7 +187,10 @@ mod tests {
             "metadata": {
                 "name": "n1", "uid": "u1", "resourceVersion": "7", "generation": 3,
                 "creationTimestamp": "2026-11-23T21:00:00Z", "deletionTimestamp": "2026-11-23T22:00:00Z",
-                "labels": {"kubernetes.io/os": "linux"},
+                "labels": {
+                    "cuo.coreos.com/id": "fedora", "kubernetes.io/os": "linux",
+                    "node-role.kubernetes.io/control-plane": "", "zone": "a",
+                },
                 "annotations": {
                     "cuo.coreos.com/status": "idle since 2026-11-23T21:00:00Z",
                     "example.com/check": "true", "example.com/other": "x",
@@ -209,7 +217,11 @@ mod tests {
             name: "n1".into(),
             uid: "u1".into(),
             resource_version: "7".into(),
-            labels: map(&[("kubernetes.io/os", "linux")]),
+            labels: map(&[
+                ("cuo.coreos.com/id", "fedora"),
+                ("node-role.kubernetes.io/control-plane", ""),
+                ("zone", "a"),
+            ]),
             annotations: map(&[
                 ("cuo.coreos.com/status", "idle since 2026-11-23T21:00:00Z"),
                 ("example.com/check", "true"),
@@ -220,7 +232,10 @@ mod tests {
             deleting: true,
         };
         let read: WireNode = serde_json::from_value(node).unwrap();
-        assert_eq!(read.into_raw(&Keep::new(["example.com/check"])), expected);
+        let mut keep = Keep::new(["example.com/check"]);
+        assert!(keep.grow([], ["zone"]));
+        assert!(!keep.grow(["example.com/check"], ["zone"]));
+        assert_eq!(read.into_raw(&keep), expected);
 
         let bare = json!({
             "metadata": {"name": "n2", "uid": "u2", "resourceVersion": "8", "annotations": null},
