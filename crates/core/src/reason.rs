@@ -93,6 +93,7 @@ codes! {
     ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.";
     WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.";
     PoolInvalid, "operator", "An UpdatePool makes no sense, so the nodes that it selects are left alone.", "Correct the pool that the reason names.";
+    PoolValid, "operator", "The UpdatePool makes sense again.", "Nothing.";
     PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways.", "Make `drain` and `checks` of the pools that the reason names alike, or let only one of them select the node.";
     PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.";
     NotTarget, "operator", "A pool of the node is pinned to something else.", "Change `target` of the pool that the reason names.";
