@@ -258,3 +258,6 @@ pub async fn publish_all(
     }
 }
 
+#[cfg(test)]
+#[path = "tell_tests.rs"]
+mod tests;
