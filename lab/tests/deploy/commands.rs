@@ -10,12 +10,13 @@ use tokio::time::timeout;
 
 use crate::{Bench, repository};
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/architecture.md",
     "docs/behaviours.md",
     "docs/coming-from.md",
     "docs/operations.md",
+    "docs/pools.md",
     "docs/protocol.md",
 ];
 /// The section with the commands that end everything.
