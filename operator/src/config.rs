@@ -22,11 +22,14 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Decides which node of the cluster reboots into its staged update, and when; the cuo-agent on the node does the rest.
 ///
+/// The flags --window, --max-unavailable, --before-reboot-annotations, --after-reboot-annotations and --drain-timeout are the policy for
+/// nodes that no UpdatePool selects; --paused is for all nodes.
+///
 /// Each flag can also be given as the environment variable that is named with it; the flag takes precedence.
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(name = "cuo-operator", version, about, max_term_width = 100)]
 pub struct Config {
-    /// When nodes may be granted a reboot, as "[DAYS] HH:MM LENGTH [ZONE]", such as "Mon-Fri 22:00 4h Europe/Berlin"; without days it
+    /// When nodes that no UpdatePool selects may be granted a reboot, as "[DAYS] HH:MM LENGTH [ZONE]", such as "Mon-Fri 22:00 4h Europe/Berlin"; without days it
     /// opens daily, without a zone it is in UTC. Repeat the flag, or put ';' between, for several. Without any, it is always open.
     #[arg(
         long = "window",
@@ -35,10 +38,10 @@ pub struct Config {
         value_delimiter = ';'
     )]
     pub windows: Vec<Window>,
-    /// Most nodes that may be rebooting or otherwise out of service when one more is granted.
+    /// Most nodes that no UpdatePool selects that may be rebooting or otherwise out of service when one more of them is granted.
     #[arg(long, env = "CUO_MAX_UNAVAILABLE", value_name = "N", default_value = "1", value_parser = count)]
     pub max_unavailable: usize,
-    /// Grant nothing, and withdraw what was not accepted yet.
+    /// Grant nothing in any pool, and withdraw what was not accepted yet.
     #[arg(long, env = "CUO_PAUSED", value_parser = BoolishValueParser::new())]
     pub paused: bool,
     /// Annotations that have to be `true` on a node before it is granted, with commas between. Set them by what runs on nodes with the

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cuo_cluster::ApiError;
-use cuo_core::plan::{Plan, Snapshot};
+use cuo_core::plan::{Plan, PoolReport, Snapshot};
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use prometheus_client::encoding::text::encode;
@@ -16,7 +16,10 @@ use prometheus_client::registry::Registry;
 use crate::steps::Write;
 
 type Label = [(&'static str, &'static str); 1];
+type PoolLabels = Vec<(&'static str, String)>;
 
+/// The label of the pool of all nodes that no other one selects. No pool can have this name.
+const BUILT_IN: &str = "(built-in)";
 /// Phase of nodes whose agent shows none.
 const NO_PHASE: &str = "none";
 
@@ -28,6 +31,10 @@ pub struct Metrics {
     verdicts: Family<Label, Gauge>,
     used: Gauge,
     budget: Gauge,
+    pool_nodes: Family<PoolLabels, Gauge>,
+    pool_used: Family<PoolLabels, Gauge>,
+    pool_budget: Family<PoolLabels, Gauge>,
+    pool_open: Family<PoolLabels, Gauge>,
     leading: Gauge,
     connected: Gauge,
     writes: Family<Label, Counter>,
@@ -64,10 +71,19 @@ impl Metrics {
         registry.register("cuo_nodes", nodes, self.nodes.clone());
         let verdicts = "Nodes by why they do or do not reboot now, while this process leads";
         registry.register("cuo_verdicts", verdicts, self.verdicts.clone());
-        let used = "Nodes that count against the budget, while this process leads";
+        let used = "Nodes that count against any budget, while this process leads";
         registry.register("cuo_budget_used", used, self.used.clone());
-        let budget = "Most nodes that may be out of service because of a grant";
+        let budget = "Most nodes of no pool that may be out of service because of a grant";
         registry.register("cuo_budget_max", budget, self.budget.clone());
+        let nodes =
+            "Nodes of a pool by what they are at; a node can be in several states and pools";
+        registry.register("cuo_pool_nodes", nodes, self.pool_nodes.clone());
+        let used = "Nodes of a pool that count against its budget";
+        registry.register("cuo_pool_budget_used", used, self.pool_used.clone());
+        let budget = "Most nodes of a pool that may be out of service because of a grant";
+        registry.register("cuo_pool_budget_max", budget, self.pool_budget.clone());
+        let open = "Whether nodes of a pool may be granted, as far as its windows go: 1 or 0";
+        registry.register("cuo_pool_window_open", open, self.pool_open.clone());
         let grants = "Grants that were put on Nodes";
         registry.register("cuo_grants", grants, self.grants.clone());
         let results = "Grants that agents answered, by outcome";
@@ -118,6 +134,40 @@ impl Metrics {
                 .set(gauge(count));
         }
         self.used.set(gauge(plan.used.len()));
+        self.forget_pools();
+        for report in &plan.pools {
+            self.pool(report);
+        }
+    }
+
+    fn pool(&self, report: &PoolReport) {
+        let name = report.name.as_ref().map_or(BUILT_IN, |name| name.as_str());
+        let pool = || ("pool", name.to_owned());
+        for (state, count) in [
+            ("all", report.members),
+            ("up-to-date", report.up_to_date),
+            ("need-reboot", report.needing),
+            ("rebooting", report.rebooting),
+            ("unavailable", report.unavailable),
+            ("failed", report.failed),
+        ] {
+            let labels = vec![pool(), ("state", state.to_owned())];
+            self.pool_nodes.get_or_create(&labels).set(gauge(count));
+        }
+        let set = |family: &Family<PoolLabels, Gauge>, value| {
+            family.get_or_create(&vec![pool()]).set(value);
+        };
+        set(&self.pool_used, gauge(report.used));
+        set(&self.pool_budget, gauge(report.budget));
+        set(&self.pool_open, report.open.into());
+    }
+
+    /// Pools may be gone.
+    fn forget_pools(&self) {
+        self.pool_nodes.clear();
+        for family in [&self.pool_used, &self.pool_budget, &self.pool_open] {
+            family.clear();
+        }
     }
 
     /// What was planned says nothing any more: somebody else leads, and would be counted twice.
@@ -125,6 +175,7 @@ impl Metrics {
         self.nodes.clear();
         self.verdicts.clear();
         self.used.set(0);
+        self.forget_pools();
     }
 
     /// This process leads, or no longer does.
@@ -202,5 +253,46 @@ fn class(error: &ApiError) -> &'static str {
         ApiError::Unreachable { .. } => "unreachable",
         ApiError::Timeout { .. } => "timeout",
         ApiError::Other { .. } => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_are_told_by_name_and_forgotten() {
+        let metrics = Metrics::new(1);
+        let report = |name: Option<&str>, members| PoolReport {
+            name: name.map(|name| name.parse().unwrap()),
+            members,
+            budget: 2,
+            used: 1,
+            open: true,
+            ..PoolReport::default()
+        };
+        let shown = |metrics: &Metrics| -> Vec<_> {
+            let text = metrics.text();
+            let lines = text.lines().filter(|line| line.starts_with("cuo_pool_"));
+            let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+            lines.retain(|line| line.contains("\"all\"") || !line.contains("state="));
+            lines.sort();
+            lines
+        };
+        metrics.pool(&report(None, 3));
+        metrics.pool(&report(Some("edge"), 5));
+        let expected = [
+            "cuo_pool_budget_max{pool=\"(built-in)\"} 2",
+            "cuo_pool_budget_max{pool=\"edge\"} 2",
+            "cuo_pool_budget_used{pool=\"(built-in)\"} 1",
+            "cuo_pool_budget_used{pool=\"edge\"} 1",
+            "cuo_pool_nodes{pool=\"(built-in)\",state=\"all\"} 3",
+            "cuo_pool_nodes{pool=\"edge\",state=\"all\"} 5",
+            "cuo_pool_window_open{pool=\"(built-in)\"} 1",
+            "cuo_pool_window_open{pool=\"edge\"} 1",
+        ];
+        assert_eq!(shown(&metrics), expected);
+        metrics.led(false);
+        assert_eq!(shown(&metrics), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! Decisions told to people: the log, and Events about Nodes.
+//! Decisions told to people: the log, and Events about Nodes and pools.
 //!
 //! An Event tells of a decision when its write succeeded, and of why a node waits when that changes to another code. A text that only
 //! moves with the clock or with the queue is no news, and neither is anything that was so when this process began to lead.
@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cuo_cluster::ClientSource;
-use cuo_cluster::events::{About, Severity, publish};
-use cuo_core::identity::NodeName;
+use cuo_cluster::events::{About, Kind, Severity, publish};
+use cuo_cluster::pool::PoolObject;
+use cuo_core::identity::{NodeName, PoolName};
 use cuo_core::ledger::Stage;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, Plan, Snapshot};
+use cuo_core::pool::FoundPool;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Outcome;
 use jiff::Timestamp;
@@ -57,6 +59,8 @@ pub struct Teller {
     events: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
     told: BTreeMap<NodeName, Code>,
+    /// Pools by name and uid, and whether they were told to make sense.
+    pools: BTreeMap<(PoolName, String), bool>,
 }
 
 impl Teller {
@@ -66,12 +70,14 @@ impl Teller {
             events,
             metrics,
             told: BTreeMap::new(),
+            pools: BTreeMap::new(),
         }
     }
 
     /// Forgets what was told: others lead in between, and tell.
     pub fn forget(&mut self) {
         self.told.clear();
+        self.pools.clear();
     }
 
     /// `write`, which carried out `plan` for what was `seen` until then, succeeded.
@@ -106,13 +112,51 @@ impl Teller {
         }
     }
 
+    /// Tells whether a pool makes sense, when that is otherwise than its status says and was not told yet.
+    pub fn pool(&mut self, pool: &PoolObject) {
+        let conditions = pool.status.conditions.iter();
+        let refused =
+            conditions.filter(|known| known.kind == "Accepted" && known.status == "False");
+        let key = (pool.name.clone(), pool.uid.clone());
+        let known = self.pools.get(&key).copied();
+        let before = known.unwrap_or(refused.count() == 0);
+        let (valid, news) = match &pool.found {
+            FoundPool::Valid(_) => {
+                let (severity, text) = (Severity::Normal, Code::PoolValid.means().to_owned());
+                (true, News::new("Accept", severity, Code::PoolValid, text))
+            }
+            FoundPool::Invalid { why, .. } => {
+                let text = format!("its nodes are held: {why}");
+                (
+                    false,
+                    News::new("Reject", Severity::Warning, Code::PoolInvalid, text),
+                )
+            }
+        };
+        self.pools.insert(key, valid);
+        if valid != before {
+            info!(pool = %pool.name, code = %news.reason.code, "pool {}: {}", pool.name, news.reason);
+            let about = About {
+                kind: Kind::Pool,
+                name: pool.name.to_string(),
+                uid: pool.uid.clone(),
+            };
+            self.send(about, news);
+        }
+    }
+
     fn tell(&self, node: &NodeView, news: News) {
         let (name, reason) = (&node.name, &news.reason);
         info!(node = %name, code = %reason.code, "{name}: {reason}");
         let about = About {
-            node: name.to_string(),
+            kind: Kind::Node,
+            name: name.to_string(),
             uid: node.uid.clone(),
         };
+        self.send(about, news);
+    }
+
+    fn send(&self, about: About, news: News) {
         if self.events.try_send((about, news)).is_err() {
             self.metrics.dropped();
         }
@@ -182,7 +226,10 @@ fn waits(reason: &Reason) -> Option<News> {
         | Code::IdentityFailed
         | Code::MalformedAnnotation
         | Code::NodeNotReady
-        | Code::ProtocolUnknown => ("Hold", Severity::Warning),
+        | Code::PoolInvalid
+        | Code::PoolsDiffer
+        | Code::ProtocolUnknown
+        | Code::WriteRefused => ("Hold", Severity::Warning),
         _ => ("Hold", Severity::Normal),
     };
     Some(News {
@@ -205,8 +252,12 @@ pub async fn publish_all(
         let result = publish(&source, &about, severity, action, reason, &instance, now).await;
         if let Err(error) = result {
             metrics.failed(&error);
-            debug!(node = about.node, %error, "an Event was not published");
+            debug!(about = about.name, %error, "an Event was not published");
         }
         tokio::time::sleep(PACE).await;
     }
 }
+
+#[cfg(test)]
+#[path = "tell_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! `cargo xtask codegen`: the parts of the documentation that are printed from the code.
 //!
-//! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`.
+//! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`, a manifest between comments of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
 use cuo_agent::journal;
 use cuo_cluster::ApiError;
+use cuo_cluster::pool::schema;
 use cuo_core::keys;
 use cuo_core::plan::{Policy, Snapshot, plan};
 use cuo_core::pool::Pool;
@@ -19,7 +20,7 @@ use cuo_operator::config::Config as OperatorConfig;
 use cuo_operator::metrics::Metrics;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{behaviours, examples, root};
+use crate::{behaviours, examples, root, yaml};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -46,6 +47,12 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
         ("docs/operations.md", "operator metrics", operator_metrics()),
         ("docs/operations.md", "removal of all keys", removal()),
         ("docs/journal.md", "events", event_table()),
+        ("docs/pools.md", "fields", pool_fields()),
+        (
+            "deploy/operator.yaml",
+            "UpdatePool",
+            yaml::document(&schema::definition()),
+        ),
     ])
 }
 
@@ -89,9 +96,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// `page` with `text` as the part `name`.
 fn replace(page: &str, name: &str, text: &str) -> Result<String> {
+    // In a manifest a comment begins with another sign.
+    let (open, close) = if page.contains("<!-- ") {
+        ("<!--", " -->")
+    } else {
+        ("#", "")
+    };
     let (begin, end) = (
-        format!("<!-- generated: {name} -->\n"),
-        format!("<!-- end of {name} -->\n"),
+        format!("{open} generated: {name}{close}\n"),
+        format!("{open} end of {name}{close}\n"),
     );
     let mut halves = page.split(&begin);
     let (Some(before), Some(rest), None) = (halves.next(), halves.next(), halves.next()) else {
@@ -197,6 +210,16 @@ fn event_table() -> String {
     )
 }
 
+/// Every field of an UpdatePool's `spec`.
+fn pool_fields() -> String {
+    let row =
+        |[path, kind, default, means]: [String; 4]| vec![format!("`{path}`"), kind, default, means];
+    table(
+        &["Field", "Type", "Default", "Meaning"],
+        schema::fields().into_iter().map(row),
+    )
+}
+
 /// What `cuo-agent config show` prints where nothing is configured.
 fn agent_configuration() -> Result<String> {
     let defaults = toml::to_string(&cuo_agent::config::Config::default())
@@ -298,6 +321,9 @@ mod tests {
         assert_eq!(after, expected);
         assert_eq!(replace(&after, "x", "new\nmore\n").unwrap(), expected);
         assert_eq!(difference(page, &after), "-old\n+new\n+more\n");
+        let manifest = "# generated: x\nold\n# end of x\n";
+        let expected = "# generated: x\nnew\n# end of x\n";
+        assert_eq!(replace(manifest, "x", "new\n").unwrap(), expected);
         for broken in ["a\n", "<!-- generated: x -->\n", &page.repeat(2)] {
             assert!(replace(broken, "x", "").is_err(), "{broken}");
         }

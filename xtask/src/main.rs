@@ -10,6 +10,7 @@ mod oci;
 mod rpm;
 mod setup;
 mod test;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

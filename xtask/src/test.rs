@@ -139,6 +139,18 @@ const PARTS: &[Part] = &[
         &["test", "--workspace", "--test", "process", "--locked"],
     ),
     slow(
+        "pools",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "pools",
+            "--locked",
+            "--",
+            "--nocapture", // the seed of the random histories is printed
+        ],
+    ),
+    slow(
         "deployment",
         &[
             "test",

@@ -1,7 +1,7 @@
 //! Events on the Node about its drain: when it begins, when something blocks it, when it ends.
 
 use cuo_cluster::ClientSource;
-use cuo_cluster::events::{About, Severity, publish};
+use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_core::drain;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
@@ -31,12 +31,13 @@ impl Announcer {
             return;
         };
         let about = About {
-            node: node.name.to_string(),
+            kind: Kind::Node,
+            name: node.name.to_string(),
             uid: node.uid.clone(),
         };
         let (source, at) = (source.clone(), Timestamp::now());
         tokio::spawn(async move {
-            let instance = about.node.clone();
+            let instance = about.name.clone();
             let told = publish(&source, &about, severity, "Drain", &reason, &instance, at).await;
             if let Err(error) = told {
                 debug!(%error, "an Event could not be published");

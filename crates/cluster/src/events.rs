@@ -1,4 +1,4 @@
-//! Events about Nodes, for people with `kubectl`.
+//! Events about Nodes and pools, for people with `kubectl`.
 
 use cuo_core::reason::Reason;
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 
 use crate::error::ApiError;
+use crate::pool;
 use crate::source::ClientSource;
 
 /// Events about cluster-wide objects live in this namespace.
@@ -23,13 +24,34 @@ pub enum Severity {
     Warning,
 }
 
-/// The Node that an Event is about.
+/// What an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
+    /// Which kind of object.
+    pub kind: Kind,
     /// `metadata.name`.
-    pub node: String,
+    pub name: String,
     /// `metadata.uid`.
     pub uid: String,
+}
+
+/// Kinds of objects that Events are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A Node.
+    Node,
+    /// An `UpdatePool`.
+    Pool,
+}
+
+impl Kind {
+    /// `apiVersion` and `kind`.
+    fn names(self) -> (String, &'static str) {
+        match self {
+            Self::Node => ("v1".to_owned(), "Node"),
+            Self::Pool => (format!("{}/{}", pool::GROUP, pool::VERSION), pool::KIND),
+        }
+    }
 }
 
 /// Publishes one Event. The caller takes care not to repeat itself.
@@ -48,6 +70,7 @@ pub async fn publish(
     instance: &str,
     at: Timestamp,
 ) -> Result<(), ApiError> {
+    let (version, kind) = about.kind.names();
     let event = Event {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-", source.program().name)),
@@ -59,9 +82,9 @@ pub async fn publish(
         note: Some(reason.message.clone()),
         reason: Some(reason.code.as_str().to_owned()),
         regarding: Some(ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Node".to_owned()),
-            name: Some(about.node.clone()),
+            api_version: Some(version),
+            kind: Some(kind.to_owned()),
+            name: Some(about.name.clone()),
             uid: Some(about.uid.clone()),
             ..ObjectReference::default()
         }),
@@ -96,7 +119,8 @@ mod tests {
         })
         .await;
         let about = About {
-            node: "n1".into(),
+            kind: Kind::Node,
+            name: "n1".into(),
             uid: "u1".into(),
         };
         let reason = Reason::new(Code::DrainBlocked, "default/web-1 is blocked by web.");
@@ -130,5 +154,9 @@ mod tests {
         });
         let sent: serde_json::Value = serde_json::from_str(&seen[0].body).unwrap();
         assert_eq!(sent, expected);
+        assert_eq!(
+            Kind::Pool.names(),
+            ("cuo.coreos.com/v1alpha1".to_owned(), "UpdatePool")
+        );
     }
 }

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod ledger;
 pub mod node;
 pub mod pods;
+pub mod pool;
 pub mod rights;
 pub mod source;
 pub mod watch;

@@ -10,7 +10,7 @@ use kube::Api;
 
 use crate::error::ApiError;
 use crate::source::ClientSource;
-use crate::watch::{Change, feed};
+use crate::watch::{Change, Objects, feed};
 use crate::wire::WirePod;
 
 /// What is new about the pods of a node.
@@ -21,7 +21,14 @@ pub type PodsEvent = Change<RawPod>;
 pub fn watch_pods(source: ClientSource, node: &str) -> BoxStream<'static, PodsEvent> {
     // Node names need no escapes.
     let selector = format!("spec.nodeName={node}");
-    feed::<WirePod>(source, "/api/v1/pods", Some(selector), ()).boxed()
+    let pods = Objects {
+        source,
+        path: "/api/v1/pods",
+        selector: Some(selector),
+        may_be_undefined: false,
+        read: Box::new(|pod: WirePod| Ok(pod.into_raw())),
+    };
+    feed(pods).boxed()
 }
 
 /// The volumes that `claims` are bound to, as a Node's `status.volumesInUse` calls them. Only volumes of CSI drivers have such a name that

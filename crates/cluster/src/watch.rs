@@ -1,4 +1,4 @@
-//! Nodes and other objects as they change, for ever.
+//! Nodes, pools and pods as they change, for ever.
 //!
 //! A feed begins with what is there, goes on with each change, says when it lost touch, and begins again with what is there. The library's
 //! own watcher does not fit: it resumes after an error without saying so, holds on to one client, and asks again without any pause when
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::backoff::Backoff;
 use crate::error::{ApiError, Retry};
 use crate::node::{Keep, NODES};
+use crate::pool::{POOLS, PoolObject, WirePool};
 use crate::source::ClientSource;
 use crate::wire::{Page, Wire, WireNode};
 
@@ -28,6 +29,9 @@ const LIFE_SECONDS: std::ops::Range<u32> = 3600..5400;
 
 /// A watch that ended sooner failed, whatever the API server says.
 const TOO_SHORT: Duration = Duration::from_secs(5);
+
+/// How long to wait before looking again whether the kind is defined now.
+const UNDEFINED: Duration = Duration::from_secs(60);
 
 /// Objects per page: one page is in memory at a time, and Nodes with many images take 50 KB each.
 const PAGE: u32 = 100;
@@ -44,12 +48,12 @@ pub enum NodeEvent {
 }
 
 /// What is new about all objects of a kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change<R> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change<T> {
     /// These are all that are there; whatever was known before is void.
-    Reset(Vec<R>),
+    Reset(Vec<T>),
     /// This one is new or changed.
-    Changed(R),
+    Changed(T),
     /// The one of this name (a pod: of this UID) is gone.
     Gone(String),
     /// The feed lost touch and tries again by itself. What is known may be old until the next event.
@@ -58,45 +62,58 @@ pub enum Change<R> {
 
 /// What is new about all Nodes.
 pub type NodesEvent = Change<RawNode>;
+/// What is new about all pools.
+pub type PoolsEvent = Change<PoolObject>;
 
 /// Watches the Node `name`. The stream never ends; each try that fails is one [`NodeEvent::Disconnected`], and after it comes how the
 /// Node is then, changed or not.
 pub fn watch_node(source: ClientSource, name: &str, keep: Keep) -> BoxStream<'static, NodeEvent> {
     // Node names need no escapes.
-    let selector = format!("metadata.name={name}");
-    feed::<WireNode>(source, NODES, Some(selector), keep)
+    feed(nodes(source, Some(format!("metadata.name={name}")), keep))
         .map(|event| match event {
-            NodesEvent::Reset(nodes) => match nodes.into_iter().next() {
+            Change::Reset(nodes) => match nodes.into_iter().next() {
                 Some(node) => NodeEvent::Present(node),
                 None => NodeEvent::Absent,
             },
-            NodesEvent::Changed(node) => NodeEvent::Present(node),
-            NodesEvent::Gone(_) => NodeEvent::Absent,
-            NodesEvent::Disconnected(error) => NodeEvent::Disconnected(error),
+            Change::Changed(node) => NodeEvent::Present(node),
+            Change::Gone(_) => NodeEvent::Absent,
+            Change::Disconnected(error) => NodeEvent::Disconnected(error),
         })
         .boxed()
 }
 
-/// Watches all Nodes. The stream never ends; each try that fails is one [`NodesEvent::Disconnected`], and after it comes a
-/// [`NodesEvent::Reset`].
+/// Watches all Nodes. The stream never ends; each try that fails is one [`Change::Disconnected`], and after it comes an [`Change::Reset`].
 pub fn watch_nodes(source: ClientSource, keep: Keep) -> BoxStream<'static, NodesEvent> {
-    feed::<WireNode>(source, NODES, None, keep).boxed()
+    feed(nodes(source, None, keep)).boxed()
 }
 
-/// Watches the objects under `path`, all of them or those that `selector` (a field selector without anything to escape but `=`) picks.
-pub(crate) fn feed<T: Wire>(
-    source: ClientSource,
-    path: &'static str,
-    selector: Option<String>,
-    keep: T::Keep,
-) -> impl Stream<Item = Change<T::Raw>> + Send {
-    let feed = Feed::<T> {
-        objects: Objects {
-            source,
-            path,
-            selector,
-            keep,
-        },
+/// Watches all pools, as [`watch_nodes`] does. Where the resource is not defined there are none, which is looked at again now and then.
+pub fn watch_pools(source: ClientSource) -> BoxStream<'static, PoolsEvent> {
+    let pools = Objects {
+        source,
+        path: POOLS,
+        selector: None,
+        may_be_undefined: true,
+        read: Box::new(WirePool::into_object),
+    };
+    feed(pools).boxed()
+}
+
+fn nodes(source: ClientSource, selector: Option<String>, keep: Keep) -> Objects<WireNode, RawNode> {
+    Objects {
+        source,
+        path: NODES,
+        selector,
+        may_be_undefined: false,
+        read: Box::new(move |node: WireNode| Ok(node.into_raw(&keep))),
+    }
+}
+
+pub(crate) fn feed<W: Wire, T: Send + 'static>(
+    objects: Objects<W, T>,
+) -> impl Stream<Item = Change<T>> + Send {
+    let feed = Feed {
+        objects,
         state: State::Unknown,
         backoff: Backoff::new(Duration::from_millis(400), Duration::from_secs(30)),
         pause: None,
@@ -107,42 +124,45 @@ pub(crate) fn feed<T: Wire>(
     })
 }
 
-type Events<T> = BoxStream<'static, kube::Result<WatchEvent<T>>>;
+type Events<W> = BoxStream<'static, kube::Result<WatchEvent<W>>>;
 
-enum State<T> {
+enum State<W> {
     /// Nothing is known: list.
     Unknown,
     /// Everything up to this version is known: watch from there.
     Known(String),
     /// Watching.
-    Open(Open<T>),
+    Open(Open<W>),
 }
 
-struct Open<T> {
+struct Open<W> {
     version: String,
-    events: Events<T>,
+    events: Events<W>,
     generation: u64,
     since: Instant,
 }
 
-/// Which objects, and where from.
-struct Objects<K> {
-    source: ClientSource,
-    path: &'static str,
-    selector: Option<String>,
-    keep: K,
+/// Which objects, where from, and what is taken of each.
+pub(crate) struct Objects<W, T> {
+    pub source: ClientSource,
+    pub path: &'static str,
+    /// Only those that this field selector picks, which has nothing to escape but `=`.
+    pub selector: Option<String>,
+    /// Where the API server does not know the kind, there are none.
+    pub may_be_undefined: bool,
+    pub read: Box<dyn Fn(W) -> Result<T, ApiError> + Send + Sync>,
 }
 
-struct Feed<T: Wire> {
-    objects: Objects<T::Keep>,
-    state: State<T>,
+struct Feed<W, T> {
+    objects: Objects<W, T>,
+    state: State<W>,
     backoff: Backoff,
     /// How long to wait before the next try.
     pause: Option<Duration>,
 }
 
-impl<T: Wire> Feed<T> {
-    async fn next(&mut self) -> Change<T::Raw> {
+impl<W: Wire, T: Send> Feed<W, T> {
+    async fn next(&mut self) -> Change<T> {
         loop {
             if let Some(pause) = self.pause.take() {
                 self.objects.rest(pause).await;
@@ -164,12 +184,18 @@ impl<T: Wire> Feed<T> {
         }
     }
 
-    async fn advance(&mut self) -> Result<Option<Change<T::Raw>>, ApiError> {
+    async fn advance(&mut self) -> Result<Option<Change<T>>, ApiError> {
         match std::mem::replace(&mut self.state, State::Unknown) {
             State::Unknown => {
-                let (objects, version) = self.objects.list::<T>().await?;
+                let (all, version) = match self.objects.list().await {
+                    Err(ApiError::NotFound { .. }) if self.objects.may_be_undefined => {
+                        self.pause = Some(UNDEFINED);
+                        return Ok(Some(Change::Reset(Vec::new())));
+                    }
+                    listed => listed?,
+                };
                 self.state = State::Known(version);
-                Ok(Some(Change::Reset(objects)))
+                Ok(Some(Change::Reset(all)))
             }
             State::Known(version) => {
                 self.state = State::Open(self.objects.open(version).await?);
@@ -180,7 +206,7 @@ impl<T: Wire> Feed<T> {
     }
 
     /// Waits for what the open watch brings next, and goes on from there.
-    async fn read(&mut self, mut open: Open<T>) -> Result<Option<Change<T::Raw>>, ApiError> {
+    async fn read(&mut self, mut open: Open<W>) -> Result<Option<Change<T>>, ApiError> {
         let heard = tokio::select! {
             heard = timeout(SILENCE, open.events.next()) => heard,
             () = self.objects.source.other_than(open.generation) => {
@@ -216,7 +242,7 @@ impl<T: Wire> Feed<T> {
     }
 }
 
-impl<K> Objects<K> {
+impl<W: Wire, T: Send> Objects<W, T> {
     /// Waits, but not once there is another client to try with.
     async fn rest(&self, pause: Duration) {
         let generation = self.source.status().generation;
@@ -224,26 +250,12 @@ impl<K> Objects<K> {
         let _ = timeout(pause, self.source.other_than(generation)).await;
     }
 
-    async fn list<T: Wire<Keep = K>>(&self) -> Result<(Vec<T::Raw>, String), ApiError> {
-        let mut params = ListParams::default().limit(PAGE);
-        params.field_selector.clone_from(&self.selector);
-        let mut objects = Vec::new();
-        loop {
-            let request = Request::new(self.path).list(&params)?;
-            let page: Page<T> = self
-                .source
-                .call(|client| async move { client.request(request).await })
-                .await?;
-            let items = page.items.into_iter();
-            objects.extend(items.map(|object| object.into_raw(&self.keep)));
-            if page.metadata.next.is_empty() {
-                return Ok((objects, page.metadata.resource_version));
-            }
-            params.continue_token = Some(page.metadata.next);
-        }
+    async fn list(&self) -> Result<(Vec<T>, String), ApiError> {
+        let (source, path) = (&self.source, self.path);
+        list(source, path, self.selector.clone(), &self.read).await
     }
 
-    async fn open<T: Wire<Keep = K>>(&self, version: String) -> Result<Open<T>, ApiError> {
+    async fn open(&self, version: String) -> Result<Open<W>, ApiError> {
         let generation = self.source.connection()?.generation;
         let seconds = fastrand::u32(LIFE_SECONDS);
         // Built here because the library refuses watches that are longer than five minutes. Versions need no escapes.
@@ -271,15 +283,15 @@ impl<K> Objects<K> {
         })
     }
 
-    fn take<T: Wire<Keep = K>>(
+    fn take(
         &self,
-        open: &mut Open<T>,
-        event: WatchEvent<T>,
-    ) -> Result<Option<Change<T::Raw>>, ApiError> {
+        open: &mut Open<W>,
+        event: WatchEvent<W>,
+    ) -> Result<Option<Change<T>>, ApiError> {
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 open.version = object.resource_version().to_owned();
-                Ok(Some(Change::Changed(object.into_raw(&self.keep))))
+                Ok(Some(Change::Changed((self.read)(object)?)))
             }
             WatchEvent::Deleted(object) => {
                 open.version = object.resource_version().to_owned();
@@ -291,6 +303,31 @@ impl<K> Objects<K> {
             }
             WatchEvent::Error(status) => Err((*status).into()),
         }
+    }
+}
+
+/// All objects of a kind, or those that the field selector picks, page by page, and the version of the list.
+pub(crate) async fn list<W: Wire, T>(
+    source: &ClientSource,
+    path: &str,
+    selector: Option<String>,
+    read: impl Fn(W) -> Result<T, ApiError>,
+) -> Result<(Vec<T>, String), ApiError> {
+    let mut params = ListParams::default().limit(PAGE);
+    params.field_selector = selector;
+    let mut all = Vec::new();
+    loop {
+        let request = Request::new(path).list(&params)?;
+        let page: Page<W> = source
+            .call(|client| async move { client.request(request).await })
+            .await?;
+        for object in page.items {
+            all.push(read(object)?);
+        }
+        if page.metadata.next.is_empty() {
+            return Ok((all, page.metadata.resource_version));
+        }
+        params.continue_token = Some(page.metadata.next);
     }
 }
 

@@ -65,17 +65,11 @@ struct Owner {
 
 /// An object on the wire, of a kind that is watched.
 pub(crate) trait Wire: Clone + DeserializeOwned + Send + 'static {
-    /// What decisions need of it.
-    type Raw: Send;
-    /// What else of it to keep.
-    type Keep: Send + Sync;
-
     /// `metadata.resourceVersion`.
     fn resource_version(&self) -> &str;
-    /// What it is called when it is gone.
+
+    /// What it is known by once it is gone.
     fn key(&self) -> &str;
-    /// Takes what decisions need.
-    fn into_raw(self, keep: &Self::Keep) -> Self::Raw;
 }
 
 /// A Node on the wire.
@@ -119,9 +113,6 @@ struct NodeInfo {
 }
 
 impl Wire for WireNode {
-    type Raw = RawNode;
-    type Keep = Keep;
-
     fn resource_version(&self) -> &str {
         &self.metadata.resource_version
     }
@@ -129,18 +120,23 @@ impl Wire for WireNode {
     fn key(&self) -> &str {
         &self.metadata.name
     }
+}
 
-    fn into_raw(self, keep: &Keep) -> RawNode {
+impl WireNode {
+    /// What decisions need of it.
+    pub fn into_raw(self, keep: &Keep) -> RawNode {
         let Meta {
             name,
             uid,
             resource_version,
-            labels,
+            mut labels,
             mut annotations,
             deletion_timestamp,
             ..
         } = self.metadata;
-        annotations.retain(|key, _| key.starts_with(keys::PREFIX) || keep.contains(key));
+        let own = |key: &String| key.starts_with(keys::PREFIX);
+        annotations.retain(|key, _| own(key) || keep.annotation(key));
+        labels.retain(|key, _| own(key) || keep.label(key));
         let ready = is_ready(&self.status.conditions);
         RawNode {
             name,
@@ -213,9 +209,6 @@ struct PodStatus {
 }
 
 impl Wire for WirePod {
-    type Raw = RawPod;
-    type Keep = ();
-
     fn resource_version(&self) -> &str {
         &self.metadata.resource_version
     }
@@ -223,8 +216,11 @@ impl Wire for WirePod {
     fn key(&self) -> &str {
         &self.metadata.uid
     }
+}
 
-    fn into_raw(self, (): &()) -> RawPod {
+impl WirePod {
+    /// What decisions need of it.
+    pub fn into_raw(self) -> RawPod {
         let meta = self.metadata;
         let volumes = self.spec.volumes;
         let claims: BTreeSet<_> = volumes
@@ -269,7 +265,10 @@ mod tests {
             "metadata": {
                 "name": "n1", "uid": "u1", "resourceVersion": "7", "generation": 3,
                 "creationTimestamp": "2026-11-23T21:00:00Z", "deletionTimestamp": "2026-11-23T22:00:00Z",
-                "labels": {"kubernetes.io/os": "linux"},
+                "labels": {
+                    "cuo.coreos.com/id": "fedora", "kubernetes.io/os": "linux",
+                    "node-role.kubernetes.io/control-plane": "", "zone": "a",
+                },
                 "annotations": {
                     "cuo.coreos.com/status": "idle since 2026-11-23T21:00:00Z",
                     "example.com/check": "true", "example.com/other": "x",
@@ -291,7 +290,11 @@ mod tests {
             name: "n1".into(),
             uid: "u1".into(),
             resource_version: "7".into(),
-            labels: map(&[("kubernetes.io/os", "linux")]),
+            labels: map(&[
+                ("cuo.coreos.com/id", "fedora"),
+                ("node-role.kubernetes.io/control-plane", ""),
+                ("zone", "a"),
+            ]),
             annotations: map(&[
                 ("cuo.coreos.com/status", "idle since 2026-11-23T21:00:00Z"),
                 ("example.com/check", "true"),
@@ -303,7 +306,10 @@ mod tests {
             volumes_in_use: vec!["kubernetes.io/csi/d^v".into()],
         };
         let read: WireNode = serde_json::from_value(node).unwrap();
-        assert_eq!(read.into_raw(&Keep::new(["example.com/check"])), expected);
+        let mut keep = Keep::new(["example.com/check"]);
+        assert!(keep.grow([], ["zone"]));
+        assert!(!keep.grow(["example.com/check"], ["zone"]));
+        assert_eq!(read.into_raw(&keep), expected);
 
         let bare = json!({
             "metadata": {"name": "n2", "uid": "u2", "resourceVersion": "8", "annotations": null},
@@ -355,6 +361,6 @@ mod tests {
             claims: ["pages".into(), "web-1-scratch".into()].into(),
         };
         let read: WirePod = serde_json::from_value(pod).unwrap();
-        assert_eq!(read.into_raw(&()), expected);
+        assert_eq!(read.into_raw(), expected);
     }
 }

@@ -97,6 +97,7 @@ codes! {
     ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.";
     WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.";
     PoolInvalid, "operator", "An UpdatePool makes no sense, so the nodes that it selects are left alone.", "Correct the pool that the reason names.";
+    PoolValid, "operator", "The UpdatePool makes sense again.", "Nothing.";
     PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways.", "Make `drain` and `checks` of the pools that the reason names alike, or let only one of them select the node.";
     PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.";
     NotTarget, "operator", "A pool of the node is pinned to something else.", "Change `target` of the pool that the reason names.";
@@ -141,20 +142,27 @@ pub struct Reason {
     pub message: String,
 }
 
-/// Longest message that is written, in characters: an Event's note takes 1024 bytes, and rpm-ostree can quote pages.
+/// Longest message that is written, in characters: rpm-ostree can quote pages.
 pub const MESSAGE_LIMIT: usize = 400;
+/// The same in bytes, of which a character may have four: an Event's note takes 1024.
+const BYTES_LIMIT: usize = 1000;
 
 impl Reason {
-    /// A reason with its sentence, brought to one line of at most [`MESSAGE_LIMIT`] characters.
+    /// A reason with its sentence, brought to one line of at most [`MESSAGE_LIMIT`] characters, and no more bytes than an
+    /// Event takes.
     pub fn new(code: Code, message: impl AsRef<str>) -> Self {
         let line = message
             .as_ref()
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        let message = match line.char_indices().nth(MESSAGE_LIMIT) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
+        let ends = line.char_indices().map(|(at, c)| at + c.len_utf8());
+        let ends = ends.take(MESSAGE_LIMIT);
+        let end = ends.take_while(|end| *end <= BYTES_LIMIT).last();
+        let end = end.unwrap_or_default();
+        let message = match end < line.len() {
+            true => format!("{}…", &line[..end]),
+            false => line,
         };
         Self { code, message }
     }
@@ -198,8 +206,21 @@ mod tests {
             "Nonsense: x".parse::<Reason>(),
             Err("unknown reason code \"Nonsense\"".into())
         );
-        let long = Reason::new(Code::Hold, "é".repeat(1000));
-        assert_eq!(long.message.chars().count(), MESSAGE_LIMIT + 1);
+        for (letter, kept) in [
+            ("a", MESSAGE_LIMIT),
+            ("é", MESSAGE_LIMIT),
+            ("更", 333),
+            ("😀", 250),
+        ] {
+            let long = Reason::new(Code::Hold, letter.repeat(1000));
+            assert_eq!(long.message, format!("{}…", letter.repeat(kept)));
+            assert!(
+                long.message.len() <= 1024,
+                "{letter}: too long for an Event"
+            );
+            let fits = letter.repeat(kept);
+            assert_eq!(Reason::new(Code::Hold, &fits).message, fits);
+        }
     }
 
     #[test]

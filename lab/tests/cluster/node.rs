@@ -1,7 +1,7 @@
 //! A node and its own Node.
 
 use anyhow::{Context, Result, ensure};
-use cuo_cluster::events::{About, Severity, publish};
+use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_cluster::node::{Keep, get_node, patch_node, whoami};
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_core::raw::{NodePatch, RawNode};
@@ -98,7 +98,8 @@ async fn change(n1: &ClientSource, patch: &NodePatch) -> Result<(RawNode, RawNod
 pub async fn event(plane: &ControlPlane, n1: &ClientSource) -> Result<()> {
     let node = read(n1, "n1").await?;
     let about = About {
-        node: node.name,
+        kind: Kind::Node,
+        name: node.name,
         uid: node.uid,
     };
     let reason = Reason::new(Code::DrainBlocked, "default/guarded is blocked by guard.");

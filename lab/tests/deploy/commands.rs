@@ -10,13 +10,14 @@ use tokio::time::timeout;
 
 use crate::{Bench, repository};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/architecture.md",
     "docs/behaviours.md",
     "docs/coming-from.md",
     "docs/drain.md",
     "docs/operations.md",
+    "docs/pools.md",
     "docs/protocol.md",
 ];
 /// The section with the commands that end everything.

@@ -3,6 +3,7 @@
 //! One control plane serves all steps, one after the other.
 
 mod commands;
+mod examples;
 mod identity;
 mod image;
 mod policy;
@@ -22,7 +23,11 @@ use serde_json::Value;
 const NAMESPACE: &str = "cuo-system";
 const SOON: Duration = Duration::from_secs(30);
 /// Every object of the manifest, and where it is.
-const OBJECTS: [(&str, &str); 12] = [
+const OBJECTS: [(&str, &str); 13] = [
+    (
+        "customresourcedefinition.apiextensions.k8s.io/updatepools.cuo.coreos.com",
+        "",
+    ),
     ("namespace/cuo-system", ""),
     ("serviceaccount/cuo-operator", NAMESPACE),
     ("clusterrole.rbac.authorization.k8s.io/cuo-operator", ""),
@@ -98,6 +103,8 @@ async fn one_file_is_the_whole_operator() {
     rights::exactly(&bench).await.unwrap();
     step("ledger and lease are kept when the file is applied again");
     rights::ledger_and_lease_stay(&bench).await.unwrap();
+    step("the examples of pools are what they say");
+    examples::each(&bench).await.unwrap();
     step("a node can't write the operator's keys, and all of its own");
     policy::guards(&bench).await.unwrap();
     step("the commands of the documentation work");

@@ -82,8 +82,12 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     // What every service account may do is not the manifest's.
     let anybody = bench.account("default").await?;
     let nodes = ("", "nodes", "*", "get list patch watch");
+    let pools = ("cuo.coreos.com", "updatepools", "*", "list watch");
+    let status = ("cuo.coreos.com", "updatepools/status", "*", "patch");
     let own = [
         nodes,
+        pools,
+        status,
         ("", "configmaps", "cuo-ledger", "create get patch update"),
         (
             "coordination.k8s.io",
@@ -92,11 +96,16 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
             "create get patch update",
         ),
     ];
-    let events = [nodes, ("events.k8s.io", "events", "*", "create")];
+    let events = [
+        nodes,
+        pools,
+        status,
+        ("events.k8s.io", "events", "*", "create"),
+    ];
     for (namespace, expected) in [
         (NAMESPACE, &own[..]),
         ("default", &events),
-        ("kube-system", &[nodes]),
+        ("kube-system", &[nodes, pools, status]),
     ] {
         let all = rights(bench, &operator, namespace).await?;
         let shared = rights(bench, &anybody, namespace).await?;

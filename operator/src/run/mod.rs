@@ -1,6 +1,7 @@
-//! The loop around [`cuo_core::plan::plan`]: see the Nodes and the ledger, decide, write once, see again.
+//! The loop around [`cuo_core::plan::plan`]: see the pools, the Nodes and the ledger, decide, write once, see again.
 
 mod pause;
+mod pools;
 mod turn;
 mod watched;
 
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cuo_cluster::lease::{Leadership, campaign};
-use cuo_cluster::watch::watch_nodes;
+use cuo_cluster::watch::{watch_nodes, watch_pools};
 use cuo_cluster::{ClientSource, Program};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -49,9 +50,10 @@ pub async fn run(config: Config) -> Result<()> {
     let (instance, counts) = (config.identity.clone(), Arc::clone(&metrics));
     let publishing = tokio::spawn(tell::publish_all(source.clone(), instance, counts, queue));
     let (mut leadership, lead) = Lead::start(&config, &source);
-    let mut nodes = watch_nodes(source.clone(), config.keep());
+    let mut pools = watch_pools(source.clone());
+    let mut nodes = stream::pending().boxed();
     let teller = tell::Teller::new(events, Arc::clone(&metrics));
-    let mut operator = Operator::new(&config, source, metrics, health, teller);
+    let mut operator = Operator::new(&config, source.clone(), metrics, health, teller);
     operator.led(&leadership.borrow_and_update());
     loop {
         // Whoever stops to lead, stops in the middle of whatever it is at: each write stands for itself.
@@ -65,11 +67,15 @@ pub async fn run(config: Config) -> Result<()> {
             }
             wake = operator.turn() => wake,
         };
+        if let Some(keep) = operator.list_anew() {
+            nodes = watch_nodes(source.clone(), keep);
+        }
         tokio::select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = changed(&mut leadership) => operator.led(&leadership.borrow_and_update()),
+            Some(event) = pools.next() => operator.hear_pools(event),
             Some(event) = nodes.next() => {
                 operator.hear(event);
                 // One decision for all that is there already.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use cuo_cluster::lease::Leadership;
 use cuo_cluster::ledger::{self, Stored};
 use cuo_cluster::node::{Keep, get_node, patch_node};
-use cuo_cluster::watch::NodesEvent;
+use cuo_cluster::pool::list_pools;
+use cuo_cluster::watch::{NodesEvent, PoolsEvent};
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::identity::NodeName;
 use cuo_core::ledger::Ledger;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::pause::{Pause, Resting};
+use super::pools::Pools;
 use super::watched::Watched;
 use crate::config::Config;
 use crate::health::Health;
@@ -43,6 +45,9 @@ pub struct Operator {
     stored: Option<Stored>,
     read_at: Instant,
     watched: Watched,
+    pools: Pools,
+    /// The Nodes have to be listed anew, to keep more of them.
+    list_anew: bool,
     pause: Pause,
     resting: Resting,
     teller: Teller,
@@ -76,6 +81,8 @@ impl Operator {
             stored: None,
             read_at: Instant::now(),
             watched: Watched::default(),
+            pools: Pools::default(),
+            list_anew: false,
             pause: Pause::default(),
             resting: Resting::default(),
             teller,
@@ -90,6 +97,7 @@ impl Operator {
         self.metrics.led(self.leading);
         self.stored = None;
         self.teller.forget();
+        self.pools.forget();
         match leadership {
             Leadership::Leading => {}
             Leadership::Waiting {
@@ -101,7 +109,37 @@ impl Operator {
         }
     }
 
-    /// Takes in what the watch tells.
+    /// What to keep of Nodes, if they have to be listed anew for it. Nothing is decided until they are.
+    pub fn list_anew(&mut self) -> Option<Keep> {
+        std::mem::take(&mut self.list_anew).then(|| self.keep.clone())
+    }
+
+    /// Takes in what the watch of the pools tells. The Nodes are listed once it is known what the pools need of them.
+    pub fn hear_pools(&mut self, event: PoolsEvent) {
+        if let PoolsEvent::Disconnected(error) = &event {
+            self.metrics.failed(error);
+        }
+        let first = !self.pools.heard();
+        self.pools.hear(event);
+        self.know_pools();
+        self.list_anew |= first;
+    }
+
+    /// Takes over what the pools ask for, and what they need of Nodes.
+    fn know_pools(&mut self) {
+        self.seen.pools = self.pools.found();
+        if self.pools.needs(&mut self.keep) {
+            self.watched.list_anew();
+            self.list_anew = true;
+        }
+    }
+
+    /// What is not known as it is.
+    fn missing(&self) -> Option<&String> {
+        self.pools.missing().or(self.watched.missing())
+    }
+
+    /// Takes in what the watch of the Nodes tells.
     pub fn hear(&mut self, event: NodesEvent) {
         if let NodesEvent::Disconnected(error) = &event {
             self.metrics.failed(error);
@@ -112,10 +150,10 @@ impl Operator {
 
     /// Decides and writes once, if it may; returns when the next turn is due at the latest.
     pub async fn turn(&mut self) -> Instant {
-        self.health.turned(self.watched.missing().cloned());
+        self.health.turned(self.missing().cloned());
         let now = Instant::now();
         let last = now + LOOK;
-        if !self.leading || self.watched.missing().is_some() {
+        if !self.leading || self.missing().is_some() {
             return last;
         }
         let paused = self.pause.until(now);
@@ -143,11 +181,14 @@ impl Operator {
     async fn decide_and_write(&mut self) -> Result<Option<Instant>, Failed> {
         self.read_ledger().await?;
         self.seen.resting = self.resting.at(Instant::now());
-        let plan = self.plan().await?;
+        let Some(plan) = self.plan().await? else {
+            return Ok(Some(Instant::now() + LOOK));
+        };
         self.metrics.planned(&self.seen, &plan);
         let Some((write, name)) = steps::written(&plan.act, &self.seen) else {
             self.teller.settled(&self.seen, &plan);
-            return Ok(Some(self.rest(&plan)));
+            let (told, rest) = (self.tell_pools(&plan).await, self.rest(&plan));
+            return Ok(Some(told.map_or(rest, |told| told.min(rest))));
         };
         gate(&format!("operator-before-{}", write.as_str())).await;
         let result = match &plan.act {
@@ -185,28 +226,53 @@ impl Operator {
         Ok(())
     }
 
-    /// Decides, with a live read of each Node that the decision needs.
-    async fn plan(&mut self) -> Result<Plan, Failed> {
+    /// Decides, with a live read of the pools and of each Node that the decision needs; `None` if the Nodes have to be listed anew.
+    async fn plan(&mut self) -> Result<Option<Plan>, Failed> {
         self.seen.live.clear();
         self.seen.pools_live = false;
         loop {
             let plan = plan(&self.seen, &self.policy, Timestamp::now());
-            let name = match &plan.act {
-                Act::Confirm(name) => name,
-                // There is none but the built-in one, which does not change.
-                Act::ConfirmPools => {
-                    self.seen.pools_live = true;
-                    continue;
-                }
-                _ => return Ok(plan),
-            };
-            gate(&format!("operator-before-{}", steps::CONFIRM)).await;
-            let read = get_node(&self.source, name.as_str(), &self.keep).await;
-            let raw = read.map_err(|error| Failed::new(format!("read node {name}"), error))?;
-            gate(&format!("operator-after-{}", steps::CONFIRM)).await;
-            let node = raw.and_then(|raw| NodeView::parse(&raw).ok());
-            self.seen.live.insert(name.clone(), node);
+            match &plan.act {
+                Act::Confirm(name) => self.confirm(name.clone()).await?,
+                Act::ConfirmPools => self.confirm_pools().await?,
+                _ => return Ok(Some(plan)),
+            }
+            if self.list_anew {
+                return Ok(None);
+            }
         }
+    }
+
+    async fn confirm(&mut self, name: NodeName) -> Result<(), Failed> {
+        gate(&format!("operator-before-{}", steps::CONFIRM)).await;
+        let read = get_node(&self.source, name.as_str(), &self.keep).await;
+        let raw = read.map_err(|error| Failed::new(format!("read node {name}"), error))?;
+        gate(&format!("operator-after-{}", steps::CONFIRM)).await;
+        let node = raw.and_then(|raw| NodeView::parse(&raw).ok());
+        self.seen.live.insert(name, node);
+        Ok(())
+    }
+
+    async fn confirm_pools(&mut self) -> Result<(), Failed> {
+        let read = list_pools(&self.source).await;
+        let pools = read.map_err(|error| Failed::new("read the pools".to_owned(), error))?;
+        self.pools.replace(pools);
+        self.know_pools();
+        self.seen.pools_live = true;
+        Ok(())
+    }
+
+    /// Tells people of the pools; returns when to do so again. Nothing depends on it, so what fails is not a reason to wait.
+    async fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
+        for pool in self.pools.objects().values() {
+            self.teller.pool(pool);
+        }
+        let now = Timestamp::now();
+        let (next, result) = self.pools.tell(&self.source, &plan.pools, now).await;
+        if let Err(error) = result {
+            self.metrics.failed(&error);
+        }
+        next
     }
 
     async fn write_ledger(

@@ -50,6 +50,11 @@ impl Watched {
         self.missing.as_ref()
     }
 
+    /// The Nodes are about to be listed anew, for more is to be known of them.
+    pub fn list_anew(&mut self) {
+        self.missing = Some("the nodes are listed anew, with labels that a pool needs".to_owned());
+    }
+
     /// Until when to wait for the watch, if something that is known to have happened has not come yet.
     pub fn behind(&mut self, nodes: &Nodes, now: Instant) -> Option<Instant> {
         self.awaited = self.awaited.take().filter(|awaited| {

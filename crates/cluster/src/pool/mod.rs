@@ -1,0 +1,149 @@
+//! `UpdatePool`, the one custom resource: its definition, what is read of it and its status.
+
+mod parse;
+mod rules;
+pub mod schema;
+pub mod spec;
+pub mod status;
+
+use cuo_core::identity::PoolName;
+use cuo_core::pool::FoundPool;
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::source::ClientSource;
+use crate::watch::list;
+use crate::wire::Wire;
+
+pub use parse::pool;
+pub use spec::PoolSpec;
+pub use status::PoolStatus;
+
+/// The resource's group.
+pub const GROUP: &str = "cuo.coreos.com";
+/// The only version.
+pub const VERSION: &str = "v1alpha1";
+/// The resource's kind.
+pub const KIND: &str = "UpdatePool";
+/// What it is called in paths.
+pub const PLURAL: &str = "updatepools";
+/// What it is called by people in a hurry.
+pub const SHORT: &str = "up";
+
+pub(crate) const POOLS: &str = "/apis/cuo.coreos.com/v1alpha1/updatepools";
+
+/// A pool on the wire.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct WirePool {
+    metadata: Meta,
+    /// Judged later, so that one pool which makes no sense does not hide the others.
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    status: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    name: String,
+    uid: String,
+    resource_version: String,
+    #[serde(default)]
+    generation: i64,
+}
+
+/// An `UpdatePool` as it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolObject {
+    /// Its name.
+    pub name: PoolName,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`, for conditional writes.
+    pub resource_version: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// What it asks for.
+    pub found: FoundPool,
+    /// What the operator wrote last; what can't be read is as nothing, and written anew.
+    pub status: PoolStatus,
+}
+
+impl Wire for WirePool {
+    fn resource_version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+
+    fn key(&self) -> &str {
+        &self.metadata.name
+    }
+}
+
+impl WirePool {
+    /// Fails when the name is none, which the API server does not let happen.
+    pub fn into_object(self) -> Result<PoolObject, ApiError> {
+        let name = self.metadata.name.parse::<PoolName>();
+        let name = name.map_err(|error| ApiError::Other {
+            message: error.to_string(),
+        })?;
+        Ok(PoolObject {
+            found: pool(name.clone(), &self.spec),
+            name,
+            uid: self.metadata.uid,
+            resource_version: self.metadata.resource_version,
+            generation: self.metadata.generation,
+            status: PoolStatus::deserialize(&self.status).unwrap_or_default(),
+        })
+    }
+}
+
+/// Reads all pools; none where the resource is not defined.
+///
+/// # Errors
+/// Any [`ApiError`] but [`ApiError::NotFound`].
+pub async fn list_pools(source: &ClientSource) -> Result<Vec<PoolObject>, ApiError> {
+    match list(source, POOLS, None, WirePool::into_object).await {
+        Ok((pools, _)) => Ok(pools),
+        Err(ApiError::NotFound { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the status of the pool `name`, if nobody wrote the pool since it was read as `resource_version`.
+///
+/// # Errors
+/// [`ApiError::Conflict`] if somebody did, [`ApiError::NotFound`] if it is gone; any other [`ApiError`]. Nothing depends on a status.
+pub async fn write_status(
+    source: &ClientSource,
+    name: &PoolName,
+    resource_version: &str,
+    status: &PoolStatus,
+) -> Result<(), ApiError> {
+    // A list is replaced as a whole, and so is what is absent: the API server merges objects only.
+    let mut fields = json!(status);
+    if let Value::Object(fields) = &mut fields {
+        for gone in ["slots", "targets", "nextWindow"] {
+            fields.entry(gone).or_insert(Value::Null);
+        }
+    }
+    let body = json!({ "metadata": { "resourceVersion": resource_version }, "status": fields });
+    let params = PatchParams {
+        field_manager: Some(source.program().name.to_owned()),
+        ..PatchParams::default()
+    };
+    let request = Request::new(POOLS).patch_subresource(
+        "status",
+        name.as_str(),
+        &params,
+        &Patch::Merge(body),
+    )?;
+    let written = source.call(|client| async move { client.request::<Value>(request).await });
+    written.await.map(drop)
+}
+
+#[cfg(test)]
+mod tests;

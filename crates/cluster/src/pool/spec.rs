@@ -1,0 +1,356 @@
+//! `spec` of an `UpdatePool` as it is written; `docs/pools.md` prints the fields with what is said of them here.
+
+use cuo_core::selector::Selector;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rules;
+
+/// What an administrator asks for the nodes of a pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.approved) || size(self.approved) == 0 || (has(self.approval) && self.approval == 'Manual')",
+    "message": "`approved` says something only with `approval: Manual`",
+}]))]
+pub struct PoolSpec {
+    /// The nodes of this pool, by their labels other than CUO's own. Absent or empty selects all nodes.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::node_selector")]
+    pub node_selector: Selector,
+    /// Most nodes of the pool that may be out of service when one more is granted: a number, or a share such as `10%`, which is rounded
+    /// down to at least one node. `0` and `0%` grant nothing.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::max_unavailable")]
+    pub max_unavailable: IntOrText,
+    /// Grants nothing new in this pool.
+    #[serde(default)]
+    pub paused: bool,
+    /// When nodes may be granted. Without any, at any time.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub windows: Vec<WindowSpec>,
+    /// Days on which nothing is granted, whatever the windows say.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub blackouts: Vec<BlackoutSpec>,
+    /// Which node goes first.
+    #[serde(default)]
+    pub order: OrderSpec,
+    /// Nodes that run an update for a while before the others may boot it.
+    #[serde(default)]
+    pub canary: Option<CanarySpec>,
+    /// An update that failed on this many nodes, anywhere in the cluster, is no longer tried in this pool. A node that failed never
+    /// tries the same update again.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_failures: u32,
+    /// The only thing that nodes of this pool may boot; what else they want is held.
+    #[serde(default)]
+    pub target: Option<ReleaseSpec>,
+    /// Whether each update has to be named in `approved` before anybody boots it.
+    #[serde(default)]
+    pub approval: Approval,
+    /// What may be booted where `approval` is `Manual`.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub approved: Vec<ReleaseSpec>,
+    /// What has to hold before and after a reboot.
+    #[serde(default)]
+    pub checks: ChecksSpec,
+    /// How nodes are drained.
+    #[serde(default)]
+    pub drain: DrainSpec,
+    /// How long the pool is left alone after one of its nodes is done, such as `10m`.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::length_or_nothing")]
+    pub settle: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A number or a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum IntOrText {
+    /// A number.
+    Int(i64),
+    /// A text.
+    Text(String),
+}
+
+impl Default for IntOrText {
+    fn default() -> Self {
+        Self::Int(1)
+    }
+}
+
+/// When reboots may be granted, week after week.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WindowSpec {
+    /// Days on which it opens. Without any, every day.
+    #[serde(default)]
+    #[schemars(length(max = 7))]
+    pub days: Vec<Day>,
+    /// When it opens, as `HH:MM` on the wall clock. Where the clock is put forward over it, it opens later by as much.
+    #[schemars(schema_with = "rules::start")]
+    pub start: String,
+    /// How long it stays open, such as `4h`, also past midnight; at most `168h`.
+    #[schemars(schema_with = "rules::length")]
+    pub duration: String,
+    /// IANA name of the clock's time zone, such as `Europe/Berlin`.
+    #[serde(default = "utc")]
+    #[schemars(schema_with = "rules::time_zone")]
+    pub time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "days are known")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// Days on which nothing is granted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.to) || self.to >= self.from",
+    "message": "`to` is before `from`",
+}]))]
+pub struct BlackoutSpec {
+    /// The first day, as `YYYY-MM-DD`; it begins at midnight.
+    #[schemars(schema_with = "rules::date")]
+    pub from: String,
+    /// The last day. Without it, `from` is the only one.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::date")]
+    pub to: Option<String>,
+    /// IANA name of the time zone in which the days are.
+    #[serde(default = "utc")]
+    #[schemars(schema_with = "rules::time_zone")]
+    pub time_zone: String,
+}
+
+/// Which node goes first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(has(self.by) && self.by == 'Zone') == has(self.topologyKey)",
+    "message": "`by: Zone` needs a `topologyKey`, and nothing else takes one",
+}]))]
+pub struct OrderSpec {
+    /// What nodes are sorted by; equal ones go by name.
+    #[serde(default)]
+    pub by: OrderBySpec,
+    /// The label that holds a node's zone, such as `topology.kubernetes.io/zone`.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::label")]
+    pub topology_key: Option<String>,
+    /// When nodes of the control plane go. They always go one at a time in the whole cluster.
+    #[serde(default)]
+    pub control_plane: ControlPlaneSpec,
+}
+
+/// What nodes are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OrderBySpec {
+    /// By name.
+    #[default]
+    Name,
+    /// One zone after the other, as `topologyKey` tells them.
+    Zone,
+    /// The oldest booted version first.
+    OldestVersion,
+}
+
+/// When nodes of the control plane go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum ControlPlaneSpec {
+    /// After the workers.
+    #[default]
+    Last,
+    /// Before the workers.
+    First,
+}
+
+/// Nodes that run an update for a while before the others may boot it: either `count` or `nodeSelector`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.count) != has(self.nodeSelector)",
+    "message": "expected either `count` or `nodeSelector`",
+}]))]
+pub struct CanarySpec {
+    /// As many nodes, whichever come first.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::count")]
+    pub count: Option<u32>,
+    /// All nodes of the pool with these labels.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::node_selector")]
+    pub node_selector: Option<Selector>,
+    /// How long they have to run it, such as `24h`.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::length_or_nothing")]
+    pub soak: Option<String>,
+}
+
+/// Something that can be booted: either `identity` or `version`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.identity) != has(self.version)",
+    "message": "expected either `identity` or `version`",
+}]))]
+pub struct ReleaseSpec {
+    /// The digest of an image (`sha256:…`) or the checksum of a commit, as the annotations `cuo.coreos.com/reboot-needed` and
+    /// `cuo.coreos.com/booted` show it.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::identity")]
+    pub identity: Option<String>,
+    /// The version, as rpm-ostree shows it.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 253))]
+    pub version: Option<String>,
+}
+
+/// Whether updates have to be approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    /// They need not.
+    #[default]
+    Automatic,
+    /// Only those in `approved` are booted.
+    Manual,
+}
+
+/// What has to hold before and after a reboot.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChecksSpec {
+    /// Annotations that have to be `true` on the Node before it is granted. Whatever sets them runs on nodes with the label
+    /// `cuo.coreos.com/before-reboot=true`.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::checks")]
+    pub before: Vec<String>,
+    /// Annotations that have to be `true` on the Node after the reboot, before its slot is free. Whatever sets them runs on nodes with
+    /// the label `cuo.coreos.com/after-reboot=true`.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::checks")]
+    pub after: Vec<String>,
+    /// While a pod that matches any of these runs on the node, it does not act on a grant.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub blocking_pods: Vec<PodMatchSpec>,
+    /// After the reboot, the pods of DaemonSets on the node have to be Ready before its slot is free.
+    #[serde(default)]
+    pub daemon_sets_ready: bool,
+}
+
+/// Pods by namespace and labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodMatchSpec {
+    /// Their namespace. Without it, any.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// Their labels. Absent or empty matches all.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::selector")]
+    pub label_selector: Selector,
+}
+
+/// How nodes are drained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrainSpec {
+    /// How long a drain may take, such as `10m`, which is the default.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::length")]
+    pub timeout: Option<String>,
+    /// How long each pod has to end, whatever it asks for itself.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::length_or_nothing")]
+    pub grace_period: Option<String>,
+    /// What happens when the drain did not finish in time.
+    #[serde(default)]
+    pub on_timeout: OnTimeoutSpec,
+    /// Pods with an emptyDir volume, whose content is lost.
+    #[serde(default)]
+    pub empty_dir: TreatmentSpec,
+    /// Pods without a controller, which nobody makes anew.
+    #[serde(default)]
+    pub unmanaged: TreatmentSpec,
+    /// Only pods with these labels have to leave; the others stay until the reboot.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::selector")]
+    pub pod_selector: Selector,
+    /// Pods in these namespaces stay until the reboot.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::namespaces")]
+    pub skip_namespaces: Vec<String>,
+    /// Whether volumes of the pods that left have to be let go of before the reboot.
+    #[serde(default = "yes")]
+    pub wait_for_volumes: bool,
+    /// How long to wait between the end of the drain and the reboot.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::length_or_nothing")]
+    pub delay: Option<String>,
+}
+
+/// What happens when a drain did not finish in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OnTimeoutSpec {
+    /// The node is uncordoned and tried again later.
+    #[default]
+    Abort,
+    /// Pods that are left are deleted, whatever their disruption budgets say; if that takes as long once more, as `Abort`.
+    Delete,
+    /// As `Delete`, and if pods are still there then, they are deleted without any grace and the node reboots.
+    Force,
+}
+
+/// What is done about a pod that loses something by leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TreatmentSpec {
+    /// It is evicted like any other.
+    #[default]
+    Evict,
+    /// It is left alone, and the node is not drained while it is there.
+    Block,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for DrainSpec {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            grace_period: None,
+            on_timeout: OnTimeoutSpec::default(),
+            empty_dir: TreatmentSpec::default(),
+            unmanaged: TreatmentSpec::default(),
+            pod_selector: Selector::default(),
+            skip_namespaces: Vec::new(),
+            wait_for_volumes: true,
+            delay: None,
+        }
+    }
+}

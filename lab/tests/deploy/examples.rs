@@ -1,0 +1,48 @@
+//! `deploy/examples`: each file is taken by the API server as it is, and by the operator.
+
+use anyhow::{Context, Result, ensure};
+use cuo_cluster::pool::list_pools;
+use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_core::pool::FoundPool;
+
+use crate::{Bench, repository};
+
+const PROGRAM: Program = Program {
+    name: "cuo-operator",
+    version: "0.0.0-test",
+};
+
+pub async fn each(bench: &Bench) -> Result<()> {
+    let folder = std::fs::read_dir(repository().join("deploy/examples"))?;
+    let mut files: Vec<_> = folder
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    files.sort();
+    let credentials = Credentials::File {
+        path: bench.account("cuo-operator").await?,
+        root: "/".into(),
+    };
+    let source = ClientSource::start(credentials, PROGRAM).await;
+    for file in &files {
+        let file = file.to_str().context("the path is text")?;
+        let apply = [
+            "apply",
+            "--validate=strict",
+            "--warnings-as-errors",
+            "-f",
+            file,
+        ];
+        bench.plane.kubectl(&apply).await?;
+    }
+    let found = list_pools(&source).await?;
+    let names: Vec<_> = found.iter().map(|pool| pool.name.as_str()).collect();
+    assert_eq!(names, ["control-plane", "edge", "production"]);
+    for pool in found {
+        ensure!(matches!(pool.found, FoundPool::Valid(_)), "{pool:#?}");
+    }
+    for file in &files {
+        let file = file.to_str().context("the path is text")?;
+        bench.plane.kubectl(&["delete", "-f", file]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,378 @@
+//! What is told of a pool on its `status`: numbers, and conditions with reasons.
+
+use cuo_cluster::pool::PoolObject;
+use cuo_cluster::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target};
+use cuo_core::plan::PoolReport;
+use cuo_core::pool::FoundPool;
+use cuo_core::reason::{Code, Reason};
+use cuo_core::values::to_second;
+use jiff::Timestamp;
+
+/// The status of `pool`; `before` is what was told last.
+pub fn status(
+    pool: &PoolObject,
+    report: &PoolReport,
+    before: &PoolStatus,
+    now: Timestamp,
+) -> PoolStatus {
+    let conditions = [
+        ("Accepted", accepted(pool)),
+        ("Progressing", progressing(report)),
+        ("Held", held(report)),
+        ("Degraded", degraded(report)),
+    ];
+    let conditions = conditions.map(|(kind, (holds, reason, message))| {
+        let status = if holds { "True" } else { "False" };
+        let known = before.conditions.iter().find(|known| known.kind == kind);
+        let since = known.filter(|known| known.status == status);
+        Condition {
+            kind: kind.to_owned(),
+            status: status.to_owned(),
+            reason,
+            message,
+            last_transition_time: since.map_or(to_second(now), |known| known.last_transition_time),
+            observed_generation: pool.generation,
+        }
+    });
+    PoolStatus {
+        observed_generation: pool.generation,
+        max_unavailable: number(report.budget),
+        nodes: NodeCounts {
+            total: number(report.members),
+            up_to_date: number(report.up_to_date),
+            need_reboot: number(report.needing),
+            rebooting: number(report.rebooting),
+            unavailable: number(report.used),
+            failed: number(report.failed),
+        },
+        slots: report.slots.iter().map(slot).collect(),
+        targets: targets(report),
+        next_window: report.next_opening,
+        conditions: conditions.into(),
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn slot(slot: &cuo_core::plan::SlotReport) -> Slot {
+    Slot {
+        node: slot.node.clone(),
+        grant: slot.id,
+        identity: slot.identity,
+        since: slot.since,
+    }
+}
+
+fn targets(report: &PoolReport) -> Vec<Target> {
+    let targets = report.targets.iter();
+    let targets = targets.map(|(identity, target)| Target {
+        identity: *identity,
+        version: target.version.clone(),
+        nodes: number(target.nodes),
+    });
+    targets.collect()
+}
+
+/// Whether a condition holds, and why: a word and a sentence.
+type Why = (bool, String, String);
+
+fn why(holds: bool, reason: &str, message: impl Into<String>) -> Why {
+    (holds, reason.to_owned(), message.into())
+}
+
+fn accepted(pool: &PoolObject) -> Why {
+    match &pool.found {
+        FoundPool::Valid(_) => why(true, "Valid", "The pool makes sense."),
+        FoundPool::Invalid { why: text, .. } => why(false, Code::PoolInvalid.as_str(), text),
+    }
+}
+
+fn progressing(report: &PoolReport) -> Why {
+    if report.rebooting > 0 {
+        let names: Vec<_> = report.slots.iter().map(|slot| slot.node.as_str()).collect();
+        return why(true, Code::Rebooting.as_str(), names.join(", "));
+    }
+    let reason = rests(report);
+    why(false, reason.code.as_str(), reason.message)
+}
+
+/// Why nothing happens, though something is to be done.
+fn held(report: &PoolReport) -> Why {
+    let reason = rests(report);
+    let holds = report.why.is_some() && report.rebooting == 0;
+    why(holds, reason.code.as_str(), reason.message)
+}
+
+/// What the pool is at.
+fn rests(report: &PoolReport) -> Reason {
+    let (code, text) = match &report.why {
+        _ if report.rebooting > 0 => (Code::Rebooting, "A node has its turn."),
+        Some(reason) => return reason.clone(),
+        None if report.needing > 0 => (Code::Reserved, "A node is about to have its turn."),
+        None => (Code::UpToDate, "No node needs a reboot."),
+    };
+    Reason::new(code, text)
+}
+
+fn degraded(report: &PoolReport) -> Why {
+    match report.failed {
+        0 => why(
+            false,
+            "NoFailures",
+            "No update failed on a node of this pool.",
+        ),
+        count => why(
+            true,
+            "NodesFailed",
+            format!("{count} of the pool's nodes need a person, or need what failed on them."),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use cuo_core::identity::{GrantId, Identity};
+    use cuo_core::ledger::Stage;
+    use cuo_core::plan::{SlotReport, TargetReport};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn pool(found: FoundPool) -> PoolObject {
+        PoolObject {
+            name: "p".parse().unwrap(),
+            uid: "u".into(),
+            resource_version: "7".into(),
+            generation: 4,
+            found,
+            status: PoolStatus::default(),
+        }
+    }
+
+    fn valid() -> PoolObject {
+        pool(FoundPool::Valid(Box::default()))
+    }
+
+    fn conditions(status: &PoolStatus) -> Vec<(&str, &str, &str)> {
+        let all = status.conditions.iter();
+        all.map(|found| {
+            (
+                found.kind.as_str(),
+                found.status.as_str(),
+                found.reason.as_str(),
+            )
+        })
+        .collect()
+    }
+
+    #[test]
+    fn numbers_slots_and_targets_are_copied() {
+        let identity = Identity::Commit([7; 32]);
+        let id = GrantId { seq: 4, salt: 9 };
+        let slot = SlotReport {
+            node: "n1".parse().unwrap(),
+            id,
+            identity,
+            stage: Stage::Granted,
+            since: at(50),
+        };
+        let target = TargetReport {
+            version: Some("44.1".into()),
+            nodes: 5,
+        };
+        let report = PoolReport {
+            members: 9,
+            needing: 3,
+            rebooting: 1,
+            unavailable: 1,
+            failed: 0,
+            up_to_date: 6,
+            budget: 2,
+            used: 2,
+            slots: vec![slot],
+            targets: BTreeMap::from([(identity, target)]),
+            next_opening: Some(at(900)),
+            ..PoolReport::default()
+        };
+        let found = status(&valid(), &report, &PoolStatus::default(), at(100));
+        let condition = |kind: &str, status: &str, reason: &str, message: &str| Condition {
+            kind: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: message.into(),
+            last_transition_time: at(100),
+            observed_generation: 4,
+        };
+        let expected = PoolStatus {
+            observed_generation: 4,
+            max_unavailable: 2,
+            nodes: NodeCounts {
+                total: 9,
+                up_to_date: 6,
+                need_reboot: 3,
+                rebooting: 1,
+                unavailable: 2,
+                failed: 0,
+            },
+            slots: vec![Slot {
+                node: "n1".parse().unwrap(),
+                grant: id,
+                identity,
+                since: at(50),
+            }],
+            targets: vec![Target {
+                identity,
+                version: Some("44.1".into()),
+                nodes: 5,
+            }],
+            next_window: Some(at(900)),
+            conditions: vec![
+                condition("Accepted", "True", "Valid", "The pool makes sense."),
+                condition("Progressing", "True", "Rebooting", "n1"),
+                condition("Held", "False", "Rebooting", "A node has its turn."),
+                condition(
+                    "Degraded",
+                    "False",
+                    "NoFailures",
+                    "No update failed on a node of this pool.",
+                ),
+            ],
+        };
+        assert_eq!(found, expected);
+        // What the API server gives back is the same again: no write while nothing changes.
+        let read: PoolStatus =
+            serde_json::from_value(serde_json::to_value(&found).unwrap()).unwrap();
+        assert_eq!(status(&valid(), &report, &read, at(200)), found);
+    }
+
+    #[test]
+    fn conditions_say_why_nothing_happens() {
+        let waits = |code: Code| PoolReport {
+            needing: 1,
+            why: Some(code.into()),
+            ..PoolReport::default()
+        };
+        let invalid = pool(FoundPool::Invalid {
+            name: "p".parse().unwrap(),
+            selector: None,
+            why: "nodeSelector: no".into(),
+        });
+        let busy = PoolReport {
+            rebooting: 1,
+            ..waits(Code::BudgetExhausted)
+        };
+        let failed = PoolReport {
+            failed: 1,
+            ..waits(Code::IdentityFailed)
+        };
+        let soon = PoolReport {
+            needing: 1,
+            ..PoolReport::default()
+        };
+        let (yes, no) = ("True", "False");
+        let cases = [
+            (
+                valid(),
+                PoolReport::default(),
+                [
+                    (yes, "Valid"),
+                    (no, "UpToDate"),
+                    (no, "UpToDate"),
+                    (no, "NoFailures"),
+                ],
+            ),
+            (
+                valid(),
+                waits(Code::WindowClosed),
+                [
+                    (yes, "Valid"),
+                    (no, "WindowClosed"),
+                    (yes, "WindowClosed"),
+                    (no, "NoFailures"),
+                ],
+            ),
+            (
+                valid(),
+                busy,
+                [
+                    (yes, "Valid"),
+                    (yes, "Rebooting"),
+                    (no, "Rebooting"),
+                    (no, "NoFailures"),
+                ],
+            ),
+            (
+                valid(),
+                failed,
+                [
+                    (yes, "Valid"),
+                    (no, "IdentityFailed"),
+                    (yes, "IdentityFailed"),
+                    (yes, "NodesFailed"),
+                ],
+            ),
+            (
+                valid(),
+                soon,
+                [
+                    (yes, "Valid"),
+                    (no, "Reserved"),
+                    (no, "Reserved"),
+                    (no, "NoFailures"),
+                ],
+            ),
+            (
+                invalid,
+                waits(Code::PoolInvalid),
+                [
+                    (no, "PoolInvalid"),
+                    (no, "PoolInvalid"),
+                    (yes, "PoolInvalid"),
+                    (no, "NoFailures"),
+                ],
+            ),
+        ];
+        for (pool, report, expected) in cases {
+            let found = status(&pool, &report, &PoolStatus::default(), at(1));
+            let kinds = ["Accepted", "Progressing", "Held", "Degraded"];
+            let expected: Vec<_> = kinds
+                .into_iter()
+                .zip(expected)
+                .map(|(kind, (status, reason))| (kind, status, reason))
+                .collect();
+            assert_eq!(conditions(&found), expected, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_as_old_as_its_status() {
+        let report = |code: Option<Code>| PoolReport {
+            needing: 1,
+            why: code.map(Reason::from),
+            ..PoolReport::default()
+        };
+        let mut told = PoolStatus::default();
+        for (second, code, since) in [
+            (10, Some(Code::WindowClosed), 10),
+            (20, Some(Code::BudgetExhausted), 10),
+            (30, None, 30),
+            (40, None, 30),
+            (50, Some(Code::PoolPaused), 50),
+        ] {
+            told = status(&valid(), &report(code), &told, at(second));
+            let times: Vec<_> = told
+                .conditions
+                .iter()
+                .map(|found| found.last_transition_time)
+                .collect();
+            assert_eq!(times, [at(10), at(10), at(since), at(10)], "at {second}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The pools as they are known, and what is written about them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cuo_cluster::node::Keep;
+use cuo_cluster::pool::{PoolObject, PoolStatus, write_status};
+use cuo_cluster::watch::PoolsEvent;
+use cuo_cluster::{ApiError, ClientSource, Retry};
+use cuo_core::identity::PoolName;
+use cuo_core::plan::PoolReport;
+use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::pool_status::status;
+
+/// Shortest time between two writes of one status.
+const PACE: Duration = Duration::from_secs(3);
+/// When to write a status again that did not come back as it was written, or could not be.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// All pools, and whether they are known as they are.
+#[derive(Debug)]
+pub struct Pools {
+    /// The watch has told something.
+    heard: bool,
+    /// Why they are not.
+    missing: Option<String>,
+    all: BTreeMap<PoolName, PoolObject>,
+    told: BTreeMap<PoolName, Told>,
+}
+
+/// What was written of a pool last.
+#[derive(Debug)]
+struct Told {
+    uid: String,
+    status: PoolStatus,
+    at: Instant,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self {
+            heard: false,
+            missing: Some("the pools have not been listed yet".to_owned()),
+            all: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+}
+
+impl Pools {
+    /// Why the pools are not known as they are; `None` while the watch is in touch.
+    pub fn missing(&self) -> Option<&String> {
+        self.missing.as_ref()
+    }
+
+    /// The watch has told something, if only that it can't.
+    pub fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// All that were found.
+    pub fn found(&self) -> Vec<FoundPool> {
+        self.all.values().map(|pool| pool.found.clone()).collect()
+    }
+
+    /// All that were found, by name.
+    pub fn objects(&self) -> &BTreeMap<PoolName, PoolObject> {
+        &self.all
+    }
+
+    /// Takes in what the watch tells.
+    pub fn hear(&mut self, event: PoolsEvent) {
+        self.heard = true;
+        match event {
+            PoolsEvent::Reset(all) => {
+                if self.missing.take().is_some() {
+                    info!("the pools are known: {}", all.len());
+                }
+                self.replace(all);
+            }
+            PoolsEvent::Changed(pool) => {
+                self.all.insert(pool.name.clone(), pool);
+            }
+            PoolsEvent::Gone(name) => self.all.retain(|known, _| known.as_str() != name),
+            PoolsEvent::Disconnected(error) => {
+                let why = format!("the pools can't be watched: {error}");
+                if self.missing.as_ref() != Some(&why) {
+                    warn!("{why}");
+                }
+                self.missing = Some(why);
+            }
+        }
+    }
+
+    /// These are all that there are.
+    pub fn replace(&mut self, all: Vec<PoolObject>) {
+        self.all = all
+            .into_iter()
+            .map(|pool| (pool.name.clone(), pool))
+            .collect();
+    }
+
+    /// Has `keep` keep what the pools need of Nodes; whether that is more than before.
+    pub fn needs(&self, keep: &mut Keep) -> bool {
+        let (mut annotations, mut labels) = (Vec::new(), Vec::new());
+        for pool in self.all.values() {
+            match &pool.found {
+                FoundPool::Valid(pool) => {
+                    labels.extend(pool.selector.keys());
+                    if let OrderBy::Zone(label) = &pool.order.by {
+                        labels.push(label);
+                    }
+                    if let Some(CanaryWho::Nodes(selector)) =
+                        pool.canary.as_ref().map(|canary| &canary.who)
+                    {
+                        labels.extend(selector.keys());
+                    }
+                    annotations.extend(pool.before.iter().chain(&pool.after).map(String::as_str));
+                }
+                FoundPool::Invalid { selector, .. } => {
+                    labels.extend(selector.iter().flat_map(|selector| selector.keys()));
+                }
+            }
+        }
+        keep.grow(annotations, labels)
+    }
+
+    /// Writes what changed of what is told; returns when to write what was written too recently, and how it went.
+    pub async fn tell(
+        &mut self,
+        source: &ClientSource,
+        reports: &[PoolReport],
+        now: Timestamp,
+    ) -> (Option<Instant>, Result<(), ApiError>) {
+        self.told.retain(|name, _| self.all.contains_key(name));
+        let (mut next, mut result) = (None, Ok(()));
+        for report in reports {
+            let Some(pool) = report.name.as_ref().and_then(|name| self.all.get(name)) else {
+                continue;
+            };
+            let told = self
+                .told
+                .get(&pool.name)
+                .filter(|told| told.uid == pool.uid);
+            let before = told.map_or(&pool.status, |told| &told.status);
+            let want = status(pool, report, before, now);
+            if want == pool.status {
+                continue;
+            }
+            let due = told.map(|told| told.at + if told.status == want { AGAIN } else { PACE });
+            if let Some(due) = due.filter(|due| Instant::now() < *due) {
+                next = next.into_iter().chain([due]).min();
+                continue;
+            }
+            let written = write_status(source, &pool.name, &pool.resource_version, &want).await;
+            let mut told = Told {
+                uid: pool.uid.clone(),
+                status: want,
+                at: Instant::now(),
+            };
+            if let Err(error) = written {
+                debug!(pool = %pool.name, "the status was not written: {error}");
+                if error.retry_class() != Retry::Denied {
+                    told.status = before.clone();
+                }
+                result = Err(error);
+            }
+            self.told.insert(pool.name.clone(), told);
+        }
+        (next, result)
+    }
+
+    /// Somebody else led and wrote in between.
+    pub fn forget(&mut self) {
+        self.told.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cuo_cluster::pool::pool;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(name: &str, spec: Value) -> PoolObject {
+        let name: PoolName = name.parse().unwrap();
+        PoolObject {
+            found: pool(name.clone(), &spec),
+            name,
+            uid: "u".into(),
+            resource_version: "1".into(),
+            generation: 1,
+            status: PoolStatus::default(),
+        }
+    }
+
+    #[test]
+    fn the_watch_is_the_only_truth() {
+        let mut pools = Pools::default();
+        let names =
+            |pools: &Pools| -> Vec<_> { pools.objects().keys().map(ToString::to_string).collect() };
+        assert!(pools.missing().is_some() && !pools.heard());
+        let message = "no".to_owned();
+        pools.hear(PoolsEvent::Disconnected(ApiError::Forbidden { message }));
+        let why = "the pools can't be watched: forbidden: no".to_owned();
+        assert_eq!((pools.missing(), pools.heard()), (Some(&why), true));
+        let plain = |name| object(name, json!({}));
+        pools.hear(PoolsEvent::Reset(vec![plain("a"), plain("b")]));
+        assert_eq!(pools.missing(), None);
+        pools.hear(PoolsEvent::Gone("a".into()));
+        pools.hear(PoolsEvent::Changed(plain("c")));
+        assert_eq!(names(&pools), ["b", "c"]);
+        assert_eq!(pools.found().len(), 2);
+        pools.hear(PoolsEvent::Reset(vec![]));
+        assert_eq!(names(&pools), Vec::<String>::new());
+    }
+
+    #[test]
+    fn whatever_a_pool_looks_at_is_kept_of_nodes() {
+        let labels = |key: &str| json!({"matchLabels": {key: "x"}});
+        let checks = json!({"before": ["b"], "after": ["a"]});
+        let zone = json!({"by": "Zone", "topologyKey": "z"});
+        let cases = [
+            (json!({}), vec![], vec![]),
+            (json!({"nodeSelector": labels("s")}), vec![], vec!["s"]),
+            (
+                json!({"nodeSelector": labels("s"), "settle": "soon"}),
+                vec![],
+                vec!["s"],
+            ),
+            (json!({"nodeSelector": "none"}), vec![], vec![]),
+            (json!({"order": zone}), vec![], vec!["z"]),
+            (
+                json!({"canary": {"nodeSelector": labels("c")}}),
+                vec![],
+                vec!["c"],
+            ),
+            (json!({"checks": checks}), vec!["a", "b"], vec![]),
+        ];
+        for (spec, annotations, labels) in cases {
+            let (mut found, mut expected) = (Keep::new(["own"]), Keep::new(["own"]));
+            expected.grow(annotations, labels);
+            let mut pools = Pools::default();
+            pools.hear(PoolsEvent::Reset(vec![object("p", spec.clone())]));
+            let more = found != expected;
+            assert_eq!(pools.needs(&mut found), more, "{spec}");
+            assert_eq!(found, expected, "{spec}");
+            assert!(!pools.needs(&mut found), "{spec}: nothing more is needed");
+        }
+    }
+}

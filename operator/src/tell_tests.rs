@@ -1,0 +1,367 @@
+use cuo_cluster::pool::PoolStatus;
+use cuo_cluster::pool::status::Condition;
+use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ledger::{Entry, Ledger};
+use cuo_core::node::Allotted;
+use cuo_core::raw::RawNode;
+use cuo_core::values::{DrainPolicy, Field, Grant, PodChecks, RebootResult};
+
+use super::*;
+
+const ID: GrantId = GrantId { seq: 7, salt: 0xab };
+
+fn identity() -> Identity {
+    Identity::Commit([2; 32])
+}
+
+fn name() -> NodeName {
+    "n1".parse().unwrap()
+}
+
+fn grant() -> Grant {
+    Grant {
+        id: ID,
+        identity: identity(),
+        boot: BootId::from_bytes([1; 16]),
+        issued: Timestamp::UNIX_EPOCH,
+        deadline: Timestamp::UNIX_EPOCH,
+        drain: DrainPolicy::default(),
+        pods: PodChecks::default(),
+    }
+}
+
+/// What is known of the one node n1, with this answer of its agent.
+fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapshot {
+    let raw = RawNode {
+        name: "n1".into(),
+        uid: "u1".into(),
+        ..RawNode::default()
+    };
+    let mut node = NodeView::parse(&raw).unwrap();
+    node.operator.grant = Field::Value(grant());
+    node.agent.result = answer.map_or(Field::Absent, |(outcome, code)| {
+        Field::Value(RebootResult {
+            id: ID,
+            outcome,
+            code,
+            at: Timestamp::UNIX_EPOCH,
+        })
+    });
+    let entry = |stage| Entry {
+        id: ID,
+        identity: identity(),
+        boot: BootId::from_bytes([1; 16]),
+        stage,
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let entries = stage.map(|stage| (name(), entry(stage))).into_iter();
+    let ledger = Ledger {
+        entries: entries.collect(),
+        ..Ledger::default()
+    };
+    Snapshot {
+        nodes: BTreeMap::from([(name(), node)]),
+        ledger: Field::Value(ledger),
+        live: BTreeMap::new(),
+        own_node: None,
+        pools: vec![],
+        pools_live: false,
+        resting: Default::default(),
+    }
+}
+
+fn plan(act: Act, verdict: Reason) -> Plan {
+    Plan {
+        verdicts: BTreeMap::from([(name(), verdict)]),
+        act,
+        wake: None,
+        used: Default::default(),
+        pools: vec![],
+    }
+}
+
+fn teller() -> (Teller, mpsc::Receiver<Waiting>, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::new(1));
+    let (sender, receiver) = mpsc::channel(10);
+    (Teller::new(sender, Arc::clone(&metrics)), receiver, metrics)
+}
+
+/// The Events that wait.
+fn told(events: &mut mpsc::Receiver<Waiting>) -> Vec<(String, &'static str, Severity, String)> {
+    let mut all = Vec::new();
+    while let Ok((about, news)) = events.try_recv() {
+        all.push((
+            about.name,
+            news.action,
+            news.severity,
+            news.reason.to_string(),
+        ));
+    }
+    all
+}
+
+#[test]
+fn each_decision_is_told_when_its_write_succeeded() {
+    let (normal, warning) = (Severity::Normal, Severity::Warning);
+    let (reserved, granted) = (Some(Stage::Reserved), Some(Stage::Granted));
+    let short = identity();
+    let closed = || Reason::new(Code::WindowClosed, "opens at ten");
+    let ledger = || Act::WriteLedger(seen(reserved, None).ledger.value().cloned().unwrap());
+    let node = |grant| {
+        let allotted = Allotted {
+            grant,
+            ..Allotted::default()
+        };
+        Act::WriteNode(name(), Box::new(allotted))
+    };
+    let done = Some((Outcome::Done, None));
+    let failed = Some((Outcome::Failed, Some(Code::RolledBack)));
+    let refused = Some((Outcome::Refused, None));
+    let answered = |outcome: &str, code: Code| {
+        format!(
+            "{code}: the agent answered {outcome} to the grant {ID} of {short}; the slot is free: {}",
+            code.means()
+        )
+    };
+    let cases = [
+        (
+            Write::LedgerReserve,
+            seen(None, None),
+            ledger(),
+            Some((
+                "Reserve",
+                normal,
+                format!("Reserved: next to reboot into {short} (grant {ID})"),
+            )),
+        ),
+        (
+            Write::NodeGrant,
+            seen(granted, None),
+            node(Some(grant())),
+            Some((
+                "Grant",
+                normal,
+                format!(
+                    "Granted: may reboot into {short}, to be accepted until 1970-01-01T00:00:00Z (grant {ID})"
+                ),
+            )),
+        ),
+        (
+            Write::NodeWithdraw,
+            seen(granted, None),
+            node(None),
+            Some((
+                "Withdraw",
+                normal,
+                "WindowClosed: the grant was withdrawn: opens at ten".to_owned(),
+            )),
+        ),
+        (
+            Write::LedgerDrop,
+            seen(reserved, None),
+            ledger(),
+            Some((
+                "Withdraw",
+                normal,
+                "WindowClosed: the reservation was given up: opens at ten".to_owned(),
+            )),
+        ),
+        // That was told when the grant was taken off the Node.
+        (Write::LedgerDrop, seen(granted, None), ledger(), None),
+        (Write::NodeReserve, seen(reserved, None), node(None), None),
+        (
+            Write::NodeAfter,
+            seen(granted, done),
+            node(Some(grant())),
+            None,
+        ),
+        (
+            Write::NodeRelease,
+            seen(granted, done),
+            node(None),
+            Some((
+                "Release",
+                normal,
+                format!("UpToDate: rebooted into {short}; the slot is free (grant {ID})"),
+            )),
+        ),
+        (
+            Write::NodeRelease,
+            seen(granted, failed),
+            node(None),
+            Some(("Release", warning, answered("failed", Code::RolledBack))),
+        ),
+        (
+            Write::NodeRelease,
+            seen(granted, refused),
+            node(None),
+            Some(("Release", warning, answered("refused", Code::AgentHolds))),
+        ),
+    ];
+    for (write, seen, act, expected) in cases {
+        let (mut teller, mut events, _) = teller();
+        teller.wrote(write, &name(), &seen, &plan(act, closed()));
+        let expected =
+            expected.map(|(action, severity, text)| ("n1".to_owned(), action, severity, text));
+        let expected: Vec<_> = expected.into_iter().collect();
+        assert_eq!(told(&mut events), expected, "{write:?}");
+    }
+}
+
+#[test]
+fn a_release_is_counted_by_its_outcome() {
+    let (mut teller, _events, metrics) = teller();
+    let failed = seen(Some(Stage::Granted), Some((Outcome::Failed, None)));
+    let act = Act::WriteNode(name(), Box::default());
+    teller.wrote(
+        Write::NodeRelease,
+        &name(),
+        &failed,
+        &plan(act, Code::UpToDate.into()),
+    );
+    let text = metrics.text();
+    assert!(
+        text.contains("cuo_grant_results_total{outcome=\"failed\"} 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn why_a_node_waits_is_told_when_the_code_changes() {
+    let (mut teller, mut events, _) = teller();
+    let (normal, warning) = (Severity::Normal, Severity::Warning);
+    let hold =
+        |severity, reason: &str| vec![("n1".to_owned(), "Hold", severity, reason.to_owned())];
+    let steps = [
+        // What was so when this process began to lead is no news.
+        (Reason::new(Code::WindowClosed, "a"), vec![]),
+        (Reason::new(Code::WindowClosed, "b"), vec![]),
+        (
+            Reason::new(Code::BudgetExhausted, "c"),
+            hold(normal, "BudgetExhausted: c"),
+        ),
+        (
+            Reason::new(Code::PoolInvalid, "d"),
+            hold(warning, "PoolInvalid: d"),
+        ),
+        (
+            Reason::new(Code::PoolsDiffer, "e"),
+            hold(warning, "PoolsDiffer: e"),
+        ),
+        (
+            Reason::new(Code::WriteRefused, "f"),
+            hold(warning, "WriteRefused: f"),
+        ),
+        (
+            Reason::new(Code::GrantUnanswered, "g"),
+            hold(warning, "GrantUnanswered: g"),
+        ),
+        // Told by writes.
+        (Reason::new(Code::Reserved, "h"), vec![]),
+        (Reason::new(Code::Granted, "i"), vec![]),
+        (
+            Reason::new(Code::Rebooting, "j"),
+            vec![("n1".to_owned(), "Accept", normal, "Rebooting: j".to_owned())],
+        ),
+        (Reason::new(Code::UpToDate, "k"), vec![]),
+    ];
+    for (reason, expected) in steps {
+        teller.settled(&seen(None, None), &plan(Act::Wait, reason.clone()));
+        assert_eq!(told(&mut events), expected, "{reason}");
+    }
+    // Whoever leads anew does not repeat it, and what a write told is not told again.
+    teller.forget();
+    teller.settled(
+        &seen(None, None),
+        &plan(Act::Wait, Code::PoolInvalid.into()),
+    );
+    assert_eq!(told(&mut events), []);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_counted() {
+    let (sender, mut events) = mpsc::channel(1);
+    let metrics = Arc::new(Metrics::new(1));
+    let mut teller = Teller::new(sender, Arc::clone(&metrics));
+    for code in [Code::UpToDate, Code::WindowClosed, Code::BudgetExhausted] {
+        teller.settled(&seen(None, None), &plan(Act::Wait, code.into()));
+    }
+    assert_eq!(told(&mut events).len(), 1);
+    let text = metrics.text();
+    assert!(
+        text.contains("cuo_operator_events_dropped_total 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
+    let object = |valid: bool, accepted: Option<&str>| PoolObject {
+        name: "p".parse().unwrap(),
+        uid: "u".into(),
+        resource_version: "1".into(),
+        generation: 1,
+        found: if valid {
+            FoundPool::Valid(Box::default())
+        } else {
+            FoundPool::Invalid {
+                name: "p".parse().unwrap(),
+                selector: None,
+                why: "settle: no".into(),
+            }
+        },
+        status: PoolStatus {
+            conditions: accepted
+                .map(|status| Condition {
+                    kind: "Accepted".into(),
+                    status: status.into(),
+                    reason: String::new(),
+                    message: String::new(),
+                    last_transition_time: Timestamp::UNIX_EPOCH,
+                    observed_generation: 1,
+                })
+                .into_iter()
+                .collect(),
+            ..PoolStatus::default()
+        },
+    };
+    let invalid = "PoolInvalid: its nodes are held: settle: no";
+    let reject = || {
+        vec![(
+            "p".to_owned(),
+            "Reject",
+            Severity::Warning,
+            invalid.to_owned(),
+        )]
+    };
+    let accept = || {
+        vec![(
+            "p".to_owned(),
+            "Accept",
+            Severity::Normal,
+            Reason::from(Code::PoolValid).to_string(),
+        )]
+    };
+    // What was found first, what was told before by its status, and then the same again.
+    for (valid, status, expected) in [
+        (true, None, vec![]),
+        (true, Some("True"), vec![]),
+        (false, None, reject()),
+        (false, Some("True"), reject()),
+        (false, Some("False"), vec![]),
+        (true, Some("False"), accept()),
+    ] {
+        let (mut teller, mut events, _) = teller();
+        teller.pool(&object(valid, status));
+        assert_eq!(told(&mut events), expected, "{valid} {status:?}");
+        teller.pool(&object(valid, status));
+        assert_eq!(told(&mut events), [], "{valid} {status:?}, again");
+        teller.pool(&object(!valid, status));
+        let other = if valid { reject() } else { accept() };
+        assert_eq!(
+            told(&mut events),
+            other,
+            "{valid} {status:?}, then the other"
+        );
+    }
+}
