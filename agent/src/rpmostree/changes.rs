@@ -36,8 +36,8 @@ pub(super) fn follow(bus: Bus) -> watch::Receiver<()> {
     receiver
 }
 
-/// A deployment property changed, a transaction began or ended, or rpm-ostreed appeared. That it vanished says nothing, and reading then would start it again, for
-/// ever: it vanishes whenever it was idle for a minute.
+/// A deployment property changed, a transaction began or ended, or rpm-ostreed appeared. That it vanished says nothing, and reading then
+/// would start it again, for ever: it vanishes whenever it was idle for a minute.
 fn counts(message: &Message) -> bool {
     let header = message.header();
     let body = message.body();

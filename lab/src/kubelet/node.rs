@@ -150,12 +150,16 @@ async fn create_lease(shared: &Shared, leases: &Api<Lease>) -> Result<()> {
         }),
     };
     let parameters = PostParams::default();
-    answered(
+    let created = answered(
         format!("create the lease of the Node {name}"),
         leases.create(&parameters, &lease),
     )
-    .await?;
-    Ok(())
+    .await;
+    match created {
+        // The heartbeat and a registration may come to it at the same time.
+        Err(error) if refusal(&error) == Some(409) => Ok(()),
+        created => created.map(|_| ()),
+    }
 }
 
 /// What the condition `Ready` says.

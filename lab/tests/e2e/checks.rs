@@ -84,12 +84,12 @@ async fn checks_are_waited_for_and_a_cordon_stays_with_several_at_once() {
     for name in ALL {
         node(&bench, name, "to be asked", asked).await;
         let gate = bench.site(name).unwrap().gate();
-        gate.shut("agent-before-rebooting").unwrap();
+        gate.shut("agent-decided-confirm").unwrap();
     }
     answer(&bench, &["n2", "n3"], READY).await;
     answer(&bench, &ALL, QUIET).await;
     for name in ALL {
-        held(&bench, name, "agent-before-rebooting").await;
+        held(&bench, name, "agent-decided-confirm").await;
         node(&bench, name, "to be asked no more", |node| {
             !node.operator.before && !node.operator.grant.is_absent()
         })
@@ -99,7 +99,7 @@ async fn checks_are_waited_for_and_a_cordon_stays_with_several_at_once() {
     answer(&bench, &["n1"], WELL).await;
     for name in ALL {
         let gate = bench.site(name).unwrap().gate();
-        gate.open("agent-before-rebooting").unwrap();
+        gate.open("agent-decided-confirm").unwrap();
     }
 
     verdict(&bench, &operator, Code::AfterChecks, 3).await;

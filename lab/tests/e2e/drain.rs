@@ -53,7 +53,7 @@ async fn clear(bench: &Bench, name: &str) {
 }
 
 /// Waits until the agent says this of its node.
-async fn says(bench: &Bench, name: &str, code: Code, text: &str) {
+pub async fn says(bench: &Bench, name: &str, code: Code, text: &str) {
     let what = format!("to say {code}: {text}");
     node(bench, name, &what, |node| {
         let reason = node.agent.reason.value();
@@ -63,7 +63,7 @@ async fn says(bench: &Bench, name: &str, code: Code, text: &str) {
 }
 
 /// A pod with something in its metadata or spec that is not usual.
-async fn special(bench: &Bench, name: &str, node: &str, metadata: &str, spec: &str) {
+pub async fn special(bench: &Bench, name: &str, node: &str, metadata: &str, spec: &str) {
     let manifest = format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: default, labels: {{app: {name}}}{metadata}}}\n\
          spec: {{nodeName: {node}, containers: [{{name: c, image: none}}]{spec}}}\n"

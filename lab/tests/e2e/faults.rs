@@ -90,7 +90,9 @@ async fn meet(bench: &Bench, site: &Site, proxy: &Proxy, faults: &[Fault]) {
         }
         let log = site.agent_log(usize::MAX).await;
         if let Fault::Refused { message, .. } = fault {
-            assert_eq!(log.matches(message).count(), 1, "{log}");
+            // Once for itself, and once more where the end of the watch was told in between.
+            let told = log.matches(message).count();
+            assert!((1..=2).contains(&told), "{told} times: {log}");
         }
     }
     proxy.fail(None);

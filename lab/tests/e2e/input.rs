@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use cuo_core::keys;
 use cuo_core::reason::Code;
-use cuo_core::values::{Field, Outcome};
+use cuo_core::values::Field;
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
 use cuo_lab::machine::binary;
 use cuo_lab::wait::until;
 
-use crate::look::{answers, held, is_free, node, pause, publish_to, settled};
+use crate::look::{gives_up, held, is_free, node, pause, publish_to, settled};
 use crate::{PATIENCE, V1, V2, V3, cluster};
 
 async fn reason(bench: &Bench, code: Option<Code>, text: &str) {
@@ -289,7 +289,7 @@ async fn absurd_values_are_put_right_and_cost_no_more_than_a_slot() {
     pause(&bench, "n2", true).await;
     node(&bench, "n2", "to lose its grant", is_free).await;
     n2.gate().open("agent-before-accept").unwrap();
-    answers(&bench, "n2", Outcome::Aborted, Some(Code::GrantRevoked)).await;
+    gives_up(&bench, "n2").await;
     pause(&bench, "n2", false).await;
     bench.settled_on(&["n2"], V2, PATIENCE).await.unwrap();
 

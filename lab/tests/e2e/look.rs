@@ -60,6 +60,19 @@ pub async fn shows(bench: &Bench, name: &str, phase: Phase, code: Option<Code>) 
     .await
 }
 
+/// Waits until the agent has given the grant of its paused node up. It hears of the pause and of the lost grant one after the other, and
+/// either is a reason.
+pub async fn gives_up(bench: &Bench, name: &str) {
+    node(bench, name, "to give its grant up", |node| {
+        let result = node.agent.result.value();
+        result.is_some_and(|result| {
+            result.outcome == Outcome::Aborted
+                && matches!(result.code, Some(Code::GrantRevoked | Code::Paused))
+        })
+    })
+    .await
+}
+
 /// Waits until the agent has answered its last grant so.
 pub async fn answers(bench: &Bench, name: &str, outcome: Outcome, code: Option<Code>) {
     let what = format!("to answer its grant with {outcome:?} {code:?}");

@@ -21,6 +21,7 @@ mod kills;
 mod look;
 mod operators;
 mod outages;
+mod pools;
 mod quiet;
 mod reboots;
 mod rivals;

@@ -12,8 +12,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 
 use crate::look::{
-    NAMESPACE, answers, boots, delete_ledger, held, is_free, leading, ledger, no_slot, node,
-    operator_has_seen, pause, publish_to, reboots, seen, settled, shows, verdict,
+    NAMESPACE, answers, boots, delete_ledger, gives_up, held, is_free, leading, ledger, no_slot,
+    node, operator_has_seen, pause, publish_to, reboots, seen, settled, shows, verdict,
 };
 use crate::{PATIENCE, V1, V2, V3, cluster};
 
@@ -162,7 +162,7 @@ async fn a_node_that_is_paused_loses_its_grant_unless_it_accepted() {
     pause(&bench, "n1", true).await;
     node(&bench, "n1", "to lose its grant", is_free).await;
     n1.gate().open("agent-decided-accept").unwrap();
-    answers(&bench, "n1", Outcome::Aborted, Some(Code::GrantRevoked)).await;
+    gives_up(&bench, "n1").await;
     shows(&bench, "n1", Phase::Held, Some(Code::Paused)).await;
 
     // The slot is the next one's, who accepts and is paused then.
