@@ -13,15 +13,15 @@ systemctl restart cuo-agent";
 
 /// A time in which an agent that hangs is found out twice.
 const LONG: u64 = 12;
-/// Where the main loop comes when there is nothing to do.
-const IDLE: &str = "agent-decided-wait";
+/// Where the main loop comes every few seconds.
+const LOOK: &str = "agent-decided-stage";
 
 /// Waits until systemd has started the agent again, `times` in all, and it has been well for long.
 async fn started_again(yard: &Yard, times: &str) {
     let host = yard.host();
     let again = async || Ok(host.property("cuo-agent", "NRestarts").await? == times);
     yard.comes("another agent", again).await;
-    yard.gate(host).open(IDLE).unwrap();
+    yard.gate(host).open(LOOK).unwrap();
     let well = format!(
         "begin=$(systemctl show --property=ActiveEnterTimestampMonotonic --value cuo-agent)
         now=$(cut -d. -f1 /proc/uptime)
@@ -52,8 +52,8 @@ async fn a_hung_agent_is_started_again() {
 
     // The main loop alone, in a process that is alive otherwise.
     let hung = host.process("cuo-agent.service").unwrap();
-    yard.gate(host).shut(IDLE).unwrap();
-    yard.gate(host).hit(IDLE, PATIENCE).await.unwrap();
+    yard.gate(host).shut(LOOK).unwrap();
+    yard.gate(host).hit(LOOK, PATIENCE).await.unwrap();
     started_again(&yard, "2").await;
     assert_ne!(host.process("cuo-agent.service").unwrap(), hung);
     let journal = host.journal("cuo-agent").await.unwrap();
