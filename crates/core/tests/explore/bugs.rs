@@ -54,20 +54,20 @@ impl Bug {
         Self::ForgetsFailures,
     ];
 
-    /// Where it shows, and as which invariant.
-    pub fn hunt(self) -> (Scope, &'static str) {
+    /// Where it shows, and as which invariant: one of these, where a bug breaks several.
+    pub fn hunt(self) -> (Scope, &'static [&'static str]) {
         match self {
-            Self::IgnoresIdentity => (ALONE, "I1"),
-            Self::DropsUnseen | Self::OverlooksUnavailable => (CLUSTER, "I2"),
-            Self::WritesWithoutCondition => (CLUSTER, "I2"),
-            Self::OverlooksControlPlane => (WIDE, "I2"),
-            Self::TrustsOldPools => (POOLS, "I2"),
-            Self::TrustsAnyBoot => (ALONE, "I3"),
-            Self::OwnsEveryCordon => (ALONE, "I4"),
-            Self::OverlooksPods => (ALONE, "I5"),
-            Self::ConfirmsFromCache => (ALONE, "I6"),
-            Self::AgentGrantsItself => (ALONE, "I9"),
-            Self::ForgetsFailures => (CLUSTER, "I10"),
+            Self::IgnoresIdentity => (ALONE, &["I1"]),
+            Self::DropsUnseen | Self::OverlooksUnavailable => (CLUSTER, &["I2"]),
+            Self::WritesWithoutCondition => (CLUSTER, &["I2", "I4"]),
+            Self::OverlooksControlPlane => (WIDE, &["I2"]),
+            Self::TrustsOldPools => (POOLS, &["I2"]),
+            Self::TrustsAnyBoot => (ALONE, &["I3"]),
+            Self::OwnsEveryCordon => (ALONE, &["I4"]),
+            Self::OverlooksPods => (ALONE, &["I5"]),
+            Self::ConfirmsFromCache => (ALONE, &["I6"]),
+            Self::AgentGrantsItself => (ALONE, &["I9"]),
+            Self::ForgetsFailures => (CLUSTER, &["I10"]),
         }
     }
 
