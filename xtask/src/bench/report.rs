@@ -71,7 +71,8 @@ impl Size {
     /// Writes in an idle hour that are not the lease's.
     fn idle_writes(&self) -> f64 {
         let writes = self.per_idle_hour.iter().filter(|(what, _)| is_write(what));
-        writes.map(|(_, rate)| rate.requests).sum()
+        // A sum of nothing would be shown as -0.
+        writes.fold(0.0, |sum, (_, rate)| sum + rate.requests)
     }
 }
 
