@@ -14,6 +14,7 @@ use super::*;
 use crate::drain::How;
 use crate::identity::Identity;
 use crate::raw::RawNode;
+use crate::survey::StagedNote;
 use crate::values::{DrainPolicy, Failure, Failures, Grant, Status};
 
 const OLD: Identity = Identity::Commit([1; 32]);
@@ -336,6 +337,19 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
             Some(code)
         );
     }
+}
+
+/// What ostree notes of the staged deployment.
+fn noted(locked: bool) -> Result<Survey, String> {
+    let id = deployment(NEW, true).id;
+    let (_, name) = id.split_once('-').unwrap();
+    Ok(Survey {
+        staged: Some(StagedNote {
+            name: name.to_owned(),
+            locked,
+        }),
+        ..Survey::default()
+    })
 }
 
 fn evicts(pods: &[RawPod]) -> Act {

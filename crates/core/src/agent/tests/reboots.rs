@@ -1,7 +1,6 @@
 //! After the reboot was asked for, when it does not come.
 
 use super::*;
-use crate::survey::StagedNote;
 
 impl World {
     /// The agent does what the step says, which is to ask for the reboot.
@@ -39,18 +38,6 @@ fn ready() -> World {
     let mut world = World::new();
     world.until_reboot();
     world
-}
-
-fn noted(locked: bool) -> Result<Survey, String> {
-    let id = deployment(NEW, true).id;
-    let (_, name) = id.split_once('-').unwrap();
-    Ok(Survey {
-        staged: Some(StagedNote {
-            name: name.to_owned(),
-            locked,
-        }),
-        ..Survey::default()
-    })
 }
 
 #[test]

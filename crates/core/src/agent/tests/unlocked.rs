@@ -1,19 +1,6 @@
 //! A staged deployment that nobody has locked (I1).
 
 use super::*;
-use crate::survey::StagedNote;
-
-fn noted(locked: bool) -> Result<Survey, String> {
-    let id = deployment(NEW, true).id;
-    let (_, name) = id.split_once('-').unwrap();
-    Ok(Survey {
-        staged: Some(StagedNote {
-            name: name.to_owned(),
-            locked,
-        }),
-        ..Survey::default()
-    })
-}
 
 #[test]
 fn it_is_announced_until_somebody_locks_it_and_booted_with_a_grant_all_the_same() {
