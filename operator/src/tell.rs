@@ -1,7 +1,8 @@
 //! Decisions told to people: the log, and Events about Nodes and pools.
 //!
-//! An Event tells of a decision when its write succeeded, and of why a node waits when that changes to another code. A text that only
-//! moves with the clock or with the queue is no news, and neither is anything that was so when this process began to lead.
+//! An Event tells of a decision when its write succeeded, and of why a node waits when that changes to another code, or when the node
+//! waits for another version. A text that only moves with the clock or with the queue is no news, and neither is anything that was so
+//! when this process began to lead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_cluster::pool::PoolObject;
-use cuo_core::identity::{NodeName, PoolName};
+use cuo_core::identity::{Identity, NodeName, PoolName};
 use cuo_core::ledger::Stage;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, Plan, Snapshot};
@@ -58,7 +59,7 @@ impl News {
 pub struct Teller {
     events: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
-    told: BTreeMap<NodeName, Code>,
+    told: BTreeMap<NodeName, (Code, Option<Identity>)>,
     /// Pools by name and uid, and whether they were told to make sense.
     pools: BTreeMap<(PoolName, String), bool>,
 }
@@ -92,7 +93,8 @@ impl Teller {
             self.metrics.answered(answer.outcome);
         }
         if let Some(news) = decided(write, node, seen, plan) {
-            self.told.insert(name.clone(), news.reason.code);
+            self.told
+                .insert(name.clone(), (news.reason.code, wanted(node)));
             self.tell(node, news);
         }
     }
@@ -101,10 +103,14 @@ impl Teller {
     pub fn settled(&mut self, seen: &Snapshot, plan: &Plan) {
         self.told.retain(|name, _| seen.nodes.contains_key(name));
         for (name, reason) in &plan.verdicts {
-            let before = self.told.insert(name.clone(), reason.code);
-            let Some(node) = seen.nodes.get(name).filter(|_| before != Some(reason.code)) else {
+            let Some(node) = seen.nodes.get(name) else {
                 continue;
             };
+            let now = (reason.code, wanted(node));
+            let before = self.told.insert(name.clone(), now);
+            if before == Some(now) {
+                continue;
+            }
             match waits(reason).filter(|_| before.is_some()) {
                 Some(news) => self.tell(node, news),
                 None => debug!(node = %name, code = %reason.code, "{name}: {reason}"),
@@ -161,6 +167,11 @@ impl Teller {
             self.metrics.dropped();
         }
     }
+}
+
+/// What the node wants to boot.
+fn wanted(node: &NodeView) -> Option<Identity> {
+    node.agent.needed.value().copied()
 }
 
 /// The decision that `write` carries out, where it is one.

@@ -279,6 +279,28 @@ fn why_a_node_waits_is_told_when_the_code_changes() {
 }
 
 #[test]
+fn why_a_node_waits_is_told_anew_for_each_version() {
+    let (mut teller, mut events, _) = teller();
+    let failed = |text: &str| Reason::new(Code::IdentityFailed, text);
+    let needs = |byte: u8| {
+        let mut seen = seen(None, None);
+        let node = seen.nodes.get_mut(&name()).unwrap();
+        node.agent.needed = Field::Value(Identity::Commit([byte; 32]));
+        seen
+    };
+    let mut tells = |byte: u8, reason: Reason| {
+        teller.settled(&needs(byte), &plan(Act::Wait, reason));
+        let all = told(&mut events).into_iter();
+        all.map(|(_, _, _, text)| text).collect::<Vec<_>>()
+    };
+    let nothing = Vec::<String>::new();
+    assert_eq!(tells(1, failed("one")), nothing);
+    assert_eq!(tells(1, failed("one, and on 1 more")), nothing);
+    assert_eq!(tells(2, failed("two")), ["IdentityFailed: two"]);
+    assert_eq!(tells(2, failed("two, and on 1 more")), nothing);
+}
+
+#[test]
 fn what_there_is_no_room_for_is_counted() {
     let (sender, mut events) = mpsc::channel(1);
     let metrics = Arc::new(Metrics::new(1));

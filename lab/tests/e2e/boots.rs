@@ -56,7 +56,6 @@ async fn is_told(bench: &Bench, code: Code) {
             events.iter().any(|one| row(one, &["node/n1 ", code])),
             "{events:#?}"
         );
-        // Of a node that waited for the same before, that is no news.
         let others = ["IdentityFailed", "failed on node n1", code];
         let other = |one: &str| row(one, &others) && !one.contains("node/n1 ");
         ensure!(events.iter().any(|one| other(one)), "{events:#?}");

@@ -347,7 +347,14 @@ async fn a_state_that_can_not_be_written_holds_and_one_without_a_folder_ends_the
     let folder = site.machine.lock().await.root().join("var/lib/cuo-agent");
     // As with a full disk: the new file can't be made.
     let block = folder.join(".state.json.new");
-    std::fs::create_dir(&block).unwrap();
+    let blocked = async || match std::fs::create_dir(&block) {
+        // The agent is just writing one.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(None),
+        made => Ok(Some(made?)),
+    };
+    until("the new file to be gone", PATIENCE, blocked)
+        .await
+        .unwrap();
     bench.publish(V2).await.unwrap();
     reason(&bench, Some(Code::StateUnreadable), "state.json").await;
     std::fs::remove_dir(&block).unwrap();
