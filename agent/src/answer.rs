@@ -122,6 +122,10 @@ impl Next {
             Phase::Verifying => ("tell what came of the boot", None),
             Phase::Held if pause.is_some() => ("ask for the reboot again", pause),
             Phase::Held => ("ask for the reboot once nothing holds", None),
+            Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
+                "go back to what ran before once the operator grants it",
+                None,
+            ),
             Phase::Failed => ("wait for a person", None),
         };
         Self {
@@ -129,6 +133,11 @@ impl Next {
             at: at.map(to_second),
         }
     }
+}
+
+/// The host is to leave what it runs.
+fn goes_back(reason: &Reason) -> bool {
+    reason.code == Code::RollbackWanted
 }
 
 /// No update is looked for while this is so.

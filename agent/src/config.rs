@@ -187,6 +187,8 @@ pub struct Health {
     pub settle: Span,
     /// How long it may take before the node counts as failed, and keeps its slot.
     pub deadline: Span,
+    /// A node that failed goes back to what it ran before, by a reboot that is granted as any other.
+    pub rollback: bool,
 }
 
 impl Default for Health {
@@ -196,6 +198,7 @@ impl Default for Health {
             units: Vec::new(),
             settle: Span(SignedDuration::from_secs(30)),
             deadline: minutes(30),
+            rollback: false,
         }
     }
 }
@@ -338,6 +341,7 @@ impl Config {
                     .collect(),
                 settle: self.health.settle.0,
                 deadline: self.health.deadline.0,
+                rollback: self.health.rollback,
             },
             evict_every: self.drain.evict_every.0,
             shutdown: self.reboot.shutdown.0,

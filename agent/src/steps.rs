@@ -35,6 +35,7 @@ steps! {
     Rebooting = "rebooting", "The Node says that the reboot is coming.";
     Confirm = "confirm", "The grant is read once more, from the API server itself.";
     Finalize = "finalize", "rpm-ostree is made to finalize what is staged and to reboot.";
+    RollBack = "roll-back", "rpm-ostree is made to put what ran before first again, where the host goes back.";
     Reboot = "reboot", "logind is made to reboot, where nothing is staged.";
     Verifying = "verifying", "The Node says that the host has booted.";
     Release = "release", "The grant is answered, and the node uncordoned.";
@@ -51,6 +52,7 @@ impl Named {
             Act::Evict(_) => Self::Evict,
             Act::Confirm => Self::Confirm,
             Act::Finalize(_) => Self::Finalize,
+            Act::RollBack(_) => Self::RollBack,
             Act::Reboot => Self::Reboot,
             Act::Publish(want) => node.map_or(Self::Publish, |node| published(want, node)),
         })

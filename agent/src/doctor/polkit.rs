@@ -13,9 +13,10 @@ use crate::bus::Object;
 pub(super) const NAME: &str = "polkit";
 
 /// Everything that the agent needs polkit's consent for.
-pub const ACTIONS: [&str; 5] = [
+pub const ACTIONS: [&str; 6] = [
     "org.projectatomic.rpmostree1.upgrade",
     "org.projectatomic.rpmostree1.finalize-deployment",
+    "org.projectatomic.rpmostree1.rollback",
     "org.projectatomic.rpmostree1.client-management",
     "org.freedesktop.login1.reboot",
     "org.freedesktop.login1.reboot-multiple-sessions",

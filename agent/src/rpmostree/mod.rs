@@ -8,6 +8,7 @@ mod error;
 mod finalize;
 mod peer;
 mod read;
+mod rollback;
 mod session;
 
 use std::time::Duration;

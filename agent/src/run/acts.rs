@@ -6,12 +6,10 @@ use std::time::Duration;
 use cuo_cluster::ApiError;
 use cuo_cluster::evict::{Evicted, ask, remove};
 use cuo_cluster::pods::volumes_of;
-use cuo_core::agent::{Act, Asked, Preflight, VolumesSeen};
+use cuo_core::agent::{Act, Preflight, VolumesSeen};
 use cuo_core::drain::{self, Claim, EvictionTry, How, RawPod, Removal};
-use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
 use cuo_core::reason::{Code, Reason};
-use cuo_core::values::Phase;
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -19,8 +17,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Agent;
+use super::reboots::Answered;
 use crate::journal::Event;
-use crate::logind;
 use crate::rpmostree::{Error, Staged};
 use crate::steps::Named;
 
@@ -35,22 +33,8 @@ pub enum Done {
     Staged(Result<Staged, Error>),
     /// A check ended, with the version of an update.
     Checked(Result<Option<String>, Error>),
-    /// rpm-ostree has finalized, for this grant.
-    Finalized(GrantId),
-    /// rpm-ostree was at work for somebody else and did not finalize.
-    Busy {
-        /// For which grant it was asked.
-        id: GrantId,
-        /// What it said.
-        why: String,
-    },
-    /// A finalization was refused.
-    Refused {
-        /// For which grant it was asked.
-        id: GrantId,
-        /// rpm-ostree's words.
-        why: String,
-    },
+    /// rpm-ostree answered to what it was asked for because of this grant.
+    Asked(GrantId, Answered),
 }
 
 /// Lets a test hold the agent at this moment of a step.
@@ -74,6 +58,7 @@ impl Agent {
             Act::Evict(removal) => self.evict(&removal).await,
             Act::FindVolumes(claims) => self.find_volumes(claims).await,
             Act::Finalize(deployment) => self.finalize(deployment),
+            Act::RollBack(deployment) => self.roll_back(deployment),
             Act::Reboot => self.reboot().await,
         }
         true
@@ -84,11 +69,7 @@ impl Agent {
         let known = self.host.known().clone().ok();
         self.host.stage_started();
         tokio::spawn(async move {
-            // Progress is for people: where the loop does not keep up, lines are left out.
-            let line = |line: &str| {
-                let _ = done.try_send(Done::Progress(line.to_owned()));
-            };
-            let result = client.stage(known.as_ref(), line).await;
+            let result = client.stage(known.as_ref(), progress(&done)).await;
             send(&done, Done::Staged(result)).await;
         });
     }
@@ -97,10 +78,7 @@ impl Agent {
         let (client, done) = (self.host.client().clone(), self.done.clone());
         self.host.stage_started();
         tokio::spawn(async move {
-            let line = |line: &str| {
-                let _ = done.try_send(Done::Progress(line.to_owned()));
-            };
-            let result = client.check(line).await;
+            let result = client.check(progress(&done)).await;
             send(&done, Done::Checked(result)).await;
         });
     }
@@ -194,83 +172,6 @@ impl Agent {
         });
     }
 
-    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it.
-    fn ask(&mut self, act: &Act) -> Option<GrantId> {
-        let id = self.state.attempt.as_ref()?.progress.id;
-        let before = self.asked.take();
-        let (now, uptime) = (Timestamp::now(), self.host.uptime());
-        self.asked = Some(Asked::next(before, id, act, now, uptime));
-        Some(id)
-    }
-
-    fn finalize(&mut self, deployment: Deployment) {
-        let Some(id) = self.ask(&Act::Finalize(deployment.clone())) else {
-            return;
-        };
-        info!(
-            message_id = Event::RebootAsked.id(),
-            phase = %Phase::Rebooting,
-            grant = %id,
-            identity = %deployment.identity,
-            "asks rpm-ostree to finalize {} ({}) and to reboot",
-            deployment.version,
-            deployment.identity.short()
-        );
-        let (client, done) = (self.host.client().clone(), self.done.clone());
-        tokio::spawn(async move {
-            match client.finalize(&deployment).await {
-                // Whether the host reboots is for the boot id to tell.
-                Ok(()) => {
-                    info!("rpm-ostree has finalized and reboots");
-                    send(&done, Done::Finalized(id)).await;
-                }
-                Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
-                    warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    let told = match error {
-                        Error::Busy { .. } => Done::Busy { id, why },
-                        _ => Done::Refused { id, why },
-                    };
-                    send(&done, told).await;
-                }
-            }
-        });
-    }
-
-    async fn reboot(&mut self) {
-        let Some(id) = self.ask(&Act::Reboot) else {
-            return;
-        };
-        let identity = self.state.attempt.as_ref();
-        let identity = identity.map(|attempt| attempt.progress.identity.to_string());
-        info!(
-            message_id = Event::RebootAsked.id(),
-            phase = %Phase::Rebooting,
-            grant = %id,
-            identity,
-            "asks logind to reboot"
-        );
-        let refused = match self.logind.reboot().await {
-            Ok(()) => return,
-            Err(error @ (logind::Error::InProgress | logind::Error::Unavailable { .. })) => {
-                warn!("whether the host reboots is not known, and waited for: {error}");
-                return;
-            }
-            Err(error @ logind::Error::Inhibited(_)) => {
-                Reason::new(Code::Inhibited, error.to_string())
-            }
-            Err(error @ (logind::Error::Denied(_) | logind::Error::Failed { .. })) => {
-                Reason::new(Code::FinalizeFailed, error.to_string())
-            }
-        };
-        warn!("logind does not reboot: {refused}");
-        if let Some(asked) = &mut self.asked {
-            asked.refused = Some(refused);
-        }
-    }
-
     /// Takes the result of a task in.
     pub(super) fn finished(&mut self, done: Done) {
         match done {
@@ -308,26 +209,7 @@ impl Agent {
                 let result = result.map(|version| version.map(available));
                 self.host.look_ended(result, &self.config.check, &retry);
             }
-            Done::Finalized(id) => {
-                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
-                    asked.unlocked = true;
-                }
-            }
-            Done::Busy { id, why } => {
-                if let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) {
-                    asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why));
-                }
-            }
-            Done::Refused { id, why } => {
-                self.host.outdated();
-                let asked = self.asked.as_mut().filter(|asked| asked.id == id);
-                // logind has taken the reboot meanwhile.
-                let Some(asked) = asked.filter(|asked| asked.again.is_none()) else {
-                    warn!("rpm-ostree refuses, after logind was asked: {why}");
-                    return;
-                };
-                asked.refused = Some(Reason::new(Code::FinalizeFailed, why));
-            }
+            Done::Asked(id, answer) => self.answered(id, answer),
         }
     }
 }
@@ -377,8 +259,15 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
     (Ok(None), None)
 }
 
+/// Hands lines of progress to the loop. They are for people: where it does not keep up, some are left out.
+fn progress(done: &mpsc::Sender<Done>) -> impl FnMut(&str) + Send {
+    |line| {
+        let _ = done.try_send(Done::Progress(line.to_owned()));
+    }
+}
+
 /// Sends to the loop; when it is gone, the process is ending.
-async fn send(done: &mpsc::Sender<Done>, result: Done) {
+pub(super) async fn send(done: &mpsc::Sender<Done>, result: Done) {
     let _ = done.send(result).await;
 }
 

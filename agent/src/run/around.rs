@@ -137,6 +137,8 @@ pub fn by_units(code: Option<Code>) -> bool {
             | Code::UnitsInactive
             | Code::FinalizerInactive
             | Code::Unhealthy
+            | Code::RollbackWanted
+            | Code::Settling
     )
 }
 

@@ -165,13 +165,6 @@ impl HostSide {
         [check, told, self.retry_at].into_iter().flatten().min()
     }
 
-    /// What a reboot would boot: for people, and its identity.
-    pub fn target(&self) -> Option<(String, Identity)> {
-        let pending = self.known.as_ref().ok()?.pending.as_ref()?;
-        let text = format!("{} ({})", pending.version, pending.identity.short());
-        Some((text, pending.identity))
-    }
-
     /// Reads the deployments if they may have changed. A download changes nothing until it ends.
     pub async fn refresh(&mut self) {
         let retry = self.retry_at.is_some_and(|at| Instant::now() >= at);

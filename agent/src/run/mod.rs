@@ -7,6 +7,7 @@ mod begin;
 mod host;
 mod memory;
 mod pods;
+mod reboots;
 mod tell;
 mod view;
 mod waits;
@@ -18,10 +19,12 @@ use anyhow::{Context, Result};
 use cuo_cluster::ClientSource;
 use cuo_core::agent::state::State;
 use cuo_core::agent::{
-    Act, Asked, Observation, Preflight, Settings, Staging, Step, VolumesSeen, step, wants_pods,
+    Act, Asked, Observation, Preflight, Settings, Staging, Step, VolumesSeen, step, target,
+    wants_pods,
 };
 use cuo_core::drain::EvictionTry;
-use cuo_core::identity::BootId;
+use cuo_core::host::Deployment;
+use cuo_core::identity::{BootId, Identity};
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
@@ -258,13 +261,21 @@ impl Agent {
         attempt.is_some_and(|attempt| attempt.progress.boot == self.boot) && self.wants_pods()
     }
 
+    /// What a granted reboot would boot.
+    fn wanted(&self) -> Option<&Deployment> {
+        let host = self.host.known().as_ref().ok()?;
+        target(&self.state, host, &self.settings.health)
+    }
+
+    /// The same for people, and its identity.
+    fn target(&self) -> Option<(String, Identity)> {
+        let wanted = self.wanted()?;
+        let text = format!("{} ({})", wanted.version, wanted.identity.short());
+        Some((text, wanted.identity))
+    }
+
     async fn observe(&mut self) -> Observation {
-        let pending = self
-            .host
-            .known()
-            .as_ref()
-            .is_ok_and(|host| host.pending.is_some());
-        let inhibitors = if pending {
+        let inhibitors = if self.wanted().is_some() {
             self.logind.inhibitors().await
         } else {
             Ok(Vec::new())
@@ -292,7 +303,7 @@ impl Agent {
 
     /// Tells the journal and systemd about what `decision` changed of `before`.
     fn show(&mut self, before: &State, decision: &Step) {
-        let (node, target) = (self.node.view(), self.host.target());
+        let (node, target) = (self.node.view(), self.target());
         let named = target.as_ref().map(|(named, _)| &**named);
         let line = tell::status(decision, named, self.host.progress());
         self.notify.status(&line);

@@ -240,6 +240,10 @@ fn place(
             Some(Event::Unhealthy),
             "is not healthy after the boot, and keeps its slot".to_owned(),
         ),
+        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::RollbackWanted) => (
+            Some(Event::Unhealthy),
+            "is not healthy after the boot, and asks for the reboot back".to_owned(),
+        ),
         Phase::Failed => (Some(Event::NeedsPerson), "needs a person".to_owned()),
         Phase::Held => (
             Some(Event::Held),

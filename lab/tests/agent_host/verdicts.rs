@@ -144,6 +144,7 @@ fn settings() -> Settings {
             units: vec![],
             settle: SignedDuration::ZERO,
             deadline: SignedDuration::from_mins(30),
+            rollback: false,
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_mins(10),

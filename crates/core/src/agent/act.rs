@@ -82,10 +82,10 @@ impl Work<'_> {
                 Some(later(limit, SECOND)),
             ),
             None => {
-                let now = self.now;
+                let (now, first) = (self.now, self.is_first(&pending));
                 let shown = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
                 if shown.act == Act::Confirm && live {
-                    request(shown, &pending, now)
+                    request(shown, &pending, first, now)
                 } else {
                     shown
                 }
@@ -136,8 +136,8 @@ impl Work<'_> {
 
     /// The pending deployment, if it is the one that the grant is for. `Err(None)`: not known now.
     fn wanted(&self, attempt: &Attempt) -> Result<Deployment, Option<Reason>> {
-        let host = self.seen.host.as_ref().map_err(|_| None)?;
-        let pending = host.pending.clone();
+        self.seen.host.as_ref().map_err(|_| None)?;
+        let pending = self.pending().cloned();
         let now = pending
             .as_ref()
             .map_or("nothing".to_owned(), |pending| pending.identity.to_string());
@@ -150,6 +150,12 @@ impl Work<'_> {
                 );
                 Some(Reason::new(Code::PendingChanged, text))
             })
+    }
+
+    /// A reboot would boot it, once it is finalized where that is to be done. What a host goes back to is not, at first.
+    fn is_first(&self, pending: &Deployment) -> bool {
+        let first = self.host().and_then(|host| host.pending.as_ref());
+        first.is_some_and(|first| first.id == pending.id)
     }
 
     /// From the request to the end of this boot.
@@ -207,10 +213,12 @@ impl Work<'_> {
         let survey = self.seen.survey.as_ref().ok();
         let noted = survey.and_then(|survey| survey.locked(&pending));
         let unlocked = noted.map_or(asked.unlocked, |locked| !locked);
-        match pending.staged && !unlocked {
-            true if asked.times >= FINALIZATIONS => Err(did_not_happen()),
-            true => Ok(Act::Finalize(pending)),
-            false => Ok(Act::Reboot),
+        let first = self.is_first(&pending);
+        match first && !(pending.staged && !unlocked) {
+            false if asked.times >= FINALIZATIONS => Err(did_not_happen()),
+            false if first => Ok(Act::Finalize(pending)),
+            false => Ok(Act::RollBack(pending)),
+            true => Ok(Act::Reboot),
         }
     }
 }
@@ -226,15 +234,16 @@ fn granted<'n>(attempt: &Attempt, node: &'n NodeView) -> Option<&'n Grant> {
     node.operator.grant.value().filter(same)
 }
 
-/// The live Node still carries the grant: on disk first, then to rpm-ostree, or to logind where nothing is staged.
-fn request(mut step: Step, pending: &Deployment, now: Timestamp) -> Step {
+/// The live Node still carries the grant: on disk first, then to rpm-ostree, or to logind where only the reboot is left. `first`: the
+/// next boot would boot it.
+fn request(mut step: Step, pending: &Deployment, first: bool, now: Timestamp) -> Step {
     if let Some(attempt) = &mut step.state.attempt {
         attempt.requested = Some(now);
     }
-    step.act = if pending.staged {
-        Act::Finalize(pending.clone())
-    } else {
-        Act::Reboot
+    step.act = match (first, pending.staged) {
+        (true, true) => Act::Finalize(pending.clone()),
+        (true, false) => Act::Reboot,
+        (false, _) => Act::RollBack(pending.clone()),
     };
     step
 }

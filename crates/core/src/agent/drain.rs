@@ -9,7 +9,7 @@ use super::{Act, Work};
 use crate::drain::{self, Claim, How, Preflight, RawPod, Removal, Round, later};
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::{DrainPolicy, Grant, OnTimeout};
+use crate::values::{DrainPolicy, Grant, OnTimeout, PodChecks};
 
 /// Deadlines are over once the second that they name is.
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -306,9 +306,8 @@ impl Work<'_> {
     }
 
     /// After the boot: what is wrong with the pods of DaemonSets, if the grant wants to know.
-    pub(super) fn daemons(&self) -> Option<Reason> {
-        let attempt = self.state.attempt.as_ref()?;
-        if !attempt.pods.daemon_sets_ready {
+    pub(super) fn daemons(&self, checks: &PodChecks) -> Option<Reason> {
+        if !checks.daemon_sets_ready {
             return None;
         }
         let code = Code::DaemonSetsNotReady;

@@ -8,7 +8,7 @@ use crate::drain::later;
 use crate::identity::Identity;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::Phase;
+use crate::values::{Phase, PodChecks};
 
 /// What is asked of a node besides a complete boot and a kubelet that reports Ready.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,11 +19,13 @@ pub struct Health {
     pub settle: SignedDuration,
     /// How long it may take before the node counts as failed.
     pub deadline: SignedDuration,
+    /// A node that failed goes back to what it ran before.
+    pub rollback: bool,
 }
 
 impl Work<'_> {
     /// What is wrong with this boot, as far as it can be seen.
-    pub(super) fn sick(&self, node: &NodeView) -> Option<Reason> {
+    pub(super) fn sick(&self, node: &NodeView, pods: &PodChecks) -> Option<Reason> {
         let survey = match &self.seen.survey {
             Ok(survey) => survey,
             Err(why) => return Some(Reason::new(Code::UnitsUnknown, why)),
@@ -33,7 +35,7 @@ impl Work<'_> {
             .boot_incomplete()
             .or_else(|| (!ready).then(|| Code::NodeNotReady.into()))
             .or_else(|| survey.inactive(&self.settings.health.units))
-            .or_else(|| self.daemons())
+            .or_else(|| self.daemons(pods))
     }
 
     /// Waits for the node to become healthy, and after the deadline keeps the slot and the version from spreading.
@@ -55,6 +57,9 @@ impl Work<'_> {
         let host = self.seen.host.as_ref().ok();
         if host.is_some_and(|host| attempt.is_granted(&host.booted)) {
             self.condemn(attempt, Code::Unhealthy);
+        }
+        if self.way_back().is_some() {
+            return self.turns_back(attempt);
         }
         let reason = Reason::new(Code::Unhealthy, reason.to_string());
         self.publish(Phase::Failed, Some(reason))

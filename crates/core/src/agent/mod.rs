@@ -9,6 +9,7 @@ mod drain;
 pub mod health;
 mod publish;
 mod rest;
+mod rollback;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::survey::Survey;
 use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
 
 use health::Health;
+pub use rollback::{Ailing, target};
 use state::{Attempt, Retry, State};
 
 /// What the agent knows at one moment.
@@ -148,7 +150,7 @@ impl Asked {
         uptime: Option<SignedDuration>,
     ) -> Self {
         let before = before.filter(|asked| asked.id == id);
-        let finalizes = matches!(act, Act::Finalize(_));
+        let finalizes = matches!(act, Act::Finalize(_) | Act::RollBack(_));
         let times = before.as_ref().map_or(0, |asked| asked.times);
         Self {
             id,
@@ -211,6 +213,8 @@ pub enum Act {
     Confirm,
     /// Finalize this staged deployment, which reboots the host.
     Finalize(Deployment),
+    /// Make rpm-ostree put this deployment, which is the next after the booted one, first again. No reboot comes of it.
+    RollBack(Deployment),
     /// Reboot the host through logind.
     Reboot,
 }
@@ -231,7 +235,7 @@ pub struct Step {
 }
 
 /// The pods of this node are needed for the next step: there is a grant to be answered, the node is being drained, the reboot is still to
-/// be asked for, or the grant wants pods to be Ready after the boot.
+/// be asked for, or pods have to be Ready for the node to be healthy.
 pub fn wants_pods(
     state: &State,
     node: Option<&NodeView>,
@@ -239,6 +243,10 @@ pub fn wants_pods(
     asked: Option<&Asked>,
 ) -> bool {
     let Some(attempt) = &state.attempt else {
+        let ailing = state.ailing.as_ref();
+        if ailing.is_some_and(|ailing| ailing.pods.daemon_sets_ready) {
+            return true;
+        }
         let grant = node.and_then(|node| node.operator.grant.value());
         let answered = state.result.as_ref().map(|result| result.id);
         return grant.is_some_and(|grant| grant.boot == *boot && Some(grant.id) != answered);

@@ -73,7 +73,14 @@ impl Work<'_> {
         let owned = node.agent.owned.value();
         let (owned, unschedulable) = match attempt {
             Some(attempt) => self.cordon(attempt, node),
-            None => (None, owned.filter(|id| !self.disowned(id)).map(|_| false)),
+            None => {
+                let owned = owned.filter(|id| !self.disowned(id)).copied();
+                // What does not work gets no pods, until it works or was left.
+                match owned.filter(|_| self.ails() && node.unschedulable) {
+                    Some(owned) => (Some(owned), None),
+                    None => (None, owned.map(|_| false)),
+                }
+            }
         };
         let since = match node.agent.status.value() {
             Some(status) if status.phase == phase => status.since,
@@ -84,11 +91,11 @@ impl Work<'_> {
             reason: reason.cloned(),
             // What is not known now stays as it was last known.
             needed: match host {
-                Some(host) => host.pending.as_ref().map(|pending| pending.identity),
+                Some(_) => self.pending().map(|pending| pending.identity),
                 None => node.agent.needed.value().copied(),
             },
             needed_version: match host {
-                Some(host) => host.pending.as_ref().and_then(Deployment::named_version),
+                Some(_) => self.pending().and_then(Deployment::named_version),
                 None => node.agent.needed_version.clone(),
             },
             booted: match host {

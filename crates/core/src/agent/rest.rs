@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::drain::Begin;
+use super::rollback::Ailment;
 use super::state::{Attempt, Exact, Intent};
-use super::{Act, NodeSeen, Staging, Step, Work};
+use super::{Act, NodeSeen, Staging, Step, Work, target};
 use crate::host::{Deployment, Host};
 use crate::identity::GrantId;
 use crate::look::Mode;
@@ -15,7 +16,12 @@ impl Work<'_> {
     /// The step without an accepted grant.
     pub(super) fn rest(mut self) -> Step {
         self.claim();
-        let mut hold = self.holds();
+        let ailment = self.ailment();
+        let settled = match &ailment {
+            Some(Ailment::Settles(until)) => Some(*until),
+            Some(Ailment::Sick(_)) | None => None,
+        };
+        let mut hold = self.holds(&ailment);
         let (mut first, mut unknown) = (None, None);
         if let Some(grant) = self.open_grant() {
             match self.judge(grant, hold.as_ref()) {
@@ -26,7 +32,7 @@ impl Work<'_> {
                     let code = reason.code;
                     self.refuse(grant.id, code);
                     self.state.back_off(reason, &self.settings.retry, self.now);
-                    hold = self.holds();
+                    hold = self.holds(&ailment);
                 }
                 Answer::Accept(attempt) => {
                     self.state.attempt = Some((*attempt).clone());
@@ -35,7 +41,7 @@ impl Work<'_> {
                 Answer::Refuse(code) => self.refuse(grant.id, code),
             }
         }
-        let (phase, reason) = self.show(hold);
+        let (phase, reason) = self.show(hold, &ailment);
         let act = match self.settings.mode {
             _ if !self.may_look() => Act::Wait,
             Mode::Stage => Act::Stage,
@@ -48,7 +54,7 @@ impl Work<'_> {
                 before: host.pending.as_ref().unwrap_or(&host.booted).id.clone(),
             });
         }
-        let wake = self.pause_end();
+        let wake = self.pause_end().into_iter().chain(settled).min();
         self.publish_or(phase, reason, act, wake)
     }
 
@@ -82,73 +88,75 @@ impl Work<'_> {
         survey.and_then(|survey| survey.locked(pending)) == Some(true)
     }
 
-    fn host(&self) -> Option<&Host> {
+    pub(super) fn host(&self) -> Option<&Host> {
         self.seen.host.as_ref().ok()
     }
 
-    fn pending(&self) -> Option<&Deployment> {
-        self.host()?.pending.as_ref()
+    /// What a granted reboot would boot.
+    pub(super) fn pending(&self) -> Option<&Deployment> {
+        target(&self.state, self.host()?, &self.settings.health)
     }
 
     /// Why this node does not want to reboot now, though it may have to.
-    fn holds(&self) -> Option<Reason> {
-        let host = match &self.seen.host {
-            Ok(host) => host,
-            Err(why) => return Some(Reason::new(Code::RpmOstreeUnavailable, why)),
-        };
-        let node = self.node();
-        let failed = host
-            .pending
-            .as_ref()
-            .and_then(|pending| self.state.failed.find(&pending.identity));
-        let spoiled = host.pending.as_ref().filter(|pending| {
-            let spoiled = self.state.spoiled.as_ref();
-            spoiled == Some(&pending.id)
-        });
-        let unready = |ready: bool, reported: bool| match (ready, reported) {
-            (false, _) => Some(Reason::new(Code::NodeNotReady, "the Node is not Ready")),
-            (true, false) => Some(Reason::new(
-                Code::NodeNotReady,
-                "the kubelet has not reported since this boot",
-            )),
-            (true, true) => None,
-        };
+    fn holds(&self, ailment: &Option<Ailment>) -> Option<Reason> {
+        if let Err(why) = &self.seen.host {
+            return Some(Reason::new(Code::RpmOstreeUnavailable, why));
+        }
+        let leaves = self.way_back().is_some();
         self.operator_trouble()
-            .or_else(|| {
-                node.is_some_and(|node| node.paused)
-                    .then(|| Code::Paused.into())
-            })
+            .or_else(|| self.node()?.paused.then(|| Code::Paused.into()))
             .or_else(|| self.held())
             .or_else(|| {
                 let why = self.seen.survey.as_ref().err()?;
                 Some(Reason::new(Code::UnitsUnknown, why))
             })
-            .or_else(|| self.booting())
-            .or_else(|| self.older())
-            .or_else(|| {
-                // What does not run before the boot would be counted against the update after it.
-                let survey = self.seen.survey.as_ref().ok()?;
-                survey.inactive(&self.settings.health.units)
+            .or_else(|| match ailment {
+                Some(Ailment::Settles(_)) if leaves => Some(Code::Settling.into()),
+                // It is to leave what is wrong.
+                Some(Ailment::Sick(_)) if leaves => None,
+                _ => self.unfit(),
             })
-            .or_else(|| {
-                let failed = failed?;
-                let text = format!("{} failed here: {}", failed.identity, failed.code.means());
-                Some(Reason::new(Code::IdentityFailed, text))
-            })
-            .or_else(|| {
-                let text = format!("the deployment {} failed here", spoiled?.id);
-                Some(Reason::new(Code::IdentityFailed, text))
-            })
+            .or_else(|| self.failed_before())
             .or_else(|| {
                 let backoff = self.state.backoff.as_ref()?;
                 (backoff.until > self.now).then(|| backoff.reason.clone())
             })
             .or_else(|| self.would_lose(self.pending()?))
             .or_else(|| self.inhibited())
-            .or_else(|| {
-                let node = node?;
-                unready(node.ready, node.kubelet_boot == Some(self.seen.boot))
-            })
+            .or_else(|| self.unready().filter(|_| !leaves))
+    }
+
+    /// Why what is there now can't be replaced, or not by what is pending.
+    fn unfit(&self) -> Option<Reason> {
+        self.booting().or_else(|| self.older()).or_else(|| {
+            // What does not run before the boot would be counted against the update after it.
+            let survey = self.seen.survey.as_ref().ok()?;
+            survey.inactive(&self.settings.health.units)
+        })
+    }
+
+    /// What is pending failed on this host.
+    fn failed_before(&self) -> Option<Reason> {
+        let pending = self.pending()?;
+        let text = match self.state.failed.find(&pending.identity) {
+            Some(failed) => format!("{} failed here: {}", failed.identity, failed.code.means()),
+            None if self.state.spoiled.as_ref() == Some(&pending.id) => {
+                format!("the deployment {} failed here", pending.id)
+            }
+            None => return None,
+        };
+        Some(Reason::new(Code::IdentityFailed, text))
+    }
+
+    /// The kubelet does not say that the node can take pods.
+    fn unready(&self) -> Option<Reason> {
+        let node = self.node()?;
+        let text = match (node.ready, node.kubelet_boot == Some(self.seen.boot)) {
+            (true, true) => return None,
+            (true, false) => "the kubelet has not reported since this boot",
+            (false, _) => "the Node is not Ready",
+        };
+        Some(Reason::new(Code::NodeNotReady, text))
     }
 
     /// Why a reboot now would not bring what is staged.
@@ -198,9 +206,8 @@ impl Work<'_> {
         if hold.is_none() && self.seen.busy {
             return Answer::Wait;
         }
-        let matching = host
-            .pending
-            .as_ref()
+        let matching = self
+            .pending()
             .filter(|pending| pending.identity == grant.identity);
         let Some(pending) = matching.filter(|_| grant.boot == self.seen.boot) else {
             return Answer::Refuse(Code::GrantMismatch);
@@ -237,9 +244,15 @@ impl Work<'_> {
         }))
     }
 
-    fn show(&self, hold: Option<Reason>) -> (Phase, Option<Reason>) {
+    fn show(&self, hold: Option<Reason>, ailment: &Option<Ailment>) -> (Phase, Option<Reason>) {
         let lasting = self.seen.staging == Staging::Lasting;
-        match (self.pending(), hold) {
+        let pending = self.pending();
+        if let Some(Ailment::Sick(sick)) = ailment
+            && (pending.is_none() || self.way_back().is_some() && hold.is_none())
+        {
+            return (Phase::Failed, Some(self.ails_because(sick)));
+        }
+        match (pending, hold) {
             (Some(pending), Some(reason)) => {
                 // What anybody could boot is no less at risk because something else holds.
                 let reason = match self.at_risk(pending) {
@@ -305,6 +318,8 @@ impl Work<'_> {
             && self.seen.staging == Staging::Idle
             && self.seen.survey.is_ok()
             && self.booting().is_none()
+            // rpm-ostree does not go back while something is staged.
+            && self.way_back().is_none()
             && !self.metered()
             && self.held().is_none();
         let replaceable = match (self.host(), self.pending()) {

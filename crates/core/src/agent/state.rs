@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::Ailing;
 use crate::drain::later;
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
@@ -10,7 +11,7 @@ use crate::reason::Reason;
 use crate::values::{DrainPolicy, Failures, Outcome, PodChecks, Progress, RebootResult};
 
 /// Version of the file; it rises whenever a field is added or means something else.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Everything that must survive. Written whole, before the act that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct State {
     /// `id` of a deployment that failed and has the identity of what runs: that identity is not to blame, nor is any other node.
     #[serde(default)]
     pub spoiled: Option<String>,
+    /// The node is not healthy with what runs, and has given its slot back.
+    #[serde(default)]
+    pub ailing: Option<Ailing>,
 }
 
 /// That rpm-ostree was about to be asked to stage an update.
@@ -282,9 +286,9 @@ mod tests {
         };
         let text = state.to_text().unwrap();
         assert_eq!(State::from_text(&text), Ok(state.clone()));
-        let of = |version| text.replace("\"version\": 3", &format!("\"version\": {version}"));
-        assert_eq!(State::from_text(&of(4)), Err(StateError::Newer(4)));
-        for earlier in [1, 2] {
+        let of = |version| text.replace("\"version\": 4", &format!("\"version\": {version}"));
+        assert_eq!(State::from_text(&of(5)), Err(StateError::Newer(5)));
+        for earlier in [1, 2, 3] {
             assert_eq!(State::from_text(&of(earlier)), State::from_text(&text));
         }
         for text in [

@@ -5,6 +5,7 @@ mod health;
 mod looks;
 mod reboots;
 mod rivals;
+mod rollback;
 mod same;
 mod unlocked;
 mod version;
@@ -51,6 +52,7 @@ fn settings() -> Settings {
             units: vec![],
             settle: SignedDuration::ZERO,
             deadline: SignedDuration::from_hours(1),
+            rollback: false,
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),

@@ -42,7 +42,7 @@ impl Work<'_> {
         if let Verdict::Bad(code) = verdict {
             self.condemn(&attempt, code);
         }
-        if let Some(reason) = self.sick(node) {
+        if let Some(reason) = self.sick(node, &attempt.pods) {
             return self.sickens(&attempt, node, reason);
         }
         if let Some(until) = self.settling() {

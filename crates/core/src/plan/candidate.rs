@@ -1,6 +1,6 @@
 //! Whether one node may be granted, apart from the budget.
 
-use super::{Planner, holds};
+use super::{Planner, goes_back, holds};
 use crate::agent::trouble;
 use crate::drain::later;
 use crate::identity::{Identity, NodeName};
@@ -50,12 +50,15 @@ impl Planner<'_> {
             return Err(Code::Paused.into());
         }
         self.failed_before(node, identity)?;
+        let back = goes_back(node);
         match node.agent.status.value().map(|status| status.phase) {
             Some(Phase::Waiting) => {}
+            _ if back => {}
             phase => return Err(agent_holds(node, phase)),
         }
         let boot = node.agent.booted.value().map(|booted| booted.boot);
-        if !node.ready || node.deleting || boot.is_none() || node.kubelet_boot != boot {
+        let ready = node.ready && node.kubelet_boot == boot;
+        if node.deleting || boot.is_none() || !(ready || back) {
             return Err(Code::NodeNotReady.into());
         }
         if self.policy.paused {

@@ -43,7 +43,7 @@ use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::pool::{FoundPool, Pool};
 use crate::reason::{Code, Reason};
-use crate::values::{Field, to_second};
+use crate::values::{Field, Phase, to_second};
 
 use canary::Trial;
 use numbers::{are_ours, last_seq};
@@ -359,13 +359,26 @@ fn holds(node: &NodeView) -> bool {
         && node.agent.progress.is_absent())
 }
 
+/// The node does not become healthy with what it runs, has given its slot back, and wants to go back to what it ran before. That it is
+/// out of service is no reason to keep it so.
+fn goes_back(node: &NodeView) -> bool {
+    let agent = &node.agent;
+    let phase = agent.status.value().map(|status| status.phase);
+    let ails = || {
+        let booted = agent.booted.value()?.identity;
+        let failure = agent.failed.value()?.find(&booted)?;
+        Some(failure.code == Code::Unhealthy)
+    };
+    phase == Some(Phase::Failed) && agent.progress.is_absent() && ails() == Some(true)
+}
+
 /// The node is out of service, whoever the cause is.
 fn unavailable(node: &NodeView) -> bool {
     let failed = node
         .agent
         .status
         .value()
-        .is_some_and(|status| status.phase == crate::values::Phase::Failed);
+        .is_some_and(|status| status.phase == Phase::Failed);
     !node.ready || node.unschedulable || node.deleting || failed
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Planner;
+use super::{Planner, goes_back};
 use crate::identity::NodeName;
 use crate::node::NodeView;
 use crate::pool::{Order, OrderBy};
@@ -12,6 +12,8 @@ use crate::pool::{Order, OrderBy};
 pub(super) struct Rank<'a> {
     /// The operator runs on it, and would be moved.
     own: bool,
+    /// One that goes back to what it ran before is out of service for as long as it waits.
+    well: bool,
     /// When it let its last grant lapse.
     lapsed: Option<Timestamp>,
     /// Before the workers, one of them, or after them.
@@ -50,6 +52,7 @@ impl<'a> Planner<'a> {
         let order = self.pools.asks(&node.name).next().map(|pool| &pool.order);
         Rank {
             own: self.seen.own_node.as_ref() == Some(&node.name),
+            well: !goes_back(node),
             lapsed: self.ledger.unanswered.get(&node.name).copied(),
             kind: kind(order, node),
             by: by(order, node),

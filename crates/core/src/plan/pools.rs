@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Planner, Policy, Snapshot, holds, unavailable};
+use super::{Planner, Policy, Snapshot, goes_back, holds, unavailable};
 use crate::drain::later;
 use crate::identity::{Identity, NodeName, PoolName};
 use crate::ledger::Ledger;
@@ -305,6 +305,8 @@ impl Planner<'_> {
         self.pools.invalid(&node.name)?;
         self.pools.alike(&node.name)?;
         let version = node.agent.needed_version.as_deref();
+        // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
+        let forth = !goes_back(node);
         for pool in self.pools.of(&node.name) {
             let Ok(asks) = pool.asks else { continue };
             let called = pool.called();
@@ -312,7 +314,7 @@ impl Planner<'_> {
                 let text = format!("{called}it is paused");
                 return Err(Reason::new(Code::PoolPaused, text));
             }
-            if let Some(target) = &asks.target
+            if let Some(target) = asks.target.as_ref().filter(|_| forth)
                 && !target.names(identity, version)
             {
                 let what = what(identity, version);
@@ -320,7 +322,7 @@ impl Planner<'_> {
                     format!("{called}the target is {target}, and the node would boot {what}");
                 return Err(Reason::new(Code::NotTarget, text));
             }
-            let approved = asks.approved.as_ref();
+            let approved = asks.approved.as_ref().filter(|_| forth);
             if approved.is_some_and(|list| !list.iter().any(|one| one.names(identity, version))) {
                 let text = format!("{called}{} is not approved", what(identity, version));
                 return Err(Reason::new(Code::NotApproved, text));
@@ -338,7 +340,11 @@ impl Planner<'_> {
     }
 
     /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
+    /// Whoever goes back to what it ran before tries nothing new.
     pub(super) fn turn(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        if goes_back(node) {
+            return Ok(());
+        }
         for pool in self.pools.of(&node.name) {
             if let Some((until, last)) = pool.settling(self.now) {
                 self.wakes.push(until);

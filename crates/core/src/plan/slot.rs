@@ -125,6 +125,8 @@ impl Planner<'_> {
             node.name.clone(),
             Entry {
                 stage: Stage::Granted,
+                // The checks may have taken hours, and the agent's time begins now.
+                since: self.now,
                 ..entry.clone()
             },
         );

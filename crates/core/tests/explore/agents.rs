@@ -6,6 +6,7 @@ use cuo_core::agent::{
     Act, Asked, NodeSeen, Observation, Preflight, Settings, Step, step, wants_pods,
 };
 use cuo_core::drain::{EvictionTry, How, RawPod};
+use cuo_core::identity::Identity;
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::reason::Code;
@@ -17,7 +18,7 @@ use crate::bugs::Bug;
 use crate::search::Violation;
 use crate::world::{Pod, Sent, Site, Who, time};
 
-fn settings() -> Settings {
+fn settings(at: &Site) -> Settings {
     Settings {
         hold: None,
         mode: Mode::Stage,
@@ -29,6 +30,7 @@ fn settings() -> Settings {
             units: vec![],
             settle: SignedDuration::ZERO,
             deadline: SignedDuration::from_hours(1),
+            rollback: at.machine.sick,
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
@@ -90,7 +92,7 @@ pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug
         if let Some(bug) = bug {
             bug.blind_agent(&mut seen, &at.agent.disk);
         }
-        step(&at.agent.disk, &seen, &settings(), time(moment))
+        step(&at.agent.disk, &seen, &settings(at), time(moment))
     };
     let mut first = look(node, false, None);
     if let Act::Preflight { grant, pods } = &first.act {
@@ -122,7 +124,7 @@ pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug
 fn cut_off(at: &Site, moment: usize) -> Result<(), Violation> {
     let mut seen = observe(at, None, false);
     seen.node = NodeSeen::Unknown("refused".into());
-    match step(&at.agent.disk, &seen, &settings(), time(moment)).act {
+    match step(&at.agent.disk, &seen, &settings(at), time(moment)).act {
         Act::Wait | Act::Stage | Act::Check => Ok(()),
         act => Err(Violation::new("I6: acted without the API server", &act)),
     }
@@ -153,7 +155,7 @@ pub fn turn(at: &Site, moment: usize, bug: Option<Bug>) -> Result<Option<Site>, 
         (agent.asked, agent.refused) = (None, None);
     }
     agent.disk = step.state.into();
-    if matches!(step.act, Act::Finalize(_) | Act::Reboot) {
+    if matches!(step.act, Act::Finalize(_) | Act::RollBack(_) | Act::Reboot) {
         asks(&mut next, &step.act, moment);
     }
     if step.act != Act::Wait {
@@ -239,6 +241,7 @@ pub fn arrive(
             Pod::Gone => {}
         },
         Act::Finalize(_) => reboot(at, true)?,
+        Act::RollBack(back) => roll_back(at, back.identity),
         Act::Reboot => reboot(at, false)?,
         Act::Wait | Act::Stage | Act::Check | Act::Confirm => {}
         // Looks, which need no time here.
@@ -322,11 +325,25 @@ fn reboot(at: &mut Site, finalize: bool) -> Result<(), Violation> {
     Ok(())
 }
 
+/// What ran before is first again, if it is what rpm-ostree would choose and nothing is staged; whoever asked hears of it.
+fn roll_back(at: &mut Site, wanted: Identity) {
+    let machine = &mut at.machine;
+    if machine.pending.is_none() && machine.others.first() == Some(&wanted) {
+        machine.others.remove(0);
+        machine.pending = Some((wanted, false));
+    }
+    if machine.pending == Some((wanted, false)) {
+        at.agent.asked = None;
+    } else if let Some(asked) = &mut at.agent.asked {
+        asked.refused = Some(Code::FinalizeFailed.into());
+    }
+}
+
 /// What a decision to touch the host or its pods has to rest on: the grant for exactly what a reboot would boot (I1), and for a reboot
 /// the grant as it stands on the API server now (I6).
 fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Result<(), Violation> {
     let act = &step.act;
-    let reboots = matches!(act, Act::Finalize(_) | Act::Reboot);
+    let reboots = matches!(act, Act::Finalize(_) | Act::RollBack(_) | Act::Reboot);
     if !reboots && !matches!(act, Act::Evict(_)) {
         return Ok(());
     }
@@ -341,7 +358,12 @@ fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Resul
         return Err(Violation::new(rule, act));
     };
     let fits = attempt.progress.id == grant.id && grant.boot == at.boot_id();
-    let boots = at.machine.pending.map(|(identity, _)| identity) == Some(grant.identity);
+    let boots = match act {
+        Act::RollBack(back) => Some(back.identity),
+        // A host that is to leave what does not work is drained before anything is changed on it.
+        Act::Evict(_) => at.machine.leads_to(),
+        _ => at.machine.pending.map(|(identity, _)| identity),
+    } == Some(grant.identity);
     if !(fits && boots) {
         return Err(Violation::new(
             "I1: acts on a grant for something else",

@@ -1,14 +1,14 @@
 //! Bugs to be found: if the search did not find them, it would find nothing.
 
-use cuo_core::agent::state::State;
+use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{NodeSeen, Observation};
 use cuo_core::identity::GrantId;
 use cuo_core::node::NodeView;
 use cuo_core::values::{DrainPolicy, Failures, Field, Grant};
 use jiff::Timestamp;
 
-use crate::world::{NEW, Scope, deployment};
-use crate::{ALONE, CLUSTER, POOLS, WIDE};
+use crate::world::{NEW, OLD, Scope, deployment};
+use crate::{ALONE, CLUSTER, POOLS, SICK, WIDE};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
@@ -26,6 +26,8 @@ pub enum Bug {
     TrustsOldPools,
     /// The agent takes any boot for success.
     TrustsAnyBoot,
+    /// The agent takes what it asks rpm-ostree to go back to for what the next boot boots.
+    TrustsRollbacks,
     /// The agent takes every cordon for its own.
     OwnsEveryCordon,
     /// The agent takes a drain that did not end for one that did.
@@ -47,6 +49,7 @@ impl Bug {
         Self::OverlooksControlPlane,
         Self::TrustsOldPools,
         Self::TrustsAnyBoot,
+        Self::TrustsRollbacks,
         Self::OwnsEveryCordon,
         Self::OverlooksPods,
         Self::ConfirmsFromCache,
@@ -58,6 +61,7 @@ impl Bug {
     pub fn hunt(self) -> (Scope, &'static [&'static str]) {
         match self {
             Self::IgnoresIdentity => (ALONE, &["I1"]),
+            Self::TrustsRollbacks => (SICK, &["I1"]),
             Self::DropsUnseen | Self::OverlooksUnavailable => (CLUSTER, &["I2"]),
             Self::WritesWithoutCondition => (CLUSTER, &["I2", "I4"]),
             Self::OverlooksControlPlane => (WIDE, &["I2"]),
@@ -94,6 +98,14 @@ impl Bug {
                     .filter(|attempt| attempt.progress.boot != seen.boot);
                 if let (Ok(host), Some(attempt)) = (&mut seen.host, granted) {
                     host.booted = deployment(attempt.progress.identity, false);
+                }
+            }
+            Self::TrustsRollbacks => {
+                let goes = |attempt: &Attempt| attempt.progress.boot == seen.boot;
+                let back = disk.attempt.as_ref().filter(|attempt| goes(attempt));
+                let back = back.filter(|attempt| attempt.progress.identity == OLD);
+                if let (Ok(host), Some(_)) = (&mut seen.host, back) {
+                    host.pending = Some(deployment(OLD, false));
                 }
             }
             Self::OwnsEveryCordon if view.unschedulable => {

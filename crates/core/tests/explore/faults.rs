@@ -147,9 +147,16 @@ fn settled(world: &World) -> Result<(), Violation> {
         let status = at.node.as_ref().and_then(|node| node.agent.status.value());
         status.is_some_and(|status| status.phase == Phase::Failed)
     };
-    let used_up = world.sites.iter().any(|at| cordoned(at) || stuck(at));
+    // With nothing left that knows of a grant, a node that does not work is like any other that is down.
+    let down = |at: &Shared<Site>| at.machine.sick && !at.machine.kubelet;
+    let used_up = |at: &Shared<Site>| cordoned(at) || stuck(at) || down(at);
+    let used_up = world.sites.iter().any(used_up);
     for at in &world.sites {
         let Some(node) = &at.node else {
+            // Without a kubelet there is none, and without a Node no grant.
+            if down(at) {
+                continue;
+            }
             return Err(Violation::new("I6: a node did not come back", &at.machine));
         };
         let left = !node.operator.grant.is_absent()

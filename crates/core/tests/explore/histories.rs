@@ -17,6 +17,7 @@ const CROWD: Scope = Scope {
     faults: 30,
     control_plane: 3,
     budget: 2,
+    sick: false,
     pools: &[NONE, TWO, ONE, GROUPED, OVERLAPPING, PAUSED, BROKEN, CLOSED],
     bug: None,
 };
@@ -24,6 +25,11 @@ const CROWD: Scope = Scope {
 const PLAIN: Scope = Scope {
     pools: &[NONE],
     ..CROWD
+};
+/// The same, and an update that does not work.
+const SICK: Scope = Scope {
+    sick: true,
+    ..PLAIN
 };
 /// How many histories of each, and how many choices in each; then what has to happen happens.
 const HISTORIES: u32 = 64;
@@ -105,7 +111,7 @@ fn choices() -> impl Strategy<Value = Vec<u16>> {
 
 #[test]
 fn a_crowd_of_nodes_and_pools_keeps_the_rules_in_any_history() {
-    for scope in [CROWD, PLAIN] {
+    for scope in [CROWD, PLAIN, SICK] {
         keeps_the_rules(scope);
     }
 }

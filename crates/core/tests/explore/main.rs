@@ -37,6 +37,7 @@ const ALONE: Scope = Scope {
     faults: 3,
     control_plane: 0,
     budget: 1,
+    sick: false,
     pools: &[NONE],
     bug: None,
 };
@@ -48,6 +49,7 @@ const PAIR: Scope = Scope {
     faults: 2,
     control_plane: 0,
     budget: 1,
+    sick: false,
     pools: &[NONE],
     bug: None,
 };
@@ -59,6 +61,7 @@ const CLUSTER: Scope = Scope {
     faults: 1,
     control_plane: 2,
     budget: 1,
+    sick: false,
     pools: &[NONE],
     bug: None,
 };
@@ -71,6 +74,7 @@ const WIDE: Scope = Scope {
     faults: 1,
     control_plane: 2,
     budget: 2,
+    sick: false,
     pools: &[NONE],
     bug: None,
 };
@@ -82,7 +86,21 @@ const POOLS: Scope = Scope {
     faults: 2,
     control_plane: 0,
     budget: 1,
+    sick: false,
     pools: &[TWO, CLOSED],
+    bug: None,
+};
+
+/// Two nodes, of which the first to boot the update has to leave it again.
+const SICK: Scope = Scope {
+    nodes: 2,
+    joining: 0,
+    operators: 1,
+    faults: 1,
+    control_plane: 0,
+    budget: 1,
+    sick: true,
+    pools: &[NONE],
     bug: None,
 };
 
@@ -131,6 +149,11 @@ fn a_budget_of_two_never_takes_two_nodes_of_the_control_plane() {
 #[test]
 fn a_pool_that_changes_is_never_exceeded() {
     holds(POOLS);
+}
+
+#[test]
+fn an_update_that_does_not_work_is_left_again() {
+    holds(SICK);
 }
 
 #[test]

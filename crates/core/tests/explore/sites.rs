@@ -195,7 +195,7 @@ impl Options<'_> {
         }
         if !machine.kubelet {
             let fresh = fresh_node(self.at.index, self.scope, machine.boot);
-            self.free("the kubelet reports", |at| {
+            let reports = |at: &mut Site| {
                 at.machine.kubelet = true;
                 if at.node.is_none() {
                     at.node = Some(fresh.into());
@@ -203,7 +203,11 @@ impl Options<'_> {
                 }
                 let boot = Some(at.boot_id());
                 at.write(|node| (node.ready, node.kubelet_boot) = (true, boot));
-            });
+            };
+            match machine.sick && machine.booted == NEW {
+                true => self.fault("the kubelet reports after all", reports),
+                false => self.free("the kubelet reports", reports),
+            }
         }
         // The agent's own looking for updates: what was dropped is staged again.
         if machine.pending.is_none() && machine.booted != NEW && machine.going_down.is_none() {

@@ -47,6 +47,8 @@ pub struct Scope {
     pub control_plane: usize,
     /// Most nodes that may be out of service because of a grant, where no pool says otherwise.
     pub budget: usize,
+    /// The update does not work: with it no kubelet reports by itself.
+    pub sick: bool,
     /// The pools that there may be, the first at first (see [`crate::pools`]).
     pub pools: &'static [u8],
     pub bug: Option<Bug>,
@@ -55,7 +57,8 @@ pub struct Scope {
 impl Scope {
     /// How many grants are followed: two operators, one of which does not read the ledger, can go on taking each other's back for ever.
     pub fn grants(&self) -> u64 {
-        self.nodes as u64 + u64::from(self.faults) + 1
+        let ways = 1 + u64::from(self.sick);
+        self.nodes as u64 * ways + u64::from(self.faults) + 1
     }
 
     /// People change pools, and move nodes between them.
@@ -117,6 +120,8 @@ pub struct Machine {
     /// A reboot was asked for; `true` if the staged deployment was finalized.
     pub going_down: Option<bool>,
     pub kubelet: bool,
+    /// The update does not work here, and the agent is to leave what does not.
+    pub sick: bool,
     pub pod: Pod,
 }
 
@@ -273,6 +278,7 @@ impl Site {
                 others: vec![],
                 going_down: None,
                 kubelet: true,
+                sick: scope.sick,
                 pod: Pod::Runs,
             },
             agent: Agent {
@@ -355,6 +361,13 @@ pub fn fresh_node(site: usize, scope: &Scope, boot: u8) -> NodeView {
 }
 
 impl Machine {
+    /// What a reboot boots, or what rpm-ostree goes back to from something that does not work.
+    pub fn leads_to(&self) -> Option<Identity> {
+        let pending = self.pending.map(|(identity, _)| identity);
+        let leaves = self.sick && self.booted != OLD;
+        pending.or_else(|| self.others.first().copied().filter(|_| leaves))
+    }
+
     pub fn host(&self) -> Host {
         Host {
             booted: deployment(self.booted, false),

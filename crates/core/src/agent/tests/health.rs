@@ -22,6 +22,7 @@ fn booted() -> World {
         units: vec!["crio.service".into()],
         settle: SignedDuration::from_secs(30),
         deadline: SignedDuration::from_secs(600),
+        rollback: false,
     };
     world.seen.survey = units(&[
         ("boot-complete.target", "active"),

@@ -1,0 +1,129 @@
+//! The way back: the deployment that ran before is put first again.
+
+use cuo_core::host::{Deployment, Host};
+use zbus::Variant;
+
+use super::peer::{self, Silence};
+use super::session::Options;
+use super::{Client, Error, lingers};
+
+const METHOD: &str = "Rollback";
+
+impl Client {
+    /// Makes `deployment`, the next one after the booted one, the one that the next boot boots. Nothing reboots because of this.
+    ///
+    /// rpm-ostreed compares nothing here, and a second call would undo the first. So what is first is read before each call, and only
+    /// what is read after it counts.
+    ///
+    /// # Errors
+    /// Any of [`Error`]. Whatever it is, nothing reboots, and the next call finds out by what is there.
+    pub async fn roll_back(&self, deployment: &Deployment) -> Result<(), Error> {
+        let (session, mut now) = self.begin().await?;
+        let options = Options::from([(
+            "initiating-command-line",
+            Variant::from("cuo-agent: rollback"),
+        )]);
+        let silence = Silence::Ends(self.limits.finalize_idle);
+        for _ in 0..=self.limits.repeats {
+            match stands(&now.host()?, deployment) {
+                Place::First => return Ok(()),
+                Place::Next => {}
+                Place::Elsewhere(text) => return Err(failed(text)),
+            }
+            let address = session.transaction(&now.os_path, METHOD, &options).await?;
+            let ended = peer::run(&address, METHOD, &self.limits, silence, &mut |_| ()).await?;
+            now = session.read().await?;
+            match ended.map(|ended| (ended.started, ended.result)) {
+                Some((true, Err(text))) => return Err(failed(text)),
+                Some((true, Ok(()))) => {
+                    return match stands(&now.host()?, deployment) {
+                        Place::First => Ok(()),
+                        Place::Next => Err(failed("it reports success and changed nothing".into())),
+                        Place::Elsewhere(text) => Err(failed(text)),
+                    };
+                }
+                // Somebody else's, which may have been over before: what is there now tells.
+                Some((false, _)) | None => self.pause().await,
+            }
+        }
+        Err(lingers("rollback"))
+    }
+}
+
+fn failed(text: String) -> Error {
+    Error::Failed {
+        what: METHOD.to_owned(),
+        text,
+    }
+}
+
+/// Where a deployment is in the order of the boots.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// The next boot boots it.
+    First,
+    /// It is the one that rpm-ostree goes back to.
+    Next,
+    /// Neither.
+    Elsewhere(String),
+}
+
+fn stands(host: &Host, deployment: &Deployment) -> Place {
+    let next = host.others.first();
+    match &host.pending {
+        Some(first) if first.id == deployment.id => Place::First,
+        None if next.is_some_and(|next| next.id == deployment.id) => Place::Next,
+        Some(first) => Place::Elsewhere(format!("{} would be booted next", first.id)),
+        None => Place::Elsewhere(match next {
+            Some(next) => format!("it would go back to {}", next.id),
+            None => "there is nothing to go back to".to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cuo_core::identity::Identity;
+
+    use super::*;
+
+    fn deployment(id: &str) -> Deployment {
+        Deployment {
+            id: id.into(),
+            identity: Identity::Commit([1; 32]),
+            checksum: "c".into(),
+            version: "v".into(),
+            staged: false,
+            published: 0,
+        }
+    }
+
+    #[test]
+    fn only_what_rpm_ostree_would_choose_is_gone_back_to() {
+        let elsewhere = |text: &str| Place::Elsewhere(text.to_owned());
+        let cases = [
+            (None, vec!["old"], Place::Next),
+            (None, vec!["old", "older"], Place::Next),
+            (Some("old"), vec![], Place::First),
+            (
+                None,
+                vec!["older", "old"],
+                elsewhere("it would go back to older"),
+            ),
+            (None, vec![], elsewhere("there is nothing to go back to")),
+            (
+                Some("newer"),
+                vec!["old"],
+                elsewhere("newer would be booted next"),
+            ),
+        ];
+        for (pending, others, expected) in cases {
+            let host = Host {
+                booted: deployment("booted"),
+                pending: pending.map(deployment),
+                others: others.into_iter().map(deployment).collect(),
+            };
+            assert_eq!(stands(&host, &deployment("old")), expected, "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Asking rpm-ostree and logind for the reboot, and what they answer.
+
+use cuo_core::agent::{Act, Asked};
+use cuo_core::host::Deployment;
+use cuo_core::identity::GrantId;
+use cuo_core::reason::{Code, Reason};
+use cuo_core::values::Phase;
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::Agent;
+use super::acts::{Done, send};
+use crate::journal::Event;
+use crate::logind;
+use crate::rpmostree::Error;
+
+/// What rpm-ostree answered.
+#[derive(Debug)]
+pub enum Answered {
+    /// What is staged is finalized: any reboot boots it.
+    Finalized,
+    /// The next boot boots what the host goes back to.
+    RolledBack,
+    /// It is at work for somebody else and did nothing, in its words.
+    Busy(String),
+    /// It did not do it, in its words.
+    Refused(String),
+}
+
+impl From<Error> for Answered {
+    fn from(error: Error) -> Self {
+        let why = error.to_string();
+        match error {
+            Error::Busy { .. } => Self::Busy(why),
+            _ => Self::Refused(why),
+        }
+    }
+}
+
+impl Agent {
+    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it.
+    fn ask(&mut self, act: &Act) -> Option<GrantId> {
+        let id = self.state.attempt.as_ref()?.progress.id;
+        let before = self.asked.take();
+        let (now, uptime) = (Timestamp::now(), self.host.uptime());
+        self.asked = Some(Asked::next(before, id, act, now, uptime));
+        Some(id)
+    }
+
+    pub(super) fn finalize(&mut self, deployment: Deployment) {
+        let Some(id) = self.ask(&Act::Finalize(deployment.clone())) else {
+            return;
+        };
+        info!(
+            message_id = Event::RebootAsked.id(),
+            phase = %Phase::Rebooting,
+            grant = %id,
+            identity = %deployment.identity,
+            "asks rpm-ostree to finalize {} ({}) and to reboot",
+            deployment.version,
+            deployment.identity.short()
+        );
+        let (client, done) = (self.host.client().clone(), self.done.clone());
+        tokio::spawn(async move {
+            let answer = match client.finalize(&deployment).await {
+                // Whether the host reboots is for the boot id to tell.
+                Ok(()) => {
+                    info!("rpm-ostree has finalized and reboots");
+                    Answered::Finalized
+                }
+                Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
+                    warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
+                    return;
+                }
+                Err(error) => error.into(),
+            };
+            send(&done, Done::Asked(id, answer)).await;
+        });
+    }
+
+    pub(super) fn roll_back(&mut self, deployment: Deployment) {
+        let Some(id) = self.ask(&Act::RollBack(deployment.clone())) else {
+            return;
+        };
+        info!(
+            message_id = Event::RollbackAsked.id(),
+            phase = %Phase::Rebooting,
+            grant = %id,
+            identity = %deployment.identity,
+            "asks rpm-ostree to go back to {} ({})",
+            deployment.version,
+            deployment.identity.short()
+        );
+        let (client, done) = (self.host.client().clone(), self.done.clone());
+        tokio::spawn(async move {
+            let answer = match client.roll_back(&deployment).await {
+                Ok(()) => Answered::RolledBack,
+                // Nothing reboots because of it, so what is not known may be given up.
+                Err(error) => error.into(),
+            };
+            send(&done, Done::Asked(id, answer)).await;
+        });
+    }
+
+    pub(super) async fn reboot(&mut self) {
+        let Some(id) = self.ask(&Act::Reboot) else {
+            return;
+        };
+        let identity = self.state.attempt.as_ref();
+        let identity = identity.map(|attempt| attempt.progress.identity.to_string());
+        info!(
+            message_id = Event::RebootAsked.id(),
+            phase = %Phase::Rebooting,
+            grant = %id,
+            identity,
+            "asks logind to reboot"
+        );
+        let refused = match self.logind.reboot().await {
+            Ok(()) => return,
+            Err(error @ (logind::Error::InProgress | logind::Error::Unavailable { .. })) => {
+                warn!("whether the host reboots is not known, and waited for: {error}");
+                return;
+            }
+            Err(error @ logind::Error::Inhibited(_)) => {
+                Reason::new(Code::Inhibited, error.to_string())
+            }
+            Err(error @ (logind::Error::Denied(_) | logind::Error::Failed { .. })) => {
+                Reason::new(Code::FinalizeFailed, error.to_string())
+            }
+        };
+        warn!("logind does not reboot: {refused}");
+        if let Some(asked) = &mut self.asked {
+            asked.refused = Some(refused);
+        }
+    }
+
+    /// Takes in what rpm-ostree answered to what it was asked for because of grant `id`.
+    pub(super) fn answered(&mut self, id: GrantId, answer: Answered) {
+        let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) else {
+            return;
+        };
+        match answer {
+            Answered::Finalized => asked.unlocked = true,
+            Answered::RolledBack => {
+                // Only the reboot is left, and nobody was asked for that yet.
+                self.asked = None;
+                self.host.outdated();
+            }
+            Answered::Busy(why) => asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why)),
+            Answered::Refused(why) => {
+                self.host.outdated();
+                // logind has taken the reboot meanwhile.
+                if asked.again.is_some() {
+                    warn!("rpm-ostree refuses, after logind was asked: {why}");
+                    return;
+                }
+                asked.refused = Some(Reason::new(Code::FinalizeFailed, why));
+            }
+        }
+    }
+}
