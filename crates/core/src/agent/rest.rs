@@ -132,7 +132,9 @@ impl Work<'_> {
             })
             .or_else(|| {
                 let failed = failed?;
-                let text = format!("{} failed here: {}", failed.identity, failed.code.means());
+                let how = self.unwritten(failed.code, &failed.identity);
+                let how = how.unwrap_or_else(|| failed.code.means().to_owned());
+                let text = format!("{} failed here: {how}", failed.identity);
                 Some(Reason::new(Code::IdentityFailed, text))
             })
             .or_else(|| {

@@ -7,6 +7,7 @@ mod reboots;
 mod rivals;
 mod same;
 mod unlocked;
+mod unwritten;
 mod version;
 
 use super::state::Backoff;
