@@ -16,6 +16,7 @@ pub mod journal;
 pub mod logind;
 pub mod network;
 pub mod notify;
+pub mod ostree;
 pub mod rpmostree;
 pub mod run;
 pub mod status;

@@ -55,6 +55,7 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
         staged,
         unread,
         metered: false,
+        finalize_error: None,
     })
 }
 

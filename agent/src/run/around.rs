@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::bus::Bus;
-use crate::{network, survey};
+use crate::{network, ostree, survey};
 
 /// How old the last look may be when something depends on it. Units tell of no change, and looking is cheap.
 const FRESH: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ pub struct Around {
     /// The last look was about the network too.
     heeded: bool,
     rival: Option<String>,
+    /// What ostree said of an update that it could not write at the last shutdown. Looked up once, as nothing is added to it.
+    finalize_error: OnceCell<Option<String>>,
 }
 
 impl Around {
@@ -36,6 +39,7 @@ impl Around {
             looked: None,
             heeded: false,
             rival: None,
+            finalize_error: OnceCell::new(),
         }
     }
 
@@ -58,6 +62,10 @@ impl Around {
         let mut known = survey::look(&self.root, &self.bus, required).await;
         if let Ok(survey) = &mut known {
             survey.metered = heed && network::metered(&self.bus).await;
+            if survey.finalization_failed() {
+                let look = || ostree::finalize_error(&self.root);
+                survey.finalize_error = self.finalize_error.get_or_init(look).await.clone();
+            }
         }
         self.heeded = heed;
         self.looked = Some(Instant::now());

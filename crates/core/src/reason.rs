@@ -84,7 +84,7 @@ codes! {
     NodeNotReady, "both", "The Node is not Ready, or its kubelet has not reported since the boot.", "See the kubelet's journal on the node.";
     FinalizeFailed, "agent", "rpm-ostree or logind refused the reboot into the update.", "The reason quotes which of them it was; it is tried again by itself.";
     FinalizerInactive, "agent", "The service that writes a staged update to the disk does not run, so a reboot would lose the update.", "Run `systemctl start ostree-finalize-staged` on the node, and see its journal.";
-    FinalizationFailed, "agent", "ostree could not write the update to the disk at the shutdown, so the host booted what it ran before.", "See `journalctl -b -1 -u ostree-finalize-staged`, and whether /boot is full; it is staged again, three times at most.";
+    FinalizationFailed, "agent", "ostree could not write the update to the disk at the shutdown, so the host booted what it ran before.", "The reason quotes ostree, if the journal has it; else see `journalctl -b -1 -u ostree-finalize-staged`. Mostly /boot is full; it is staged again, three times at most.";
     RebootDidNotHappen, "agent", "The reboot was asked for, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.";
     ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: it is staged and asked for again.";
     UpdateLost, "agent", "The reboot into the update was asked for, but the update is gone after the boot, as after a power cut.", "See how `journalctl -b -1` ends; it is staged again by itself.";

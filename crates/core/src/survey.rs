@@ -53,6 +53,8 @@ pub struct Survey {
     pub unread: Option<String>,
     /// What is sent over the network costs, and nobody said that it may.
     pub metered: bool,
+    /// Where an update could not be written to the disk at the last shutdown, what ostree said of that, if the journal has it.
+    pub finalize_error: Option<String>,
 }
 
 /// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
@@ -78,9 +80,9 @@ const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
 const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
 /// Stopping it writes what is staged to the disk. It is there since ostree 2018, and active from the boot on since 2025.2; before that
 /// from the staging on.
-const FINALIZE: &str = "ostree-finalize-staged.service";
+pub const FINALIZE: &str = "ostree-finalize-staged.service";
 /// Fails if that failed at the last shutdown, and does not run otherwise; since ostree 2022.3.
-const FINALIZED: &str = "ostree-boot-complete.service";
+pub const FINALIZED: &str = "ostree-boot-complete.service";
 
 /// Units to look at on every host.
 pub const UNITS: [&str; 7] = [

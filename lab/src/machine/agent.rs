@@ -1,6 +1,9 @@
 //! The agent of a host, and what it tells its service manager.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
+use std::iter;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,7 +51,15 @@ impl Agent {
 }
 
 impl Machine {
-    /// Starts the agent: `--root`, the host's bus, a notify socket, then `env`. Both outputs go to the end of `lab/agent.log`.
+    /// Where the agent looks for programs.
+    fn programs(&self) -> Result<OsString> {
+        let machine = env::var_os("PATH").unwrap_or_default();
+        let all = iter::once(self.root.join("usr/bin")).chain(env::split_paths(&machine));
+        env::join_paths(all).context("the host's programs")
+    }
+
+    /// Starts the agent: `--root`, the host's bus, a notify socket, programs in the host's `usr/bin` before those of the machine, then
+    /// `env`. Both outputs go to the end of `lab/agent.log`.
     ///
     /// # Errors
     /// When one already runs, or this one can't be started.
@@ -68,6 +79,7 @@ impl Machine {
             .arg(self.root.path())
             .env("DBUS_SYSTEM_BUS_ADDRESS", self.root.bus_address())
             .env("NOTIFY_SOCKET", &socket)
+            .env("PATH", self.programs()?)
             .envs(env.iter().copied());
         let child = spawn_logged(&mut command, &self.root.join(LOG))?;
         let notifications = Arc::new(Mutex::new(Vec::new()));

@@ -1,5 +1,8 @@
 //! Boots that do not bring what was granted, and boots that nobody granted.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use anyhow::ensure;
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
@@ -152,12 +155,29 @@ async fn a_newer_version_takes_the_place_of_a_staged_one_until_the_grant() {
     bench.judge(1).unwrap();
 }
 
+/// What ostree says of an update that it could not write, and a journal that has it and notes who looks.
+const UNWRITTEN: &str = "Installing kernel: regfile copy: No space left on device";
+const JOURNALCTL: &str = "#!/bin/sh
+root=${0%/usr/bin/journalctl}
+echo \"$@\" >> $root/lab/journalctl.log
+case \"$*\" in
+*\" --boot=0 _SYSTEMD_UNIT=ostree-boot-complete.service \"*)
+    echo \"error: ostree-finalize-staged.service failed on previous boot: $(cat $root/lab/unwritten)\";;
+esac
+";
+
 /// Reboots that lose what was staged, with a grant and without one, before the update was finalized and after that: none of them is
 /// taken for the update, which is staged again and goes through.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_a_reboot_lost_is_staged_again() {
     let (_folder, bench) = cluster(1).await;
     let site = bench.site("n1").unwrap();
+    let root = site.machine.lock().await.root().clone();
+    root.write("lab/unwritten", UNWRITTEN).unwrap();
+    root.write("usr/bin/journalctl", JOURNALCTL).unwrap();
+    let program = Permissions::from_mode(0o755);
+    fs::set_permissions(root.join("usr/bin/journalctl"), program).unwrap();
+    let log = root.join("lab/journalctl.log");
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
 
@@ -201,13 +221,18 @@ async fn an_update_that_a_reboot_lost_is_staged_again() {
 
     // The update is finalized, and the boot does not have it.
     held(&bench, "n1", "agent-before-finalize").await;
+    assert!(!log.exists(), "the journal was read for nothing");
     site.next_reboot(Reboot::FinalizeFailed);
     site.gate().open("agent-before-finalize").unwrap();
     let failed = Some(Code::FinalizationFailed);
     answers(&bench, "n1", Outcome::Aborted, failed).await;
+    let told = site.agent_log(2000).await;
+    assert!(told.contains(UNWRITTEN), "{told}");
     settled(&bench, V2).await;
     no_slot(&bench).await;
     answers(&bench, "n1", Outcome::Done, None).await;
+    let looks = fs::read_to_string(&log).unwrap();
+    assert_eq!(looks.lines().count(), 1, "once in that boot: {looks}");
     bench.judge(1).unwrap();
     assert_eq!(site.reboots(), 5);
 }

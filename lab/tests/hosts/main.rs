@@ -16,6 +16,7 @@ mod package;
 mod power;
 mod rollout;
 mod state;
+mod unwritten;
 mod watchdog;
 mod yard;
 

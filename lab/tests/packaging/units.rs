@@ -159,6 +159,7 @@ fn what_can_be_locked_is_locked() {
         "RestrictAddressFamilies_AF_NETLINK",
         "RestrictAddressFamilies_AF_UNIX",
         "RootDirectoryOrRootImage",
+        "SupplementaryGroups",
     ];
     assert_eq!(open(AGENT), names(&agent));
     let credentials = [

@@ -139,7 +139,11 @@ impl Work<'_> {
     fn failed_before(&self) -> Option<Reason> {
         let pending = self.pending()?;
         let text = match self.state.failed.find(&pending.identity) {
-            Some(failed) => format!("{} failed here: {}", failed.identity, failed.code.means()),
+            Some(failed) => {
+                let how = self.unwritten(failed.code, &failed.identity);
+                let how = how.unwrap_or_else(|| failed.code.means().to_owned());
+                format!("{} failed here: {how}", failed.identity)
+            }
             None if self.state.spoiled.as_ref() == Some(&pending.id) => {
                 format!("the deployment {} failed here", pending.id)
             }

@@ -8,6 +8,7 @@ mod rivals;
 mod rollback;
 mod same;
 mod unlocked;
+mod unwritten;
 mod version;
 
 use super::state::Backoff;

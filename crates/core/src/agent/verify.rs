@@ -3,6 +3,7 @@
 use super::state::{Attempt, Lost};
 use super::{Act, Step, Work};
 use crate::host::Host;
+use crate::identity::Identity;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::survey::Survey;
@@ -53,26 +54,40 @@ impl Work<'_> {
             self.state.lost = Some(self.losses(&attempt));
         }
         let wanted = attempt.progress.identity;
-        let found = host.booted.identity;
-        let told = |code: Code| {
-            Reason::new(
-                code,
-                format!("granted {wanted}, booted {found}: {}", code.means()),
-            )
-        };
+        let told = |work: &Self, code| Some(work.told(code, &wanted, &host.booted.identity));
         match verdict {
             Verdict::Done => {
                 (self.state.lost, self.state.spoiled) = (None, None);
                 self.recovered(&wanted);
                 self.answer(Outcome::Done, None);
             }
-            Verdict::Missed(code) => self.answer(Outcome::Aborted, Some(told(code))),
+            Verdict::Missed(code) => self.answer(Outcome::Aborted, told(&self, code)),
             Verdict::Bad(code) => {
                 self.condemn(&attempt, code);
-                self.answer(Outcome::Failed, Some(told(code)));
+                self.answer(Outcome::Failed, told(&self, code));
             }
         }
         self.rest()
+    }
+
+    /// Why the host runs `found` and not `wanted`. What can be long or unheard of comes first, for the end is what is cut off; both
+    /// identities are on the Node anyway.
+    fn told(&self, code: Code, wanted: &Identity, found: &Identity) -> Reason {
+        let text = match self.unwritten(code, wanted) {
+            Some(how) => format!("{how} (granted {wanted}, booted {found})"),
+            None => format!("granted {wanted}, booted {found}: {}", code.means()),
+        };
+        Reason::new(code, text)
+    }
+
+    /// How `identity` came to be lost at the last shutdown, in ostree's own words, if that is what `code` is about and they are known.
+    pub(super) fn unwritten(&self, code: Code, identity: &Identity) -> Option<String> {
+        let lost = self.state.lost.as_ref();
+        let lost = lost.is_some_and(|lost| lost.identity == *identity);
+        let said = self.seen.survey.as_ref().ok()?.finalize_error.as_ref()?;
+        let how =
+            || format!("ostree could not write the update to the disk at the shutdown: {said}");
+        (code == Code::FinalizationFailed && lost).then(how)
     }
 
     /// The acceptance may never have reached the Node, and the grant is gone: the slot may be somebody else's by now. Not so once the

@@ -1,0 +1,154 @@
+//! What ostree wrote to the host's journal: no bus tells why an update could not be written to the disk at a shutdown.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use cuo_core::survey::{FINALIZE, FINALIZED};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+use tracing::warn;
+
+/// A big journal on a slow disk takes its time, and all that waits for it is a better sentence.
+const LIMIT: Duration = Duration::from_secs(20);
+/// What is read of an answer at most, in bytes, and kept of an error, in characters.
+const LONGEST: u64 = 64 << 10;
+const KEPT: usize = 1000;
+
+/// Which unit tells it, and in which boot as journalctl counts them: the one after the failure hands on what a file in /boot has kept of
+/// it; the one that failed has told it only to a journal that outlives boots, and that went on until then.
+const PLACES: [(&str, &str); 2] = [(FINALIZED, "0"), (FINALIZE, "-1")];
+const ERROR: &str = "\nerror: ";
+const HANDED_ON: &str = "ostree-finalize-staged.service failed on previous boot: ";
+
+/// Why what was staged at the last shutdown could not be written to the disk. Where the journal does not tell, the log says why.
+pub async fn finalize_error(root: &Path) -> Option<String> {
+    let mut silent = Vec::new();
+    for (unit, boot) in PLACES {
+        match ask(journalctl(root, unit, boot), LIMIT).await {
+            Ok(text) => match last_error(&text) {
+                Some(error) => return Some(error),
+                None => silent.push(format!("no error of {unit}")),
+            },
+            Err(why) => silent.push(format!("{unit}: {why}")),
+        }
+    }
+    let why = silent.join("; ");
+    warn!("an update could not be written to the disk, and the journal does not tell why: {why}");
+    None
+}
+
+/// Prints what the unit itself has said, and nobody else in its name: the field is the journal's own.
+fn journalctl(root: &Path, unit: &str, boot: &str) -> Command {
+    let mut command = Command::new("journalctl");
+    command
+        .args(["--no-pager", "--output=cat", "--lines=100"])
+        .arg(format!("--boot={boot}"))
+        .arg(format!("_SYSTEMD_UNIT={unit}"));
+    if root != Path::new("/") {
+        command.arg("--root").arg(root);
+    }
+    command
+}
+
+/// What `command` prints, or one sentence on why that is not known.
+async fn ask(mut command: Command, limit: Duration) -> Result<String, String> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let name = command.as_std().get_program().display().to_string();
+    let answer = async {
+        let mut child = command.spawn()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = tokio::try_join!(beginning(stdout), beginning(stderr))?;
+        std::io::Result::Ok((child.wait().await?, stdout, stderr))
+    };
+    match timeout(limit, answer).await {
+        Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
+        Ok(Ok((status, _, stderr))) => Err(format!("{name}: {status}: {}", stderr.trim())),
+        Ok(Err(error)) => Err(format!("{name}: {error}")),
+        Err(_) => Err(format!("{name} did not answer within {limit:?}")),
+    }
+}
+
+/// Whoever has more to say finds the pipe closed.
+async fn beginning(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(LONGEST).read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last error in `text`, with the lines that go on with it, as one line.
+fn last_error(text: &str) -> Option<String> {
+    let text = format!("\n{text}");
+    let (_, error) = text.rsplit_once(ERROR)?;
+    let error = error.strip_prefix(HANDED_ON).unwrap_or(error).trim();
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let error: String = error.chars().take(KEPT).map(plain).collect();
+    (!error.is_empty()).then_some(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_error_is_quoted_without_what_only_says_where_it_is_from() {
+        let full =
+            "Finalizing deployment: Installing kernel: regfile copy: No space left on device";
+        for (text, expected) in [
+            ("", None),
+            ("-- No entries --\n", None),
+            ("error:\n", None),
+            ("error: \n", None),
+            ("an error: none\n", None),
+            (&*format!("error: {HANDED_ON}{full}\n"), Some(full)),
+            (
+                &*format!("Finalizing staged deployment\nerror: old\n  OK\nerror: {full}\n"),
+                Some(full),
+            ),
+            (
+                "error: semodule:\n\x1b[31mno such\tfile\n",
+                Some("semodule:  [31mno such file"),
+            ),
+        ] {
+            assert_eq!(last_error(text).as_deref(), expected, "{text}");
+        }
+        let long = last_error(&format!("error: {}", "é".repeat(2000)));
+        assert_eq!(long, Some("é".repeat(KEPT)));
+    }
+
+    fn shell(line: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]);
+        command
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_does_not_answer_costs_neither_time_nor_memory() {
+        let soon = Duration::from_millis(200);
+        let asked = async |line: &str| ask(shell(line), LIMIT).await;
+        assert_eq!(
+            asked("printf '\\377'; echo x >&2").await,
+            Ok("\u{fffd}".into())
+        );
+        let refused = asked("echo 'No journal files were opened.' >&2; exit 1").await;
+        let expected = "sh: exit status: 1: No journal files were opened.";
+        assert_eq!(refused, Err(expected.into()));
+        let endless = asked("exec cat /dev/zero").await.unwrap_err();
+        assert!(endless.starts_with("sh: signal: 13"), "{endless}");
+        let silent = ask(shell("exec sleep 60"), soon).await;
+        assert_eq!(silent, Err("sh did not answer within 200ms".into()));
+        let missing = ask(Command::new("/no/journalctl"), LIMIT).await;
+        let missing = missing.unwrap_err();
+        assert!(
+            missing.starts_with("/no/journalctl: No such file"),
+            "{missing}"
+        );
+    }
+}
