@@ -325,7 +325,10 @@ impl Client {
                 return Err(Error::Failed { what, text });
             }
             let now = session.read().await?;
-            let staged = compare(before, now.host()?, now.unstaged());
+            // What a check has found stays to be read after the tag of an image has gone back.
+            let stale = said.nothing_new && now.is_image();
+            let unstaged = now.unstaged().filter(|_| !stale);
+            let staged = compare(before, now.host()?, unstaged);
             if started || !matches!(staged, Staged::NoUpdate { .. }) {
                 return Ok((staged, said));
             }

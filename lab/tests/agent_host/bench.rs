@@ -43,6 +43,12 @@ pub fn image() -> HostSpec {
     }
 }
 
+/// The same with a package of its own.
+pub fn layered(spec: HostSpec) -> HostSpec {
+    let layered = vec!["htop".to_owned()];
+    HostSpec { layered, ..spec }
+}
+
 /// How the agent has to see one of the lab's deployments.
 pub fn seen(deployed: &Deployed) -> Deployment {
     Deployment {
