@@ -222,10 +222,11 @@ impl Client {
             Err(error) if no_unit(&error) => {
                 options.remove(DRIVER.0);
                 let run = self.upgrade(&session, os_path, &before, &options, progress);
-                run.await?
+                run.await
             }
-            result => result?,
-        };
+            result => result,
+        }
+        .map_err(|error| error.with_requests(&first.requested()))?;
         if let (Staged::NoUpdate { .. }, Some(why)) = (&staged, said.pinned.take()) {
             return Ok(Staged::Pinned { why });
         }

@@ -28,4 +28,6 @@ mod stage;
 #[cfg(test)]
 mod status;
 #[cfg(test)]
+mod troubles;
+#[cfg(test)]
 mod verdicts;
