@@ -125,7 +125,9 @@ impl Error {
         }
         let how = error.to_string();
         match error {
+            // An own limit, whose words need no more about where it was met.
             zbus::Error::InputOutput(io) if io.kind() == io::ErrorKind::TimedOut => {
+                let how = io.to_string();
                 Self::Timeout { what, how }
             }
             zbus::Error::InputOutput(_) => Self::Lost { what, how },

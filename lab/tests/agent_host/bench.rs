@@ -217,6 +217,15 @@ impl Bench {
         method: &str,
         body: &(impl serde::Serialize + zbus::DynamicType),
     ) -> Foreign {
+        self.tries(method, body).await.unwrap()
+    }
+
+    /// The same, where it may be refused.
+    pub async fn tries(
+        &self,
+        method: &str,
+        body: &(impl serde::Serialize + zbus::DynamicType),
+    ) -> zbus::Result<Foreign> {
         let bus = self.machine.connect().await.unwrap();
         let (path, interface) = (
             "/org/projectatomic/rpmostree1/fedora_coreos",
@@ -224,14 +233,13 @@ impl Bench {
         );
         let reply = bus
             .call_method(Some(ostree::NAME), path, Some(interface), method, body)
-            .await
-            .unwrap();
+            .await?;
         // A check says first whether there is a transaction.
         let body = reply.body();
         let checked = body.deserialize::<(bool, String)>();
         let address = checked.map(|(_, address)| address);
         let address = address.or_else(|_| body.deserialize()).unwrap();
-        Foreign { bus, address }
+        Ok(Foreign { bus, address })
     }
 
     /// Runs `cuo-agent` for a person at this host; gives its exit code and both outputs.
