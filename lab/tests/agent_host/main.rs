@@ -24,6 +24,8 @@ mod service;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod silent;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod status;

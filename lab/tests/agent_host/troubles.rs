@@ -1,7 +1,5 @@
 //! What the running agent says when a look for updates fails: reason and sentence, when it looks again, and that nothing is left taken.
 
-use std::fs;
-
 use cuo_core::reason::{Code, Reason};
 use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Effect, Origin, Release, Stage, Trouble, texts};
@@ -9,6 +7,7 @@ use cuo_lab::wait::until;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, NEW, OLD, PATIENCE, branch, image, layered};
+use crate::period::says as heard;
 use crate::service::start;
 
 /// When it is looked again.
@@ -203,21 +202,6 @@ async fn agent(spec: HostSpec) -> (Bench, Origin) {
     (bench, origin)
 }
 
-/// What the agent says of itself once `is` holds.
-async fn answer(bench: &Bench, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let path = bench.machine.root().join("run/cuo-agent/agent/status.json");
-    let mut last = Value::Null;
-    let look = async || {
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        last = serde_json::from_str(&text).unwrap_or_default();
-        Ok(is(&last).then(|| last.clone()))
-    };
-    let found = until(format!("the agent to say {what}"), PATIENCE, look).await;
-    found.unwrap_or_else(|error| {
-        panic!("{error}: {last:#}\n{}", bench.machine.agent_log_end(20));
-    })
-}
-
 async fn check(bench: &Bench) {
     let (code, stdout, stderr) = bench.command(&["check"]).await;
     assert_eq!((code, &*stdout, &*stderr), (0, "", ""));
@@ -257,7 +241,7 @@ async fn happens(bench: &Bench, row: &Row) {
         let reason = answer["reason"].as_str().unwrap_or_default();
         reason.starts_with(&start) && pause(&answer["check"]) > 0
     };
-    let found = answer(bench, &start, told).await;
+    let found = heard(bench, &start, told).await;
     let reason = found["reason"].as_str().unwrap();
     let rest = &reason[start.len()..];
     match row.code {
@@ -297,21 +281,21 @@ async fn happens(bench: &Bench, row: &Row) {
     bench.publish(OLD);
     check(bench).await;
     let well = |answer: &Value| answer["reason"].is_null() && answer["check"]["error"].is_null();
-    answer(bench, "that nothing is in the way", well).await;
+    heard(bench, "that nothing is in the way", well).await;
     assert!(bench.struck(), "{reason}: it did not happen");
 }
 
 async fn table(spec: HostSpec, rows: impl FnOnce(&Origin) -> Vec<Row>) {
     let (bench, origin) = agent(spec).await;
     let looked = |answer: &Value| answer["check"]["last"].is_string();
-    answer(&bench, "that it has looked", looked).await;
+    heard(&bench, "that it has looked", looked).await;
     for row in rows(&origin) {
         happens(&bench, &row).await;
     }
     bench.publish(NEW);
     check(&bench).await;
     let waits = |answer: &Value| answer["phase"] == "waiting" && answer["reason"].is_null();
-    answer(&bench, "that an update is staged", waits).await;
+    heard(&bench, "that an update is staged", waits).await;
     assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 }
 
