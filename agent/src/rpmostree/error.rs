@@ -100,6 +100,14 @@ impl Error {
         }
     }
 
+    /// What a refused finalization counts as. A lock that was taken since the agent looked is as much in the way as one that it saw.
+    pub fn refusal(&self) -> Code {
+        match self {
+            Self::Failed { text, .. } if text.starts_with("Reboot blocked by a") => Code::Inhibited,
+            _ => Code::FinalizeFailed,
+        }
+    }
+
     /// The same, with what was requested on this host where that is what the update does not go with.
     pub(super) fn with_requests(self, requested: &[String]) -> Self {
         match self {

@@ -48,8 +48,8 @@ pub enum Done {
     Refused {
         /// For which grant it was asked.
         id: GrantId,
-        /// rpm-ostree's words.
-        why: String,
+        /// In rpm-ostree's words.
+        why: Reason,
     },
 }
 
@@ -231,7 +231,10 @@ impl Agent {
                     let why = error.to_string();
                     let told = match error {
                         Error::Busy { .. } => Done::Busy { id, why },
-                        _ => Done::Refused { id, why },
+                        _ => {
+                            let why = Reason::new(error.refusal(), why);
+                            Done::Refused { id, why }
+                        }
                     };
                     send(&done, told).await;
                 }
@@ -326,7 +329,7 @@ impl Agent {
                     warn!("rpm-ostree refuses, after logind was asked: {why}");
                     return;
                 };
-                asked.refused = Some(Reason::new(Code::FinalizeFailed, why));
+                asked.refused = Some(why);
             }
         }
     }
