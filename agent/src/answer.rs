@@ -193,3 +193,7 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;
