@@ -11,9 +11,12 @@ pub struct Limits {
     pub transaction: Duration,
     /// An answer on a transaction's own connection.
     pub peer: Duration,
-    /// The silence while downloading and staging after which rpm-ostreed is asked whether it is still at it. There is no limit: a layer
-    /// of a container image arrives without a sign of progress, and a slow link takes an hour for one.
+    /// The silence while downloading and staging after which rpm-ostreed is asked whether it is still at it: a layer of a container
+    /// image arrives without a sign of progress, and a slow link takes an hour for one.
     pub stage_silence: Duration,
+    /// The silence after which it is not at it any more, whatever it says: a mirror that keeps its connection and sends nothing would be
+    /// waited for until somebody looks.
+    pub stage_longest: Duration,
     /// The longest silence of a finalization, which gives no sign of progress at all.
     pub finalize_idle: Duration,
     /// The end of a transaction that was asked to cancel.
@@ -31,6 +34,8 @@ impl Default for Limits {
             transaction: Duration::from_secs(5 * 60),
             peer: Duration::from_secs(30),
             stage_silence: Duration::from_secs(60),
+            // Some GB in one layer, at one Mbit/s.
+            stage_longest: Duration::from_secs(6 * 3600),
             finalize_idle: Duration::from_secs(5 * 60),
             cancel: Duration::from_secs(60),
             repeat: Duration::from_secs(5),

@@ -260,7 +260,7 @@ impl Client {
             let Some(address) = session.check(os_path, options).await? else {
                 return Ok(session.read().await?.unstaged());
             };
-            let silence = Silence::Asks(self.limits.stage_silence);
+            let silence = Silence::of_staging(&self.limits);
             let ended = peer::run(&address, what, &self.limits, silence, progress).await?;
             let fresh = ended.as_ref().is_some_and(|ended| ended.started);
             if let Some(text) = ended.and_then(|ended| ended.result.err()).filter(|_| fresh) {
@@ -292,7 +292,7 @@ impl Client {
     ) -> Result<(Staged, Said), Error> {
         for _ in 0..=self.limits.repeats {
             let address = session.transaction(os_path, "Upgrade", options).await?;
-            let silence = Silence::Asks(self.limits.stage_silence);
+            let silence = Silence::of_staging(&self.limits);
             let mut said = Said::default();
             let mut hear = |line: &str| {
                 said.hear(line);

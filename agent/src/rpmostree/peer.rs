@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
 use tracing::debug;
 use zbus::connection::Builder;
 use zbus::message::Type;
@@ -40,17 +41,37 @@ pub(super) struct Ended {
 /// What it means to hear nothing at all for a while.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Silence {
-    /// Nothing: one layer of an image arrives in silence, however long it takes. So rpm-ostreed is asked each time whether the
-    /// transaction is still there, and only where it does not answer, the end is not waited for.
-    Asks(Duration),
+    /// Nothing for long: one layer of an image arrives in silence. So rpm-ostreed is asked each time whether the transaction is still
+    /// there, and only where it does not answer, the end is not waited for.
+    Asks {
+        /// How long until then.
+        each: Duration,
+        /// How long until it hangs, whatever it answers.
+        longest: Duration,
+    },
     /// It hangs.
     Ends(Duration),
 }
 
 impl Silence {
+    /// What it means while downloading and staging.
+    pub(super) fn of_staging(limits: &Limits) -> Self {
+        Self::Asks {
+            each: limits.stage_silence,
+            longest: limits.stage_longest,
+        }
+    }
+
+    /// How long nothing is done about it.
     fn limit(self) -> Duration {
-        let (Self::Asks(limit) | Self::Ends(limit)) = self;
-        limit
+        let (Self::Asks { each, .. } | Self::Ends(each)) = self;
+        each
+    }
+
+    /// How long it may last at most.
+    fn longest(self) -> Duration {
+        let (Self::Asks { longest, .. } | Self::Ends(longest)) = self;
+        longest
     }
 }
 
@@ -167,6 +188,7 @@ impl Run<'_> {
         let mut start = Box::pin(TRANSACTION.call::<bool>(connection, "Start", &(), limits.peer));
         let mut started = None;
         let mut question: Option<BoxFuture<'_, bool>> = None;
+        let mut heard = Instant::now();
         // Signals can come before the reply of Start, so both are awaited at once.
         let result = loop {
             tokio::select! {
@@ -181,18 +203,26 @@ impl Run<'_> {
                 there = answered(&mut question) => {
                     question = None;
                     if !there {
-                        return Err(self.cancel(silence).await);
+                        return Err(self.cancel(silence.limit()).await);
                     }
                     debug!(self.what, "silent, and still there");
                 }
                 message = tokio::time::timeout(silence.limit(), self.messages.next()) => {
-                    match (message, silence) {
-                        (Ok(message), _) => if let Some(result) = self.read(message, progress)? {
-                            break result;
-                        },
-                        (Err(_), Silence::Ends(_)) => return Err(self.cancel(silence).await),
-                        (Err(_), Silence::Asks(_)) if question.is_some() => {}
-                        (Err(_), Silence::Asks(_)) => {
+                    match message {
+                        Ok(message) => {
+                            // Its answers to questions are no progress.
+                            if let Some(Ok(message)) = &message && message.message_type() == Type::Signal {
+                                heard = Instant::now();
+                            }
+                            if let Some(result) = self.read(message, progress)? {
+                                break result;
+                            }
+                        }
+                        Err(_) if heard.elapsed() >= silence.longest() => {
+                            return Err(self.cancel(silence.longest()).await);
+                        }
+                        Err(_) if question.is_some() => {}
+                        Err(_) => {
                             question = Some(properties(connection, limits).map(|told| told.is_ok()).boxed());
                         }
                     }
@@ -247,9 +277,9 @@ impl Run<'_> {
         }))
     }
 
-    /// Asks for the end of a transaction that was silent, and gives it time to end, so that it blocks nobody afterwards.
-    async fn cancel(&mut self, silence: Silence) -> Error {
-        let how = format!("nothing was heard for {} s", silence.limit().as_secs());
+    /// Asks for the end of a transaction that was `silent` for so long, and gives it time to end, so that it blocks nobody afterwards.
+    async fn cancel(&mut self, silent: Duration) -> Error {
+        let how = format!("nothing was heard for {} s", silent.as_secs());
         let what = self.what.to_owned();
         let limits = self.limits;
         let call = TRANSACTION.call::<()>(self.connection, "Cancel", &(), limits.peer);

@@ -118,9 +118,33 @@ async fn silence_is_borne_while_the_transaction_answers() {
     let steps: &[Step] = &[Reply(true), Step::Silence(12), Finished(true, "")];
     let (started, result) = (true, Ok(()));
     let ended = Ok(Some(Ended { started, result }));
-    let asks = Silence::Asks(IDLE);
+    let asks = Silence::Asks {
+        each: IDLE,
+        longest: IDLE * 100,
+    };
     assert_eq!(run_with(steps, asks, true).await, (ended, 0));
     assert_eq!(run_with(steps, asks, false).await, (Err(silent()), 0));
+    let longest = IDLE * 3;
+    let bears_little = Silence::Asks {
+        each: IDLE,
+        longest,
+    };
+    assert_eq!(
+        run_with(steps, bears_little, true).await,
+        (Err(silent()), 0)
+    );
+    // Each sign of progress begins it anew.
+    let steps: &[Step] = &[
+        Reply(true),
+        Step::Silence(2),
+        Messages(1),
+        Step::Silence(2),
+        Messages(1),
+        Finished(true, ""),
+    ];
+    let (started, result) = (true, Ok(()));
+    let ended = Ok(Some(Ended { started, result }));
+    assert_eq!(run_with(steps, bears_little, true).await, (ended, 2));
     let ends = Silence::Ends(IDLE);
     assert_eq!(run_with(steps, ends, true).await, (Err(silent()), 0));
 }

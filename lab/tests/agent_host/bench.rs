@@ -90,6 +90,7 @@ impl Bench {
             transaction: PATIENCE,
             peer: PATIENCE,
             stage_silence: PATIENCE,
+            stage_longest: PATIENCE,
             finalize_idle: PATIENCE,
             cancel: PATIENCE,
             repeat: Duration::from_millis(200),
