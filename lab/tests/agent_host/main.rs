@@ -12,6 +12,8 @@ mod failures;
 #[cfg(test)]
 mod finalize;
 #[cfg(test)]
+mod holds;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod logind;

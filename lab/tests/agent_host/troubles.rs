@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, NEW, OLD, PATIENCE, branch, image, layered};
 use crate::period::says as heard;
-use crate::service::start;
+use crate::service::{check, start};
 
 /// When it is looked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,11 +200,6 @@ async fn agent(spec: HostSpec) -> (Bench, Origin) {
     start(&mut bench, &[]);
     let origin = bench.sysroot().deployments.remove(0).origin;
     (bench, origin)
-}
-
-async fn check(bench: &Bench) {
-    let (code, stdout, stderr) = bench.command(&["check"]).await;
-    assert_eq!((code, &*stdout, &*stderr), (0, "", ""));
 }
 
 /// Nothing holds rpm-ostreed's one slot any more.
