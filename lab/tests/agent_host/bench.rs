@@ -212,21 +212,21 @@ impl Bench {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Waits until a transaction has come to its end because who had asked for it left the bus without starting it.
+    pub async fn wait_given_back(&self) {
+        let left = "caller left before Start";
+        let look = async || Ok(self.log().contains(left).then_some(()));
+        until("the end of the transaction", PATIENCE, look)
+            .await
+            .unwrap();
+    }
+
     /// Another client of rpm-ostreed that calls `method` and does nothing more yet.
     pub async fn foreign(
         &self,
         method: &str,
         body: &(impl serde::Serialize + zbus::DynamicType),
     ) -> Foreign {
-        self.tries(method, body).await.unwrap()
-    }
-
-    /// The same, where it may be refused.
-    pub async fn tries(
-        &self,
-        method: &str,
-        body: &(impl serde::Serialize + zbus::DynamicType),
-    ) -> zbus::Result<Foreign> {
         let bus = self.machine.connect().await.unwrap();
         let (path, interface) = (
             "/org/projectatomic/rpmostree1/fedora_coreos",
@@ -234,13 +234,14 @@ impl Bench {
         );
         let reply = bus
             .call_method(Some(ostree::NAME), path, Some(interface), method, body)
-            .await?;
+            .await
+            .unwrap();
         // A check says first whether there is a transaction.
         let body = reply.body();
         let checked = body.deserialize::<(bool, String)>();
         let address = checked.map(|(_, address)| address);
         let address = address.or_else(|_| body.deserialize()).unwrap();
-        Ok(Foreign { bus, address })
+        Foreign { bus, address }
     }
 
     /// Runs `cuo-agent` for a person at this host; gives its exit code and both outputs.

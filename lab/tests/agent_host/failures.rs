@@ -184,15 +184,7 @@ async fn a_run_that_is_dropped_before_its_start_frees_the_slot() {
         () = bench.wait_calls("Upgrade", 1) => {}
     }
     // Its transaction is made for a caller that has left the bus: nobody will start it, and only leaving gives the slot back.
-    let given_back = async || {
-        Ok(bench
-            .log()
-            .contains("caller left before Start")
-            .then_some(()))
-    };
-    until("the end of the transaction", PATIENCE, given_back)
-        .await
-        .unwrap();
+    bench.wait_given_back().await;
     let nothing = upgrade_options();
     bench
         .foreign("UpdateDeployment", &(&nothing, &nothing))

@@ -196,6 +196,8 @@ async fn agent(spec: HostSpec) -> (Bench, Origin) {
     let config = "[check]\nperiod = \"5h\"\njitter = \"1s\"\n[retry]\nfirst = \"1m\"\n";
     let path = "etc/cuo-agent/config.d/50-test.toml";
     bench.machine.root().write(path, config).unwrap();
+    // A connection that is kept holds the slot for longer than the test has patience.
+    bench.set_faults(|faults| faults.pace.hold = 600_000);
     bench.publish(OLD);
     start(&mut bench, &[]);
     let origin = bench.sysroot().deployments.remove(0).origin;
