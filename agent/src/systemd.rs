@@ -79,5 +79,5 @@ async fn result(bus: &Bus, unit: &str) -> zbus::Result<String> {
     };
     let arguments = ("org.freedesktop.systemd1.Service", "Result");
     let value = properties.call::<OwnedVariant>(&connection, "Get", &arguments, LIMIT);
-    value.await.and_then(|value| Ok(String::try_from(value)?))
+    value.await.and_then(String::try_from)
 }
