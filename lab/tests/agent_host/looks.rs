@@ -277,19 +277,32 @@ async fn a_crash_at_any_point_of_a_check_is_noticed_and_the_next_one_succeeds() 
     }
 }
 
-/// Whether the burst comes before the work, in its middle or at its end.
+/// Whether the burst comes before the work, in its middle or at its end, and in whichever work.
 #[tokio::test]
 async fn a_burst_of_messages_is_borne_at_each_point() {
     for point in [Stage::Running, Stage::Pull, Stage::Deploy, Stage::Finish] {
         let bench = Bench::new(image()).await;
-        bench.inject("Upgrade", point, Effect::Burst(200));
-        let mut burst = 0;
-        let count = |line: &str| burst += u32::from(line.starts_with("burst "));
-        bench.client().stage(None, count).await.unwrap();
+        let bursts = |method: &str| bench.inject(method, point, Effect::Burst(200));
+        let mut lines = 0;
+        let mut count = |line: &str| lines += u32::from(line.starts_with("burst "));
+        bursts("AutomaticUpdateTrigger");
+        let found = bench.client().check(&mut count).await;
+        assert_eq!(found, Ok(Some(NEW.to_owned())), "{point:?}");
+        bursts("Upgrade");
+        bench.client().stage(None, &mut count).await.unwrap();
         assert_eq!(
-            (burst, bench.staged()),
-            (200, Some((NEW.to_owned(), true))),
+            (lines, bench.staged()),
+            (400, Some((NEW.to_owned(), true))),
             "{point:?}"
         );
+        assert!(bench.struck());
+        // Nothing is downloaded there.
+        if point != Stage::Pull {
+            bursts("FinalizeDeployment");
+            let pending = bench.client().host().await.unwrap().pending.unwrap();
+            assert_eq!(bench.client().finalize(&pending).await, Ok(()));
+            assert!(bench.struck(), "{point:?}");
+            bench.rebooted().await;
+        }
     }
 }
