@@ -48,7 +48,7 @@ async fn a_service_that_does_not_start_is_told_with_why() {
     );
     let seen = [&answer["phase"], &answer["reason"]];
     assert_eq!(seen, [&json!("idle"), &json!(sentence)]);
-    assert!((10..=20).contains(&left(&answer)), "{answer:#}");
+    assert!((1..=20).contains(&left(&answer)), "{answer:#}");
 
     bench.machine.root().write(&service, sound).unwrap();
     bench.restart_bus().await;
