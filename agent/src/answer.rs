@@ -83,6 +83,15 @@ pub struct Check {
     pub next: Option<Timestamp>,
 }
 
+/// Looking for updates, and at what there is.
+#[derive(Debug, Clone)]
+pub struct Looks {
+    /// For updates.
+    pub check: Check,
+    /// When rpm-ostree is asked again that did not answer.
+    pub asks_again: Option<Timestamp>,
+}
+
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
@@ -94,12 +103,12 @@ pub struct Next {
 
 impl Next {
     /// What follows from `decision`.
-    fn of(decision: &Step, settings: &Settings, check: &Check, now: Timestamp) -> Self {
+    fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Timestamp) -> Self {
         let state = &decision.state;
         let pause = state.backoff.as_ref().map(|backoff| backoff.until);
         let pause = pause.filter(|until| *until > now);
         // What is due and not done waits for whatever holds, and nobody knows when that ends.
-        let look = check.next.filter(|next| *next > now);
+        let look = looks.check.next.filter(|next| *next > now);
         let held = decision.reason.as_ref();
         let held = held.is_some_and(|reason| stops_looks(reason.code));
         let limit = |attempt: &Attempt| later(attempt.progress.accepted, attempt.drain.timeout());
@@ -110,6 +119,7 @@ impl Next {
             Phase::Idle if settings.hold.is_some() => {
                 ("nothing, until the configuration allows it", None)
             }
+            Phase::Idle if looks.asks_again.is_some() => ("ask rpm-ostree again", looks.asks_again),
             Phase::Idle if held => ("look for an update once nothing holds", None),
             Phase::Idle => ("look for an update", look),
             Phase::Staging | Phase::Staged => ("stage the update that is being looked for", None),
@@ -118,8 +128,8 @@ impl Next {
                 "reboot once the node is drained, or give it up",
                 state.attempt.as_ref().map(limit),
             ),
-            Phase::Rebooting => ("see whether the host goes down", None),
-            Phase::Verifying => ("tell what came of the boot", None),
+            Phase::Rebooting => ("see whether the host goes down", decision.wake),
+            Phase::Verifying => ("tell what came of the boot", decision.wake),
             Phase::Held if pause.is_some() => ("ask for the reboot again", pause),
             Phase::Held => ("ask for the reboot once nothing holds", None),
             Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
@@ -154,7 +164,7 @@ impl Answer {
         decision: &Step,
         settings: &Settings,
         node: Option<&NodeView>,
-        check: Check,
+        looks: Looks,
         before: Option<&Self>,
     ) -> Self {
         let now = Timestamp::now();
@@ -185,10 +195,14 @@ impl Answer {
                     Granted::accepted(progress.id, progress.identity, progress.accepted)
                 })
                 .or_else(|| open.map(Granted::open)),
-            next: Next::of(decision, settings, &check, now),
-            check,
+            next: Next::of(decision, settings, &looks, now),
+            check: looks.check,
             result: result.clone(),
             failed: failed.identities.clone(),
         }
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

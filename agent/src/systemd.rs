@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use cuo_core::survey::Unit;
+use tracing::debug;
+
+use zbus::{OwnedObjectPath, OwnedVariant};
 
 use crate::bus::{self, Bus, Object};
 
@@ -23,10 +26,10 @@ type Listed = (
     String,
     String,
     String,
-    zbus::OwnedObjectPath,
+    OwnedObjectPath,
     u32,
     String,
-    zbus::OwnedObjectPath,
+    OwnedObjectPath,
 );
 
 /// The states of these units, of those that there are none of too.
@@ -49,4 +52,32 @@ pub async fn units(bus: &Bus, names: &[&str]) -> Result<Vec<Unit>, String> {
         state,
     };
     Ok(listed.into_iter().map(unit).collect())
+}
+
+/// One clause about why the service `unit` does not run, if it has failed and systemd tells.
+pub async fn failure(bus: &Bus, unit: &str) -> Option<String> {
+    let failed = units(bus, &[unit]).await.ok()?;
+    failed.iter().find(|unit| unit.state == "failed")?;
+    let told = format!("{unit} has failed");
+    Some(match result(bus, unit).await {
+        Ok(result) => format!("{told}: {result}"),
+        Err(error) => {
+            debug!(%error, "not known how {unit} failed");
+            told
+        }
+    })
+}
+
+/// What systemd calls the way in which the service `unit` ended, such as `exit-code` or `start-limit-hit`.
+async fn result(bus: &Bus, unit: &str) -> zbus::Result<String> {
+    let connection = bus.connect().await?;
+    let path: OwnedObjectPath = MANAGER.call(&connection, "GetUnit", &unit, LIMIT).await?;
+    let properties = Object {
+        path: path.as_str(),
+        interface: "org.freedesktop.DBus.Properties",
+        ..MANAGER
+    };
+    let arguments = ("org.freedesktop.systemd1.Service", "Result");
+    let value = properties.call::<OwnedVariant>(&connection, "Get", &arguments, LIMIT);
+    value.await.and_then(String::try_from)
 }

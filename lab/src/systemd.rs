@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
+use zbus::object_server::ObjectServer;
 use zbus::{OwnedObjectPath, interface};
 
 use crate::ostree::{Failure, LabFile, NodeRoot};
@@ -19,6 +20,9 @@ const PATH: &str = "/org/freedesktop/systemd1";
 pub struct Units {
     /// `ActiveState` by the unit's name. There are no others.
     pub states: BTreeMap<String, String>,
+    /// `Result` of services, by the unit's name; of all others it is `success`.
+    #[serde(default)]
+    pub results: BTreeMap<String, String>,
     /// Questions are refused with this error name and message.
     pub refuse: Option<(String, String)>,
 }
@@ -35,6 +39,7 @@ impl Default for Units {
         let owned = |(name, state): (&str, &str)| (name.to_owned(), state.to_owned());
         Self {
             states: states.map(owned).into(),
+            results: BTreeMap::new(),
             refuse: None,
         }
     }
@@ -98,6 +103,46 @@ impl Manager {
             ))
         };
         names.into_iter().map(listed).collect()
+    }
+
+    /// Only of units that there are.
+    async fn get_unit(
+        &self,
+        name: String,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
+        let units: Units = self.0.load().map_err(|error| failed(&error))?;
+        if !units.states.contains_key(&name) {
+            let text = format!("Unit {name} not loaded.");
+            return Err(Failure::new("org.freedesktop.systemd1.NoSuchUnit", text));
+        }
+        let escape = |byte: u8| match byte {
+            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            byte => format!("_{byte:02x}"),
+        };
+        let escaped: String = name.bytes().map(escape).collect();
+        let path = OwnedObjectPath::try_from(format!("{PATH}/unit/{escaped}"));
+        let path = path.map_err(|error| failed(&error))?;
+        let service = Service(self.0.clone(), name);
+        server
+            .at(&path, service)
+            .await
+            .map_err(|error| failed(&error))?;
+        Ok(path)
+    }
+}
+
+/// One service; its object is there once somebody has asked for it.
+struct Service(NodeRoot, String);
+
+#[interface(name = "org.freedesktop.systemd1.Service")]
+impl Service {
+    #[zbus(property)]
+    fn result(&self) -> String {
+        let units: Units = self.0.load().unwrap_or_default();
+        let result = units.results.get(&self.1);
+        result.map_or("success", String::as_str).to_owned()
     }
 }
 

@@ -48,6 +48,16 @@ pub enum Error {
         /// rpm-ostreed's own words; several lines in places.
         text: String,
     },
+    /// Packages that people layered on this host, or took from it, do not go with the update.
+    #[error("{what} of rpm-ostreed failed, with {requested} requested on this host: {text}")]
+    Conflict {
+        /// The method.
+        what: String,
+        /// What was requested, in a list for people.
+        requested: String,
+        /// rpm-ostreed's own words.
+        text: String,
+    },
     /// The connection broke before the result: what was asked for may have happened.
     #[error("rpm-ostreed went away during {what} ({how}); see `journalctl -u rpm-ostreed`")]
     Lost {
@@ -85,7 +95,33 @@ impl Error {
             Self::Denied { .. } => Code::RpmOstreeDenied,
             Self::Busy { .. } | Self::Rebooting => Code::RpmOstreeBusy,
             Self::Failed { text, .. } => look::class(text),
+            Self::Conflict { .. } => Code::LayeringConflict,
             Self::Protocol { .. } => Code::StageFailed,
+        }
+    }
+
+    /// What a refused finalization counts as. A lock that was taken since the agent looked is as much in the way as one that it saw.
+    pub fn refusal(&self) -> Code {
+        match self {
+            Self::Failed { text, .. } if text.starts_with("Reboot blocked by a") => Code::Inhibited,
+            _ => Code::FinalizeFailed,
+        }
+    }
+
+    /// The same, with what was requested on this host where that is what the update does not go with.
+    pub(super) fn with_requests(self, requested: &[String]) -> Self {
+        match self {
+            Self::Failed { what, text }
+                if !requested.is_empty() && look::class(&text) == Code::LayeringConflict =>
+            {
+                let requested = list(requested);
+                Self::Conflict {
+                    what,
+                    requested,
+                    text,
+                }
+            }
+            error => error,
         }
     }
 
@@ -97,7 +133,9 @@ impl Error {
         }
         let how = error.to_string();
         match error {
+            // An own limit, whose words need no more about where it was met.
             zbus::Error::InputOutput(io) if io.kind() == io::ErrorKind::TimedOut => {
+                let how = io.to_string();
                 Self::Timeout { what, how }
             }
             zbus::Error::InputOutput(_) => Self::Lost { what, how },
@@ -129,6 +167,19 @@ impl Error {
     }
 }
 
+/// How many of a list are named: a sentence has to have room for the cause, too.
+const NAMED: usize = 6;
+
+/// `names` as people list them.
+fn list(names: &[String]) -> String {
+    let named: Vec<_> = names.iter().take(NAMED).map(String::as_str).collect();
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    named.join(", ") + &more
+}
+
 /// With whom rpm-ostreed is busy, where the answer says that it is.
 fn busy(name: &str, text: &str) -> Option<String> {
     let line = text.lines().next().unwrap_or_default();
@@ -151,6 +202,33 @@ mod tests {
 
     fn of(name: &str, text: &str) -> Error {
         Error::of_answer("Upgrade".into(), name, text.into())
+    }
+
+    #[test]
+    fn a_conflict_names_what_was_requested() {
+        let failed = |text: &str| Error::Failed {
+            what: "Upgrade".into(),
+            text: text.into(),
+        };
+        let conflict = |requested: &[&str]| {
+            let requested: Vec<_> = requested.iter().map(ToString::to_string).collect();
+            failed("Packages not found: a").with_requests(&requested)
+        };
+        let told = |names: &str| {
+            format!(
+                "Upgrade of rpm-ostreed failed, with {names} requested on this host: Packages not found: a"
+            )
+        };
+        assert_eq!(conflict(&["a", "b"]).to_string(), told("a, b"));
+        let many = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        assert_eq!(
+            conflict(&many).to_string(),
+            told("a, b, c, d, e, f and 2 more")
+        );
+        assert_eq!(conflict(&["a"]).code(), Code::LayeringConflict);
+        assert_eq!(conflict(&[]), failed("Packages not found: a"));
+        let other = failed("No space left on device");
+        assert_eq!(other.clone().with_requests(&["a".into()]), other);
     }
 
     /// Names and texts seen with rpm-ostree 2026.2 and systemd 257.

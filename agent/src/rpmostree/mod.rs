@@ -6,12 +6,11 @@
 mod changes;
 mod error;
 mod finalize;
+mod limits;
 mod peer;
 mod read;
 mod rollback;
 mod session;
-
-use std::time::Duration;
 
 use cuo_core::host::{Deployment, Host};
 use tokio::sync::watch;
@@ -19,52 +18,20 @@ use tracing::debug;
 use zbus::{Str, Variant};
 
 pub use error::Error;
+pub use limits::Limits;
 
 use crate::bus::Bus;
 use crate::survey::NAME;
+use crate::systemd;
 use peer::Silence;
 use read::Snapshot;
 use session::{Options, Session};
 
+/// The unit of the daemon.
+const UNIT: &str = "rpm-ostreed.service";
+
 /// What rpm-ostreed says to a driver that registers from outside of any unit.
 const NO_UNIT: &str = "could not find caller systemd unit";
-
-/// How long is waited for what.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// A read, which may have to start rpm-ostreed first (the bus gives that 25 s).
-    pub call: Duration,
-    /// A method that makes a transaction; rpm-ostree's own client allows as much.
-    pub transaction: Duration,
-    /// An answer on a transaction's own connection.
-    pub peer: Duration,
-    /// The silence while downloading and staging after which rpm-ostreed is asked whether it is still at it. There is no limit: a layer
-    /// of a container image arrives without a sign of progress, and a slow link takes an hour for one.
-    pub stage_silence: Duration,
-    /// The longest silence of a finalization, which gives no sign of progress at all.
-    pub finalize_idle: Duration,
-    /// The end of a transaction that was asked to cancel.
-    pub cancel: Duration,
-    /// Pause before a call is repeated that was answered with a transaction which was over already.
-    pub repeat: Duration,
-    /// How often that is done. Together with the pause it outlasts the 30 s after which rpm-ostreed throws clients out.
-    pub repeats: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            call: Duration::from_secs(60),
-            transaction: Duration::from_secs(5 * 60),
-            peer: Duration::from_secs(30),
-            stage_silence: Duration::from_secs(60),
-            finalize_idle: Duration::from_secs(5 * 60),
-            cancel: Duration::from_secs(60),
-            repeat: Duration::from_secs(5),
-            repeats: 8,
-        }
-    }
-}
 
 /// What a run of [`Client::stage`] came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,10 +123,24 @@ impl Client {
     }
 
     async fn read(&self) -> Result<Snapshot, Error> {
-        match self.read_once().await {
+        let read = match self.read_once().await {
             Err(error) if went_away(&error) => self.read_once().await,
             result => result,
+        };
+        match read {
+            Err(error) => Err(self.explained(error).await),
+            read => read,
         }
+    }
+
+    /// The same, with why systemd could not start rpm-ostreed: the bus does not say.
+    async fn explained(&self, error: Error) -> Error {
+        let Error::Unavailable(how) = error else {
+            return error;
+        };
+        let why = systemd::failure(&self.bus, UNIT).await;
+        let why = why.map_or(String::new(), |why| format!("; {why}"));
+        Error::Unavailable(how + &why)
     }
 
     async fn read_once(&self) -> Result<Snapshot, Error> {
@@ -173,12 +154,14 @@ impl Client {
             Err(error) if went_away(&error) => self.begin_once().await,
             result => result,
         };
-        begun.map_err(|error| match error {
-            Error::Lost { what, how } | Error::Timeout { what, how } => {
+        let error = match begun {
+            Ok(begun) => return Ok(begun),
+            Err(Error::Lost { what, how } | Error::Timeout { what, how }) => {
                 Error::Unavailable(format!("{what}: {how}"))
             }
-            error => error,
-        })
+            Err(error) => error,
+        };
+        Err(self.explained(error).await)
     }
 
     async fn begin_once(&self) -> Result<(Session, Snapshot), Error> {
@@ -223,10 +206,11 @@ impl Client {
             Err(error) if no_unit(&error) => {
                 options.remove(DRIVER.0);
                 let run = self.upgrade(&session, os_path, &before, &options, progress);
-                run.await?
+                run.await
             }
-            result => result?,
-        };
+            result => result,
+        }
+        .map_err(|error| error.with_requests(&first.requested()))?;
         if let (Staged::NoUpdate { .. }, Some(why)) = (&staged, said.pinned.take()) {
             return Ok(Staged::Pinned { why });
         }
@@ -277,7 +261,7 @@ impl Client {
             let Some(address) = session.check(os_path, options).await? else {
                 return Ok(session.read().await?.unstaged());
             };
-            let silence = Silence::Asks(self.limits.stage_silence);
+            let silence = Silence::of_staging(&self.limits);
             let ended = peer::run(&address, what, &self.limits, silence, progress).await?;
             let fresh = ended.as_ref().is_some_and(|ended| ended.started);
             if let Some(text) = ended.and_then(|ended| ended.result.err()).filter(|_| fresh) {
@@ -309,7 +293,7 @@ impl Client {
     ) -> Result<(Staged, Said), Error> {
         for _ in 0..=self.limits.repeats {
             let address = session.transaction(os_path, "Upgrade", options).await?;
-            let silence = Silence::Asks(self.limits.stage_silence);
+            let silence = Silence::of_staging(&self.limits);
             let mut said = Said::default();
             let mut hear = |line: &str| {
                 said.hear(line);
@@ -326,7 +310,10 @@ impl Client {
                 return Err(Error::Failed { what, text });
             }
             let now = session.read().await?;
-            let staged = compare(before, now.host()?, now.unstaged());
+            // What a check has found stays to be read after the tag of an image has gone back.
+            let stale = said.nothing_new && now.is_image();
+            let unstaged = now.unstaged().filter(|_| !stale);
+            let staged = compare(before, now.host()?, unstaged);
             if started || !matches!(staged, Staged::NoUpdate { .. }) {
                 return Ok((staged, said));
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
 use tracing::debug;
 use zbus::connection::Builder;
 use zbus::message::Type;
@@ -40,17 +41,37 @@ pub(super) struct Ended {
 /// What it means to hear nothing at all for a while.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Silence {
-    /// Nothing: one layer of an image arrives in silence, however long it takes. So rpm-ostreed is asked each time whether the
-    /// transaction is still there, and only where it does not answer, the end is not waited for.
-    Asks(Duration),
+    /// Nothing for long: one layer of an image arrives in silence. So rpm-ostreed is asked each time whether the transaction is still
+    /// there, and only where it does not answer, the end is not waited for.
+    Asks {
+        /// How long until then.
+        each: Duration,
+        /// How long until it hangs, whatever it answers.
+        longest: Duration,
+    },
     /// It hangs.
     Ends(Duration),
 }
 
 impl Silence {
+    /// What it means while downloading and staging.
+    pub(super) fn of_staging(limits: &Limits) -> Self {
+        Self::Asks {
+            each: limits.stage_silence,
+            longest: limits.stage_longest,
+        }
+    }
+
+    /// How long nothing is done about it.
     fn limit(self) -> Duration {
-        let (Self::Asks(limit) | Self::Ends(limit)) = self;
-        limit
+        let (Self::Asks { each, .. } | Self::Ends(each)) = self;
+        each
+    }
+
+    /// How long it may last at most.
+    fn longest(self) -> Duration {
+        let (Self::Asks { longest, .. } | Self::Ends(longest)) = self;
+        longest
     }
 }
 
@@ -167,6 +188,7 @@ impl Run<'_> {
         let mut start = Box::pin(TRANSACTION.call::<bool>(connection, "Start", &(), limits.peer));
         let mut started = None;
         let mut question: Option<BoxFuture<'_, bool>> = None;
+        let mut heard = Instant::now();
         // Signals can come before the reply of Start, so both are awaited at once.
         let result = loop {
             tokio::select! {
@@ -181,18 +203,26 @@ impl Run<'_> {
                 there = answered(&mut question) => {
                     question = None;
                     if !there {
-                        return Err(self.cancel(silence).await);
+                        return Err(self.cancel(silence.limit()).await);
                     }
                     debug!(self.what, "silent, and still there");
                 }
                 message = tokio::time::timeout(silence.limit(), self.messages.next()) => {
-                    match (message, silence) {
-                        (Ok(message), _) => if let Some(result) = self.read(message, progress)? {
-                            break result;
-                        },
-                        (Err(_), Silence::Ends(_)) => return Err(self.cancel(silence).await),
-                        (Err(_), Silence::Asks(_)) if question.is_some() => {}
-                        (Err(_), Silence::Asks(_)) => {
+                    match message {
+                        Ok(message) => {
+                            // Its answers to questions are no progress.
+                            if let Some(Ok(message)) = &message && message.message_type() == Type::Signal {
+                                heard = Instant::now();
+                            }
+                            if let Some(result) = self.read(message, progress)? {
+                                break result;
+                            }
+                        }
+                        Err(_) if heard.elapsed() >= silence.longest() => {
+                            return Err(self.cancel(silence.longest()).await);
+                        }
+                        Err(_) if question.is_some() => {}
+                        Err(_) => {
                             question = Some(properties(connection, limits).map(|told| told.is_ok()).boxed());
                         }
                     }
@@ -247,9 +277,9 @@ impl Run<'_> {
         }))
     }
 
-    /// Asks for the end of a transaction that was silent, and gives it time to end, so that it blocks nobody afterwards.
-    async fn cancel(&mut self, silence: Silence) -> Error {
-        let how = format!("nothing was heard for {} s", silence.limit().as_secs());
+    /// Asks for the end of a transaction that was `silent` for so long, and gives it time to end, so that it blocks nobody afterwards.
+    async fn cancel(&mut self, silent: Duration) -> Error {
+        let how = format!("nothing was heard for {} s", silent.as_secs());
         let what = self.what.to_owned();
         let limits = self.limits;
         let call = TRANSACTION.call::<()>(self.connection, "Cancel", &(), limits.peer);
@@ -301,187 +331,5 @@ fn line(member: &str, message: &Message) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use tokio::net::UnixListener;
-
-    use super::*;
-
-    /// What a transaction does after `Start`, in order. It does nothing more after the last step.
-    #[derive(Debug, Clone, Copy)]
-    enum Step {
-        Messages(u32),
-        Reply(bool),
-        Finished(bool, &'static str),
-        /// Nothing for that many times as long as silence is borne.
-        Silence(u32),
-        Close,
-    }
-    use Step::{Close, Finished, Messages, Reply};
-
-    /// A transaction at a socket in `directory`, that serves one client; `Cancel` is answered, and obeyed. `answers` says whether it tells
-    /// of itself when asked.
-    fn serve(directory: &Path, steps: &'static [Step], answers: bool) -> String {
-        let path = directory.join("transaction.sock");
-        let listener = UnixListener::bind(&path).unwrap();
-        tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let guid = zbus::Guid::generate();
-            let stream = stream.into_std().unwrap();
-            let builder = Builder::unix_stream(stream).server(guid).p2p();
-            let connection = builder.build().await.unwrap();
-            let mut calls = MessageStream::from(&connection);
-            while let Some(Ok(call)) = calls.next().await {
-                match call.header().member().unwrap().as_str() {
-                    "Start" => {
-                        let connection = connection.clone();
-                        tokio::spawn(async move {
-                            for step in steps {
-                                play(&connection, &call, *step).await;
-                            }
-                        });
-                    }
-                    "GetAll" if answers => {
-                        let title = HashMap::from([("Title", zbus::Variant::from("upgrade"))]);
-                        connection.reply(&call.header(), &title).await.unwrap();
-                    }
-                    "GetAll" => {}
-                    "Cancel" => {
-                        connection.reply(&call.header(), &()).await.unwrap();
-                        play(
-                            &connection,
-                            &call,
-                            Finished(false, "Operation was cancelled"),
-                        )
-                        .await;
-                    }
-                    other => panic!("{other}"),
-                }
-            }
-        });
-        format!("unix:path={}", path.display())
-    }
-
-    async fn play(connection: &Connection, call: &Message, step: Step) {
-        match step {
-            Messages(count) => {
-                for _ in 0..count {
-                    signal(connection, "Message", &"fetching").await;
-                }
-            }
-            Reply(started) => connection.reply(&call.header(), &started).await.unwrap(),
-            Finished(success, text) => signal(connection, "Finished", &(success, text)).await,
-            Step::Silence(times) => tokio::time::sleep(IDLE * times).await,
-            Close => connection.clone().close().await.unwrap(),
-        }
-    }
-
-    async fn signal(
-        connection: &Connection,
-        member: &str,
-        body: &(impl serde::Serialize + zbus::DynamicType),
-    ) {
-        let (path, interface) = (TRANSACTION.path, TRANSACTION.interface);
-        let sent = connection.emit_signal(None::<&str>, path, interface, member, body);
-        sent.await.unwrap();
-    }
-
-    fn limits() -> Limits {
-        Limits {
-            peer: Duration::from_secs(2),
-            cancel: Duration::from_secs(5),
-            ..Limits::default()
-        }
-    }
-
-    const IDLE: Duration = Duration::from_millis(300);
-
-    /// The result, and how many lines of progress there were.
-    async fn run_with(
-        steps: &'static [Step],
-        silence: Silence,
-        answers: bool,
-    ) -> (Result<Option<Ended>, Error>, u32) {
-        let directory = tempfile::tempdir().unwrap();
-        let address = serve(directory.path(), steps, answers);
-        let mut lines = 0;
-        let result = run(&address, "Upgrade", &limits(), silence, &mut |_| lines += 1).await;
-        (result, lines)
-    }
-
-    fn silent() -> Error {
-        Error::Timeout {
-            what: "Upgrade".into(),
-            how: "nothing was heard for 0 s".into(),
-        }
-    }
-
-    #[tokio::test]
-    async fn silence_is_borne_while_the_transaction_answers() {
-        let steps: &[Step] = &[Reply(true), Step::Silence(12), Finished(true, "")];
-        let (started, result) = (true, Ok(()));
-        let ended = Ok(Some(Ended { started, result }));
-        let asks = Silence::Asks(IDLE);
-        assert_eq!(run_with(steps, asks, true).await, (ended, 0));
-        assert_eq!(run_with(steps, asks, false).await, (Err(silent()), 0));
-        let ends = Silence::Ends(IDLE);
-        assert_eq!(run_with(steps, ends, true).await, (Err(silent()), 0));
-    }
-
-    #[tokio::test]
-    async fn a_transaction_runs_to_its_end_however_much_it_says() {
-        let ended = |started, result| Ok(Some(Ended { started, result }));
-        let lost = |how: &str| {
-            let what = "Upgrade".to_owned();
-            Err(Error::Lost {
-                what,
-                how: how.into(),
-            })
-        };
-        let gone = "it closed the connection before the end";
-        let table: &[(&[Step], Result<_, _>, u32)] = &[
-            (
-                &[Reply(true), Messages(1000), Finished(true, "")],
-                ended(true, Ok(())),
-                1000,
-            ),
-            // More messages than zbus keeps in a queue, before the reply that is waited for.
-            (
-                &[Messages(200), Reply(true), Finished(true, "")],
-                ended(true, Ok(())),
-                200,
-            ),
-            (&[Finished(true, ""), Reply(false)], ended(false, Ok(())), 0),
-            (
-                &[Reply(false), Finished(false, "no")],
-                ended(false, Err("no".into())),
-                0,
-            ),
-            (&[Finished(true, ""), Close], ended(false, Ok(())), 0),
-            (&[Reply(true), Messages(3), Close], lost(gone), 3),
-            (&[Reply(true), Messages(3)], Err(silent()), 3),
-        ];
-        for (steps, expected, lines) in table {
-            let (result, counted) = run_with(steps, Silence::Ends(IDLE), true).await;
-            assert_eq!((&result, counted), (expected, *lines), "{steps:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nobody_listening_is_no_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("transaction.sock");
-        let address = format!("unix:path={}", path.display());
-        let silence = Silence::Ends(IDLE);
-        let attempt = async || run(&address, "Upgrade", &limits(), silence, &mut |_| ()).await;
-        assert_eq!(attempt().await, Ok(None), "no file");
-        let listener = UnixListener::bind(&path).unwrap();
-        let (ended, ()) = tokio::join!(attempt(), async {
-            drop(listener.accept().await.unwrap());
-        });
-        assert_eq!(ended, Ok(None), "closed before a word was said");
-        drop(listener);
-        assert_eq!(attempt().await, Ok(None), "a file that was left behind");
-    }
-}
+#[path = "peer_tests.rs"]
+mod tests;

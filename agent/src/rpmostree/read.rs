@@ -11,6 +11,15 @@ use zbus::OwnedVariant;
 
 use super::{Error, Origin};
 
+/// Keys of the lists of what is requested on a host besides the base.
+const REQUESTS: [&str; 5] = [
+    "requested-packages",
+    "requested-local-packages",
+    "requested-local-fileoverride-packages",
+    "requested-base-removals",
+    "requested-base-local-replacements",
+];
+
 /// A dictionary `a{sv}`.
 pub(super) type Dict = HashMap<String, OwnedVariant>;
 
@@ -83,6 +92,15 @@ impl Snapshot {
         let default = self.deployment_property("DefaultDeployment");
         let base = text(&default, "base-checksum").or_else(|| text(&default, "checksum"));
         base.filter(|_| text(&default, "id").as_deref() == Some(id))
+    }
+
+    /// What people requested in addition to, or instead of, what comes with the default deployment.
+    pub(super) fn requested(&self) -> Vec<String> {
+        let default = self.deployment_property("DefaultDeployment");
+        let lists = REQUESTS.iter().filter_map(|key| value(&default, key));
+        let mut all: Vec<String> = lists.flat_map(|list: Vec<String>| list).collect();
+        all.sort_unstable();
+        all
     }
 
     /// The version of an update that rpm-ostree knows of, but that is not what a reboot would boot.
@@ -256,6 +274,27 @@ mod tests {
         );
         let reference = "fedora:fedora/x86_64/coreos/stable".to_owned();
         assert_eq!(snapshot.origin(), Origin { reference });
+    }
+
+    #[test]
+    fn what_people_requested_is_one_list() {
+        let list = |names: &[&str]| {
+            Variant::from(names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let default = deployed(
+            OLD,
+            false,
+            [
+                ("requested-packages", list(&["tmux", "htop"])),
+                ("requested-base-removals", list(&["nano"])),
+                ("requested-local-packages", list(&[])),
+                // What came of the request for htop.
+                ("packages", list(&["htop", "tmux"])),
+            ],
+        );
+        let os = [("DefaultDeployment", &default)];
+        let found = snapshot(&os, &[]).requested();
+        assert_eq!(found, ["htop", "nano", "tmux"]);
     }
 
     #[test]

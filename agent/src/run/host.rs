@@ -22,8 +22,13 @@ use crate::facts;
 use crate::journal::Event;
 use crate::rpmostree::{Client, Error};
 
-/// Pause before rpm-ostree is asked again after it did not answer.
-const RETRY: Duration = Duration::from_secs(20);
+/// Pause before rpm-ostree is asked again that was at work.
+const BUSY: Duration = Duration::from_secs(20);
+/// Pauses before it is asked again after it did not answer: each question starts it, which is much to do for a host where it can't run.
+const SILENT: Retry = Retry {
+    first: SignedDuration::from_secs(20),
+    cap: SignedDuration::from_mins(5),
+};
 
 /// How long a run may take before it is worth telling.
 const LASTING: Duration = Duration::from_secs(5);
@@ -37,6 +42,10 @@ pub struct HostSide {
     busy: bool,
     outdated: bool,
     retry_at: Option<Instant>,
+    /// How often in a row it did not answer.
+    silences: u32,
+    /// When it is asked again after that.
+    asks_again: Option<Timestamp>,
     labels: SystemLabels,
     labelled: Option<Identity>,
     next_check: Instant,
@@ -68,6 +77,8 @@ impl HostSide {
             busy: false,
             outdated: true,
             retry_at: None,
+            silences: 0,
+            asks_again: None,
             labels: SystemLabels::default(),
             labelled: None,
             next_check: Instant::now() + wait.unsigned_abs(),
@@ -133,6 +144,18 @@ impl HostSide {
         self.retry_at = None;
     }
 
+    /// rpm-ostreed tells of a change, or that it is there. While it does not answer, that is what the last question made of it.
+    pub fn heard(&mut self) {
+        if self.silences == 0 {
+            self.outdated();
+        }
+    }
+
+    /// When rpm-ostree is asked again, if it did not answer.
+    pub fn asks_again(&self) -> Option<Timestamp> {
+        self.asks_again
+    }
+
     /// Takes a person's wish to look now.
     pub fn check_asked(&mut self) {
         self.asked = true;
@@ -178,14 +201,18 @@ impl HostSide {
                 self.label(&host).await;
                 self.known = Ok(host);
                 self.busy = busy;
+                (self.silences, self.asks_again) = (0, None);
                 // Its end is signalled, unless rpm-ostreed died of it.
-                self.retry_at = busy.then(|| Instant::now() + RETRY);
+                self.retry_at = busy.then(|| Instant::now() + BUSY);
             }
             Err(error) => {
                 self.busy = false;
                 let text = error.to_string();
                 self.known = Err(text);
-                self.retry_at = Some(Instant::now() + RETRY);
+                self.silences = self.silences.saturating_add(1);
+                let pause = SILENT.pause(self.silences);
+                self.retry_at = Some(Instant::now() + pause.unsigned_abs());
+                self.asks_again = Some(to_second(later(Timestamp::now(), pause)));
             }
         }
     }
@@ -298,7 +325,34 @@ fn label_value(text: String) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::label_value;
+    use super::*;
+    use crate::bus::Bus;
+    use crate::config::Config;
+    use crate::rpmostree::Limits;
+
+    /// Without a bus, and with somebody who tells of changes all the time.
+    #[tokio::test]
+    async fn who_does_not_answer_is_asked_less_and_less() {
+        let root = tempfile::tempdir().unwrap();
+        let client = Client::new(Bus::at("unix:path=/nonexistent/bus"), Limits::default());
+        let mut side = HostSide::new(root.path(), client, &Config::default().check, None);
+        for expected in [20, 40, 80, 160, 300, 300] {
+            side.heard();
+            let (before, asked) = (Instant::now(), side.silences);
+            side.outdated();
+            side.refresh().await;
+            assert_eq!(side.silences, asked + 1);
+            let pause = Duration::from_secs(expected);
+            let range = before + pause..=Instant::now() + pause;
+            assert!(range.contains(&side.retry_at.unwrap()), "{expected}");
+            let said = side.asks_again().unwrap().duration_since(Timestamp::now());
+            let said = said.unsigned_abs();
+            assert!(said <= pause && pause - said < Duration::from_secs(5));
+            side.heard();
+            side.refresh().await;
+            assert_eq!(side.silences, asked + 1, "its own question is no news");
+        }
+    }
 
     #[test]
     fn labels_hold_what_kubernetes_allows() {

@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Looks};
 use crate::config::{Config, Metered};
 use crate::journal::Event;
 use crate::logind::Logind;
@@ -126,7 +126,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
             Some(result) = results.recv() => agent.finished(result),
             Some(found) = news.recv() => agent.node.hear(found),
             found = agent.pods.next() => agent.pods.hear(found),
-            () = changed(&mut deployments) => agent.host.outdated(),
+            () = changed(&mut deployments) => agent.host.heard(),
             () = changed(&mut files) => {
                 agent.host.outdated();
                 agent.around.outdated();
@@ -318,9 +318,12 @@ impl Agent {
 
     /// Tells whoever runs `cuo-agent status`, if there is something new to be told.
     fn answer(&mut self, decision: &Step) {
-        let (node, check) = (self.node.view(), self.host.check().clone());
-        let before = self.answer.as_ref();
-        let answer = Answer::of(decision, &self.settings, node, check, before);
+        let (node, before) = (self.node.view(), self.answer.as_ref());
+        let looks = Looks {
+            check: self.host.check().clone(),
+            asks_again: self.host.asks_again(),
+        };
+        let answer = Answer::of(decision, &self.settings, node, looks, before);
         if before == Some(&answer) {
             return;
         }

@@ -23,8 +23,8 @@ pub enum Answered {
     RolledBack,
     /// It is at work for somebody else and did nothing, in its words.
     Busy(String),
-    /// It did not do it, in its words.
-    Refused(String),
+    /// It did not do it, and what is in the way.
+    Refused(Reason),
 }
 
 impl From<Error> for Answered {
@@ -32,7 +32,7 @@ impl From<Error> for Answered {
         let why = error.to_string();
         match error {
             Error::Busy { .. } => Self::Busy(why),
-            _ => Self::Refused(why),
+            _ => Self::Refused(Reason::new(error.refusal(), why)),
         }
     }
 }
@@ -136,6 +136,9 @@ impl Agent {
 
     /// Takes in what rpm-ostree answered to what it was asked for because of grant `id`.
     pub(super) fn answered(&mut self, id: GrantId, answer: Answered) {
+        if let Answered::Refused(_) | Answered::RolledBack = answer {
+            self.host.outdated();
+        }
         let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) else {
             return;
         };
@@ -144,17 +147,15 @@ impl Agent {
             Answered::RolledBack => {
                 // Only the reboot is left, and nobody was asked for that yet.
                 self.asked = None;
-                self.host.outdated();
             }
             Answered::Busy(why) => asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why)),
             Answered::Refused(why) => {
-                self.host.outdated();
                 // logind has taken the reboot meanwhile.
                 if asked.again.is_some() {
                     warn!("rpm-ostree refuses, after logind was asked: {why}");
                     return;
                 }
-                asked.refused = Some(Reason::new(Code::FinalizeFailed, why));
+                asked.refused = Some(why);
             }
         }
     }

@@ -8,6 +8,7 @@ use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::agent::NodeSeen;
 use cuo_core::identity::NodeName;
 use cuo_core::node::{NodeView, Published};
+use cuo_core::pause::doubled;
 use cuo_core::raw::RawNode;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -140,12 +141,11 @@ impl NodeSide {
             Some(Instant::now() + pause.mul_f64(from + fastrand::f64() / 2.0))
         };
         let after = |pause| spread(0.75, pause);
-        let doubled =
-            |first: Duration, times: u32| first.saturating_mul(1 << times.min(10)).min(PAUSES[1]);
+        let longer = |first: Duration, times: u32| doubled(first, times, PAUSES[1]);
         let at = match error.retry_class() {
             Retry::Reread => {
                 debug!(%error, "reading again");
-                self.retry_at = after(doubled(CONFLICT, self.conflicts));
+                self.retry_at = after(longer(CONFLICT, self.conflicts));
                 self.conflicts = self.conflicts.saturating_add(1);
                 return;
             }
@@ -153,7 +153,7 @@ impl NodeSide {
             Retry::Denied => after(PAUSES[1]),
             Retry::Later(None) | Retry::Credentials => {
                 self.failures = self.failures.saturating_add(1);
-                after(doubled(PAUSES[0], self.failures))
+                after(longer(PAUSES[0], self.failures))
             }
         };
         self.troubled(error.to_string(), event(error), at);

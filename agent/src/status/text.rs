@@ -111,3 +111,114 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cuo_core::identity::{GrantId, Identity};
+    use cuo_core::reason::{Code, Reason};
+    use cuo_core::values::{Failure, Phase, RebootResult};
+    use jiff::Timestamp;
+
+    use super::super::{Agent, Why};
+    use super::*;
+    use crate::answer::{Check, Next};
+
+    /// A report in which everything is known, while a grant is being acted on.
+    fn report() -> Report {
+        let time = |text: &str| format!("2026-05-01T{text}Z").parse::<Timestamp>().unwrap();
+        let [old, new, bad] = [1, 2, 3].map(|byte| Identity::Commit([byte; 32]));
+        let id = |seq| GrantId { seq, salt: 1 };
+        let shown = |version: &str, identity, locked: Option<bool>| Shown {
+            version: version.into(),
+            identity,
+            staged: locked.is_some(),
+            locked,
+        };
+        Report {
+            agent: Agent {
+                running: true,
+                pid: Some(7),
+                version: Some("1.2.3".into()),
+            },
+            source: None,
+            node: Some("n1".into()),
+            phase: Some(Phase::Draining),
+            since: Some(time("12:00:00")),
+            reason: Some(Why::from(Reason::new(Code::Draining, "1 pod is left"))),
+            grant: Some(Granted::accepted(id(7), new, time("12:00:01"))),
+            booted: Some(shown("42.1", old, None)),
+            pending: Some(shown("42.2", new, Some(true))),
+            others: vec![shown("42.0", bad, None)],
+            check: Some(Check {
+                last: Some(time("11:00:00")),
+                error: Some("no network".into()),
+                next: Some(time("11:01:00")),
+            }),
+            next: Some(Next {
+                what: "reboot once the node is drained, or give it up".into(),
+                at: Some(time("12:20:00")),
+            }),
+            result: Some(RebootResult {
+                id: id(6),
+                outcome: Outcome::Aborted,
+                code: Some(Code::DrainBlocked),
+                at: time("10:00:00"),
+            }),
+            failed: vec![Failure {
+                identity: bad,
+                code: Code::RolledBack,
+                at: time("09:00:00"),
+            }],
+            unknown: vec!["the moon".into()],
+        }
+    }
+
+    #[test]
+    fn everything_that_is_known_has_its_line() {
+        let [old, new, bad] = ["01", "02", "03"].map(|byte| byte.repeat(6));
+        let (phase, remedy) = (Phase::Draining.means(), Code::Draining.remedy());
+        let [first, last] = [7, 6].map(|seq| GrantId { seq, salt: 1 });
+        let whole = "03".repeat(32);
+        let expected = format!(
+            "Agent:   runs, version 1.2.3, process 7\n\
+             Node:    n1\n\
+             Phase:   draining since 2026-05-01T12:00:00Z: {phase}\n\
+             Reason:  Draining: 1 pod is left\n         \
+             What to do: {remedy}\n\
+             Grant:   {first} for {new}, accepted 2026-05-01T12:00:01Z\n\
+             Booted:  42.1 ({old})\n\
+             Pending: 42.2 ({new}), staged and locked\n\
+             Other:   42.0 ({bad})\n\
+             Checked: 2026-05-01T11:00:00Z, again 2026-05-01T11:01:00Z\n         \
+             failed: no network\n\
+             Next:    reboot once the node is drained, or give it up, at 2026-05-01T12:20:00Z\n\
+             Last:    grant {last} given up (DrainBlocked) at 2026-05-01T10:00:00Z\n\
+             Failed:  {whole} at 2026-05-01T09:00:00Z: RolledBack\n\
+             Unknown: the moon\n"
+        );
+        assert_eq!(of(&report()), expected);
+    }
+
+    #[test]
+    fn what_a_reboot_would_boot_is_told_with_its_lock() {
+        let pending = |staged, locked| {
+            let pending = report().pending.map(|pending| Shown {
+                staged,
+                locked,
+                ..pending
+            });
+            let report = Report {
+                pending,
+                ..Report::default()
+            };
+            let lines = of(&report);
+            let line = lines.lines().find(|line| line.starts_with("Pending"));
+            let (_, after) = line.unwrap().split_once(')').unwrap();
+            after.to_owned()
+        };
+        assert_eq!(pending(true, Some(true)), ", staged and locked");
+        assert_eq!(pending(true, Some(false)), ", staged and not locked");
+        assert_eq!(pending(true, None), ", staged");
+        assert_eq!(pending(false, None), "");
+    }
+}

@@ -29,6 +29,22 @@ pub fn class(text: &str) -> Code {
 
 /// In this order, for what can't be fetched quotes much else.
 const CLASSES: &[(Code, &[&str])] = &[
+    // Nobody was reached, so nothing was refused, whatever was to be fetched: keys and signatures come over the network too.
+    (
+        Code::NetworkFailed,
+        &[
+            "connect to server",
+            "connection refused",
+            "connection reset",
+            "connection timed out",
+            "i/o timeout",
+            "resolve host",
+            "no such host",
+            "no route to host",
+            "network is unreachable",
+            "temporary failure",
+        ],
+    ),
     (
         Code::DiskFull,
         &[
@@ -79,23 +95,16 @@ const CLASSES: &[(Code, &[&str])] = &[
             "pinned to commit",
             "no such branch",
             "manifest unknown",
+            "name unknown",
             "invalid reference format",
             "not found in ",
             "no such remote",
+            "\" not found",
         ],
     ),
     (
         Code::NetworkFailed,
         &[
-            "connect to server",
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "resolve host",
-            "no such host",
-            "no route to host",
-            "network is unreachable",
-            "temporary failure",
             "timed out",
             "timeout",
             "unexpected eof",
@@ -104,6 +113,7 @@ const CLASSES: &[(Code, &[&str])] = &[
             "while fetching",
             "fetching manifest",
             "pinging container registry",
+            "all mirrors were tried",
             "tls",
         ],
     ),

@@ -38,6 +38,19 @@ fn failures_are_told_apart_by_their_words() {
             "OPENreading manifest stable in h/fcos: received unexpected HTTP status: 500 Internal Server Error",
         ),
         (
+            Code::NetworkFailed,
+            "OPENreading signatures: Get \"https://h/sigstore/fcos@sha256=1e39/signature-1\": dial tcp: lookup h: no such host",
+        ),
+        (
+            Code::NetworkFailed,
+            "Importing GPG keys: While fetching https://h/keys: [7] Could not connect to server",
+        ),
+        (
+            // Packages that are layered come from repositories of their own.
+            Code::NetworkFailed,
+            "Updating rpm-md repo 'updates': cannot update repo 'updates': Cannot download repomd.xml: All mirrors were tried; Last error: Status code: 404 for https://h/repodata/repomd.xml",
+        ),
+        (
             Code::SignatureRefused,
             "While pulling b: Commit 1e39: GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)",
         ),
@@ -106,6 +119,12 @@ fn failures_are_told_apart_by_their_words() {
             Code::OriginUnusable,
             "OPENreading manifest stable in h/fcos: manifest unknown",
         ),
+        (
+            Code::OriginUnusable,
+            "OPENreading manifest stable in h/fcos: name unknown: repository name not known to registry",
+        ),
+        // What `remote-error` of a deployment says, too.
+        (Code::OriginUnusable, "Remote \"fedora\" not found"),
         (Code::StageFailed, "Something that nobody has seen yet"),
     ];
     for (code, text) in table {

@@ -3,18 +3,21 @@
 //! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`](crate::keys::VERSION) and holds exactly the known fields; everything else says
 //! what is wrong and is a reason to hold.
 
-use std::collections::BTreeSet;
+mod policy;
+
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{BootId, GrantId, Identity, serde_as_text};
 use crate::keys::spoken;
 use crate::reason::{Code, Reason};
-use crate::selector::Selector;
+
+use policy::is_default;
+pub use policy::{DrainPolicy, OnTimeout, PodChecks, PodMatch, Treatment};
 
 /// What was found under one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -179,139 +182,6 @@ impl FromStr for Status {
     }
 }
 
-/// What happens when a drain does not finish in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnTimeout {
-    /// Uncordon, give the slot back, say what blocked, try again later.
-    Abort,
-    /// Delete the pods that are left, whatever their disruption budgets say, and wait for them once more as long; then as `Abort`.
-    Delete,
-    /// As `Delete`, and if pods are still there then, delete them without any grace and reboot, gone or not.
-    Force,
-}
-
-/// What is done about a pod that loses something by leaving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Treatment {
-    /// It is evicted like any other.
-    #[default]
-    Evict,
-    /// It is left alone, and so the node is not drained while it is there.
-    Block,
-}
-
-/// How to drain, copied into each grant so that the agent needs no access to where policy is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DrainPolicy {
-    /// How long it may take from acceptance, in seconds.
-    pub timeout_seconds: u32,
-    /// What happens then.
-    pub on_timeout: OnTimeout,
-    /// How long each pod has to end, in seconds; its own time where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grace_period_seconds: Option<u32>,
-    /// Pods with an emptyDir volume, whose content is lost.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub empty_dir: Treatment,
-    /// Pods without a controller, which nobody makes anew.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub unmanaged: Treatment,
-    /// Only pods that match have to leave; the others stay until the reboot.
-    #[serde(default, skip_serializing_if = "Selector::is_empty")]
-    pub pod_selector: Selector,
-    /// Pods in these namespaces stay until the reboot.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub skip_namespaces: BTreeSet<String>,
-    /// Whether volumes of the pods that left have to be let go of before the reboot.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub wait_for_volumes: bool,
-    /// How long to wait between the end of the drain and the reboot, in seconds.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub delay_seconds: u32,
-}
-
-/// What the agent looks at among the pods of its node besides the drain.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PodChecks {
-    /// While a pod that matches any of these runs on the node, a grant is not accepted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blocking: Vec<PodMatch>,
-    /// After the boot, the pods of DaemonSets on the node have to be Ready before the slot is given back.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub daemon_sets_ready: bool,
-}
-
-/// Pods by namespace and labels.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PodMatch {
-    /// Their namespace; any where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Their labels.
-    #[serde(default, skip_serializing_if = "Selector::is_empty")]
-    pub selector: Selector,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn is_yes(value: &bool) -> bool {
-    *value
-}
-
-impl Default for DrainPolicy {
-    /// Ten minutes, as CLUO had it, but never a reboot after a drain that failed.
-    fn default() -> Self {
-        Self {
-            timeout_seconds: 600,
-            on_timeout: OnTimeout::Abort,
-            grace_period_seconds: None,
-            empty_dir: Treatment::Evict,
-            unmanaged: Treatment::Evict,
-            pod_selector: Selector::default(),
-            skip_namespaces: BTreeSet::new(),
-            wait_for_volumes: true,
-            delay_seconds: 0,
-        }
-    }
-}
-
-impl DrainPolicy {
-    /// The time-out as a duration.
-    pub fn timeout(&self) -> SignedDuration {
-        SignedDuration::from_secs(self.timeout_seconds.into())
-    }
-
-    /// How long to wait between the end of the drain and the reboot.
-    pub fn delay(&self) -> SignedDuration {
-        SignedDuration::from_secs(self.delay_seconds.into())
-    }
-
-    /// How long it may take at most from acceptance to the moment when the reboot is asked for.
-    pub fn longest(&self) -> SignedDuration {
-        // For the last deletions, and what is between them and the reboot.
-        const LAST: u64 = 60;
-        let timeout = u64::from(self.timeout_seconds);
-        let rungs = match self.on_timeout {
-            OnTimeout::Abort => timeout,
-            OnTimeout::Delete => timeout * 2,
-            OnTimeout::Force => timeout * 2 + LAST,
-        };
-        let seconds = rungs + u64::from(self.delay_seconds);
-        SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
-    }
-}
-
 /// Value of `reboot-ok`: the permission to reboot once, into one identity, from one boot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -449,114 +319,5 @@ pub fn to_second(time: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grant() -> Grant {
-        Grant {
-            id: "17-0f3a9b2c".parse().unwrap(),
-            identity: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
-            boot: "0f3a9b2c-1111-4222-8333-abcdefabcdef".parse().unwrap(),
-            issued: "2026-11-23T21:00:00Z".parse().unwrap(),
-            deadline: "2026-11-23T21:05:00Z".parse().unwrap(),
-            drain: DrainPolicy::default(),
-            pods: PodChecks::default(),
-        }
-    }
-
-    #[test]
-    fn a_grant_is_written_and_read_back() {
-        let text = to_json(&grant());
-        let expected = format!(
-            "{{\"v\":1,\"id\":\"17-0f3a9b2c\",\"identity\":\"sha256:{}\",\"boot\":\"0f3a9b2c-1111-4222-8333-abcdefabcdef\",\
-             \"issued\":\"2026-11-23T21:00:00Z\",\"deadline\":\"2026-11-23T21:05:00Z\",\
-             \"drain\":{{\"timeoutSeconds\":600,\"onTimeout\":\"abort\"}}}}",
-            "ab".repeat(32)
-        );
-        assert_eq!(text, expected);
-        assert_eq!(Field::<Grant>::json(Some(&text)), Field::Value(grant()));
-    }
-
-    #[test]
-    fn what_is_not_known_is_never_a_grant() {
-        let text = to_json(&grant());
-        let cases = [
-            (text.replace("\"v\":1", "\"v\":2"), Field::OtherVersion(2)),
-            (
-                text.replace("\"v\":1,", ""),
-                Field::Malformed(String::new()),
-            ),
-            (
-                text.replace("\"drain\":", "\"notBefore\":1,\"drain\":"),
-                Field::Malformed(String::new()),
-            ),
-            (
-                text.replace("abort", "ask"),
-                Field::Malformed(String::new()),
-            ),
-            ("true".to_owned(), Field::Malformed(String::new())),
-            (String::new(), Field::Malformed(String::new())),
-        ];
-        for (text, expected) in cases {
-            let found = match Field::<Grant>::json(Some(&text)) {
-                Field::Malformed(why) => {
-                    assert!(!why.is_empty());
-                    Field::Malformed(String::new())
-                }
-                other => other,
-            };
-            assert_eq!(found, expected, "{text}");
-        }
-        assert_eq!(Field::<Grant>::json(None), Field::Absent);
-    }
-
-    #[test]
-    fn the_longest_drain_is_its_whole_ladder_and_the_delay() {
-        let longest = |on_timeout, delay_seconds| {
-            let policy = DrainPolicy {
-                on_timeout,
-                delay_seconds,
-                ..DrainPolicy::default()
-            };
-            policy.longest().as_secs()
-        };
-        assert_eq!(longest(OnTimeout::Abort, 0), 600);
-        assert_eq!(longest(OnTimeout::Delete, 30), 1230);
-        assert_eq!(longest(OnTimeout::Force, 0), 1260);
-    }
-
-    #[test]
-    fn a_status_is_one_short_line() {
-        let status = Status {
-            phase: Phase::Waiting,
-            since: "2026-11-23T21:00:00Z".parse().unwrap(),
-        };
-        assert_eq!(status.to_string(), "waiting since 2026-11-23T21:00:00Z");
-        assert_eq!(status.to_string().parse(), Ok(status));
-        for text in [
-            "",
-            "waiting",
-            "dancing since 2026-11-23T21:00:00Z",
-            "waiting since yesterday",
-        ] {
-            assert!(text.parse::<Status>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn failures_are_few_and_each_is_listed_once() {
-        let mut failures = Failures::default();
-        let failure = |n: u8| Failure {
-            identity: Identity::Commit([n; 32]),
-            code: Code::RolledBack,
-            at: Timestamp::UNIX_EPOCH,
-        };
-        for n in 0..10 {
-            failures.add(failure(n));
-        }
-        failures.add(failure(5));
-        let kept: Vec<_> = [2, 3, 4, 6, 7, 8, 9, 5].map(failure).into();
-        assert_eq!(failures.identities, kept);
-        assert_eq!(failures.find(&Identity::Commit([1; 32])), None);
-    }
-}
+#[path = "values_tests.rs"]
+mod tests;

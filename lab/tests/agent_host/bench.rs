@@ -43,6 +43,12 @@ pub fn image() -> HostSpec {
     }
 }
 
+/// The same with a package of its own.
+pub fn layered(spec: HostSpec) -> HostSpec {
+    let layered = vec!["htop".to_owned()];
+    HostSpec { layered, ..spec }
+}
+
 /// How the agent has to see one of the lab's deployments.
 pub fn seen(deployed: &Deployed) -> Deployment {
     Deployment {
@@ -84,6 +90,7 @@ impl Bench {
             transaction: PATIENCE,
             peer: PATIENCE,
             stage_silence: PATIENCE,
+            stage_longest: PATIENCE,
             finalize_idle: PATIENCE,
             cancel: PATIENCE,
             repeat: Duration::from_millis(200),
@@ -203,6 +210,15 @@ impl Bench {
         let pid = bus.get_connection_unix_process_id(name).await.unwrap();
         let pid = Pid::from_raw(pid.cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until a transaction has come to its end because who had asked for it left the bus without starting it.
+    pub async fn wait_given_back(&self) {
+        let left = "caller left before Start";
+        let look = async || Ok(self.log().contains(left).then_some(()));
+        until("the end of the transaction", PATIENCE, look)
+            .await
+            .unwrap();
     }
 
     /// Another client of rpm-ostreed that calls `method` and does nothing more yet.

@@ -153,6 +153,27 @@ async fn a_daemon_that_hangs_in_a_transaction_does_not_hold_the_caller() {
     assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 }
 
+/// As with a mirror that keeps its connection and sends nothing: rpm-ostreed answers, and no sign of progress comes any more.
+#[tokio::test]
+async fn a_download_that_hangs_for_ever_is_cancelled_at_last() {
+    for spec in [branch(), image()] {
+        let bench = Bench::new(spec).await;
+        bench.inject("Upgrade", Stage::Pull, Effect::Hang);
+        let impatient = Limits {
+            stage_silence: Duration::from_millis(100),
+            stage_longest: Duration::from_secs(1),
+            ..Limits::default()
+        };
+        let hung = bench.client_within(impatient).stage(None, |_| ()).await;
+        let how = "nothing was heard for 1 s".to_owned();
+        let what = "Upgrade".to_owned();
+        assert_eq!(hung, Err(Error::Timeout { what, how }), "{}", bench.log());
+        assert_eq!(bench.staged(), None);
+        bench.client().stage(None, |_| ()).await.unwrap();
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_is_dropped_before_its_start_frees_the_slot() {
     let bench = Bench::new(branch()).await;
@@ -163,15 +184,7 @@ async fn a_run_that_is_dropped_before_its_start_frees_the_slot() {
         () = bench.wait_calls("Upgrade", 1) => {}
     }
     // Its transaction is made for a caller that has left the bus: nobody will start it, and only leaving gives the slot back.
-    let given_back = async || {
-        Ok(bench
-            .log()
-            .contains("caller left before Start")
-            .then_some(()))
-    };
-    until("the end of the transaction", PATIENCE, given_back)
-        .await
-        .unwrap();
+    bench.wait_given_back().await;
     let nothing = upgrade_options();
     bench
         .foreign("UpdateDeployment", &(&nothing, &nothing))

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use cuo_agent::rpmostree::Error;
 use cuo_core::host::Deployment;
+use cuo_core::reason::Code;
 use cuo_lab::logind::Lock;
 use cuo_lab::machine::HostSpec;
 use cuo_lab::ostree::{Effect, Stage, texts};
 use cuo_lab::wait::until;
 use zbus::Variant;
 
-use crate::bench::{Bench, NEW, PATIENCE, branch, image, seen};
+use crate::bench::{Bench, NEW, PATIENCE, branch, image, layered, seen};
 
 fn failed(text: String) -> Result<(), Error> {
     let what = "FinalizeDeployment".to_owned();
@@ -27,7 +28,7 @@ async fn staged(spec: HostSpec) -> (Bench, Deployment) {
 
 #[tokio::test]
 async fn the_staged_update_is_unlocked_and_the_host_rebooted() {
-    for spec in [branch(), image()] {
+    for spec in [branch(), layered(branch()), image(), layered(image())] {
         let (bench, update) = staged(spec).await;
         assert_eq!(
             bench.client().finalize(&update).await,
@@ -52,7 +53,7 @@ async fn the_staged_update_is_unlocked_and_the_host_rebooted() {
 
 #[tokio::test]
 async fn another_update_than_the_granted_one_stays_locked() {
-    for spec in [branch(), image()] {
+    for spec in [branch(), layered(branch()), image(), layered(image())] {
         let (bench, update) = staged(spec).await;
         let booted = seen(bench.sysroot().booted().unwrap());
         let (wrong, found) = (booted.identity.to_string(), update.identity.to_string());
@@ -136,28 +137,38 @@ fn finalize_options(update: &Deployment) -> BTreeMap<&'static str, Variant<'stat
 
 #[tokio::test]
 async fn refusals_are_passed_on_and_leave_everything_as_it_was() {
-    let (bench, update) = staged(branch()).await;
-    let lock = Lock::on_shutdown("some-app", "for a test", "block");
-    bench.set_logind(|logind| logind.locks.push(lock));
-    let refused = bench.client().finalize(&update).await;
-    assert_eq!(refused, failed(texts::inhibited("some-app", "for a test")));
-    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
+    for spec in [branch(), layered(branch()), image()] {
+        let (bench, update) = staged(spec.clone()).await;
+        let lock = Lock::on_shutdown("some-app", "for a test", "block");
+        bench.set_logind(|logind| logind.locks.push(lock));
+        let refused = bench.client().finalize(&update).await;
+        assert_eq!(refused, failed(texts::inhibited("some-app", "for a test")));
+        assert_eq!(refused.unwrap_err().refusal(), Code::Inhibited);
+        assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 
-    let bench = Bench::new(branch()).await;
-    let refused = bench.client().finalize(&update).await;
-    assert_eq!(refused, failed(texts::NOTHING_STAGED.to_owned()));
+        let bench = Bench::new(spec).await;
+        let refused = bench.client().finalize(&update).await;
+        assert_eq!(refused, failed(texts::NOTHING_STAGED.to_owned()));
+        assert_eq!(refused.unwrap_err().refusal(), Code::FinalizeFailed);
+        assert_eq!(bench.machine.reboot_request().unwrap(), None);
+    }
 }
 
 #[tokio::test]
 async fn a_lost_daemon_leaves_it_open_what_happened() {
-    for point in [
+    let points = [
         Stage::Call,
         Stage::Start,
         Stage::Running,
         Stage::Deploy,
         Stage::Finish,
-    ] {
-        let (bench, update) = staged(branch()).await;
+    ];
+    let specs = [branch(), image()];
+    for (point, spec) in points
+        .into_iter()
+        .flat_map(|point| specs.clone().map(|spec| (point, spec)))
+    {
+        let (bench, update) = staged(spec).await;
         bench.inject("FinalizeDeployment", point, Effect::Crash);
         let lost = bench.client().finalize(&update).await;
         assert!(
@@ -195,8 +206,8 @@ async fn a_daemon_that_is_lost_before_the_start_is_asked_once_more() {
 /// `Finished` is sent, and the reboot that follows it is not: the next daemon knows nothing of it.
 #[tokio::test]
 async fn a_reboot_that_rpm_ostreed_forgets_leaves_the_update_unlocked() {
-    for forgets in [Effect::Crash, Effect::Nothing] {
-        let (bench, update) = staged(branch()).await;
+    for (forgets, spec) in [(Effect::Crash, branch()), (Effect::Nothing, image())] {
+        let (bench, update) = staged(spec).await;
         bench.inject("FinalizeDeployment", Stage::Reboot, forgets.clone());
         assert_eq!(bench.client().finalize(&update).await, Ok(()));
         let struck = async || Ok(bench.struck().then_some(()));

@@ -12,6 +12,8 @@ mod failures;
 #[cfg(test)]
 mod finalize;
 #[cfg(test)]
+mod holds;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod logind;
@@ -24,8 +26,12 @@ mod service;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod silent;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod troubles;
 #[cfg(test)]
 mod verdicts;

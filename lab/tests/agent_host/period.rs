@@ -23,7 +23,7 @@ fn configure(bench: &Bench, text: &str) {
 }
 
 /// What the agent says of itself once `is` holds.
-async fn says(bench: &Bench, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+pub async fn says(bench: &Bench, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     let path = bench.machine.root().join("run/cuo-agent/agent/status.json");
     let look = async || {
         let text = fs::read_to_string(&path).unwrap_or_default();

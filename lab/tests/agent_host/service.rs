@@ -41,7 +41,8 @@ async fn told(bench: &Bench, what: &str) {
         .unwrap();
 }
 
-async fn check(bench: &Bench) {
+/// A person asks for a look.
+pub async fn check(bench: &Bench) {
     let (code, stdout, stderr) = bench.command(&["check"]).await;
     assert_eq!((code, &*stdout, &*stderr), (0, "", ""));
 }

@@ -2,10 +2,13 @@
 
 use cuo_agent::rpmostree::{Error, Staged};
 use cuo_core::host::Host;
+use cuo_lab::machine::Reboot;
 use cuo_lab::ostree::{Effect, Release, Stage, Sysroot};
 use cuo_lab::wait::until;
 
-use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, image, seen, upgrade_options};
+use crate::bench::{
+    Bench, NEW, NEWER, OLD, PATIENCE, branch, image, layered, seen, upgrade_options,
+};
 
 /// How the agent has to see the host that the lab made.
 fn host(sysroot: &Sysroot) -> Host {
@@ -238,4 +241,34 @@ async fn success_is_not_taken_for_a_staged_update() {
         assert_eq!(bench.staged(), None);
         assert_eq!(bench.calls("AutomaticUpdateTrigger").len(), checks);
     }
+}
+
+/// What an earlier check found stays where everybody can read it, until another check.
+#[tokio::test]
+async fn what_a_check_found_before_a_tag_went_back_is_not_missed() {
+    let bench = Bench::new(image()).await;
+    let client = bench.client();
+    assert_eq!(client.check(|_| ()).await, Ok(Some(NEW.to_owned())));
+    bench.publish(OLD);
+    let nothing = Ok(Staged::NoUpdate { unstaged: None });
+    assert_eq!(client.stage(None, |_| ()).await, nothing);
+}
+
+/// A check goes on telling of what was pulled once, and sees nothing at all under packages that are layered on an image.
+#[tokio::test]
+async fn a_check_that_is_stuck_or_blind_hides_no_update() {
+    let mut bench = Bench::new(image()).await;
+    bench.client().stage(None, |_| ()).await.unwrap();
+    bench.machine.reboot(Reboot::PowerCut).await.unwrap();
+    assert_eq!(bench.staged(), None);
+    bench.publish(NEWER);
+    let stuck = bench.client().check(|_| ()).await;
+    assert_eq!(stuck, Ok(Some(NEW.to_owned())));
+    bench.client().stage(None, |_| ()).await.unwrap();
+    assert_eq!(bench.staged(), Some((NEWER.to_owned(), true)));
+
+    let bench = Bench::new(layered(image())).await;
+    assert_eq!(bench.client().check(|_| ()).await, Ok(None));
+    bench.client().stage(None, |_| ()).await.unwrap();
+    assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 }

@@ -195,19 +195,28 @@ async fn what_can_not_be_read_is_named() {
 
 #[tokio::test]
 async fn people_get_lines() {
-    let bench = Bench::new(branch()).await;
-    bench.client().stage(None, |_| ()).await.unwrap();
-    let (code, stdout, _) = bench.command(&["status"]).await;
-    let short = |release: &str| Release::new(release).commit()[..12].to_owned();
-    let expected = format!(
-        "Agent:   does not run\n\
-         Booted:  {OLD} ({})\n\
-         Pending: {NEW} ({}), staged and locked\n\
-         Next:    nothing, until the agent is started: `systemctl start cuo-agent`\n\
-         Unknown: the Node: {}\n",
-        short(OLD),
-        short(NEW),
-        no_kubeconfig(&bench)
-    );
-    assert_eq!((code, stdout), (0, expected));
+    // By the agent, and by somebody else.
+    for (locked, spec) in [(true, branch()), (false, branch()), (true, image())] {
+        let bench = Bench::new(spec).await;
+        let said = if locked {
+            bench.client().stage(None, |_| ()).await.unwrap();
+            "staged and locked"
+        } else {
+            bench.machine.admin_upgrade().await.unwrap();
+            "staged and not locked"
+        };
+        let (code, stdout, _) = bench.command(&["status"]).await;
+        let host = bench.client().host().await.unwrap();
+        let expected = format!(
+            "Agent:   does not run\n\
+             Booted:  {OLD} ({})\n\
+             Pending: {NEW} ({}), {said}\n\
+             Next:    nothing, until the agent is started: `systemctl start cuo-agent`\n\
+             Unknown: the Node: {}\n",
+            host.booted.identity.short(),
+            host.pending.unwrap().identity.short(),
+            no_kubeconfig(&bench)
+        );
+        assert_eq!((code, stdout), (0, expected));
+    }
 }

@@ -3,19 +3,20 @@
 
 use cuo_agent::survey;
 use cuo_core::agent::health::Health;
-use cuo_core::agent::state::{Attempt, Exact, Retry, State};
+use cuo_core::agent::state::{Attempt, Backoff, Exact, Retry, State};
 use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
 use cuo_core::host::Host;
 use cuo_core::identity::{BootId, GrantId};
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::raw::RawNode;
-use cuo_core::reason::Code;
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
 use cuo_lab::machine::{HostSpec, Reboot};
+use cuo_lab::systemd::Units;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::bench::{Bench, NEW, NEWER, OLD, branch, image};
+use crate::bench::{Bench, NEW, NEWER, OLD, branch, image, layered};
 
 /// A host with an update staged by the agent and a grant accepted for it.
 struct Granted {
@@ -152,9 +153,21 @@ fn settings() -> Settings {
     }
 }
 
+/// Why no reboot is asked for now, and until when, after the only answer so far, which was `code`.
+fn pause(granted: &Granted, host: &Host, state: &State, code: Option<Code>) -> Option<Backoff> {
+    let (wanted, found) = (&granted.attempt.progress.identity, &host.booted.identity);
+    let code = code?;
+    let text = format!("granted {wanted}, booted {found}: {}", code.means());
+    Some(Backoff {
+        tries: 1,
+        until: state.result.as_ref()?.at + SignedDuration::from_mins(1),
+        reason: Reason::new(code, text),
+    })
+}
+
 #[tokio::test]
 async fn each_way_to_come_up_after_a_finalization_has_its_verdict() {
-    for spec in [branch(), image()] {
+    for spec in [branch(), layered(branch()), image()] {
         for (kind, outcome, code, booted, bad) in [
             (Reboot::Clean, Outcome::Done, None, NEW, false),
             (
@@ -193,6 +206,8 @@ async fn each_way_to_come_up_after_a_finalization_has_its_verdict() {
             let (result, host, state) = granted.verdict().await;
             assert_eq!(result, Some((outcome, code)), "{kind:?} {host:?}");
             assert_eq!(host.booted.version, booted, "{kind:?}");
+            assert_eq!(state.backoff, pause(&granted, &host, &state, code));
+            assert_eq!(state.attempt, None, "{kind:?}: the slot");
             // What failed is not tried again; what got lost is staged anew.
             let identity = granted.attempt.progress.identity;
             assert_eq!(state.failed.find(&identity).is_some(), bad, "{kind:?}");
@@ -200,27 +215,73 @@ async fn each_way_to_come_up_after_a_finalization_has_its_verdict() {
     }
 }
 
+/// Before it was asked for the reboot, and after that with rpm-ostreed gone before it could unlock anything.
 #[tokio::test]
 async fn a_reboot_by_somebody_else_drops_what_is_locked() {
-    for spec in [branch(), image()] {
-        let mut granted = Granted::new(spec).await;
-        granted.reboot(Reboot::Clean).await;
-        let (result, host, _) = granted.verdict().await;
-        assert_eq!(result, Some((Outcome::Aborted, Some(Code::ForeignReboot))));
-        assert_eq!(host.pending, None);
+    for spec in [branch(), layered(branch()), image()] {
+        for (requested, code) in [(false, Code::ForeignReboot), (true, Code::UpdateLost)] {
+            let mut granted = Granted::new(spec.clone()).await;
+            granted.attempt.requested = requested.then_some(granted.attempt.progress.accepted);
+            granted.reboot(Reboot::Clean).await;
+            let (result, host, state) = granted.verdict().await;
+            assert_eq!(result, Some((Outcome::Aborted, Some(code))));
+            assert_eq!(state.backoff, pause(&granted, &host, &state, Some(code)));
+            let seen = (&host.booted.version[..], host.pending, state.attempt);
+            assert_eq!(seen, (OLD, None, None));
+            assert_eq!(state.failed.identities, vec![]);
+            granted.bench.client().stage(None, |_| ()).await.unwrap();
+            assert_eq!(granted.bench.staged(), Some((NEW.to_owned(), true)));
+        }
     }
 }
 
 #[tokio::test]
 async fn what_was_lost_and_staged_again_is_no_fallback() {
-    let mut granted = Granted::new(branch()).await;
-    granted.finalize().await;
-    granted.reboot(Reboot::PowerCut).await;
-    granted.bench.client().stage(None, |_| ()).await.unwrap();
-    let (result, host, _) = granted.verdict().await;
-    assert_eq!(result, Some((Outcome::Aborted, Some(Code::UpdateLost))));
-    let pending = host.pending.unwrap();
-    assert!(pending.staged && pending.id.ends_with(".1"), "{pending:?}");
+    for spec in [branch(), image()] {
+        let mut granted = Granted::new(spec).await;
+        granted.finalize().await;
+        granted.reboot(Reboot::PowerCut).await;
+        granted.bench.client().stage(None, |_| ()).await.unwrap();
+        let (result, host, _) = granted.verdict().await;
+        assert_eq!(result, Some((Outcome::Aborted, Some(Code::UpdateLost))));
+        let pending = host.pending.unwrap();
+        assert!(pending.staged && pending.id.ends_with(".1"), "{pending:?}");
+    }
+}
+
+/// Somebody removes what is staged when the reboot is under way.
+#[tokio::test]
+async fn what_was_removed_before_the_shutdown_is_lost() {
+    for spec in [branch(), image()] {
+        let mut granted = Granted::new(spec).await;
+        granted.finalize().await;
+        granted.bench.set_sysroot(|sysroot| {
+            sysroot.deployments.retain(|one| !one.staged);
+        });
+        granted.reboot(Reboot::Clean).await;
+        let (result, host, state) = granted.verdict().await;
+        let lost = Some(Code::UpdateLost);
+        assert_eq!(result, Some((Outcome::Aborted, lost)));
+        assert_eq!(state.backoff, pause(&granted, &host, &state, lost));
+    }
+}
+
+/// ostree tidies up after it has written the update, and may fail at that.
+#[tokio::test]
+async fn what_runs_counts_for_more_than_what_ostree_says_of_the_shutdown() {
+    for spec in [branch(), image()] {
+        let mut granted = Granted::new(spec).await;
+        granted.finalize().await;
+        granted.reboot(Reboot::Clean).await;
+        let failed = |units: &mut Units| {
+            let unit = "ostree-boot-complete.service".to_owned();
+            units.states.insert(unit, "failed".into());
+        };
+        granted.bench.machine.root().edit(failed).unwrap();
+        let (result, host, state) = granted.verdict().await;
+        assert_eq!(result, Some((Outcome::Done, None)));
+        assert_eq!((&host.booted.version[..], state.backoff), (NEW, None));
+    }
 }
 
 #[tokio::test]

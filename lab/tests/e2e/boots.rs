@@ -7,14 +7,14 @@ use anyhow::ensure;
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
-use cuo_lab::bench::{Bench, OperatorSpec};
-use cuo_lab::machine::Reboot;
+use cuo_lab::bench::{Bench, OperatorSpec, SiteSpec};
+use cuo_lab::machine::{HostSpec, Reboot};
 use cuo_lab::ostree::{Effect, Fault, Release, Stage};
 
 use crate::look::{
     answers, boots, held, is_free, no_slot, node, publish_to, seen, settled, shows, verdict,
 };
-use crate::{V1, V2, V3, V4, cluster};
+use crate::{V1, V2, V3, V4, cluster, start};
 
 /// The commands of the documentation that begin so, without quotes.
 fn documented(beginning: &str) -> Vec<String> {
@@ -73,9 +73,19 @@ async fn is_told(bench: &Bench, code: Code) {
 /// The first node shows that a version is bad, in one way or the other; none tries it any more, and the next version goes to all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_version_stops_at_the_first_node_until_the_next_one() {
-    let (_folder, bench) = cluster(5).await;
-    let sites: Vec<_> = bench.sites().collect();
+    // Two have packages of their own, which makes no other version of it.
+    let host = |name: &str| HostSpec {
+        layered: match name {
+            "n2" | "n3" => vec!["htop".into()],
+            _ => vec![],
+        },
+        ..HostSpec::ostree(V1)
+    };
     let others = ["n2", "n3", "n4", "n5"];
+    let names = ["n1"].into_iter().chain(others);
+    let sites = names.map(|name| SiteSpec::worker(name, host(name)));
+    let (_folder, bench) = start(sites.collect()).await;
+    let sites: Vec<_> = bench.sites().collect();
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;

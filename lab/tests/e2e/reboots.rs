@@ -4,11 +4,11 @@ use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
-use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors};
+use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors, Lock};
 use cuo_lab::machine::Reboot;
-use cuo_lab::ostree::{Effect, Fault, Faults, NodeRoot, Stage};
+use cuo_lab::ostree::{Effect, Fault, Faults, NodeRoot, Release, Stage};
 
-use crate::look::{answers, held, seen, settled, shows};
+use crate::look::{answers, held, is_free, no_slot, seen, settled, shows};
 use crate::{V1, V2, V3, cluster};
 
 /// A reboot that does not come is asked for again after two seconds.
@@ -85,6 +85,51 @@ async fn a_host_that_stays_up_is_told_and_one_that_may_not_reboot_is_let_go() {
     settled(&bench, V3).await;
     answers(&bench, "n1", Outcome::Done, None).await;
     assert_eq!(site.reboots(), 2);
+    bench.judge(1).unwrap();
+}
+
+/// Between the last look and the request, somebody takes a lock, and then deploys something else: rpm-ostree refuses both, the slot is
+/// given back, and what was granted is asked for anew, or what is there now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_at_the_last_moment_gives_the_slot_back() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    settled(&bench, V1).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    let step = "agent-before-finalize";
+    site.gate().shut(step).unwrap();
+    bench.publish(V2).await.unwrap();
+    held(&bench, "n1", step).await;
+    let lock = Lock::on_shutdown("some-app", "for a test", "block");
+    logind(site, |logind| logind.locks.push(lock)).await;
+    site.gate().open(step).unwrap();
+    let inhibited = Some(Code::Inhibited);
+    answers(&bench, "n1", Outcome::Aborted, inhibited).await;
+    shows(&bench, "n1", Phase::Held, inhibited).await;
+    no_slot(&bench).await;
+    assert!(is_free(&bench.node("n1").unwrap()));
+    site.gate().shut(step).unwrap();
+    logind(site, |logind| logind.locks.clear()).await;
+
+    held(&bench, "n1", step).await;
+    site.publish(V3).await.unwrap();
+    work(site, V3).await;
+    site.gate().open(step).unwrap();
+    let refused = Some(Code::FinalizeFailed);
+    answers(&bench, "n1", Outcome::Aborted, refused).await;
+    assert_eq!(site.reboots(), 0);
+    settled(&bench, V3).await;
+    answers(&bench, "n1", Outcome::Done, None).await;
+    assert_eq!(site.reboots(), 1);
+    let log = site.agent_log(usize::MAX).await;
+    let [wanted, found] = [V2, V3].map(|version| Release::new(version).commit());
+    for why in [
+        "FinalizeDeployment of rpm-ostreed failed: Reboot blocked by a systemd inhibitor lock in `block` mode Held by: some-app Reason: for a test".to_owned(),
+        format!("FinalizeDeployment of rpm-ostreed failed: Expected staged base checksum {wanted}, but found {found}"),
+    ] {
+        assert!(log.contains(&why), "{why}: {log}");
+    }
     bench.judge(1).unwrap();
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cuo_cluster::{ApiError, Retry};
 use cuo_core::identity::NodeName;
+use cuo_core::pause::doubled;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -42,11 +43,11 @@ impl Pause {
 
     /// A call failed: pauses, longer each time, and not in step with others.
     pub fn failed(&mut self, what: &str, error: &ApiError) {
-        let doubled = |first: Duration| first.saturating_mul(1 << self.failures.min(10)).min(LAST);
+        let longer = |first: Duration| doubled(first, self.failures, LAST);
         let pause = match error.retry_class() {
-            Retry::Reread => doubled(CONFLICT),
+            Retry::Reread => longer(CONFLICT),
             Retry::Later(Some(asked)) => asked.max(FIRST),
-            Retry::Later(None) | Retry::Credentials => doubled(FIRST),
+            Retry::Later(None) | Retry::Credentials => longer(FIRST),
             Retry::Denied => LAST,
         };
         self.failures = self.failures.saturating_add(1);

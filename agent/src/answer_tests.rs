@@ -1,0 +1,208 @@
+use cuo_core::agent::Act;
+use cuo_core::agent::state::Backoff;
+use cuo_core::identity::BootId;
+use cuo_core::raw::RawNode;
+use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
+
+use super::*;
+use crate::config::Config;
+
+const ID: GrantId = GrantId { seq: 7, salt: 1 };
+const IDENTITY: Identity = Identity::Commit([1; 32]);
+
+fn time(text: &str) -> Timestamp {
+    format!("2999-05-01T{text}Z").parse().unwrap()
+}
+
+/// A decision of which nothing is to be told but the phase.
+fn step(phase: Phase) -> Step {
+    Step {
+        state: State::default(),
+        act: Act::Wait,
+        wake: None,
+        phase,
+        reason: None,
+    }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        progress: Progress {
+            id: ID,
+            identity: IDENTITY,
+            boot: BootId::from_bytes([1; 16]),
+            accepted: time("12:00:00"),
+        },
+        drain: DrainPolicy::default(),
+        from: None,
+        between: None,
+        uptime: None,
+        twin: false,
+        requested: None,
+        good: None,
+        pods: Default::default(),
+        foreign: false,
+        drained: None,
+    }
+}
+
+fn looks(next: Option<Timestamp>, asks_again: Option<Timestamp>) -> Looks {
+    let check = Check {
+        next,
+        ..Check::default()
+    };
+    Looks { check, asks_again }
+}
+
+#[test]
+fn what_comes_next_and_when_follows_from_the_decision() {
+    let settings = Config::default().settings(&[], None);
+    let (now, later) = (time("12:00:00"), time("13:00:00"));
+    let due = || looks(Some(later), None);
+    let because = |code: Code| Step {
+        reason: Some(code.into()),
+        ..step(Phase::Idle)
+    };
+    let woken = |phase| Step {
+        wake: Some(later),
+        ..step(phase)
+    };
+    let mut drains = step(Phase::Draining);
+    drains.state.attempt = Some(attempt());
+    let limit = now + DrainPolicy::default().timeout();
+    let mut pauses = step(Phase::Held);
+    pauses.state.backoff = Some(Backoff {
+        tries: 1,
+        until: later,
+        reason: Code::DrainBlocked.into(),
+    });
+    let mut paused = pauses.clone();
+    paused.state.backoff.as_mut().unwrap().until = now;
+    let table = [
+        (step(Phase::Idle), due(), "look for an update", Some(later)),
+        (
+            step(Phase::Idle),
+            looks(Some(now), None),
+            "look for an update",
+            None,
+        ),
+        (
+            because(Code::NetworkFailed),
+            due(),
+            "look for an update",
+            Some(later),
+        ),
+        (
+            because(Code::OtherDriver),
+            due(),
+            "look for an update once nothing holds",
+            None,
+        ),
+        (
+            because(Code::RpmOstreeUnavailable),
+            looks(Some(now), Some(later)),
+            "ask rpm-ostree again",
+            Some(later),
+        ),
+        (
+            step(Phase::Staging),
+            due(),
+            "stage the update that is being looked for",
+            None,
+        ),
+        (
+            step(Phase::Waiting),
+            due(),
+            "drain and reboot once the operator grants it",
+            None,
+        ),
+        (
+            drains,
+            due(),
+            "reboot once the node is drained, or give it up",
+            Some(limit),
+        ),
+        (
+            woken(Phase::Rebooting),
+            due(),
+            "see whether the host goes down",
+            Some(later),
+        ),
+        (
+            woken(Phase::Verifying),
+            due(),
+            "tell what came of the boot",
+            Some(later),
+        ),
+        (pauses, due(), "ask for the reboot again", Some(later)),
+        (paused, due(), "ask for the reboot once nothing holds", None),
+        (step(Phase::Failed), due(), "wait for a person", None),
+    ];
+    for (decision, looks, what, at) in table {
+        let next = Next::of(&decision, &settings, &looks, now);
+        let what = what.to_owned();
+        assert_eq!(next, Next { what, at }, "{decision:?}");
+    }
+    let mut unusable = settings.clone();
+    unusable.state_unusable = Some("why".into());
+    let mut held = settings;
+    held.hold = Some(Code::Hold.into());
+    for (settings, what) in [
+        (unusable, "nothing, until the state can be used"),
+        (held, "nothing, until the configuration allows it"),
+    ] {
+        let next = Next::of(&step(Phase::Idle), &settings, &due(), now);
+        let what = what.to_owned();
+        assert_eq!(next, Next { what, at: None });
+    }
+}
+
+#[test]
+fn a_grant_is_shown_as_open_until_it_is_accepted_and_not_once_it_is_answered() {
+    let settings = Config::default().settings(&[], None);
+    let raw = RawNode {
+        name: "n1".into(),
+        ..RawNode::default()
+    };
+    let mut node = NodeView::parse(&raw).unwrap();
+    node.operator.grant = Field::Value(Grant {
+        id: ID,
+        identity: IDENTITY,
+        boot: BootId::from_bytes([1; 16]),
+        issued: time("11:30:00"),
+        deadline: time("12:30:00"),
+        drain: DrainPolicy::default(),
+        pods: Default::default(),
+    });
+    let shown = |state: State| {
+        let decision = Step {
+            state,
+            ..step(Phase::Waiting)
+        };
+        Answer::of(&decision, &settings, Some(&node), looks(None, None), None).grant
+    };
+    let granted = |accepted, deadline| Granted {
+        id: ID,
+        identity: IDENTITY,
+        accepted,
+        deadline,
+    };
+    let open = Some(granted(None, Some(time("12:30:00"))));
+    assert_eq!(shown(State::default()), open);
+    let accepted = State {
+        attempt: Some(attempt()),
+        ..State::default()
+    };
+    let acted_on = Some(granted(Some(time("12:00:00")), None));
+    assert_eq!(shown(accepted), acted_on);
+    let answered = State {
+        result: Some(RebootResult {
+            id: ID,
+            outcome: Outcome::Refused,
+            code: Some(Code::Paused),
+            at: time("12:10:00"),
+        }),
+        ..State::default()
+    };
+    assert_eq!(shown(answered), None);
+}
