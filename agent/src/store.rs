@@ -233,7 +233,7 @@ mod tests {
             std::fs::read_to_string(root.path().join(BROKEN)).unwrap(),
             text[..text.len() / 2]
         );
-        std::fs::write(&path, text.replace("\"version\": 3", "\"version\": 9")).unwrap();
+        std::fs::write(&path, text.replacen("\"version\": ", "\"version\": 9", 1)).unwrap();
         assert!(matches!(store.load(), Loaded::Unusable(why) if why.contains("state.json")));
     }
 

@@ -103,7 +103,10 @@ async fn at_every_step(back: Back) {
 
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
-    let all = MOMENTS.iter().flat_map(|moment| steps(moment, Named::ALL));
+    // The way back is a test of its own.
+    let all = Named::ALL.iter().filter(|step| **step != Named::RollBack);
+    let all: Vec<_> = all.copied().collect();
+    let all = MOMENTS.iter().flat_map(|moment| steps(moment, &all));
     let struck = trial.struck.into_inner().unwrap();
     assert_eq!(struck, all.collect::<BTreeSet<_>>());
 }

@@ -25,6 +25,7 @@ mod pools;
 mod quiet;
 mod reboots;
 mod rivals;
+mod rollback;
 mod rollout;
 mod skew;
 

@@ -49,7 +49,9 @@ fn no_step_is_without_an_outage() {
         .iter()
         .flat_map(|(step, other)| [Some(*step), *other]);
     let steps: BTreeSet<_> = steps.flatten().collect();
-    assert_eq!(steps, Named::ALL.iter().copied().collect());
+    // The way back is a test of its own.
+    let all = Named::ALL.iter().filter(|step| **step != Named::RollBack);
+    assert_eq!(steps, all.copied().collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]

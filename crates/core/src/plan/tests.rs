@@ -13,6 +13,7 @@ use crate::window::{Calendar, Windows};
 
 mod faults;
 mod pools;
+mod rollback;
 
 const OLD: Identity = Identity::Commit([1; 32]);
 const NEW: Identity = Identity::Commit([2; 32]);
