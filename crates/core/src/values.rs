@@ -126,12 +126,12 @@ phases! {
     Idle = "idle", "Nothing to do until the next check.";
     Staging = "staging", "rpm-ostree is looking for, downloading or staging an update.";
     Staged = "staged", "An update is staged, but the node does not ask for a reboot yet.";
-    Waiting = "waiting", "The node needs a reboot and waits for a grant. Only in this phase a node is granted.";
+    Waiting = "waiting", "The node needs a reboot and waits for a grant. Besides the way back from `failed`, only in this phase a node is granted.";
     Draining = "draining", "The node has a grant, is cordoned and being drained.";
     Rebooting = "rebooting", "The update is being finalized and the reboot is under way.";
     Verifying = "verifying", "The node has booted; what it booted and its health are being checked.";
     Held = "held", "A reboot is needed, but something on the node holds it; the reason says what.";
-    Failed = "failed", "The node needs a person; it keeps its slot.";
+    Failed = "failed", "The node needs a person and keeps its slot, or it is to go back to what it ran before and waits for a grant of that (`RollbackWanted`).";
 }
 
 impl fmt::Display for Phase {

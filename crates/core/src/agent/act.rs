@@ -214,11 +214,11 @@ impl Work<'_> {
         let noted = survey.and_then(|survey| survey.locked(&pending));
         let unlocked = noted.map_or(asked.unlocked, |locked| !locked);
         let first = self.is_first(&pending);
-        match first && !(pending.staged && !unlocked) {
+        match first && (unlocked || !pending.staged) {
+            true => Ok(Act::Reboot),
             false if asked.times >= FINALIZATIONS => Err(did_not_happen()),
             false if first => Ok(Act::Finalize(pending)),
             false => Ok(Act::RollBack(pending)),
-            true => Ok(Act::Reboot),
         }
     }
 }

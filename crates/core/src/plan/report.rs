@@ -58,7 +58,7 @@ pub struct SlotReport {
     pub identity: Identity,
     /// How far it is.
     pub stage: Stage,
-    /// When it was reserved.
+    /// When it was reserved, or granted.
     pub since: Timestamp,
 }
 
