@@ -364,8 +364,7 @@ impl Machine {
     /// What a reboot boots, or what rpm-ostree goes back to from something that does not work.
     pub fn leads_to(&self) -> Option<Identity> {
         let pending = self.pending.map(|(identity, _)| identity);
-        let leaves = self.sick && self.booted != OLD;
-        pending.or_else(|| self.others.first().copied().filter(|_| leaves))
+        pending.or_else(|| self.others.first().copied().filter(|_| self.sick))
     }
 
     pub fn host(&self) -> Host {
