@@ -236,7 +236,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
     );
     units.insert("boot-complete.target", ["loaded", "inactive", "static"]);
     // Where one is at work, those to come are not worth a word.
-    let refused = [ACTIONS[1], ACTIONS[3]];
+    let refused = [ACTIONS[1], ACTIONS[4]];
     let _doubles = with(&bench, Systemd(units), &refused).await;
     let mut expected = sound(pid, "idle");
     let wrong = [
