@@ -32,19 +32,18 @@ impl Client {
             }
             let address = session.transaction(&now.os_path, METHOD, &options).await?;
             let ended = peer::run(&address, METHOD, &self.limits, silence, &mut |_| ()).await?;
-            now = session.read().await?;
-            match ended.map(|ended| (ended.started, ended.result)) {
-                Some((true, Err(text))) => return Err(failed(text)),
-                Some((true, Ok(()))) => {
-                    return match stands(&now.host()?, deployment) {
-                        Place::First => Ok(()),
-                        Place::Next => Err(failed("it reports success and changed nothing".into())),
-                        Place::Elsewhere(text) => Err(failed(text)),
-                    };
-                }
-                // Somebody else's, which may have been over before: what is there now tells.
-                Some((false, _)) | None => self.pause().await,
-            }
+            let Some(own) = ended.filter(|ended| ended.started) else {
+                // Somebody else's, which may have been over before: what is there afterwards tells.
+                self.pause().await;
+                now = session.read().await?;
+                continue;
+            };
+            own.result.map_err(failed)?;
+            return match stands(&session.read().await?.host()?, deployment) {
+                Place::First => Ok(()),
+                Place::Next => Err(failed("it reports success and changed nothing".into())),
+                Place::Elsewhere(text) => Err(failed(text)),
+            };
         }
         Err(lingers("rollback"))
     }

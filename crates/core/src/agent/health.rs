@@ -75,12 +75,20 @@ impl Work<'_> {
 
     /// Until when a healthy node is watched.
     pub(super) fn settling(&mut self) -> Option<Timestamp> {
-        let (now, settle) = (self.now, self.settings.health.settle);
-        let attempt = self.state.attempt.as_mut().filter(|_| !settle.is_zero())?;
+        let good = self.state.attempt.as_ref()?.good;
+        let (good, until) = self.watched(good)?;
+        if let Some(attempt) = &mut self.state.attempt {
+            attempt.good = Some(good);
+        }
+        Some(until)
+    }
+
+    /// From when and until when a node is watched that is healthy, and has been since `good`; `None` once that has lasted.
+    pub(super) fn watched(&self, good: Option<Timestamp>) -> Option<(Timestamp, Timestamp)> {
         // A clock that went back starts it anew.
-        let good = attempt.good.filter(|good| *good <= now).unwrap_or(now);
-        attempt.good = Some(good);
-        Some(later(good, settle)).filter(|until| now < *until)
+        let good = good.filter(|good| *good <= self.now).unwrap_or(self.now);
+        let until = later(good, self.settings.health.settle);
+        (self.now < until).then_some((good, until))
     }
 
     /// It became healthy after all.

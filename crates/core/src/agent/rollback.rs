@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Attempt, State};
 use super::{Health, Step, Work};
-use crate::drain::later;
 use crate::host::{Deployment, Host};
 use crate::reason::{Code, Reason};
 use crate::values::{Outcome, PodChecks};
@@ -93,11 +92,7 @@ impl Work<'_> {
             self.state.ailing = Some(ailing);
             return Some(Ailment::Sick(reason));
         }
-        let (now, settle) = (self.now, self.settings.health.settle);
-        // A clock that went back starts it anew.
-        let good = ailing.good.filter(|good| *good <= now).unwrap_or(now);
-        let until = later(good, settle);
-        if now < until {
+        if let Some((good, until)) = self.watched(ailing.good) {
             ailing.good = Some(good);
             self.state.ailing = Some(ailing);
             return Some(Ailment::Settles(until));
