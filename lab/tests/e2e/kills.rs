@@ -14,6 +14,7 @@ use cuo_lab::wait::until;
 use futures::future::join_all;
 use tokio::sync::MutexGuard;
 
+use crate::look::steps_of_updates;
 use crate::{PATIENCE, V1, V2, V3, V4, cluster, web, web_ready};
 
 /// One for each node.
@@ -103,9 +104,7 @@ async fn at_every_step(back: Back) {
 
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
-    // The way back is a test of its own.
-    let all = Named::ALL.iter().filter(|step| **step != Named::RollBack);
-    let all: Vec<_> = all.copied().collect();
+    let all = Vec::from_iter(steps_of_updates());
     let all = MOMENTS.iter().flat_map(|moment| steps(moment, &all));
     let struck = trial.struck.into_inner().unwrap();
     assert_eq!(struck, all.collect::<BTreeSet<_>>());

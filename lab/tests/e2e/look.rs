@@ -1,6 +1,9 @@
 //! What tests look at, and wait for.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
+use cuo_agent::steps::Named;
 use cuo_core::keys;
 use cuo_core::ledger::{DATA_KEY, Ledger};
 use cuo_core::node::NodeView;
@@ -19,6 +22,12 @@ use crate::PATIENCE;
 /// Where the operator keeps its ledger and its lease.
 pub const NAMESPACE: &str = "cuo-system";
 const LEDGER: &str = "cuo-ledger";
+
+/// Every step of an agent but the way back from an update, which is a test of its own.
+pub fn steps_of_updates() -> BTreeSet<Named> {
+    let all = Named::ALL.iter().copied();
+    all.filter(|step| *step != Named::RollBack).collect()
+}
 
 /// Waits until `look` finds something; if it does not, all nodes and logs are shown.
 pub async fn seen<T>(bench: &Bench, what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> T {

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::look::{held, seen, settled, shows};
+use crate::look::{held, seen, settled, shows, steps_of_updates};
 use crate::{PATIENCE, V1, V2, cluster, web};
 
 /// How long the API server is away.
@@ -49,9 +49,7 @@ fn no_step_is_without_an_outage() {
         .iter()
         .flat_map(|(step, other)| [Some(*step), *other]);
     let steps: BTreeSet<_> = steps.flatten().collect();
-    // The way back is a test of its own.
-    let all = Named::ALL.iter().filter(|step| **step != Named::RollBack);
-    assert_eq!(steps, all.copied().collect());
+    assert_eq!(steps, steps_of_updates());
 }
 
 #[tokio::test(flavor = "multi_thread")]
