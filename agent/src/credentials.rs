@@ -1,7 +1,7 @@
 //! The kubelet's credentials, copied to where the agent's own user can read them.
 //!
 //! The kubelet's kubeconfig and keys are root's alone, and the agent does not run as root. So a small service of root makes a copy, at
-//! first and each time the originals change: one file that names no other, for root and the agent's group only.
+//! first, each time the originals change, and every hour: one file that names no other, for root and the agent's group only.
 
 use std::path::Path;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub fn of_the_agent(config: &Config, root: &Path, given: Option<&Path>) -> Crede
 }
 
 /// Copies the kubeconfig that the configuration below `root` leads to, and goes on until the originals stay as they are: what changes
-/// while the service still runs does not start it once more.
+/// while the service still runs does not start it once more, until its timer does.
 ///
 /// # Errors
 /// When there is no kubeconfig, or one that can't be used, or when the copy can't be written. An older copy stays as it is then.

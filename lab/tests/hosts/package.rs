@@ -80,8 +80,13 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
         .await
         .unwrap();
     println!("removing says: {said:?}");
-    let units = "cuo-agent.service cuo-agent-credentials.service cuo-agent-credentials.path";
-    for unit in units.split(' ') {
+    let units = [
+        "cuo-agent.service",
+        "cuo-agent-credentials.service",
+        "cuo-agent-credentials.path",
+        "cuo-agent-credentials.timer",
+    ];
+    for unit in units {
         assert_eq!(
             host.property(unit, "ActiveState").await.unwrap(),
             "inactive",

@@ -23,6 +23,7 @@ drwxr-xr-x root root /usr/lib/cuo-agent/config.d
 -rw-r--r-- root root /usr/lib/systemd/catalog/cuo-agent.catalog
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.path
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.service
+-rw-r--r-- root root /usr/lib/systemd/system/cuo-agent-credentials.timer
 -rw-r--r-- root root /usr/lib/systemd/system/cuo-agent.service
 drwxr-xr-x root root /usr/lib/systemd/system/rpm-ostreed.service.d
 -rw-r--r-- root root /usr/lib/systemd/system/rpm-ostreed.service.d/50-cuo-agent.conf

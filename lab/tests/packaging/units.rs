@@ -14,14 +14,17 @@ use crate::{Said, repository, said};
 const AGENT: &str = "cuo-agent.service";
 const CREDENTIALS: &str = "cuo-agent-credentials.service";
 const PATH: &str = "cuo-agent-credentials.path";
+const TIMER: &str = "cuo-agent-credentials.timer";
 /// Targets that the units name, from the systemd of this machine.
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 8] = [
     "basic.target",
     "boot-complete.target",
     "network-online.target",
     "paths.target",
     "shutdown.target",
     "sysinit.target",
+    "time-set.target",
+    "timers.target",
 ];
 const SYSTEM: &str = "usr/lib/systemd/system";
 
@@ -50,7 +53,7 @@ fn host(root: &Path) {
         )
         .unwrap();
     }
-    for name in [AGENT, CREDENTIALS, PATH] {
+    for name in [AGENT, CREDENTIALS, PATH, TIMER] {
         fs::copy(unit(name), system.join(name)).unwrap();
     }
     let bin = root.join("usr/bin");
@@ -66,7 +69,7 @@ fn verify(root: &Path) -> Said {
         .arg("--root")
         .arg(root)
         .arg("--man=no");
-    said(command.args([AGENT, CREDENTIALS, PATH]))
+    said(command.args([AGENT, CREDENTIALS, PATH, TIMER]))
 }
 
 #[test]
