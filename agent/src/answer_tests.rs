@@ -39,6 +39,7 @@ fn attempt() -> Attempt {
         uptime: None,
         twin: false,
         requested: None,
+        requested_up: None,
         good: None,
         pods: Default::default(),
         foreign: false,

@@ -266,7 +266,9 @@ pub fn round(
         if !again {
             continue;
         }
-        match same.map(|at| later(at, retry)) {
+        // A clock that went back ends the pause.
+        let waits = same.filter(|at| *at <= now).map(|at| later(at, retry));
+        match waits {
             Some(at) if at > now => round.wake = Some(round.wake.map_or(at, |wake| wake.min(at))),
             _ => due.push((same, *pod)),
         }

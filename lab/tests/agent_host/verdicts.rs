@@ -49,6 +49,7 @@ impl Granted {
             uptime: None,
             twin: false,
             requested: None,
+            requested_up: None,
             good: None,
             pods: Default::default(),
             foreign: false,

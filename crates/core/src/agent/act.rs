@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::drain::{Drain, SECOND};
 use super::state::Attempt;
 use super::{Act, Asked, NodeSeen, Step, Work};
-use crate::drain::later;
+use crate::drain::{later, left};
 use crate::host::Deployment;
 use crate::keys;
 use crate::node::NodeView;
@@ -81,23 +81,39 @@ impl Work<'_> {
                 Act::Wait,
                 Some(later(limit, SECOND)),
             ),
-            None => {
-                let (now, first) = (self.now, self.is_first(&pending));
-                let shown = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
-                if shown.act == Act::Confirm && live {
-                    request(shown, &pending, first, now)
-                } else {
-                    shown
-                }
-            }
+            None => self.ask(&pending, live),
         }
+    }
+
+    /// Asks for the reboot, once the live Node shows everything.
+    fn ask(self, pending: &Deployment, live: bool) -> Step {
+        let (now, uptime, first) = (self.now, self.seen.uptime, self.is_first(pending));
+        let mut shown = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
+        if shown.act != Act::Confirm || !live {
+            return shown;
+        }
+        // On disk first.
+        if let Some(attempt) = &mut shown.state.attempt {
+            (attempt.requested, attempt.requested_up) = (Some(now), uptime);
+        }
+        shown.act = match (first, pending.staged) {
+            (true, true) => Act::Finalize(pending.clone()),
+            (true, false) => Act::Reboot,
+            (false, _) => Act::RollBack(pending.clone()),
+        };
+        shown
     }
 
     /// With whom rpm-ostree was busy when it was asked, and until when it is left alone.
     fn busy(&self, attempt: &Attempt) -> Option<(Reason, Timestamp)> {
         let asked = self.seen.asked.as_ref();
         let asked = asked.filter(|asked| asked.id == attempt.progress.id)?;
-        Some((asked.busy.clone()?, later(asked.at, BUSY)))
+        // A clock that went back ends the pause.
+        let until = match asked.at <= self.now {
+            true => later(asked.at, BUSY),
+            false => Timestamp::MIN,
+        };
+        Some((asked.busy.clone()?, until))
     }
 
     /// Why rpm-ostree does not tell.
@@ -160,14 +176,11 @@ impl Work<'_> {
 
     /// From the request to the end of this boot.
     fn reboot(self, attempt: Attempt, node: &NodeView, live: bool) -> Step {
-        let asked = self
-            .seen
-            .asked
-            .as_ref()
-            .filter(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
-        let Some(asked) = asked else {
-            // The process that asked, or was about to, is gone, or could not. Asking again is safe while the grant stands.
-            return self.approach(&attempt, node, live);
+        let asked = self.seen.asked.as_ref();
+        let asked = match asked.filter(|asked| asked.id == attempt.progress.id) {
+            None => return self.resume(&attempt, node, live),
+            Some(asked) if asked.busy.is_some() => return self.approach(&attempt, node, live),
+            Some(asked) => asked,
         };
         if let Some(reason) = &asked.refused {
             return self.abort(reason.clone());
@@ -182,18 +195,12 @@ impl Work<'_> {
                 Some(later(patience, SECOND)),
             );
         }
-        // Nothing is under way: logind would tell of a shutdown.
-        if granted(&attempt, node).is_none() {
+        let pending = match self.still_wanted(&attempt, node) {
+            Ok(pending) => pending,
+            Err(why) => return self.unwanted(why, patience),
+        };
+        let Some(act) = self.once_more(pending, asked) else {
             return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
-        }
-        let act = match self.once_more(&attempt, asked) {
-            Ok(act) => act,
-            Err(Some(reason)) if reason.code == Code::PendingChanged => return self.abort(reason),
-            Err(Some(reason)) => return self.publish(Phase::Failed, Some(reason)),
-            Err(None) => {
-                let reason = self.unavailable();
-                return self.publish(Phase::Rebooting, Some(reason));
-            }
         };
         let mut step = self.publish_or(Phase::Rebooting, None, Act::Confirm, None);
         if step.act == Act::Confirm && live {
@@ -202,23 +209,72 @@ impl Work<'_> {
         step
     }
 
-    /// How to ask for the reboot again: rpm-ostree, as long as what is staged may be locked, since any other reboot would drop it; else
-    /// logind, and logind only once. `Err(None)`: not known now.
-    fn once_more(&self, attempt: &Attempt, asked: &Asked) -> Result<Act, Option<Reason>> {
-        let did_not_happen = || Some(Code::RebootDidNotHappen.into());
-        if asked.again.is_some() {
-            return Err(did_not_happen());
+    /// The process that asked, or was about to, is gone. Asking again is safe while the grant stands.
+    fn resume(self, attempt: &Attempt, node: &NodeView, live: bool) -> Step {
+        let since = attempt.requested.unwrap_or(self.now);
+        let patience = self.limit(since, attempt.requested_up, self.settings.shutdown);
+        let pending = match self.still_wanted(attempt, node) {
+            Ok(pending) => pending,
+            Err(why) => return self.unwanted(why, patience),
+        };
+        if let Some(reason) = self.inhibited().or_else(|| self.would_lose(&pending)) {
+            return self.unwanted(Some(reason), patience);
         }
-        let pending = self.wanted(attempt)?;
+        if self.now > patience && !self.seen.busy {
+            // Nobody has watched the cordon since.
+            match &self.seen.pods {
+                Err(_) => return self.publish(Phase::Rebooting, None),
+                Ok(pods) if !left(pods, &attempt.drain).is_empty() => {
+                    return self.approach(attempt, node, live);
+                }
+                Ok(_) => {}
+            }
+        }
+        self.ask(&pending, live)
+    }
+
+    /// What was asked for is not wanted any more, or not known (`None`). It may come all the same until `patience`, and while rpm-ostree
+    /// is at work; after that nothing is under way, for logind would tell of a shutdown.
+    fn unwanted(self, why: Option<Reason>, patience: Timestamp) -> Step {
+        let known = why.is_some();
+        let patience = match known {
+            true => patience,
+            false => later(patience, self.settings.shutdown),
+        };
+        let reason = why.unwrap_or_else(|| self.unavailable());
+        if self.now <= patience {
+            let wake = Some(later(patience, SECOND));
+            return self.publish_or(Phase::Rebooting, Some(reason), Act::Wait, wake);
+        }
+        if known && self.seen.busy {
+            return self.publish(Phase::Rebooting, Some(Code::RpmOstreeBusy.into()));
+        }
+        match reason.code {
+            // Whether it still goes down nobody knows, unless rpm-ostree has not even begun: it unlocks first.
+            Code::GrantRevoked if !self.pending().is_some_and(|next| self.locked(next)) => {
+                self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()))
+            }
+            _ if !known => self.publish(Phase::Failed, Some(reason)),
+            // Whoever took the node back, or changed what it would boot, did so while it was up.
+            _ => self.abort(reason),
+        }
+    }
+
+    /// How to ask for the reboot again: rpm-ostree, as long as what is staged may be locked, since any other reboot would drop it; else
+    /// logind, and logind only once. `None`: it was tried often enough.
+    fn once_more(&self, pending: Deployment, asked: &Asked) -> Option<Act> {
+        if asked.again.is_some() {
+            return None;
+        }
         let survey = self.seen.survey.as_ref().ok();
         let noted = survey.and_then(|survey| survey.locked(&pending));
         let unlocked = noted.map_or(asked.unlocked, |locked| !locked);
         let first = self.is_first(&pending);
         match first && (unlocked || !pending.staged) {
-            true => Ok(Act::Reboot),
-            false if asked.times >= FINALIZATIONS => Err(did_not_happen()),
-            false if first => Ok(Act::Finalize(pending)),
-            false => Ok(Act::RollBack(pending)),
+            true => Some(Act::Reboot),
+            false if asked.times >= FINALIZATIONS => None,
+            false if first => Some(Act::Finalize(pending)),
+            false => Some(Act::RollBack(pending)),
         }
     }
 }
@@ -232,18 +288,4 @@ fn granted<'n>(attempt: &Attempt, node: &'n NodeView) -> Option<&'n Grant> {
             && grant.boot == progress.boot
     };
     node.operator.grant.value().filter(same)
-}
-
-/// The live Node still carries the grant: on disk first, then to rpm-ostree, or to logind where only the reboot is left. `first`: the
-/// next boot would boot it.
-fn request(mut step: Step, pending: &Deployment, first: bool, now: Timestamp) -> Step {
-    if let Some(attempt) = &mut step.state.attempt {
-        attempt.requested = Some(now);
-    }
-    step.act = match (first, pending.staged) {
-        (true, true) => Act::Finalize(pending.clone()),
-        (true, false) => Act::Reboot,
-        (false, _) => Act::RollBack(pending.clone()),
-    };
-    step
 }

@@ -266,7 +266,11 @@ impl Work<'_> {
             None => return Volumes::Find(claims),
             Some(found) => match &found.volumes {
                 Ok(volumes) => volumes,
-                Err(_) if self.now >= later(found.at, self.settings.evict_every) => {
+                // A clock that went back ends the pause.
+                Err(_)
+                    if self.now < found.at
+                        || self.now >= later(found.at, self.settings.evict_every) =>
+                {
                     return Volumes::Find(claims);
                 }
                 Err(why) => {

@@ -355,15 +355,19 @@ impl<'a> Work<'a> {
             .grant
             .value()
             .filter(|grant| grant.id == progress.id);
+        // What was told since the reboot is what came of it.
+        let before = node.agent.booted.value();
+        let before = before.filter(|booted| booted.boot == progress.boot);
         self.state.attempt = Some(Attempt {
             progress: progress.clone(),
             drain: grant.map_or_else(Default::default, |grant| grant.drain.clone()),
-            from: node.agent.booted.value().map(|booted| booted.identity),
+            from: before.map(|booted| booted.identity),
             between: None,
             uptime: None,
             twin: true, // unknown, and the milder verdict
             good: None,
             requested: asked.map(|status| status.since),
+            requested_up: None,
             pods: grant.map_or_else(Default::default, |grant| grant.pods.clone()),
             foreign: false,
             drained: None,

@@ -128,6 +128,8 @@ impl Work<'_> {
         let accepted = node.agent.progress.value() == Some(&attempt.progress);
         let here = attempt.progress.boot == self.seen.boot;
         match node.agent.owned.value() {
+            // Both were written at once, so somebody has uncordoned it since, and a later cordon is theirs.
+            Some(_) if !here && !node.unschedulable => (None, None),
             Some(_) => (Some(id), None),
             None if accepted && here && !node.unschedulable && !attempt.foreign => {
                 (Some(id), Some(true))

@@ -147,7 +147,7 @@ impl Work<'_> {
             None if self.state.spoiled.as_ref() == Some(&pending.id) => {
                 format!("the deployment {} failed here", pending.id)
             }
-            None => return None,
+            None => return self.lost_too_often(&pending.identity),
         };
         Some(Reason::new(Code::IdentityFailed, text))
     }
@@ -241,6 +241,7 @@ impl Work<'_> {
                 .iter()
                 .any(|other| other.identity == pending.identity),
             requested: None,
+            requested_up: None,
             good: None,
             pods: grant.pods.clone(),
             foreign: false,
@@ -298,9 +299,10 @@ impl Work<'_> {
         self.seen.survey.as_ref().ok()?.at_risk(pending)
     }
 
-    /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one.
+    /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one. What is not staged any more was chosen by
+    /// somebody: a rollback leads to what the agent once staged.
     fn is_ours(&self, pending: &Deployment) -> bool {
-        self.state.ours.as_ref() == Some(&pending.id)
+        pending.staged && self.state.ours.as_ref() == Some(&pending.id)
     }
 
     /// What is to be told of the looks for updates: that one is put off, or what came of the last.

@@ -97,7 +97,13 @@ impl Work<'_> {
             self.state.ailing = Some(ailing);
             return Some(Ailment::Settles(until));
         }
-        let identity = self.host()?.booted.identity;
+        let host = self.host()?;
+        let identity = host.booted.identity;
+        if host.pending.is_some() && self.way_back().is_some() {
+            let text = "it became healthy after rpm-ostree was told to go back";
+            self.state.ailing = Some(ailing);
+            return Some(Ailment::Sick(Reason::new(Code::Unhealthy, text)));
+        }
         self.recovered(&identity);
         None
     }

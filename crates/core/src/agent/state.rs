@@ -32,7 +32,7 @@ pub struct State {
     /// A run that may stage an update, and whose end nobody has heard of.
     #[serde(default)]
     pub staging: Option<Intent>,
-    /// An update that could not be written to the disk at a shutdown.
+    /// An update that was gone after a boot.
     pub lost: Option<Lost>,
     /// `id` of a deployment that failed and has the identity of what runs: that identity is not to blame, nor is any other node.
     #[serde(default)]
@@ -72,6 +72,9 @@ pub struct Attempt {
     pub twin: bool,
     /// When finalizing and rebooting was about to be asked for.
     pub requested: Option<Timestamp>,
+    /// How long the host had been up then.
+    #[serde(default)]
+    pub requested_up: Option<SignedDuration>,
     /// Since when the node has been healthy after the boot.
     #[serde(default)]
     pub good: Option<Timestamp>,
@@ -148,14 +151,17 @@ pub struct Backoff {
     pub reason: Reason,
 }
 
-/// How often one update could not be written to the disk.
+/// How often one update was gone after the boot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lost {
     /// The update.
     pub identity: Identity,
-    /// How often.
+    /// How often ostree could not write it to the disk, by its own word.
     pub times: u32,
+    /// How often nothing told why.
+    #[serde(default)]
+    pub unexplained: u32,
 }
 
 /// How long to pause after failures: doubling from `first` to `cap`.

@@ -2,7 +2,7 @@
 
 use super::state::{Attempt, Lost};
 use super::{Act, Step, Work};
-use crate::host::Host;
+use crate::host::{Deployment, Host};
 use crate::identity::Identity;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
@@ -11,6 +11,8 @@ use crate::values::{Failure, Outcome, Phase};
 
 /// How often an update may fail to be written to the disk before it counts as failed.
 const LOSSES: u32 = 3;
+/// How often one may be gone after the boot without a word of why, before this node leaves it alone.
+const UNEXPLAINED: u32 = 5;
 
 /// What came of the boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +52,10 @@ impl Work<'_> {
             let reason = Code::Settling.into();
             return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(until));
         }
-        if self.found(&attempt, host) == Verdict::Missed(Code::FinalizationFailed) {
-            self.state.lost = Some(self.losses(&attempt));
+        if let Verdict::Missed(code @ (Code::FinalizationFailed | Code::UpdateLost)) =
+            self.found(&attempt, host)
+        {
+            self.state.lost = Some(self.losses(&attempt, code));
         }
         let wanted = attempt.progress.identity;
         let told = |work: &Self, code| Some(work.told(code, &wanted, &host.booted.identity));
@@ -121,7 +125,7 @@ impl Work<'_> {
     fn judged(&self, attempt: &Attempt, host: &Host) -> Verdict {
         match self.found(attempt, host) {
             Verdict::Missed(code @ Code::FinalizationFailed)
-                if self.losses(attempt).times >= LOSSES =>
+                if self.losses(attempt, code).times >= LOSSES =>
             {
                 Verdict::Bad(code)
             }
@@ -142,13 +146,34 @@ impl Work<'_> {
         }
     }
 
-    /// How often the update could not be written, with this time.
-    fn losses(&self, attempt: &Attempt) -> Lost {
+    /// How often the update was gone, with this time, which is because of `code`.
+    fn losses(&self, attempt: &Attempt, code: Code) -> Lost {
         let identity = attempt.progress.identity;
-        let before = self.state.lost.as_ref();
+        let before = self.state.lost.clone();
         let before = before.filter(|lost| lost.identity == identity);
-        let times = before.map_or(0, |lost| lost.times).saturating_add(1);
-        Lost { identity, times }
+        let mut lost = before.unwrap_or(Lost {
+            identity,
+            times: 0,
+            unexplained: 0,
+        });
+        let times = match code {
+            Code::FinalizationFailed => &mut lost.times,
+            _ => &mut lost.unexplained,
+        };
+        *times = times.saturating_add(1);
+        lost
+    }
+
+    /// `identity` was gone after each of so many boots that another drain is not worth it.
+    pub(super) fn lost_too_often(&self, identity: &Identity) -> Option<Reason> {
+        let lost = self.state.lost.as_ref();
+        let lost =
+            lost.filter(|lost| lost.identity == *identity && lost.unexplained >= UNEXPLAINED)?;
+        let text = format!(
+            "{identity} was gone after {} reboots, and nothing tells why; the journal of ostree-finalize-staged may, and `cuo-agent forget all` has it tried again",
+            lost.unexplained
+        );
+        Some(Reason::new(Code::IdentityFailed, text))
     }
 }
 
@@ -166,9 +191,11 @@ fn classify(attempt: &Attempt, host: &Host) -> Verdict {
     }
     let requested = attempt.requested.is_some();
     // One that was there before proves nothing, unless it is that very deployment.
-    let telling = !attempt.twin || attempt.keeps_identity();
+    let wanted = attempt.between.as_ref().map(|[_, wanted]| &wanted.id);
+    let telling =
+        |other: &Deployment| !attempt.twin || attempt.keeps_identity() || wanted == Some(&other.id);
     let mut others = host.others.iter();
-    if requested && telling && others.any(|other| attempt.is_granted(other)) {
+    if requested && others.any(|other| attempt.is_granted(other) && telling(other)) {
         return Verdict::Bad(Code::RolledBack);
     }
     Verdict::Missed(if requested {

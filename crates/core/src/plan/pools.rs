@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
 use crate::reason::{Code, Reason};
-use crate::values::{OnTimeout, Outcome};
+use crate::values::Outcome;
 
 /// How many names a reason has room for.
 const NAMED: usize = 5;
@@ -230,20 +230,9 @@ impl<'a> Pools<'a> {
 
     /// The longest that a drain may take in any pool. Which pool a grant came from is not known once its Node is gone.
     pub fn longest_drain(&self) -> SignedDuration {
-        let drains = self
-            .all
-            .iter()
-            .filter_map(|pool| Some(&pool.asks.ok()?.drain));
-        let longest = drains.map(|drain| {
-            let rounds = if drain.on_timeout == OnTimeout::Abort {
-                1
-            } else {
-                2
-            };
-            let timeout = drain.timeout().saturating_mul(rounds);
-            timeout.saturating_add(SignedDuration::from_secs(drain.delay_seconds.into()))
-        });
-        longest.max().unwrap_or(SignedDuration::ZERO)
+        let pools = self.all.iter().filter_map(|pool| pool.asks.ok());
+        let longest = pools.map(|pool| pool.drain.longest()).max();
+        longest.unwrap_or(SignedDuration::ZERO)
     }
 
     /// Whether `node` may have a slot beside those that count.

@@ -120,18 +120,23 @@ impl Planner<'_> {
         if !self.seen.pools_live {
             return Next::act(Act::ConfirmPools, Code::Reserved);
         }
+        // The checks may have taken hours.
+        Next::act(self.begin(node, entry), Code::Reserved)
+    }
+
+    /// The ledger with the entry as granted: the agent's time begins now.
+    fn begin(&self, node: &NodeView, entry: &Entry) -> Act {
         let mut ledger = self.ledger.clone();
         ledger.entries.insert(
             node.name.clone(),
             Entry {
                 stage: Stage::Granted,
-                // The checks may have taken hours, and the agent's time begins now.
                 since: self.now,
                 ..entry.clone()
             },
         );
         ledger.seq = self.last_seq;
-        Next::act(Act::WriteLedger(ledger), Code::Reserved)
+        Act::WriteLedger(ledger)
     }
 
     /// The reservation, with the label that starts the checks; what was answered to earlier ones is removed.
@@ -257,13 +262,17 @@ impl Planner<'_> {
         if let Err(reason) = self.still_next(node, entry) {
             return Next::act(self.take_back(node, entry), reason);
         }
+        // The ledger tells how long the agent can act on the grant, whatever becomes of the Node.
+        if self.now > later(entry.since, self.policy.accept_timeout / 2) {
+            return Next::act(self.begin(node, entry), Code::Reserved);
+        }
         // They all want the same, or the node would not go.
         let asks = self.pools.asks(&node.name).next();
         let (drain, pods) = asks.map_or_else(Default::default, |pool| {
             (pool.drain.clone(), pool.pods.clone())
         });
         let closes = self.pools.closes(&node.name);
-        let limit = later(self.now, self.policy.accept_timeout);
+        let limit = later(entry.since, self.policy.accept_timeout);
         let grant = Grant {
             id: entry.id,
             identity: entry.identity,

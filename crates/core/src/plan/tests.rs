@@ -1096,6 +1096,30 @@ fn the_slot_of_a_node_that_was_made_anew_is_taken_back_there_first() {
     assert_eq!(shown.map(|reserved| reserved.id.seq), Some(2));
 }
 
+/// The ledger says how long a grant can be acted on, so an operator that was away writes it anew before it grants.
+#[test]
+fn a_grant_does_not_outlive_what_the_ledger_says_of_it() {
+    for (away, writes) in [
+        (150, vec!["n1: grant"]),
+        (151, vec!["ledger: n1 Granted 1", "n1: grant"]),
+        (100_000, vec!["ledger: n1 Granted 1", "n1: grant"]),
+    ] {
+        let mut world = World::new(&["n1"]);
+        world.run_until("ledger: n1 Granted");
+        world.log.clear();
+        world.now += away;
+        world.run();
+        assert_eq!(world.log, writes, "{away}");
+        let ledger = world.ledger();
+        let since = ledger.entries[&name("n1")].since;
+        let deadline = world.node("n1").operator.grant.value().unwrap().deadline;
+        assert_eq!(
+            deadline,
+            crate::drain::later(since, SignedDuration::from_secs(300))
+        );
+    }
+}
+
 /// The grant was removed by hand: the agent gives it up or has rebooted; either way it answers.
 #[test]
 fn a_grant_that_somebody_removed_keeps_its_slot_until_the_agent_lets_go() {

@@ -83,31 +83,126 @@ fn what_may_be_locked_is_finalized_again_and_not_rebooted_in_another_way() {
     }
 }
 
+/// Nothing came of the first request, and whoever takes the node back meanwhile gets it.
 #[test]
-fn what_was_not_granted_is_not_rebooted_into() {
+fn what_ends_a_drain_ends_a_reboot_that_did_not_come() {
     type Change = fn(&mut World);
-    let cases: [Change; 2] = [
-        |world| world.host().pending = None,
-        |world| world.host().pending = Some(deployment(OTHER, false)),
+    let cases: [(Code, Change); 5] = [
+        (Code::PendingChanged, |world| world.host().pending = None),
+        (Code::PendingChanged, |world| {
+            world.host().pending = Some(deployment(OTHER, false));
+        }),
+        (Code::Uncordoned, |world| world.node().unschedulable = false),
+        (Code::Paused, |world| world.node().paused = true),
+        (Code::Hold, |world| {
+            world.settings.hold = Some(Code::Hold.into());
+        }),
     ];
-    for change in cases {
+    for (code, change) in cases {
+        for unlocked in [false, true] {
+            let mut world = ready();
+            world.asks();
+            world.asked().unlocked = unlocked;
+            world.waits();
+            change(&mut world);
+            // rpm-ostree may be about to do what it was asked for.
+            world.seen.busy = true;
+            let busy = Some(Code::RpmOstreeBusy);
+            assert_eq!(world.shows(), (Phase::Rebooting, busy, Act::Wait));
+            world.seen.busy = false;
+            world.run();
+            let ended = Ok((Outcome::Aborted, Some(code)));
+            assert_eq!(world.released(), ended, "{code} {unlocked}");
+        }
+    }
+}
+
+/// The process that asked is gone, and the one that follows does not know what came of it.
+#[test]
+fn a_slot_is_not_given_back_while_a_reboot_that_was_asked_for_may_still_come() {
+    type Change = fn(&mut World);
+    let cases: [(Code, Change); 6] = [
+        (Code::PendingChanged, |world| world.host().pending = None),
+        (Code::Uncordoned, |world| world.node().unschedulable = false),
+        (Code::Paused, |world| world.node().paused = true),
+        (Code::Inhibited, |world| {
+            world.seen.inhibitors = Err("no answer".into());
+        }),
+        (Code::FinalizerInactive, |world| {
+            world.seen.survey = health::units(&[("ostree-finalize-staged.service", "failed")]);
+        }),
+        (Code::GrantRevoked, |world| {
+            world.node().operator.grant = Field::Absent;
+            world.seen.survey = noted(true);
+        }),
+    ];
+    for (code, change) in cases {
         let mut world = ready();
         world.asks();
-        world.asked().unlocked = true;
-        world.waits();
+        world.seen.asked = None;
         change(&mut world);
+        let waits = (Phase::Rebooting, Some(code), Act::Wait);
+        world.now += 300;
+        assert_eq!(world.shows(), waits);
+        assert_eq!(world.run().wake, Some(at(1301)));
+        assert_eq!(world.result(), None, "{code}");
+        world.now += 1;
         world.run();
-        let changed = Some(Code::PendingChanged);
-        assert_eq!(world.released(), Ok((Outcome::Aborted, changed)));
+        let ended = Ok((Outcome::Aborted, Some(code)));
+        assert_eq!(world.released(), ended);
     }
 
+    // Perhaps unlocked, so perhaps on its way.
+    let mut world = ready();
+    world.asks();
+    world.seen.asked = None;
+    world.node().operator.grant = Field::Absent;
+    world.now += 301;
+    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), told);
+    assert_eq!(world.result(), None, "the slot is kept");
+}
+
+/// The drain was over when it was asked for, so its time does not count any more.
+#[test]
+fn a_process_that_follows_asks_again_whenever_that_is_unless_pods_came_back() {
+    for now in [1001, 1601, 100_000] {
+        let mut world = ready();
+        world.asks();
+        world.seen.asked = None;
+        world.now = now;
+        assert_eq!(world.run().act, finalize(), "{now}");
+    }
+    let mut world = ready();
+    world.asks();
+    world.seen.asked = None;
+    world.now = 1601;
+    world.seen.pods = Err("no answer".into());
+    assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
+    world.seen.pods = Ok(vec![web()]);
+    world.run();
+    let blocked = Ok((Outcome::Aborted, Some(Code::DrainBlocked)));
+    assert_eq!(world.released(), blocked);
+}
+
+#[test]
+fn a_reboot_that_did_not_come_is_told_when_rpm_ostree_does_not_come_back_either() {
     let mut world = ready();
     world.asks();
     world.waits();
     world.seen.host = Err("no answer".into());
     let unavailable = Some(Code::RpmOstreeUnavailable);
     assert_eq!(world.shows(), (Phase::Rebooting, unavailable, Act::Wait));
+    assert_eq!(world.run().wake, Some(at(1601)));
+    world.now = 1601;
+    assert_eq!(world.shows(), (Phase::Failed, unavailable, Act::Wait));
+    assert!(world.result().is_none(), "the slot is kept");
+    world.seen.host = ready().seen.host;
+    assert_eq!(world.asks(), finalize());
+}
 
+#[test]
+fn without_its_grant_no_reboot_is_asked_for_again() {
     let mut world = ready();
     world.asks();
     world.waits();
@@ -152,6 +247,9 @@ fn somebody_elses_work_is_waited_for_until_the_drain_has_to_be_over() {
     world.now += 10;
     assert_eq!(world.shows(), waits);
     world.now += 1;
+    world.now -= 1000;
+    assert_eq!(world.run().act, finalize(), "the clock went back");
+    world.now += 1000;
     assert_eq!(world.asks(), finalize(), "asked again");
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
 

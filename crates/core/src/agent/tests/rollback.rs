@@ -281,3 +281,32 @@ fn no_node_goes_back_and_forth() {
     assert_eq!(world.shows(), failed);
     assert!(world.state.attempt.is_some(), "the slot is kept");
 }
+
+/// The reboot did not come after rpm-ostree had changed the order of boots: any reboot leaves the version now.
+#[test]
+fn a_node_that_becomes_healthy_too_late_goes_back_all_the_same() {
+    let mut world = turned_back();
+    grant(&mut world);
+    assert_eq!(world.shows(), rolls_back());
+    world.host().pending = Some(deployment(OLD, false));
+    world.host().others.clear();
+    world.node().paused = true;
+    world.run();
+    world.now += 301;
+    world.run();
+    let aborted = Some((Outcome::Aborted, Some(Code::Paused)));
+    assert_eq!(world.result(), aborted);
+    world.node().paused = false;
+    world.node().ready = true;
+    for _ in 0..2 {
+        world.now += 1000;
+        world.shows();
+    }
+    assert_eq!(world.shows(), WANTS);
+    let text = world.run().reason.unwrap().message;
+    assert!(
+        text.ends_with("after rpm-ostree was told to go back"),
+        "{text}"
+    );
+    assert!(world.state.failed.find(&NEW).is_some());
+}

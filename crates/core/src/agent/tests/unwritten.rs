@@ -75,6 +75,7 @@ fn a_version_that_failed_is_told_with_the_words_about_it() {
             at: at(1000),
         });
         world.state.lost = Some(state::Lost {
+            unexplained: 0,
             identity: lost,
             times: 3,
         });
