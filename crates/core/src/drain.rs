@@ -279,7 +279,8 @@ pub fn round(
     round
 }
 
-fn kept(left: &Left<'_>) -> Vec<String> {
+/// What the policy does not let leave, one line for each pod.
+pub fn kept(left: &Left<'_>) -> Vec<String> {
     let line = |(pod, why): &(&RawPod, &str)| line(pod, why);
     left.kept.iter().map(line).collect()
 }

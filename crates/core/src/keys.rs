@@ -66,7 +66,7 @@ keys! {
     REBOOT_NEEDED_VERSION = "reboot-needed-version", "annotation", "agent",
         "The version of what a reboot will boot, as rpm-ostree names it; absent where it names none.";
     BOOTED = "booted", "annotation", "agent",
-        "JSON: `identity`, `version` and `boot` (the boot id) of what runs.";
+        "JSON: `identity`, `version` and `boot` (the boot id) of what runs, and `since` when this identity was seen to run.";
     REBOOT_IN_PROGRESS = "reboot-in-progress", "annotation", "agent",
         "JSON: the grant's `id` and `identity`, the `boot` id it was accepted under, and when (`accepted`). Written before the first act, removed with the result.";
     AGENT_MADE_UNSCHEDULABLE = "agent-made-unschedulable", "annotation", "agent",

@@ -44,6 +44,7 @@ fn published() -> Published {
             identity,
             version: "41.1".into(),
             boot,
+            since: "2026-11-23T21:00:00Z".parse().unwrap(),
         }),
         progress: Some(Progress {
             id,

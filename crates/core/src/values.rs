@@ -239,6 +239,8 @@ pub struct Booted {
     pub version: String,
     /// The boot.
     pub boot: BootId,
+    /// Since when the host was seen to run it, over however many boots.
+    pub since: Timestamp,
 }
 
 /// How a grant ended.

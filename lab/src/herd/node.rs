@@ -84,6 +84,7 @@ fn at(number: u8, phase: Phase) -> Published {
             identity: version(number),
             version: number.to_string(),
             boot: boot(number),
+            since: to_second(Timestamp::now()),
         }),
         progress: None,
         owned: None,

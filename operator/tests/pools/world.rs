@@ -408,6 +408,7 @@ pub fn published(runs: u8, needed: Option<u8>, phase: Phase) -> Published {
             identity: release(runs),
             version: runs.to_string(),
             boot: BootId::from_bytes([runs; 16]),
+            since: to_second(Timestamp::now()),
         }),
         progress: None,
         owned: None,

@@ -197,6 +197,7 @@ fn published(number: u8, needed: Option<Identity>, phase: Phase) -> Published {
             identity: version(number),
             version: number.to_string(),
             boot: boot(number),
+            since: to_second(Timestamp::now()),
         }),
         progress: None,
         owned: None,

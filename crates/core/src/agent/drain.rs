@@ -112,7 +112,12 @@ impl Work<'_> {
             .filter(|seen| seen.grant == grant.id)
             .map_or(&[][..], |seen| &seen.answers);
         let left = drain::left(pods, &grant.drain);
-        match drain::preflight(&left, answers, self.now) {
+        // What is refused is deleted in the end, so only what no deletion is for is in the way.
+        let looked = match grant.drain.on_timeout {
+            OnTimeout::Abort => drain::preflight(&left, answers, self.now),
+            OnTimeout::Delete | OnTimeout::Force => Preflight::Asked(drain::kept(&left)),
+        };
+        match looked {
             Preflight::Ask(pods) => Begin::After(Act::Preflight {
                 grant: grant.id,
                 pods,

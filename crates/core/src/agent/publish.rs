@@ -99,11 +99,7 @@ impl Work<'_> {
                 None => node.agent.needed_version.clone(),
             },
             booted: match host {
-                Some(host) => Some(Booted {
-                    identity: host.booted.identity,
-                    version: host.booted.version.clone(),
-                    boot: self.seen.boot,
-                }),
+                Some(host) => Some(self.booted(node, &host.booted)),
                 None => node.agent.booted.value().cloned(),
             },
             progress: attempt.map(|attempt| attempt.progress.clone()),
@@ -112,6 +108,18 @@ impl Work<'_> {
             failed: self.state.failed.clone(),
             system: self.seen.system.clone(),
             unschedulable,
+        }
+    }
+
+    fn booted(&self, node: &NodeView, found: &Deployment) -> Booted {
+        let before = node.agent.booted.value();
+        let before = before.filter(|before| before.identity == found.identity);
+        Booted {
+            identity: found.identity,
+            version: found.version.clone(),
+            boot: self.seen.boot,
+            // A clock that was ahead counts for nothing.
+            since: before.map_or(self.now, |before| before.since.min(self.now)),
         }
     }
 

@@ -167,18 +167,17 @@ impl Trial<'_> {
 fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<Timestamp> {
     let agent = &node.agent;
     let status = agent.status.value()?;
-    let runs = agent
-        .booted
-        .value()
-        .is_some_and(|booted| booted.identity == *identity);
+    let booted = agent.booted.value()?;
     let failed = agent.failed.value();
     let failed = failed.is_some_and(|failed| failed.find(identity).is_some());
     let suspected = agent.suspected.contains(identity);
     let ended = agent.progress.is_absent() && status.phase != Phase::Failed;
-    if !runs || failed || suspected || !ended {
+    if booted.identity != *identity || failed || suspected || !ended {
         return None;
     }
+    // A node is done with a grant some time after the boot. Whatever came of an earlier one says nothing of this version.
     let done = agent.result.value();
     let done = done.filter(|result| result.outcome == Outcome::Done);
-    Some(later(done.map_or(status.since, |result| result.at), soak))
+    let since = done.map_or(booted.since, |result| result.at.max(booted.since));
+    Some(later(since, soak))
 }

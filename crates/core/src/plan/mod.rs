@@ -284,8 +284,9 @@ impl<'a> Planner<'a> {
         }
         ready.sort_by_cached_key(|node| self.rank(node));
         let mut chosen = act;
-        // The operator's own node, which is last of all, lets all others go first, unless they may be waiting for it as a canary.
-        let mut others_go = !self.ledger.entries.is_empty();
+        // The operator's own node, which is last of all, lets those go first that are about to: not those that wait for something else,
+        // which may be for ever, or for this node as a canary.
+        let mut others_go = self.ledger.entries.keys().any(|name| !self.failed(name));
         for node in ready {
             let judged = match own == Some(&node.name) && others_go {
                 true => Err(Code::OwnNodeLast.into()),
@@ -298,10 +299,17 @@ impl<'a> Planner<'a> {
                     Reason::from(Code::Reserved)
                 }
             };
-            others_go |= reason.code != Code::CanaryFirst;
+            others_go |= matches!(reason.code, Code::Reserved | Code::PoolSettling);
             self.verdicts.insert(node.name.clone(), reason);
         }
         chosen.unwrap_or(Act::Wait)
+    }
+
+    /// The node needs a person, and keeps its slot until then.
+    fn failed(&self, name: &NodeName) -> bool {
+        let node = self.seen.nodes.get(name);
+        let status = node.and_then(|node| node.agent.status.value());
+        status.is_some_and(|status| status.phase == Phase::Failed)
     }
 
     /// Whether the node is next in its pools, beside all that count and all that came before it; then it counts, too.

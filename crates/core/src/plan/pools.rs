@@ -75,9 +75,10 @@ impl<'a> Seen<'a> {
     /// One of its nodes.
     fn counts(&mut self, node: &'a NodeView, now: Timestamp) {
         self.members.push(node);
+        let settle = self.asks.map_or(SignedDuration::ZERO, |pool| pool.settle);
         let ended = node.agent.result.value().filter(|result| {
-            // A time that is yet to come was written by a clock that is ahead.
-            result.outcome != Outcome::Refused && result.at <= now
+            // A time that is yet to come was written by a clock that is ahead: a little, or so much that it says nothing.
+            result.outcome != Outcome::Refused && result.at <= later(now, settle)
         });
         self.last = self.last.max(ended.map(|result| (result.at, &node.name)));
     }

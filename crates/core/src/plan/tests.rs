@@ -57,6 +57,7 @@ fn waiting(text: &str) -> NodeView {
         identity: OLD,
         version: "1".into(),
         boot: BOOT,
+        since: at(0),
     });
     node
 }
@@ -233,6 +234,7 @@ impl World {
                 identity: NEW,
                 version: "2".into(),
                 boot: NEXT,
+                since: now,
             });
             phase(node, Phase::Idle);
         } else {
@@ -545,6 +547,18 @@ fn the_own_node_waits_for_slots_that_are_out_but_not_for_nodes_that_can_not_go()
 }
 
 #[test]
+fn the_own_node_does_not_wait_for_a_slot_that_a_person_has_to_free() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.seen.own_node = Some(name("n1"));
+    world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
+    world.granted("n2");
+    world.accept("n2");
+    assert_eq!(codes(&world.run())[0], ("n1", Code::OwnNodeLast));
+    phase(world.node("n2"), Phase::Failed);
+    assert_eq!(codes(&world.run())[0], ("n1", Code::Granted));
+}
+
+#[test]
 fn as_many_go_at_once_as_the_budget_allows() {
     for budget in 1..=4 {
         let mut world = World::new(&["n1", "n2", "n3", "n4", "n5"]);
@@ -646,6 +660,7 @@ const WITHDRAWN: [(Code, Change); 12] = [
             identity: OLD,
             version: "1".into(),
             boot: NEXT,
+            since: at(NOW),
         };
         world.node("n1").agent.booted = Field::Value(booted);
     }),

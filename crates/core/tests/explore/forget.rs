@@ -109,6 +109,9 @@ impl Parts {
 fn forget_in_act(act: &mut Act) {
     if let Act::Publish(want) = act {
         want.status.since = NO_TIME;
+        want.booted
+            .iter_mut()
+            .for_each(|booted| booted.since = NO_TIME);
         want.result
             .iter_mut()
             .for_each(|result| result.at = NO_TIME);
@@ -122,6 +125,9 @@ fn forget_in_act(act: &mut Act) {
 fn forget_in_node(node: &mut NodeView) {
     if let Field::Value(status) = &mut node.agent.status {
         status.since = NO_TIME;
+    }
+    if let Field::Value(booted) = &mut node.agent.booted {
+        booted.since = NO_TIME;
     }
     if let Field::Value(result) = &mut node.agent.result {
         result.at = NO_TIME;

@@ -184,6 +184,8 @@ fn the_ladder_goes_as_far_as_the_policy_says() {
         (OnTimeout::Force, true),
     ] {
         let mut world = with(on_timeout);
+        // What is deleted in the end is not asked about at the beginning.
+        world.refuses = deletes.then(|| "budget".into());
         assert_eq!(world.run().act, removes(How::Evict, None));
         tried(&mut world, Some("budget"));
         world.now = 1600;

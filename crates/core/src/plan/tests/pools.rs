@@ -61,6 +61,7 @@ fn runs(world: &mut World, text: &str, identity: Identity, second: i64) {
         identity,
         version: "2".into(),
         boot: NEXT,
+        since: at(second),
     });
     node.kubelet_boot = Some(NEXT);
     node.agent.result = Field::Value(RebootResult {
@@ -461,6 +462,7 @@ fn the_chosen_canaries_go_at_once_and_the_others_after_all_of_them() {
         identity: NEW,
         version: "2".into(),
         boot: NEXT,
+        since: at(NOW),
     });
     phase(verifying, Phase::Verifying);
     world.now += 3600;
@@ -475,6 +477,50 @@ fn the_chosen_canaries_go_at_once_and_the_others_after_all_of_them() {
     assert_eq!(plan.wake, Some(until));
     world.now = NOW + 4200;
     assert_eq!(codes(&world.run())[0], ("a", Code::Granted));
+}
+
+/// It may have none for ever.
+#[test]
+fn the_own_node_does_not_wait_for_a_pool_without_room() {
+    let mut closed = pool("p");
+    closed.max_unavailable = MaxUnavailable::Count(0);
+    let mut world = world(&["a", "b=p"], vec![closed]);
+    world.seen.own_node = Some(name("a"));
+    let expected = [("a", Code::Granted), ("b", Code::BudgetExhausted)];
+    assert_eq!(codes(&world.run()), expected);
+}
+
+/// It is what runs that is tried, however it came there, and not what the node was last granted or how often it was looked at since.
+#[test]
+fn a_canary_counts_from_when_it_came_to_run_the_version() {
+    // When it was seen first, when the last grant was done with, when its agent last changed its mind, and when the others may go.
+    for (runs_since, done, status, expected) in [
+        (NOW - 60, NOW - 60, NOW - 60, Some(NOW + 540)),
+        (NOW - 60, NOW - 30, NOW, Some(NOW + 570)),
+        (NOW - 60, NOW - 9000, NOW, Some(NOW + 540)),
+        (NOW - 600, NOW - 9000, NOW, None),
+    ] {
+        let mut p = pool("p");
+        p.canary = Some(Canary {
+            who: CanaryWho::Count(1),
+            soak: SignedDuration::from_mins(10),
+        });
+        let mut world = world(&["a=p", "b=p"], vec![p]);
+        runs(&mut world, "a", NEW, done);
+        let Field::Value(booted) = &mut world.node("a").agent.booted else {
+            panic!("nothing runs");
+        };
+        booted.since = at(runs_since);
+        let Field::Value(since) = &mut world.node("a").agent.status else {
+            panic!("no status");
+        };
+        since.since = at(status);
+        let plan = world.run();
+        let code = plan.verdicts[&name("b")].code;
+        let waits = (code == Code::CanaryFirst).then_some(plan.wake).flatten();
+        assert_eq!(waits, expected.map(at));
+        assert_eq!(code == Code::Granted, expected.is_none(), "{code}");
+    }
 }
 
 /// A canary that is not well is none.
@@ -527,8 +573,13 @@ fn a_pool_is_left_alone_for_a_while_after_each_of_its_nodes() {
         world.now = NOW + 360;
         assert_eq!(codes(&world.run())[1], ("b", Code::Granted));
     }
-    // Neither an answer from a clock that is ahead nor one that touched nothing counts.
-    for (outcome, ahead) in [(Outcome::Done, 7200), (Outcome::Refused, 0)] {
+    // Neither an answer from a clock that is far ahead nor one that touched nothing counts.
+    for (outcome, ahead, expected) in [
+        (Outcome::Done, 3, Code::PoolSettling),
+        (Outcome::Done, 300, Code::PoolSettling),
+        (Outcome::Done, 301, Code::Granted),
+        (Outcome::Refused, 0, Code::Granted),
+    ] {
         let mut p = pool("p");
         p.settle = SignedDuration::from_mins(5);
         let mut world = world(&["a=p", "b=p"], vec![p]);
@@ -537,7 +588,7 @@ fn a_pool_is_left_alone_for_a_while_after_each_of_its_nodes() {
             panic!("no result");
         };
         result.outcome = outcome;
-        assert_eq!(codes(&world.run())[1], ("b", Code::Granted));
+        assert_eq!(codes(&world.run())[1], ("b", expected), "{ahead}");
     }
 }
 

@@ -11,6 +11,7 @@ fn sick(world: &mut World, text: &str) {
         identity: NEW,
         version: "2".into(),
         boot: NEXT,
+        since: at(NOW),
     });
     node.agent.failed = failures(Code::Unhealthy);
     node.agent.owned = Field::Value(id(1));
