@@ -64,7 +64,7 @@ events! {
     Forbidden = "eb8814efba294e929c1671c65c22d324", "The API server forbids what the agent does", "The credential is valid, but lacks a right to the own Node or its pods.", "Run `cuo-agent doctor`, which names the right; the credential has to be a node's.";
     Back = "ce8311db6bd04191b0f5d83fdb07f63a", "The API server answers again", "What could not be read or written can be now.", "Nothing.";
     ConfigInvalid = "6ec561dd10ca451b993e7da9ad0b26c8", "The configuration can't be used", "A file of the configuration can't be read, so the agent neither stages nor reboots.", "Correct the file and line that the message names, then `systemctl reload cuo-agent`.";
-    StateUnusable = "031d8b05c6d0457f99287a5a4ad1347e", "The agent's state can't be used", "The file can't be read or written, or is of a newer version, so nothing is done.", "The message names the file; make room, upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
+    StateUnusable = "031d8b05c6d0457f99287a5a4ad1347e", "The agent's state can't be used", "The file can't be read or written, or is of a newer version and about an update of this boot, so nothing is done.", "The message names the file; make room, upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
 }
 
 /// Where an administrator goes with what the catalog does not answer.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cuo_core::agent::state::{State, StateError};
+use cuo_core::identity::BootId;
 use tracing::debug;
 
 use crate::answer::{Answer, Check};
@@ -44,8 +45,8 @@ impl Store {
         }
     }
 
-    /// Reads the state.
-    pub fn load(&self) -> Loaded {
+    /// Reads the state, under this `boot`.
+    pub fn load(&self, boot: &BootId) -> Loaded {
         let path = self.root.join(STATE);
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -54,7 +55,7 @@ impl Store {
             }
             Err(error) => return Loaded::Unusable(format!("{}: {error}", path.display())),
         };
-        match State::from_text(&text) {
+        match State::from_text(&text, Some(boot)) {
             Ok(state) => Loaded::State(Box::new(state)),
             Err(why @ StateError::Newer(_)) => {
                 Loaded::Unusable(format!("{}: {why}", path.display()))
@@ -81,7 +82,7 @@ impl Store {
             }
             text => text.with_context(|| format!("read {}", path.display()))?,
         };
-        State::from_text(&text).with_context(|| path.display().to_string())
+        State::from_text(&text, None).with_context(|| path.display().to_string())
     }
 
     /// The folder of the state is there.
@@ -214,27 +215,37 @@ impl Store {
 mod tests {
     use super::*;
 
+    const BOOT: BootId = BootId::from_bytes([2; 16]);
+
     #[test]
     fn a_state_survives_and_garbage_is_kept_aside() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
-        assert!(matches!(store.load(), Loaded::State(state) if *state == State::default()));
+        assert!(matches!(store.load(&BOOT), Loaded::State(state) if *state == State::default()));
         let state = State {
             ours: Some("os-aa.0".into()),
             ..State::default()
         };
         store.save(&state).unwrap();
-        assert!(matches!(store.load(), Loaded::State(found) if *found == state));
+        assert!(matches!(store.load(&BOOT), Loaded::State(found) if *found == state));
         let path = root.path().join(STATE);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() / 2]).unwrap();
-        assert!(matches!(store.load(), Loaded::Lost(_)));
+        assert!(matches!(store.load(&BOOT), Loaded::Lost(_)));
         assert_eq!(
             std::fs::read_to_string(root.path().join(BROKEN)).unwrap(),
             text[..text.len() / 2]
         );
-        std::fs::write(&path, text.replacen("\"version\": ", "\"version\": 9", 1)).unwrap();
-        assert!(matches!(store.load(), Loaded::Unusable(why) if why.contains("state.json")));
+        // Of a newer agent, about an update of this boot and of the one before.
+        let write = |under: BootId| {
+            let attempt = format!(r#"{{"progress": {{"boot": "{under}"}}}}"#);
+            let text = format!(r#"{{"version": 99, "state": {{"attempt": {attempt}}}}}"#);
+            std::fs::write(&path, text).unwrap();
+        };
+        write(BOOT);
+        assert!(matches!(store.load(&BOOT), Loaded::Unusable(why) if why.contains("state.json")));
+        write(BootId::from_bytes([1; 16]));
+        assert!(matches!(store.load(&BOOT), Loaded::Lost(_)));
     }
 
     #[test]

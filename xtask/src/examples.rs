@@ -14,7 +14,8 @@ const BOOTED: &str = r#"{
   "v": 1,
   "identity": "9f6e3a52c1d84b07f5a2e8c6b3d1907a4e5f6c8b2d3a1e0f9c8b7a6d5e4f3c2b",
   "version": "43.20261020.3.0",
-  "boot": "0f3a9b2c-5d1e-4c7a-9b3f-2a6e8d4c1b70"
+  "boot": "0f3a9b2c-5d1e-4c7a-9b3f-2a6e8d4c1b70",
+  "since": "2026-10-27T02:14:51Z"
 }"#;
 
 const RESERVED: &str = r#"{

@@ -37,7 +37,8 @@ impl Agent {
         if let Err(error) = store.write_pid() {
             warn!("`cuo-agent check` and `forget` will not find this process: {error:#}");
         }
-        let (state, unusable) = memory::read(&store);
+        let boot = facts::boot_id(root)?;
+        let (state, unusable) = memory::read(&store, &boot);
         let credentials = match kubeconfig {
             Some(path) => Credentials::File {
                 path: path.to_owned(),
@@ -52,7 +53,7 @@ impl Agent {
         Ok(Self {
             memory: Memory::new(&store, unusable.is_some()),
             settings: config.settings(&errors, unusable),
-            boot: facts::boot_id(root)?,
+            boot,
             source: ClientSource::start(credentials, program).await,
             host: HostSide::new(
                 root,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use cuo_core::agent::state::State;
+use cuo_core::identity::BootId;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -53,8 +54,8 @@ impl Memory {
 }
 
 /// The state, and why it can't be used if it can't.
-pub fn read(store: &Store) -> (State, Option<String>) {
-    match store.load() {
+pub fn read(store: &Store, boot: &BootId) -> (State, Option<String>) {
+    match store.load(boot) {
         Loaded::State(state) => (*state, None),
         Loaded::Lost(why) => {
             warn!("the state was unreadable and moved aside; it is rebuilt from the Node: {why}");
@@ -76,7 +77,7 @@ impl Agent {
         if !self.memory.unread {
             return;
         }
-        let (state, unusable) = read(&self.store);
+        let (state, unusable) = read(&self.store, &self.boot);
         self.memory.unread = unusable.is_some();
         if unusable.is_none() {
             info!("the state can be used again");

@@ -59,10 +59,15 @@ async fn an_agent_without_its_memory_updates_or_says_why_not() {
         }
     }
 
-    // Of an agent that is newer: nothing is done, and the file stays as it is.
+    // Of an agent that is newer, and about an update of this boot: nothing is done, and the file stays as it is.
     let mut newer: serde_json::Value = serde_json::from_str(&whole).unwrap();
     assert!(newer["version"].as_u64() < Some(99), "{whole}");
     newer["version"] = 99.into();
+    let boot = host
+        .shell("cat /proc/sys/kernel/random/boot_id")
+        .await
+        .unwrap();
+    newer["state"]["attempt"] = serde_json::json!({"progress": {"boot": boot.trim()}});
     host.shell("systemctl stop cuo-agent").await.unwrap();
     host.shell(&format!(
         "cat > {FOLDER}/state.json <<'END'\n{newer}\nEND\nsystemctl start cuo-agent"

@@ -58,6 +58,22 @@ fn cases() -> Vec<(Value, &'static str)> {
         (demand("Exists", json!(["a"])), values),
         (demand("Gt", json!(["1"])), "supported values: \"In\""),
         (
+            json!({"nodeSelector": {"matchLabels": {"role worker": "x"}}}),
+            "expected the name of a label",
+        ),
+        (
+            json!({"nodeSelector": {"matchLabels": {"pool=workers": ""}}}),
+            "expected the name of a label",
+        ),
+        (
+            json!({"nodeSelector": {"matchLabels": {"pool": "workers "}}}),
+            "expected the value of a label",
+        ),
+        (
+            demand("In", json!(["a", "b c"])),
+            "expected the value of a label",
+        ),
+        (
             json!({"nodeSelector": {"matchLabels": {"cuo.coreos.com/group": "stable"}}}),
             "no pool selects by them",
         ),

@@ -82,11 +82,18 @@ pub(super) fn max_unavailable(_: &mut SchemaGenerator) -> Schema {
 const LABEL: &str =
     "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 
+const LABEL_NAME: &str = "expected the name of a label, such as topology.kubernetes.io/zone";
+
 pub(super) fn label(_: &mut SchemaGenerator) -> Schema {
+    text(317, &format!("self.matches('{LABEL}')"), LABEL_NAME)
+}
+
+/// Anything else is the value of no label, and selects nothing.
+fn label_value() -> Schema {
     text(
-        317,
-        &format!("self.matches('{LABEL}')"),
-        "expected the name of a label, such as topology.kubernetes.io/zone",
+        63,
+        "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
+        "expected the value of a label: letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     )
 }
 
@@ -146,7 +153,11 @@ pub(super) fn selector(_: &mut SchemaGenerator) -> Schema {
                 "description": "Labels that have to have these values.",
                 "type": "object",
                 "maxProperties": 32,
-                "additionalProperties": { "type": "string", "maxLength": 63 },
+                "additionalProperties": label_value(),
+                "x-kubernetes-validations": [rule(
+                    &format!("self.all(key, key.matches('{LABEL}'))"),
+                    LABEL_NAME,
+                )],
             },
             "matchExpressions": {
                 "description": "Further demands, all of which have to hold.",
@@ -161,7 +172,7 @@ pub(super) fn selector(_: &mut SchemaGenerator) -> Schema {
                         "values": {
                             "type": "array",
                             "maxItems": 64,
-                            "items": { "type": "string", "maxLength": 63 },
+                            "items": label_value(),
                         },
                     },
                     "x-kubernetes-validations": [rule(

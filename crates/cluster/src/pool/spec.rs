@@ -61,7 +61,7 @@ pub struct PoolSpec {
     /// How nodes are drained.
     #[serde(default)]
     pub drain: DrainSpec,
-    /// How long the pool is left alone after one of its nodes is done, such as `10m`.
+    /// How long the pool is left alone after one of its nodes is done, such as `10m`. Checks after the reboot run meanwhile.
     #[serde(default)]
     #[schemars(schema_with = "rules::length_or_nothing")]
     pub settle: Option<String>,
@@ -171,7 +171,7 @@ pub enum OrderBySpec {
     /// By name.
     #[default]
     Name,
-    /// One zone after the other, as `topologyKey` tells them.
+    /// Zone by zone, as `topologyKey` tells them; with more than one node at a time, the last of one and the first of the next may meet.
     Zone,
     /// The oldest booted version first.
     OldestVersion,
@@ -183,7 +183,7 @@ pub enum ControlPlaneSpec {
     /// After the workers.
     #[default]
     Last,
-    /// Before the workers.
+    /// Before the workers in line; while one waits for another, workers go if there is room.
     First,
 }
 

@@ -247,19 +247,34 @@ impl State {
         })
     }
 
-    /// Reads the text of the file.
+    /// Reads the text of the file, under this `boot`. What a newer agent wrote is garbage if it is about no update of this boot: the host
+    /// has gone back to a version with an older agent, and all that matters now is on the Node.
     ///
     /// # Errors
     /// When it is of another version, or none.
-    pub fn from_text(text: &str) -> Result<Self, StateError> {
+    pub fn from_text(text: &str, boot: Option<&BootId>) -> Result<Self, StateError> {
         let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
         let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
         match file.version {
             // Earlier versions lack what has a default.
             1..=VERSION => Self::deserialize(file.state).map_err(garbage),
             0 => Err(StateError::Garbage("it has version 0".into())),
+            newer if boot.is_some_and(|boot| !concerns(&file.state, boot)) => {
+                let text = format!("it has version {newer} and is about no update of this boot");
+                Err(StateError::Garbage(text))
+            }
             newer => Err(StateError::Newer(newer)),
         }
+    }
+}
+
+/// A state of another version is about an accepted grant that is being acted on in this `boot`, as far as can be told.
+fn concerns(state: &serde_json::Value, boot: &BootId) -> bool {
+    let attempt = state.get("attempt");
+    let under = attempt.and_then(|attempt| attempt.pointer("/progress/boot")?.as_str());
+    match under.and_then(|under| under.parse::<BootId>().ok()) {
+        Some(under) => under == *boot,
+        None => attempt != Some(&serde_json::Value::Null),
     }
 }
 
@@ -280,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_newer_agent_wrote_in_an_earlier_boot_is_no_obstacle() {
+        let (before, boot) = (BootId::from_bytes([1; 16]), BootId::from_bytes([2; 16]));
+        let under = |boot: BootId| format!(r#"{{"progress": {{"boot": "{boot}", "more": 1}}}}"#);
+        for (attempt, newer) in [
+            ("null".to_owned(), false),
+            (under(before), false),
+            (under(boot), true),
+            (r#"{"progress": {}}"#.to_owned(), true),
+            (r#""somewhere else""#.to_owned(), true),
+        ] {
+            let text = format!(r#"{{"version": 99, "state": {{"attempt": {attempt}}}}}"#);
+            let found = State::from_text(&text, Some(&boot)).unwrap_err();
+            assert_eq!(found == StateError::Newer(99), newer, "{text}: {found}");
+            let unknown = State::from_text(&text, None);
+            assert_eq!(unknown, Err(StateError::Newer(99)));
+        }
+        let elsewhere = State::from_text(r#"{"version": 99, "state": {}}"#, Some(&boot));
+        assert_eq!(elsewhere, Err(StateError::Newer(99)));
+    }
+
+    #[test]
     fn a_state_is_read_back_and_nothing_else_is_taken_for_one() {
         let state = State {
             ours: Some("fedora-coreos-aa.0".into()),
@@ -291,11 +327,12 @@ mod tests {
             ..State::default()
         };
         let text = state.to_text().unwrap();
-        assert_eq!(State::from_text(&text), Ok(state.clone()));
+        let read = |text: &str| State::from_text(text, None);
+        assert_eq!(read(&text), Ok(state.clone()));
         let of = |version| text.replace("\"version\": 4", &format!("\"version\": {version}"));
-        assert_eq!(State::from_text(&of(5)), Err(StateError::Newer(5)));
+        assert_eq!(read(&of(5)), Err(StateError::Newer(5)));
         for earlier in [1, 2, 3] {
-            assert_eq!(State::from_text(&of(earlier)), State::from_text(&text));
+            assert_eq!(read(&of(earlier)), read(&text));
         }
         for text in [
             "",
@@ -303,10 +340,7 @@ mod tests {
             &text[..text.len() / 2],
             &text.replace("\"ours\"", "\"theirs\""),
         ] {
-            assert!(
-                matches!(State::from_text(text), Err(StateError::Garbage(_))),
-                "{text}"
-            );
+            assert!(matches!(read(text), Err(StateError::Garbage(_))), "{text}");
         }
     }
 }

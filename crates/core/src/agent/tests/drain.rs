@@ -346,7 +346,7 @@ fn the_delay_counts_from_the_end_of_the_drain_and_survives_the_agent() {
     assert_eq!(world.shows(), waits(Phase::Draining, Code::DrainDelay));
     assert_eq!(world.run().wake, Some(at(1630)));
     assert!(message(&mut world).contains("1970-01-01T00:27:10Z"));
-    world.state = State::from_text(&world.state.to_text().unwrap()).unwrap();
+    world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
     world.now = 1629;
     assert_eq!(world.shows(), waits(Phase::Draining, Code::DrainDelay));
     world.now = 1630;
