@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cuo_cluster::ApiError;
 use cuo_core::plan::{Plan, PoolReport, Snapshot};
-use cuo_core::reason::Code;
+use cuo_core::reason::{Code, Reason};
 use cuo_core::values::{Outcome, Phase};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -29,6 +29,7 @@ pub struct Metrics {
     registry: Registry,
     nodes: Family<Label, Gauge>,
     verdicts: Family<Label, Gauge>,
+    reasons: Family<Label, Gauge>,
     used: Gauge,
     budget: Gauge,
     pool_nodes: Family<PoolLabels, Gauge>,
@@ -71,6 +72,8 @@ impl Metrics {
         registry.register("cuo_nodes", nodes, self.nodes.clone());
         let verdicts = "Nodes by why they do or do not reboot now, while this process leads";
         registry.register("cuo_verdicts", verdicts, self.verdicts.clone());
+        let reasons = "Nodes by the reason that their agent gives, while this process leads";
+        registry.register("cuo_agent_reasons", reasons, self.reasons.clone());
         let used = "Nodes that count against any budget, while this process leads";
         registry.register("cuo_budget_used", used, self.used.clone());
         let budget = "Most nodes of no pool that may be out of service because of a grant";
@@ -123,16 +126,10 @@ impl Metrics {
                 .get_or_create(&[("phase", phase)])
                 .set(gauge(count));
         }
-        let mut codes: BTreeMap<Code, usize> = BTreeMap::new();
-        for reason in plan.verdicts.values() {
-            *codes.entry(reason.code).or_default() += 1;
-        }
-        for code in Code::ALL.iter().filter(|code| code.who() != "agent") {
-            let count = codes.get(code).copied().unwrap_or_default();
-            self.verdicts
-                .get_or_create(&[("code", code.as_str())])
-                .set(gauge(count));
-        }
+        by_code(&self.verdicts, "agent", plan.verdicts.values());
+        let agents = seen.nodes.values();
+        let reasons = agents.filter_map(|node| node.agent.reason.value());
+        by_code(&self.reasons, "operator", reasons);
         self.used.set(gauge(plan.used.len()));
         self.forget_pools();
         for report in &plan.pools {
@@ -174,6 +171,7 @@ impl Metrics {
     fn forget_plan(&self) {
         self.nodes.clear();
         self.verdicts.clear();
+        self.reasons.clear();
         self.used.set(0);
         self.forget_pools();
     }
@@ -221,6 +219,24 @@ impl Metrics {
 
 fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Counts `reasons` by their codes, those that nobody but `others` gives left out.
+fn by_code<'a>(
+    family: &Family<Label, Gauge>,
+    others: &str,
+    reasons: impl Iterator<Item = &'a Reason>,
+) {
+    let mut codes: BTreeMap<Code, usize> = BTreeMap::new();
+    for reason in reasons {
+        *codes.entry(reason.code).or_default() += 1;
+    }
+    for code in Code::ALL.iter().filter(|code| code.who() != others) {
+        let count = codes.get(code).copied().unwrap_or_default();
+        family
+            .get_or_create(&[("code", code.as_str())])
+            .set(gauge(count));
+    }
 }
 
 const OUTCOMES: [Outcome; 4] = [

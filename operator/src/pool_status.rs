@@ -90,11 +90,15 @@ fn accepted(pool: &PoolObject) -> Why {
 }
 
 fn progressing(report: &PoolReport) -> Why {
-    if report.rebooting > 0 {
-        let names: Vec<_> = report.slots.iter().map(|slot| slot.node.as_str()).collect();
-        return why(true, Code::Rebooting.as_str(), names.join(", "));
-    }
     let reason = rests(report);
+    if report.rebooting > 0 {
+        let told = report.slots.iter().map(|slot| match &slot.why {
+            Some(why) => format!("{} ({why})", slot.node),
+            None => slot.node.to_string(),
+        });
+        let told: Vec<_> = told.collect();
+        return why(true, reason.code.as_str(), told.join(", "));
+    }
     why(false, reason.code.as_str(), reason.message)
 }
 
@@ -107,6 +111,9 @@ fn held(report: &PoolReport) -> Why {
 
 /// What the pool is at.
 fn rests(report: &PoolReport) -> Reason {
+    if let Some(stuck) = report.slots.iter().find_map(|slot| slot.why.as_ref()) {
+        return stuck.clone();
+    }
     let (code, text) = match &report.why {
         _ if report.rebooting > 0 => (Code::Rebooting, "A node has its turn."),
         Some(reason) => return reason.clone(),
@@ -182,6 +189,7 @@ mod tests {
             identity,
             stage: Stage::Granted,
             since: at(50),
+            why: None,
         };
         let target = TargetReport {
             version: Some("44.1".into()),
@@ -246,6 +254,22 @@ mod tests {
             ],
         };
         assert_eq!(found, expected);
+        let checks = Reason::new(Code::AfterChecks, "not yet true: a/b");
+        let stuck = PoolReport {
+            slots: vec![SlotReport {
+                why: Some(checks),
+                ..report.slots[0].clone()
+            }],
+            ..report.clone()
+        };
+        let told = status(&valid(), &stuck, &PoolStatus::default(), at(100)).conditions;
+        let text = "not yet true: a/b";
+        let named = "n1 (AfterChecks: not yet true: a/b)";
+        let expected = [
+            condition("Progressing", "True", "AfterChecks", named),
+            condition("Held", "False", "AfterChecks", text),
+        ];
+        assert_eq!(told[1..3], expected);
         // What the API server gives back is the same again: no write while nothing changes.
         let read: PoolStatus =
             serde_json::from_value(serde_json::to_value(&found).unwrap()).unwrap();

@@ -18,7 +18,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::deletion::{end, pods, rest_longer, run};
-use crate::look::{answers, boots, held, is_free, node, seen, shows};
+use crate::look::{answers, boots, is_free, node, seen, shows};
 use crate::{V2, cluster};
 
 /// Grants what the node asks for, once it does, in place of its last grant.
@@ -162,16 +162,7 @@ async fn a_drain_goes_as_far_as_its_policy_says() {
     special(&bench, "held4", "n4", finalizer, "").await;
     rest_longer(bench.site("n1").unwrap()).await;
     bench.start_agents().await.unwrap();
-    let guarded = bench.site("n2").unwrap();
-    guarded.gate().shut("agent-before-evict").unwrap();
-    bench.publish(V2).await.unwrap();
-
-    // The budget comes when the drain has begun.
-    grant(&bench, "n2", 2, |grant| {
-        grant.drain.on_timeout = OnTimeout::Delete;
-    })
-    .await;
-    held(&bench, "n2", "agent-before-evict").await;
+    // A budget without any room, from the beginning.
     let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: guard, namespace: default}\n\
                   spec: {minAvailable: 1, selector: {matchLabels: {app: guarded}}}\n";
     bench.apply("guard.yaml", budget).await.unwrap();
@@ -187,8 +178,11 @@ async fn a_drain_goes_as_far_as_its_policy_says() {
     };
     seen(&bench, "the budget to be counted", counted).await;
     let old = pods(&bench).get("guarded").await.unwrap().metadata.uid;
-    guarded.gate().open("agent-before-evict").unwrap();
-
+    bench.publish(V2).await.unwrap();
+    grant(&bench, "n2", 2, |grant| {
+        grant.drain.on_timeout = OnTimeout::Delete;
+    })
+    .await;
     grant(&bench, "n1", 1, |_| {}).await;
     grant(&bench, "n3", 3, |grant| {
         grant.drain.on_timeout = OnTimeout::Force;

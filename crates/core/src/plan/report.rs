@@ -60,6 +60,8 @@ pub struct SlotReport {
     pub stage: Stage,
     /// When it was reserved, or granted.
     pub since: Timestamp,
+    /// What it waits for, if that is not the node itself.
+    pub why: Option<Reason>,
 }
 
 /// Something that nodes of a pool need or run.
@@ -120,6 +122,7 @@ impl Planner<'_> {
             identity: entry.identity,
             stage: entry.stage,
             since: entry.since,
+            why: self.verdicts.get(&node.name).cloned().filter(waits),
         }));
         let booted = agent.booted.value();
         if let Some(booted) = booted {
@@ -138,6 +141,11 @@ impl Planner<'_> {
             }
         }
     }
+}
+
+/// A slot does not get on by itself.
+fn waits(why: &Reason) -> bool {
+    !matches!(why.code, Code::Reserved | Code::Granted | Code::Rebooting)
 }
 
 impl PoolReport {

@@ -728,6 +728,7 @@ fn each_pool_is_told_in_numbers_with_the_reason_why_nothing_happens() {
         identity: NEW,
         stage: Stage::Granted,
         since: at(NOW),
+        why: None,
     };
     let expected = [
         PoolReport {
