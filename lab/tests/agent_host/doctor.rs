@@ -272,7 +272,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             json!([
                 "failed",
                 "does not allow the agent's user org.projectatomic.rpmostree1.finalize-deployment, org.freedesktop.login1.reboot",
-                "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`."
+                "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`."
             ]),
         ),
         (
