@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cuo_core::identity::{BootId, ParseNameError};
+use cuo_core::identity::{BootId, MachineId, ParseNameError};
 use jiff::SignedDuration;
 
 /// Why a fact is not known.
@@ -27,6 +27,12 @@ pub fn boot_id(root: &Path) -> Result<BootId, Error> {
     let text = read(&path)?;
     let parsed = text.trim_end().parse();
     parsed.map_err(|error| Error::BootId(path, error))
+}
+
+/// The host's machine id, from `etc/machine-id` under `root`; `None` where there is none.
+pub fn machine_id(root: &Path) -> Option<MachineId> {
+    let text = read(&root.join("etc/machine-id")).ok()?;
+    text.trim_end().parse().ok()
 }
 
 /// How long the host has been up, from `proc/uptime` under `root`; `None` where that can't be read.
@@ -139,6 +145,13 @@ mod tests {
         assert_eq!(os_release(root.path()).unwrap().id, "vendor");
         put("etc/os-release", "ID=admin");
         assert_eq!(os_release(root.path()).unwrap().id, "admin");
+
+        assert_eq!(machine_id(root.path()), None);
+        put("etc/machine-id", "uninitialized\n");
+        assert_eq!(machine_id(root.path()), None);
+        let machine = "0f3a9b2c111142228333abcdefabcdef";
+        put("etc/machine-id", &format!("{machine}\n"));
+        assert_eq!(machine_id(root.path()), machine.parse().ok());
 
         assert!(matches!(boot_id(root.path()), Err(Error::Read(..))));
         let path = "proc/sys/kernel/random/boot_id";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cuo_core::survey::Unit;
 use tracing::debug;
 
-use zbus::{OwnedObjectPath, OwnedVariant};
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use crate::bus::{self, Bus, Object};
 
@@ -72,12 +72,38 @@ pub async fn failure(bus: &Bus, unit: &str) -> Option<String> {
 async fn result(bus: &Bus, unit: &str) -> zbus::Result<String> {
     let connection = bus.connect().await?;
     let path: OwnedObjectPath = MANAGER.call(&connection, "GetUnit", &unit, LIMIT).await?;
+    let interface = "org.freedesktop.systemd1.Service";
+    let value = property(&connection, &path, interface, "Result").await;
+    value.and_then(String::try_from)
+}
+
+/// How far `unit` is loaded, and the units that want or require it, whoever made the links that say so.
+///
+/// # Errors
+/// When systemd does not tell.
+pub(crate) async fn wanted(
+    connection: &Connection,
+    unit: &str,
+) -> zbus::Result<(String, Vec<String>)> {
+    let path: OwnedObjectPath = MANAGER.call(connection, "LoadUnit", &unit, LIMIT).await?;
+    let get = |name| property(connection, &path, "org.freedesktop.systemd1.Unit", name);
+    let state = String::try_from(get("LoadState").await?)?;
+    let mut by = Vec::<String>::try_from(get("WantedBy").await?)?;
+    by.extend(Vec::<String>::try_from(get("RequiredBy").await?)?);
+    Ok((state, by))
+}
+
+async fn property(
+    connection: &Connection,
+    path: &OwnedObjectPath,
+    interface: &str,
+    name: &str,
+) -> zbus::Result<OwnedVariant> {
     let properties = Object {
         path: path.as_str(),
         interface: "org.freedesktop.DBus.Properties",
         ..MANAGER
     };
-    let arguments = ("org.freedesktop.systemd1.Service", "Result");
-    let value = properties.call::<OwnedVariant>(&connection, "Get", &arguments, LIMIT);
-    value.await.and_then(String::try_from)
+    let arguments = (interface, name);
+    properties.call(connection, "Get", &arguments, LIMIT).await
 }

@@ -124,12 +124,46 @@ impl Manager {
         let escaped: String = name.bytes().map(escape).collect();
         let path = OwnedObjectPath::try_from(format!("{PATH}/unit/{escaped}"));
         let path = path.map_err(|error| failed(&error))?;
+        server
+            .at(&path, Unit)
+            .await
+            .map_err(|error| failed(&error))?;
         let service = Service(self.0.clone(), name);
         server
             .at(&path, service)
             .await
             .map_err(|error| failed(&error))?;
         Ok(path)
+    }
+
+    /// As [`Manager::get_unit`]: of others there is no file.
+    async fn load_unit(
+        &self,
+        name: String,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, Failure> {
+        self.get_unit(name, server).await
+    }
+}
+
+/// One unit, which every boot starts.
+struct Unit;
+
+#[interface(name = "org.freedesktop.systemd1.Unit")]
+impl Unit {
+    #[zbus(property)]
+    fn load_state(&self) -> String {
+        "loaded".to_owned()
+    }
+
+    #[zbus(property)]
+    fn wanted_by(&self) -> Vec<String> {
+        vec!["multi-user.target".to_owned()]
+    }
+
+    #[zbus(property)]
+    fn required_by(&self) -> Vec<String> {
+        vec![]
     }
 }
 

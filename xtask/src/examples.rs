@@ -94,8 +94,7 @@ fn example<T: DeserializeOwned + Serialize>(key: &str, text: &str, notes: &str) 
 
 /// Examples of everything on Nodes.
 pub fn of_nodes() -> Result<String> {
-    let drain =
-        "; `onTimeout` is always `abort`, and `deadline` is when it lapses unless accepted before";
+    let drain = "; `onTimeout` is `abort`, `delete` or `force`, and `deadline` is when it lapses unless accepted before";
     let result = "; `outcome` is `done`, `refused`, `aborted` or `failed`, and `code` is left out with `done`";
     let blocks = [
         example::<Booted>(keys::BOOTED, BOOTED, "")?,

@@ -5,14 +5,16 @@ use std::path::Path;
 use cuo_cluster::node::{Identity, Keep, get_node, whoami};
 use cuo_cluster::rights::{Right, allowed, clock_ahead};
 use cuo_cluster::{ApiError, ClientSource, Status};
+use cuo_core::identity::{BootId, MachineId};
 use cuo_core::node::NodeView;
+use cuo_core::raw::RawNode;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Check;
 use crate::config::Config;
 use crate::credentials::of_the_agent;
-use crate::feed;
 use crate::status::PROGRAM;
+use crate::{facts, feed};
 
 const KUBECONFIG: &str = "kubeconfig";
 const SERVER: &str = "API server";
@@ -50,10 +52,10 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
         }
     };
     checks.push(Check::ok(SERVER, "answers"));
-    checks.push(whose(&identity));
+    checks.push(whose(&identity, config.node_name.as_deref()));
     match feed::named(&source, config.node_name.as_deref(), root).await {
         Ok(Ok(name)) => {
-            checks.push(node(&source, name.as_str()).await);
+            checks.push(node(&source, root, name.as_str()).await);
             checks.push(rights(&source, name.as_str()).await);
         }
         unnamed => {
@@ -97,19 +99,24 @@ fn remedy(error: &ApiError) -> &'static str {
     }
 }
 
-fn whose(identity: &Identity) -> Check {
+fn whose(identity: &Identity, configured: Option<&str>) -> Check {
     let user = &identity.user;
-    if identity.node().is_some() {
-        return Check::ok(IDENTITY, user.clone());
+    match (identity.node(), configured) {
+        (None, _) => Check::warning(
+            IDENTITY,
+            format!("{user} is no node's, so nothing keeps it to its own Node"),
+            "Leave `kubeconfig` out of the agent's configuration where the kubelet has one that can be found.",
+        ),
+        (Some(node), Some(name)) if node != name => Check::failed(
+            IDENTITY,
+            format!("{user} is another node's than {name}, which the agent's configuration names"),
+            "Take node_name out of the agent's configuration, or give it that node's credential; then `systemctl restart cuo-agent`.",
+        ),
+        (Some(_), _) => Check::ok(IDENTITY, user.clone()),
     }
-    Check::warning(
-        IDENTITY,
-        format!("{user} is no node's, so nothing keeps it to its own Node"),
-        "Leave `kubeconfig` out of the agent's configuration where the kubelet has one that can be found.",
-    )
 }
 
-async fn node(source: &ClientSource, name: &str) -> Check {
+async fn node(source: &ClientSource, root: &Path, name: &str) -> Check {
     let raw = match get_node(source, name, &Keep::default()).await {
         Ok(Some(raw)) => raw,
         Ok(None) => {
@@ -118,21 +125,38 @@ async fn node(source: &ClientSource, name: &str) -> Check {
         }
         Err(error) => return Check::failed(NODE, error.to_string(), remedy(&error)),
     };
-    match NodeView::parse(&raw) {
+    let own = facts::boot_id(root).ok().zip(facts::machine_id(root));
+    seen(&raw, own)
+}
+
+/// Judges the Node `raw` for the host with this boot and machine id.
+fn seen(raw: &RawNode, own: Option<(BootId, MachineId)>) -> Check {
+    let name = &raw.name;
+    // Where it is not Ready, its kubelet may have run here and not have reported since.
+    let elsewhere = |view: &NodeView| {
+        let (boot, machine) = own.filter(|_| view.ready)?;
+        view.elsewhere(&[boot], machine)
+    };
+    match NodeView::parse(raw).map(|view| (elsewhere(&view), view)) {
         Err(error) => Check::failed(NODE, error.to_string(), "Rename the node."),
-        Ok(view) if view.paused => Check::warning(
+        Ok((Some(why), _)) => Check::failed(
+            NODE,
+            format!("{why}; this credential is another node's"),
+            "Give this host a credential of its own node, and take a wrong node_name out of the agent's configuration; then `systemctl restart cuo-agent`.",
+        ),
+        Ok((None, view)) if view.paused => Check::warning(
             NODE,
             format!("{name} is paused"),
             format!(
                 "`kubectl label node {name} cuo.coreos.com/reboot-paused-`, or the annotation of that name."
             ),
         ),
-        Ok(view) if !view.ready => Check::warning(
+        Ok((None, view)) if !view.ready => Check::warning(
             NODE,
             format!("{name} is not Ready"),
             "See the kubelet's journal.",
         ),
-        Ok(_) => Check::ok(NODE, format!("{name} is Ready")),
+        Ok((None, _)) => Check::ok(NODE, format!("{name} is Ready")),
     }
 }
 
@@ -233,6 +257,74 @@ mod tests {
         ];
         for (seconds, verdict, found) in cases {
             let check = told(SignedDuration::from_secs(seconds));
+            assert_eq!((check.verdict, &*check.found), (verdict, found));
+            assert_eq!(check.remedy.is_none(), verdict == Verdict::Ok);
+        }
+    }
+
+    #[test]
+    fn a_credential_is_the_configured_nodes() {
+        let remedy = Some("Take node_name out of the agent's configuration, or give it that node's credential; then `systemctl restart cuo-agent`.".to_owned());
+        let cases = [
+            ("system:node:n1", None, Verdict::Ok, "system:node:n1", None),
+            ("cuo:agent:n1", Some("n1"), Verdict::Ok, "cuo:agent:n1", None),
+            (
+                "system:node:n1",
+                Some("n2"),
+                Verdict::Failed,
+                "system:node:n1 is another node's than n2, which the agent's configuration names",
+                remedy.clone(),
+            ),
+            (
+                "cuo:agent:n1",
+                Some("n2"),
+                Verdict::Failed,
+                "cuo:agent:n1 is another node's than n2, which the agent's configuration names",
+                remedy,
+            ),
+            (
+                "admin",
+                Some("n2"),
+                Verdict::Warning,
+                "admin is no node's, so nothing keeps it to its own Node",
+                Some("Leave `kubeconfig` out of the agent's configuration where the kubelet has one that can be found.".to_owned()),
+            ),
+        ];
+        for (user, configured, verdict, found, remedy) in cases {
+            let expected = Check {
+                name: IDENTITY,
+                verdict,
+                found: found.to_owned(),
+                remedy,
+            };
+            let identity = Identity { user: user.into() };
+            assert_eq!(whose(&identity, configured), expected);
+        }
+    }
+
+    #[test]
+    fn a_node_that_another_host_keeps_ready_is_not_this_hosts() {
+        let boot = |number| BootId::from_bytes([number; 16]);
+        let machine = |number: u8| format!("{number:032x}");
+        let own = Some((boot(1), machine(1).parse().unwrap()));
+        let elsewhere = "the kubelet of n1 runs on another host, whose machine id is 00000000000000000000000000000002; this credential is another node's";
+        let cases = [
+            (own, 1, 1, true, Verdict::Ok, "n1 is Ready"),
+            (own, 2, 2, true, Verdict::Failed, elsewhere),
+            (own, 2, 2, false, Verdict::Warning, "n1 is not Ready"),
+            // It has just booted.
+            (own, 2, 1, true, Verdict::Ok, "n1 is Ready"),
+            (None, 2, 2, true, Verdict::Ok, "n1 is Ready"),
+        ];
+        for (own, booted, reported, ready, verdict, found) in cases {
+            let raw = RawNode {
+                name: "n1".into(),
+                ready,
+                boot_id: boot(booted).to_string(),
+                machine_id: machine(reported),
+                ..RawNode::default()
+            };
+            let check = seen(&raw, own);
             assert_eq!((check.verdict, &*check.found), (verdict, found));
             assert_eq!(check.remedy.is_none(), verdict == Verdict::Ok);
         }

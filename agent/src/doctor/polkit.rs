@@ -86,7 +86,7 @@ pub(super) async fn look(connection: &Connection, pid: i32) -> Check {
     Check::failed(
         NAME,
         format!("does not allow the agent's user {}", refused.join(", ")),
-        "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`.",
+        "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`.",
     )
 }
 

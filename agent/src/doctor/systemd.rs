@@ -1,4 +1,4 @@
-//! Units: who else updates this host, and whether its boot is complete. Judged as the agent judges it.
+//! Units: who else updates this host, and whether its boot is complete, as the agent judges it; and whether the next boot starts the agent.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,11 +9,14 @@ use zbus::Connection;
 
 use super::Check;
 use crate::bus::{Bus, Object};
-use crate::survey;
+use crate::{survey, systemd};
 
 const DRIVERS: &str = "other drivers";
 const BOOT: &str = "boot";
-pub(super) const NAMES: [&str; 2] = [DRIVERS, BOOT];
+const NEXT_BOOT: &str = "next boot";
+pub(super) const NAMES: [&str; 3] = [DRIVERS, BOOT, NEXT_BOOT];
+
+const AGENT: &str = "cuo-agent.service";
 
 const LIMIT: Duration = Duration::from_secs(30);
 const MANAGER: Object<'static> = Object {
@@ -23,9 +26,13 @@ const MANAGER: Object<'static> = Object {
 };
 
 /// Looks at the units.
-pub(super) async fn look(connection: &Connection, root: &Path) -> [Check; 2] {
+pub(super) async fn look(connection: &Connection, root: &Path) -> [Check; 3] {
     match survey::look(root, &Bus::system(), &[]).await {
-        Ok(survey) => [drivers(connection, &survey).await, boot(&survey)],
+        Ok(survey) => [
+            drivers(connection, &survey).await,
+            boot(&survey),
+            next_boot(connection).await,
+        ],
         Err(why) => NAMES.map(|name| Check::failed(name, &why, "See `systemctl status`.")),
     }
 }
@@ -73,4 +80,18 @@ fn boot(survey: &Survey) -> Check {
             reason.code.remedy(),
         ),
     }
+}
+
+/// Whether the agent is started by the next boot. A link below /usr does that as well, though systemd does not call it enabled.
+async fn next_boot(connection: &Connection) -> Check {
+    let found = match systemd::wanted(connection, AGENT).await {
+        Err(error) => format!("not known, because systemd did not tell: {error}"),
+        Ok((load, _)) if load != "loaded" => format!("{AGENT} is {load}"),
+        Ok((_, by)) if by.is_empty() => {
+            let found = format!("does not start the agent: no unit wants {AGENT}");
+            return Check::warning(NEXT_BOOT, found, "`systemctl enable cuo-agent`.");
+        }
+        Ok(_) => return Check::ok(NEXT_BOOT, "starts the agent"),
+    };
+    Check::warning(NEXT_BOOT, found, "See `systemctl status cuo-agent`.")
 }

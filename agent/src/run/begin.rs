@@ -50,6 +50,10 @@ impl Agent {
             name: "cuo-agent",
             version: env!("CARGO_PKG_VERSION"),
         };
+        let boot = facts::boot_id(root)?;
+        // After a granted reboot the kubelet may not have reported the new boot yet.
+        let granted = state.attempt.as_ref().map(|attempt| attempt.progress.boot);
+        let boots = granted.into_iter().chain([boot]).collect();
         Ok(Self {
             memory: Memory::new(&store, unusable.is_some()),
             settings: config.settings(&errors, unusable),
@@ -62,7 +66,7 @@ impl Agent {
                 store.last_check(),
             ),
             around: Around::new(root, Bus::system()),
-            node: NodeSide::default(),
+            node: NodeSide::new(boots, facts::machine_id(root)),
             pods: PodSide::default(),
             logind: Logind::new(Bus::system()),
             preflight: None,

@@ -6,13 +6,13 @@ use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::agent::NodeSeen;
-use cuo_core::identity::NodeName;
+use cuo_core::identity::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
 use cuo_core::pause::doubled;
 use cuo_core::raw::RawNode;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::feed::News;
 use crate::journal::Event;
@@ -25,6 +25,9 @@ const CONFLICT: Duration = Duration::from_millis(50);
 /// What is known of the Node.
 #[derive(Debug, Default)]
 pub struct NodeSide {
+    /// This boot, and the one before it where that is known: what the kubelet of this host may have reported.
+    boots: Vec<BootId>,
+    machine: Option<MachineId>,
     name: Option<NodeName>,
     view: Option<NodeView>,
     /// The Node was seen not to exist.
@@ -42,6 +45,15 @@ pub struct NodeSide {
 }
 
 impl NodeSide {
+    /// The Node of the host with these `boots` and this `machine` id; without that, any Node counts as this host's.
+    pub fn new(boots: Vec<BootId>, machine: Option<MachineId>) -> Self {
+        Self {
+            boots,
+            machine,
+            ..Self::default()
+        }
+    }
+
     pub fn name(&self) -> Option<&NodeName> {
         self.name.as_ref()
     }
@@ -96,11 +108,22 @@ impl NodeSide {
                     .view
                     .as_ref()
                     .is_some_and(|known| known.uid == view.uid && is_older(&view, known));
-                if !older {
-                    self.view = Some(view);
-                }
                 self.absent = false;
-                self.well();
+                if older {
+                    return self.well();
+                }
+                let elsewhere = |machine| view.elsewhere(&self.boots, machine);
+                match self.machine.and_then(elsewhere) {
+                    None => {
+                        self.view = Some(view);
+                        self.well();
+                    }
+                    // The agent over there writes to it: two would undo each other's writes for ever.
+                    Some(why) => {
+                        self.view = None;
+                        self.troubled(why, Event::OtherHost, None);
+                    }
+                }
             }
             Err(error) => self.troubled(error.to_string(), Event::Unreachable, None),
         }
@@ -124,10 +147,16 @@ impl NodeSide {
 
     fn troubled(&mut self, why: String, event: Event, retry_at: Option<Instant>) {
         if self.trouble.as_ref() != Some(&why) {
-            warn!(
-                message_id = event.id(),
-                "the Node can't be read or written for now: {why}"
-            );
+            match event {
+                Event::OtherHost => error!(
+                    message_id = event.id(),
+                    "nothing is done for the Node, nor written to it: {why}"
+                ),
+                _ => warn!(
+                    message_id = event.id(),
+                    "the Node can't be read or written for now: {why}"
+                ),
+            }
         }
         self.trouble = Some(why);
         self.retry_at = retry_at;

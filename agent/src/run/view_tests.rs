@@ -175,3 +175,50 @@ fn a_node_is_unknown_absent_or_there() {
     side.hear(News::Node(NodeEvent::Present(raw("7"))));
     assert!(matches!(side.seen(), NodeSeen::Unknown(_)));
 }
+
+/// `raw` as the kubelet reports it that runs on `machine`, booted as number `boot`.
+fn reported(raw: RawNode, boot: u8, machine: u8) -> RawNode {
+    RawNode {
+        boot_id: BootId::from_bytes([boot; 16]).to_string(),
+        machine_id: format!("{machine:032x}"),
+        ..raw
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_kubelet_runs_on_another_host_is_left_alone() {
+    let why = "the kubelet of n1 runs on another host, whose machine id is 00000000000000000000000000000009";
+    let unknown = || NodeSeen::Unknown(why.to_owned());
+    let boots = || [1, 2].map(|boot| BootId::from_bytes([boot; 16])).to_vec();
+    let own = Some(format!("{:032x}", 7).parse().unwrap());
+    // The host's machine id, the kubelet's boot and machine id, and whether the Node is the host's.
+    let cases = [
+        (own, 1, 7, true),
+        (own, 2, 9, true),
+        (own, 3, 7, true),
+        (own, 3, 9, false),
+        (None, 3, 9, true),
+    ];
+    for (machine, boot, other, ours) in cases {
+        let mut side = NodeSide::new(boots(), machine);
+        side.hear(News::Named("n1".parse().unwrap()));
+        let found = reported(raw("5"), boot, other);
+        side.hear(News::Node(NodeEvent::Present(found.clone())));
+        let view = Box::new(NodeView::parse(&found).unwrap());
+        let present = NodeSeen::Present { view, live: false };
+        let expected = if ours { present } else { unknown() };
+        assert_eq!(side.seen(), expected, "{boot} {other}");
+    }
+
+    // From one moment to the next; and there is no API server, so a write would show.
+    let mut side = NodeSide::new(boots(), own);
+    side.hear(News::Named("n1".parse().unwrap()));
+    side.hear(News::Node(NodeEvent::Present(reported(raw("5"), 1, 7))));
+    assert!(present(&side));
+    side.hear(News::Node(NodeEvent::Present(reported(raw("6"), 3, 9))));
+    assert_eq!((side.seen(), version(&side)), (unknown(), None));
+    assert!(side.publish(&nowhere().await, &wanted()).await);
+    assert_eq!((side.seen(), side.retry_at()), (unknown(), None));
+    side.hear(News::Node(NodeEvent::Present(reported(raw("7"), 1, 7))));
+    assert!(present(&side));
+}

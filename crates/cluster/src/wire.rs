@@ -110,6 +110,8 @@ struct Condition {
 struct NodeInfo {
     #[serde(rename = "bootID", default)]
     boot_id: String,
+    #[serde(rename = "machineID", default)]
+    machine_id: String,
 }
 
 impl Wire for WireNode {
@@ -138,6 +140,10 @@ impl WireNode {
         annotations.retain(|key, _| own(key) || keep.annotation(key));
         labels.retain(|key, _| own(key) || keep.label(key));
         let ready = is_ready(&self.status.conditions);
+        let NodeInfo {
+            boot_id,
+            machine_id,
+        } = self.status.node_info;
         RawNode {
             name,
             uid,
@@ -146,7 +152,8 @@ impl WireNode {
             annotations,
             unschedulable: self.spec.unschedulable,
             ready,
-            boot_id: self.status.node_info.boot_id,
+            boot_id,
+            machine_id,
             deleting: deletion_timestamp.is_some(),
             volumes_in_use: self.status.volumes_in_use,
         }
@@ -283,7 +290,7 @@ mod tests {
                 ],
                 "images": [{"names": ["a"], "sizeBytes": 1}],
                 "volumesInUse": ["kubernetes.io/csi/d^v"],
-                "nodeInfo": {"bootID": "b1", "kernelVersion": "6"},
+                "nodeInfo": {"bootID": "b1", "machineID": "m1", "kernelVersion": "6"},
             },
         });
         let expected = RawNode {
@@ -302,6 +309,7 @@ mod tests {
             unschedulable: true,
             ready: true,
             boot_id: "b1".into(),
+            machine_id: "m1".into(),
             deleting: true,
             volumes_in_use: vec!["kubernetes.io/csi/d^v".into()],
         };

@@ -170,6 +170,27 @@ impl FromStr for BootId {
     }
 }
 
+/// One installation of a host: the text of `/etc/machine-id`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MachineId([u8; 16]);
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl FromStr for MachineId {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        unhex(text).map(Self).ok_or_else(|| {
+            let expected = "32 lower-case hexadecimal digits";
+            ParseNameError::new("a machine id", expected, text)
+        })
+    }
+}
+
 /// A Node's name: a DNS-1123 subdomain.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeName(Arc<str>);
@@ -302,7 +323,7 @@ macro_rules! debug_as_text {
     )*};
 }
 
-debug_as_text!(Identity, BootId, NodeName, PoolName, GrantId);
+debug_as_text!(Identity, BootId, MachineId, NodeName, PoolName, GrantId);
 serde_as_text!(Identity, BootId, NodeName, PoolName, GrantId);
 
 #[cfg(test)]
@@ -318,6 +339,8 @@ mod tests {
         let boot = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
         assert_eq!(boot.parse::<BootId>().unwrap().to_string(), boot);
         assert_eq!(boot.parse::<BootId>().unwrap().salt(), 0x0f3a_9b2c);
+        let machine = "0f3a9b2c111142228333abcdefabcdef";
+        assert_eq!(machine.parse::<MachineId>().unwrap().to_string(), machine);
         assert_eq!(
             "17-0f3a9b2c".parse::<GrantId>().unwrap().to_string(),
             "17-0f3a9b2c"
@@ -340,6 +363,15 @@ mod tests {
             "0f3a9b2c-1111-4222-8333-abcdefabcdeg",
         ] {
             assert!(text.parse::<BootId>().is_err(), "{text}");
+        }
+        let boot = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
+        for text in [
+            "",
+            "uninitialized",
+            "0F3A9B2C111142228333ABCDEFABCDEF",
+            boot,
+        ] {
+            assert!(text.parse::<MachineId>().is_err(), "{text}");
         }
         for text in [
             "",

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use crate::identity::{BootId, GrantId, Identity, NodeName, ParseNameError};
+use crate::identity::{BootId, GrantId, Identity, MachineId, NodeName, ParseNameError};
 use crate::keys;
 use crate::raw::{NodePatch, RawNode};
 use crate::reason::Reason;
@@ -30,6 +30,8 @@ pub struct NodeView {
     pub deleting: bool,
     /// The boot that the kubelet last reported.
     pub kubelet_boot: Option<BootId>,
+    /// The host that the kubelet last reported.
+    pub kubelet_machine: Option<MachineId>,
     /// Has a control-plane label.
     pub control_plane: bool,
     /// An administrator paused it.
@@ -139,6 +141,7 @@ impl NodeView {
             unschedulable: raw.unschedulable,
             deleting: raw.deleting,
             kubelet_boot: raw.boot_id.parse().ok(),
+            kubelet_machine: raw.machine_id.parse().ok(),
             control_plane: keys::CONTROL_PLANE
                 .iter()
                 .any(|label| labels.contains_key(*label)),
@@ -172,6 +175,19 @@ impl NodeView {
             },
             others: foreign(annotations),
             labels: foreign(labels),
+        })
+    }
+
+    /// Says so if the kubelet runs on another host than the one with these `boots` and this `machine` id. Either alone proves nothing: a
+    /// host that has just booted is not yet reported, and a kubelet in a container may have a machine id of its own.
+    pub fn elsewhere(&self, boots: &[BootId], machine: MachineId) -> Option<String> {
+        let boot = self.kubelet_boot?;
+        let other = self.kubelet_machine?;
+        (!boots.contains(&boot) && other != machine).then(|| {
+            format!(
+                "the kubelet of {} runs on another host, whose machine id is {other}",
+                self.name
+            )
         })
     }
 

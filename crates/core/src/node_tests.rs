@@ -196,3 +196,38 @@ fn what_failed_is_suspected_where_it_can_not_be_read() {
         );
     }
 }
+
+#[test]
+fn a_kubelet_is_elsewhere_if_both_its_boot_and_its_machine_id_are_others() {
+    const BOOT: &str = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
+    const BEFORE: &str = "0f3a9b2c-1111-4222-8333-abcdefabcdee";
+    const OTHER: &str = "00000000-1111-4222-8333-abcdefabcdef";
+    const HERE: &str = "0f3a9b2c111142228333abcdefabcdef";
+    const THERE: &str = "00000000111142228333abcdefabcdef";
+    let boots = [BOOT, BEFORE].map(|boot| boot.parse().unwrap());
+    let told = format!("the kubelet of n1 runs on another host, whose machine id is {THERE}");
+    let cases = [
+        (OTHER, THERE, Some(told.as_str())),
+        // Not reported yet.
+        (OTHER, HERE, None),
+        // A kubelet with a machine id of its own.
+        (BOOT, THERE, None),
+        (BEFORE, THERE, None),
+        (BOOT, HERE, None),
+        // Nothing that tells hosts apart.
+        (OTHER, "", None),
+        (OTHER, "n1", None),
+        ("", THERE, None),
+    ];
+    for (boot, machine, expected) in cases {
+        let raw = RawNode {
+            boot_id: boot.into(),
+            machine_id: machine.into(),
+            ..raw()
+        };
+        let found = NodeView::parse(&raw)
+            .unwrap()
+            .elsewhere(&boots, HERE.parse().unwrap());
+        assert_eq!(found.as_deref(), expected, "{boot} {machine}");
+    }
+}

@@ -21,6 +21,8 @@ pub struct RawNode {
     pub ready: bool,
     /// `status.nodeInfo.bootID`, as the kubelet reported it.
     pub boot_id: String,
+    /// `status.nodeInfo.machineID`, as the kubelet reported it.
+    pub machine_id: String,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
     /// `status.volumesInUse`: volumes that pods on the node have, or that are not let go of yet.

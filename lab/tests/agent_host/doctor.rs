@@ -57,9 +57,43 @@ impl Systemd {
         names.into_iter().map(unit).collect()
     }
 
+    fn load_unit(&self, name: String) -> OwnedObjectPath {
+        assert_eq!(name, "cuo-agent.service");
+        OwnedObjectPath::try_from(AGENT).unwrap()
+    }
+
     fn get_unit_file_state(&self, name: String) -> zbus::fdo::Result<String> {
         let known = self.0.get(&*name).map(|[.., state]| (*state).to_owned());
         known.ok_or_else(|| zbus::fdo::Error::FileNotFound(name))
+    }
+}
+
+/// The agent's unit: its load state, and the units that want and that require it.
+struct Unit(&'static str, [&'static [&'static str]; 2]);
+
+const AGENT: &str = "/org/freedesktop/systemd1/unit/cuo_2dagent_2eservice";
+/// As `systemctl enable` leaves it.
+const ENABLED: Unit = Unit("loaded", [&["multi-user.target"], &[]]);
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[interface(name = "org.freedesktop.systemd1.Unit")]
+impl Unit {
+    #[zbus(property)]
+    fn load_state(&self) -> String {
+        self.0.to_owned()
+    }
+
+    #[zbus(property)]
+    fn wanted_by(&self) -> Vec<String> {
+        owned(self.1[0])
+    }
+
+    #[zbus(property)]
+    fn required_by(&self) -> Vec<String> {
+        owned(self.1[1])
     }
 }
 
@@ -118,6 +152,7 @@ async fn with(bench: &Bench, units: Systemd, refused: &[&'static str]) -> Connec
         .at("/org/freedesktop/systemd1", units)
         .await
         .unwrap();
+    objects.at(AGENT, ENABLED).await.unwrap();
     let authority = "/org/freedesktop/PolicyKit1/Authority";
     objects.at(authority, polkit).await.unwrap();
     for name in ["org.freedesktop.systemd1", "org.freedesktop.PolicyKit1"] {
@@ -172,6 +207,7 @@ fn sound(pid: u32, phase: &str) -> BTreeMap<String, Value> {
         ("polkit", "allows what the agent does".to_owned()),
         ("other drivers", "none".to_owned()),
         ("boot", "complete".to_owned()),
+        ("next boot", "starts the agent".to_owned()),
     ];
     let all = found.into_iter();
     all.map(|(name, found)| (name.to_owned(), ok(&found)))
@@ -272,7 +308,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             json!([
                 "failed",
                 "does not allow the agent's user org.projectatomic.rpmostree1.finalize-deployment, org.freedesktop.login1.reboot",
-                "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`."
+                "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`."
             ]),
         ),
         (
@@ -359,6 +395,35 @@ async fn drivers_that_come_with_the_next_boot_are_a_warning() {
     assert_eq!(doctor(&bench).await, (1, expected));
 }
 
+/// Not as `systemctl is-enabled` judges it: a link below /usr counts, too.
+#[tokio::test]
+async fn an_agent_that_no_boot_starts_is_a_warning() {
+    let bench = Bench::new(branch()).await;
+    let doubles = with(&bench, Systemd(quiet()), &[]).await;
+    let warning = |found: &str, remedy: &str| json!(["warning", found, remedy]);
+    let enable = "`systemctl enable cuo-agent`.";
+    let see = "See `systemctl status cuo-agent`.";
+    let unwanted = "does not start the agent: no unit wants cuo-agent.service";
+    for (unit, expected) in [
+        (ENABLED, ok("starts the agent")),
+        (
+            Unit("loaded", [&[], &["node.target"]]),
+            ok("starts the agent"),
+        ),
+        (Unit("loaded", [&[], &[]]), warning(unwanted, enable)),
+        (
+            Unit("masked", [&[], &[]]),
+            warning("cuo-agent.service is masked", see),
+        ),
+    ] {
+        let objects = doubles.object_server();
+        objects.remove::<Unit, _>(AGENT).await.unwrap();
+        objects.at(AGENT, unit).await.unwrap();
+        let (_, checks) = doctor(&bench).await;
+        assert_eq!(checks["next boot"], expected);
+    }
+}
+
 #[tokio::test]
 async fn without_a_bus_or_an_agent_the_rest_is_not_looked_at() {
     let bench = Bench::down(branch());
@@ -376,6 +441,7 @@ async fn without_a_bus_or_an_agent_the_rest_is_not_looked_at() {
         "polkit",
         "other drivers",
         "boot",
+        "next boot",
     ] {
         assert_eq!(checks[name], json!(["warning", found, "See above."]));
     }
