@@ -278,11 +278,13 @@ fn operator_metrics() -> String {
         let mut samples = text.lines().filter(|line| !line.starts_with('#'));
         let sample = samples.find(|line| line.starts_with(name))?;
         let (shown, rest) = sample.split_once([' ', '{'])?;
-        let label = rest
-            .split_once('=')
-            .map(|(label, _)| format!("{{{label}}}"));
+        let labels = rest.split_once('}').map(|(labels, _)| {
+            let names = labels.split("\",").filter_map(|one| one.split_once('='));
+            let names: Vec<_> = names.map(|(name, _)| name).collect();
+            format!("{{{}}}", names.join(","))
+        });
         Some(vec![
-            format!("`{shown}{}`", label.unwrap_or_default()),
+            format!("`{shown}{}`", labels.unwrap_or_default()),
             help.to_owned(),
         ])
     });

@@ -104,6 +104,8 @@ async fn a_state_that_can_not_be_used_is_never_overwritten_and_read_again_on_rel
     let path = bench.machine.root().join("var/lib/cuo-agent/state.json");
     let mut newer: Value = serde_json::from_str(&State::default().to_text().unwrap()).unwrap();
     newer["version"] = 99.into();
+    let boot = bench.machine.boot_id().unwrap().to_string();
+    newer["state"]["attempt"] = serde_json::json!({"progress": {"boot": boot}});
     let newer = newer.to_string();
     fs::write(&path, &newer).unwrap();
     start(&mut bench, &[]);

@@ -245,7 +245,9 @@ async fn absurd_values_are_put_right_and_cost_no_more_than_a_slot() {
         (keys::REBOOT_NEEDED, identity.clone()),
         (
             keys::BOOTED,
-            format!("{{\"v\":1,\"identity\":\"{identity}\",\"version\":\"\",\"boot\":\"{boot}\"}}"),
+            format!(
+                "{{\"v\":1,\"identity\":\"{identity}\",\"version\":\"\",\"boot\":\"{boot}\",\"since\":\"{time}\"}}"
+            ),
         ),
         (
             keys::REBOOT_IN_PROGRESS,
