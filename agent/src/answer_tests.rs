@@ -40,6 +40,7 @@ fn attempt() -> Attempt {
         twin: false,
         requested: None,
         requested_up: None,
+        back: false,
         good: None,
         pods: Default::default(),
         foreign: false,

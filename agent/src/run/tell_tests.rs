@@ -27,6 +27,7 @@ fn attempt() -> Attempt {
         twin: false,
         requested: None,
         requested_up: None,
+        back: false,
         good: None,
         pods: Default::default(),
         foreign: false,

@@ -50,6 +50,7 @@ impl Granted {
             twin: false,
             requested: None,
             requested_up: None,
+            back: false,
             good: None,
             pods: Default::default(),
             foreign: false,

@@ -223,11 +223,9 @@ impl Work<'_> {
         if self.now > patience && !self.seen.busy {
             // Nobody has watched the cordon since.
             match &self.seen.pods {
-                Err(_) => return self.publish(Phase::Rebooting, None),
-                Ok(pods) if !left(pods, &attempt.drain).is_empty() => {
-                    return self.approach(attempt, node, live);
-                }
-                Ok(_) => {}
+                Err(why) if why.is_empty() => return self.publish(Phase::Rebooting, None),
+                Ok(pods) if left(pods, &attempt.drain).is_empty() => {}
+                Err(_) | Ok(_) => return self.approach(attempt, node, live),
             }
         }
         self.ask(&pending, live)

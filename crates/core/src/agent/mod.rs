@@ -366,6 +366,7 @@ impl<'a> Work<'a> {
             uptime: None,
             twin: true, // unknown, and the milder verdict
             good: None,
+            back: false,
             requested: asked.map(|status| status.since),
             requested_up: None,
             pods: grant.map_or_else(Default::default, |grant| grant.pods.clone()),

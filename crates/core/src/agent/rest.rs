@@ -240,6 +240,7 @@ impl Work<'_> {
                 .others
                 .iter()
                 .any(|other| other.identity == pending.identity),
+            back: host.others.iter().any(|other| other.id == pending.id),
             requested: None,
             requested_up: None,
             good: None,
@@ -340,7 +341,8 @@ impl Work<'_> {
                     NodeSeen::Unknown(_) | NodeSeen::Absent => false,
                 };
                 // What failed is booted by nobody.
-                let failed = self.state.failed.find(&pending.identity).is_some();
+                let failed = self.state.failed.find(&pending.identity).is_some()
+                    || self.state.spoiled.as_ref() == Some(&pending.id);
                 (self.is_ours(pending) || failed) && free
             }
         };

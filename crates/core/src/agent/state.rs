@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::values::{DrainPolicy, Failures, Outcome, PodChecks, Progress, RebootResult};
 
 /// Version of the file; it rises whenever a field is added or means something else.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Everything that must survive. Written whole, before the act that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -70,6 +70,9 @@ pub struct Attempt {
     pub uptime: Option<SignedDuration>,
     /// A deployment of the granted identity was there besides the pending one, so that finding one after the boot proves nothing.
     pub twin: bool,
+    /// The granted deployment itself was there already, and the host is to go back to it: that it is there after the boot proves nothing.
+    #[serde(default)]
+    pub back: bool,
     /// When finalizing and rebooting was about to be asked for.
     pub requested: Option<Timestamp>,
     /// How long the host had been up then.
@@ -329,9 +332,9 @@ mod tests {
         let text = state.to_text().unwrap();
         let read = |text: &str| State::from_text(text, None);
         assert_eq!(read(&text), Ok(state.clone()));
-        let of = |version| text.replace("\"version\": 4", &format!("\"version\": {version}"));
-        assert_eq!(read(&of(5)), Err(StateError::Newer(5)));
-        for earlier in [1, 2, 3] {
+        let of = |version| text.replace("\"version\": 5", &format!("\"version\": {version}"));
+        assert_eq!(read(&of(6)), Err(StateError::Newer(6)));
+        for earlier in [1, 2, 3, 4] {
             assert_eq!(read(&of(earlier)), read(&text));
         }
         for text in [

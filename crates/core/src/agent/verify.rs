@@ -192,6 +192,7 @@ fn classify(attempt: &Attempt, host: &Host) -> Verdict {
     let requested = attempt.requested.is_some();
     // One that was there before proves nothing, unless it is that very deployment.
     let wanted = attempt.between.as_ref().map(|[_, wanted]| &wanted.id);
+    let wanted = wanted.filter(|_| !attempt.back);
     let telling =
         |other: &Deployment| !attempt.twin || attempt.keeps_identity() || wanted == Some(&other.id);
     let mut others = host.others.iter();

@@ -176,8 +176,13 @@ fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<
         return None;
     }
     // A node is done with a grant some time after the boot. Whatever came of an earlier one says nothing of this version.
-    let done = agent.result.value();
-    let done = done.filter(|result| result.outcome == Outcome::Done);
-    let since = done.map_or(booted.since, |result| result.at.max(booted.since));
+    let ended = agent.result.value();
+    let ended = ended.filter(|result| result.at >= booted.since);
+    let since = match ended.map(|result| (result.outcome, result.code, result.at)) {
+        Some((Outcome::Done, _, at)) => at,
+        // It became healthy after all, some time after that.
+        Some((Outcome::Failed, Some(Code::Unhealthy), at)) => at.max(status.since),
+        _ => booted.since,
+    };
     Some(later(since, soak))
 }

@@ -143,9 +143,12 @@ impl Planner<'_> {
     }
 }
 
-/// A slot does not get on by itself.
+/// A slot does not get on by itself. What is told of one that is being given back is about what comes after it.
 fn waits(why: &Reason) -> bool {
-    !matches!(why.code, Code::Reserved | Code::Granted | Code::Rebooting)
+    matches!(
+        why.code,
+        Code::BeforeChecks | Code::AfterChecks | Code::MalformedAnnotation | Code::ProtocolUnknown
+    )
 }
 
 impl PoolReport {

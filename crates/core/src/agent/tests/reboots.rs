@@ -177,12 +177,22 @@ fn a_process_that_follows_asks_again_whenever_that_is_unless_pods_came_back() {
     world.asks();
     world.seen.asked = None;
     world.now = 1601;
-    world.seen.pods = Err("no answer".into());
+    world.seen.pods = Err(String::new());
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
     world.seen.pods = Ok(vec![web()]);
     world.run();
     let blocked = Ok((Outcome::Aborted, Some(Code::DrainBlocked)));
     assert_eq!(world.released(), blocked);
+
+    let mut world = ready();
+    world.asks();
+    world.seen.asked = None;
+    world.now = 1500;
+    world.seen.pods = Err("forbidden".into());
+    assert_eq!(
+        world.shows(),
+        (Phase::Draining, Some(Code::Draining), Act::Wait)
+    );
 }
 
 #[test]

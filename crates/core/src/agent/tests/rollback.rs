@@ -310,3 +310,20 @@ fn a_node_that_becomes_healthy_too_late_goes_back_all_the_same() {
     );
     assert!(world.state.failed.find(&NEW).is_some());
 }
+
+/// The host went down before rpm-ostree had changed anything. What it was to go back to was there all the time and is not to blame.
+#[test]
+fn a_way_back_that_did_not_happen_is_tried_again() {
+    let mut world = turned_back();
+    grant(&mut world);
+    assert_eq!(world.shows(), rolls_back());
+    world.boots(NEW, None, &[OLD]);
+    world.seen.boot = LAST;
+    world.node().kubelet_boot = Some(LAST);
+    world.now = 3000;
+    let verifying = (Phase::Verifying, Some(Code::NodeNotReady), Act::Wait);
+    assert_eq!(world.shows(), verifying);
+    world.now = 3601;
+    assert_eq!(world.shows(), WANTS);
+    assert!(world.state.failed.find(&OLD).is_none());
+}

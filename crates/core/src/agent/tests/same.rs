@@ -100,6 +100,10 @@ fn the_deployment_that_failed_is_held_on_its_node_alone() {
     world.now += 10_000;
     let failed = Some(Code::IdentityFailed);
     assert_eq!(world.shows(), (Phase::Held, failed, Act::Wait));
+    world.seen.check_due = true;
+    let looks = (Phase::Held, failed, Act::Stage);
+    assert_eq!(world.shows(), looks, "something newer may be there");
+    world.seen.check_due = false;
     world.host().pending = Some(variant("cc", 0, true));
     assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
 }

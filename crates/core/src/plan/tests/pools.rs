@@ -493,12 +493,21 @@ fn the_own_node_does_not_wait_for_a_pool_without_room() {
 /// It is what runs that is tried, however it came there, and not what the node was last granted or how often it was looked at since.
 #[test]
 fn a_canary_counts_from_when_it_came_to_run_the_version() {
-    // When it was seen first, when the last grant was done with, when its agent last changed its mind, and when the others may go.
-    for (runs_since, done, status, expected) in [
-        (NOW - 60, NOW - 60, NOW - 60, Some(NOW + 540)),
-        (NOW - 60, NOW - 30, NOW, Some(NOW + 570)),
-        (NOW - 60, NOW - 9000, NOW, Some(NOW + 540)),
-        (NOW - 600, NOW - 9000, NOW, None),
+    let (done, sick) = (
+        (Outcome::Done, None),
+        (Outcome::Failed, Some(Code::Unhealthy)),
+    );
+    let back = (Outcome::Failed, Some(Code::RolledBack));
+    // When it was seen first, what came of the last grant and when, when its agent last changed its mind, and when the others may go.
+    for (runs_since, ended, at_second, status, expected) in [
+        (NOW - 60, done, NOW - 60, NOW - 60, Some(NOW + 540)),
+        (NOW - 60, done, NOW - 30, NOW, Some(NOW + 570)),
+        (NOW - 60, done, NOW - 9000, NOW, Some(NOW + 540)),
+        (NOW - 600, done, NOW - 9000, NOW, None),
+        // It became healthy long after it had given up.
+        (NOW - 9000, sick, NOW - 6000, NOW - 60, Some(NOW + 540)),
+        // It tried something else meanwhile.
+        (NOW - 9000, back, NOW - 6000, NOW, None),
     ] {
         let mut p = pool("p");
         p.canary = Some(Canary {
@@ -506,7 +515,11 @@ fn a_canary_counts_from_when_it_came_to_run_the_version() {
             soak: SignedDuration::from_mins(10),
         });
         let mut world = world(&["a=p", "b=p"], vec![p]);
-        runs(&mut world, "a", NEW, done);
+        runs(&mut world, "a", NEW, at_second);
+        let Field::Value(result) = &mut world.node("a").agent.result else {
+            panic!("no result");
+        };
+        (result.outcome, result.code) = ended;
         let Field::Value(booted) = &mut world.node("a").agent.booted else {
             panic!("nothing runs");
         };
