@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use cuo_cluster::node::{Keep, whoami};
 use cuo_cluster::watch::{NodeEvent, watch_node};
-use cuo_cluster::{ApiError, ClientSource};
+use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::identity::NodeName;
+use cuo_core::pause::doubled;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-/// Pause before the API server is asked for this host's name again.
-const RETRY: Duration = Duration::from_secs(5);
+/// Pauses before the API server is asked for this host's name again: the first, which doubles, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// What becomes known.
 #[derive(Debug)]
@@ -56,15 +57,23 @@ async fn find_name(
     root: PathBuf,
     sender: &mpsc::Sender<News>,
 ) -> Option<NodeName> {
-    loop {
+    for failures in 0.. {
+        let mut pause = doubled(PAUSES[0], failures, PAUSES[1]);
         let news = match named(source, configured.as_deref(), &root).await {
             Ok(Ok(name)) => return Some(name),
             Ok(Err(why)) => News::Nameless(why),
-            Err(error) => News::Node(NodeEvent::Disconnected(error)),
+            Err(error) => {
+                if let Retry::Later(Some(asked)) = error.retry_class() {
+                    pause = pause.max(asked);
+                }
+                News::Node(NodeEvent::Disconnected(error))
+            }
         };
         sender.send(news).await.ok()?;
-        tokio::time::sleep(RETRY).await;
+        // Not earlier than asked for, and not all nodes at once.
+        tokio::time::sleep(pause.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
     }
+    None
 }
 
 /// What the Node is called; the inner error says why nobody knows.

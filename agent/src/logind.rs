@@ -147,19 +147,24 @@ impl Logind {
         preparing(&self.connect(what).await?).await
     }
 
-    /// Whether a shutdown or reboot is under way, followed by signal: `true` from the moment it begins. Needs a tokio runtime.
-    pub fn shutdown(&self) -> watch::Receiver<bool> {
+    /// Whether a shutdown or reboot is under way, followed by signal: `true` from the moment it begins. While it is, or is not known, logind
+    /// is asked `every` so often: one that is started anew does not say that nothing is under way any more. Needs a tokio runtime.
+    pub fn shutdown(&self, every: Duration) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
         let mut signals = Signals::new(self.bus.clone(), SHUTDOWN);
+        let client = self.clone();
         tokio::spawn(async move {
+            let mut asks = false;
             loop {
                 let event = tokio::select! {
-                    event = signals.next() => event,
+                    event = signals.next() => Some(event),
+                    () = tokio::time::sleep(every), if asks => None,
                     () = sender.closed() => return,
                 };
                 let state = match event {
-                    Event::Connected(connection) => preparing(&connection).await,
-                    Event::Signal(message) => {
+                    None => client.preparing().await,
+                    Some(Event::Connected(connection)) => preparing(&connection).await,
+                    Some(Event::Signal(message)) => {
                         if message
                             .header()
                             .member()
@@ -171,6 +176,7 @@ impl Logind {
                         state.map_err(|error| Error::of_call("PrepareForShutdown", &error))
                     }
                 };
+                asks = *state.as_ref().unwrap_or(&true);
                 match state {
                     Ok(state) => {
                         sender.send_if_modified(|old| std::mem::replace(old, state) != state);

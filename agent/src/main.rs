@@ -9,8 +9,24 @@ use cuo_agent::doctor;
 use cuo_agent::run::run;
 use cuo_agent::status;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cuo-agent: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(program());
+    // A name that the system is still looking up would hold up the end of the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn program() -> ExitCode {
     let mut cli = Cli::parse();
     if cli.command.is_none() {
         // With the defaults and the environment of `run`.

@@ -6,8 +6,24 @@ use std::process::ExitCode;
 use cuo_operator::config::Config;
 use cuo_operator::run::run;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cuo-operator: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(program());
+    // A name that the system is still looking up would hold up the end of the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn program() -> ExitCode {
     let config = match Config::load(std::env::args_os()) {
         Ok(config) => config,
         // Prints help and version to the standard output, and what is wrong to standard error with exit code 2.

@@ -56,6 +56,8 @@ use waits::{changed, tick, until};
 const LOOK: Duration = Duration::from_secs(2);
 /// How often units are looked at that hold updates up.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
+/// How often logind is asked whether a shutdown that it announced is still on.
+const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// What the agent carries from one turn to the next.
 struct Agent {
@@ -107,12 +109,19 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut deployments = agent.host.client().changes();
     let mut files = hostwatch::changes(root, &survey::files(root));
     let mut causes = hostwatch::watch(around::causes(root));
-    let mut shutdown = agent.logind.shutdown();
+    let mut shutdown = agent.logind.shutdown(SHUTDOWN);
     let mut alive = Notify::alive_every().map(tokio::time::interval);
     let agent_version = env!("CARGO_PKG_VERSION");
     info!(message_id = Event::Started.id(), boot = %agent.boot, agent_version, "started, version {agent_version}");
     loop {
-        let wake = match agent.turn().await? {
+        // Whatever a turn waits for, it may be cut off anywhere, as by a crash.
+        let next = tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            next = agent.turn() => next?,
+        };
+        let wake = match next {
             Next::Again => Some(Instant::now()),
             Next::Wait(wake) => wake,
         };

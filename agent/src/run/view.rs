@@ -34,6 +34,10 @@ pub struct NodeSide {
     absent: bool,
     /// Why it is not known now.
     trouble: Option<String>,
+    /// What the journal was last told of that, until it is over.
+    logged: Option<String>,
+    /// The last write failed, and not because somebody else's came first.
+    unwritten: bool,
     retry_at: Option<Instant>,
     failures: u32,
     /// Writes in a row that lost against somebody else's.
@@ -137,7 +141,12 @@ impl NodeSide {
 
     /// The API server answered: what was in the way no longer is, unless a pause is on.
     fn well(&mut self) {
-        if self.retry_at.is_none() && self.trouble.take().is_some() {
+        if self.retry_at.is_some() {
+            return;
+        }
+        self.trouble = None;
+        // That it can be read says nothing of writes.
+        if !self.unwritten && self.logged.take().is_some() {
             info!(
                 message_id = Event::Back.id(),
                 "the API server answers again"
@@ -146,7 +155,8 @@ impl NodeSide {
     }
 
     fn troubled(&mut self, why: String, event: Event, retry_at: Option<Instant>) {
-        if self.trouble.as_ref() != Some(&why) {
+        if self.logged.as_ref() != Some(&why) {
+            self.logged = Some(why.clone());
             match event {
                 Event::OtherHost => error!(
                     message_id = event.id(),
@@ -210,9 +220,7 @@ impl NodeSide {
     async fn read(&mut self, source: &ClientSource, name: &NodeName) -> bool {
         match get_node(source, name.as_str(), &Keep::default()).await {
             Ok(Some(raw)) => {
-                self.view = None; // a live read is never older
-                self.failures = 0;
-                self.learn(&raw);
+                self.found(&raw);
             }
             Ok(None) => self.gone(),
             Err(error) => {
@@ -221,6 +229,15 @@ impl NodeSide {
             }
         }
         true
+    }
+
+    /// The Node was read.
+    fn found(&mut self, raw: &RawNode) {
+        self.view = None; // a live read is never older
+        if !self.unwritten {
+            self.failures = 0;
+        }
+        self.learn(raw);
     }
 
     /// The Node from the API server itself; `None` when it does not tell.
@@ -249,7 +266,7 @@ impl NodeSide {
         let another = view.agent.reason.value() != want.reason.as_ref();
         match patch_node(source, name.as_str(), &patch, &Keep::default()).await {
             Ok(raw) => {
-                (self.failures, self.conflicts) = (0, 0);
+                (self.failures, self.conflicts, self.unwritten) = (0, 0, false);
                 if another {
                     self.told = Some(Timestamp::now());
                 }
@@ -266,7 +283,11 @@ impl NodeSide {
                     self.troubled(why.into(), Event::Forbidden, again);
                 }
             }
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                // Only a write that succeeds ends the pauses: the read between two tries does not.
+                self.unwritten = error.retry_class() != Retry::Reread;
+                self.failed(&error);
+            }
         }
         true
     }

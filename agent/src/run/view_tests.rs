@@ -106,6 +106,34 @@ async fn nothing_is_written_before_the_pause_after_a_conflict_is_over() {
     assert!(!present(&side));
 }
 
+/// Reads succeed and writes do not, as with a webhook that is down: the read between two tries does not begin the pauses anew.
+#[tokio::test]
+async fn the_pauses_between_writes_that_fail_grow_though_the_node_can_be_read() {
+    let (source, want) = (nowhere().await, wanted());
+    let mut side = known();
+    for whole in [1, 2, 4].map(Duration::from_secs) {
+        let before = Instant::now();
+        assert!(side.publish(&source, &want).await);
+        let range = before + whole.mul_f64(0.75)..=Instant::now() + whole.mul_f64(1.25);
+        let at = side.retry_at().unwrap();
+        assert!(range.contains(&at), "{at:?} in {range:?}");
+        side.retry_at = None;
+        side.found(&raw("5"));
+        assert!(present(&side));
+    }
+    let mut unread = known();
+    for _ in 0..3 {
+        let server = ApiError::Server {
+            code: 503,
+            message: message(),
+        };
+        unread.failed(&server);
+        unread.retry_at = None;
+        unread.found(&raw("5"));
+        assert_eq!(unread.failures, 0, "it is read again");
+    }
+}
+
 async fn nowhere() -> ClientSource {
     let credentials = cuo_cluster::Credentials::File {
         path: "/nonexistent".into(),

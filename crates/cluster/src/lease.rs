@@ -20,8 +20,12 @@ use crate::source::ClientSource;
 /// Name of the Lease in the operator's namespace.
 pub const NAME: &str = "cuo-operator";
 
-/// One call about the lease must leave time for another before [`RENEW_DEADLINE`].
-const CALL: Duration = Duration::from_secs(5);
+/// One call about the lease must leave time for another before [`RENEW_DEADLINE`]: [`RENEW`], twice this, and [`AGAIN`].
+const CALL: Duration = Duration::from_millis(2500);
+/// Pause before a renewal that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// To give it back takes two calls, and nobody waits for longer.
+const RELEASE: Duration = Duration::from_secs(5);
 
 /// Whether this process leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +106,7 @@ impl Campaign {
                 Some(Ok(pause)) => pause,
                 Some(Err(error)) => {
                     self.failed(error);
-                    RETRY
+                    if self.held.is_some() { AGAIN } else { RETRY }
                 }
                 None => Duration::ZERO,
             };
@@ -197,10 +201,10 @@ impl Campaign {
             }
             Ok::<_, ApiError>(())
         };
-        match timeout(CALL, release).await {
+        match timeout(RELEASE, release).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!("the lease was not given back: {error}"),
-            Err(_) => warn!("the lease was not given back within {CALL:?}"),
+            Err(_) => warn!("the lease was not given back within {RELEASE:?}"),
         }
     }
 

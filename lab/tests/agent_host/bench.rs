@@ -194,19 +194,27 @@ impl Bench {
 
     /// Stops rpm-ostreed as it is, or lets it go on: it neither ends nor answers meanwhile.
     pub async fn freeze(&self, frozen: bool) {
-        self.signal_daemon(if frozen { Signal::STOP } else { Signal::CONT })
-            .await;
+        self.signal(
+            ostree::NAME,
+            if frozen { Signal::STOP } else { Signal::CONT },
+        )
+        .await;
     }
 
     /// Kills rpm-ostreed.
     pub async fn end_daemon(&self) {
-        self.signal_daemon(Signal::KILL).await;
+        self.signal(ostree::NAME, Signal::KILL).await;
     }
 
-    async fn signal_daemon(&self, signal: Signal) {
+    /// Kills logind, which the bus starts anew when it is asked for.
+    pub async fn kill_logind(&self) {
+        self.signal(cuo_lab::logind::NAME, Signal::KILL).await;
+    }
+
+    async fn signal(&self, name: &'static str, signal: Signal) {
         let bus = self.machine.connect().await.unwrap();
         let bus = zbus::fdo::DBusProxy::new(&bus).await.unwrap();
-        let name = ostree::NAME.try_into().unwrap();
+        let name = name.try_into().unwrap();
         let pid = bus.get_connection_unix_process_id(name).await.unwrap();
         let pid = Pid::from_raw(pid.cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();

@@ -1,5 +1,7 @@
 //! logind: who blocks, asking for a reboot, and hearing of one.
 
+use std::time::Duration;
+
 use cuo_agent::bus::Bus;
 use cuo_agent::logind::{Error, Logind};
 use cuo_core::host::Inhibitor;
@@ -108,15 +110,23 @@ async fn a_shutdown_is_heard_of_and_still_known_afterwards() {
     let mut bench = Bench::new(branch()).await;
     let logind = bench.logind();
     assert_eq!(logind.preparing().await, Ok(false));
-    let mut shutdown = logind.shutdown();
+    let mut shutdown = logind.shutdown(PATIENCE);
     logind.reboot().await.unwrap();
     // Whether the subscription or the reboot came first: the property is read after subscribing.
     let heard = tokio::time::timeout(PATIENCE, shutdown.wait_for(|state| *state));
     assert!(*heard.await.unwrap().unwrap());
     assert_eq!(logind.preparing().await, Ok(true));
-    let mut late = logind.shutdown();
+    let mut late = logind.shutdown(PATIENCE);
     let heard = tokio::time::timeout(PATIENCE, late.wait_for(|state| *state));
     assert!(*heard.await.unwrap().unwrap());
+
+    // logind is started anew in the middle, and says nothing of what it does not know any more.
+    let mut asking = logind.shutdown(Duration::from_millis(100));
+    let heard = tokio::time::timeout(PATIENCE, asking.wait_for(|state| *state));
+    assert!(*heard.await.unwrap().unwrap());
+    bench.kill_logind().await;
+    let heard = tokio::time::timeout(PATIENCE, asking.wait_for(|state| !*state));
+    assert!(!*heard.await.unwrap().unwrap());
 
     // The bus comes back with another logind, that is not shutting down.
     bench.restart_bus().await;

@@ -44,14 +44,15 @@ impl Pause {
     /// A call failed: pauses, longer each time, and not in step with others.
     pub fn failed(&mut self, what: &str, error: &ApiError) {
         let longer = |first: Duration| doubled(first, self.failures, LAST);
-        let pause = match error.retry_class() {
-            Retry::Reread => longer(CONFLICT),
-            Retry::Later(Some(asked)) => asked.max(FIRST),
-            Retry::Later(None) | Retry::Credentials => longer(FIRST),
-            Retry::Denied => LAST,
+        let (pause, least) = match error.retry_class() {
+            Retry::Reread => (longer(CONFLICT), 0.5),
+            // Not earlier than the API server says.
+            Retry::Later(Some(asked)) => (asked.max(FIRST), 1.0),
+            Retry::Later(None) | Retry::Credentials => (longer(FIRST), 0.5),
+            Retry::Denied => (LAST, 0.5),
         };
         self.failures = self.failures.saturating_add(1);
-        self.until = Some(Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+        self.until = Some(Instant::now() + pause.mul_f64(least + fastrand::f64() / 2.0));
         let text = format!("{what}: {error}");
         if error.retry_class() == Retry::Reread {
             debug!("{text}; it is read again");
@@ -132,19 +133,20 @@ mod tests {
         };
         let unauthorized = ApiError::Unauthorized { message: message() };
         let cases = [
-            (conflict, [50, 100, 200, 30_000]),
-            (server, [500, 1000, 2000, 30_000]),
-            (unauthorized, [500, 1000, 2000, 30_000]),
-            (forbidden, [30_000, 30_000, 30_000, 30_000]),
-            (busy, [7000, 7000, 7000, 7000]),
+            (conflict, [50, 100, 200, 30_000], [1, 2]),
+            (server, [500, 1000, 2000, 30_000], [1, 2]),
+            (unauthorized, [500, 1000, 2000, 30_000], [1, 2]),
+            (forbidden, [30_000, 30_000, 30_000, 30_000], [1, 2]),
+            (busy, [7000, 7000, 7000, 7000], [2, 3]),
         ];
-        for (error, expected) in cases {
+        // How long at least and at most, in halves.
+        for (error, expected, [least, most]) in cases {
             let mut pause = Pause::default();
             let expect = |pause: &mut Pause, whole: u64| {
                 let (before, whole) = (Instant::now(), Duration::from_millis(whole));
                 pause.failed("a call", &error);
                 let until = pause.until(before).unwrap();
-                let range = before + whole / 2..=Instant::now() + whole;
+                let range = before + whole * least / 2..=Instant::now() + whole * most / 2;
                 assert!(range.contains(&until), "{error}: {until:?} in {range:?}");
                 assert_eq!(pause.until(until), None);
             };

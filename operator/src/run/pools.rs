@@ -138,10 +138,13 @@ impl Pools {
     ) -> (Option<Instant>, Result<(), ApiError>) {
         self.told.retain(|name, _| self.all.contains_key(name));
         let (mut next, mut result) = (None, Ok(()));
-        for report in reports {
-            let Some(pool) = report.name.as_ref().and_then(|name| self.all.get(name)) else {
-                continue;
-            };
+        let mut named: Vec<_> = reports
+            .iter()
+            .filter_map(|report| Some((self.all.get(report.name.as_ref()?)?, report)))
+            .collect();
+        // One that could not be told is not tried before all others.
+        named.sort_by_key(|(pool, _)| self.told.get(&pool.name).map(|told| told.at));
+        for (pool, report) in named {
             let told = self
                 .told
                 .get(&pool.name)
@@ -156,6 +159,7 @@ impl Pools {
                 next = next.into_iter().chain([due]).min();
                 continue;
             }
+            let mut silent = false;
             let written = write_status(source, &pool.name, &pool.resource_version, &want).await;
             let mut told = Told {
                 uid: pool.uid.clone(),
@@ -167,9 +171,20 @@ impl Pools {
                 if error.retry_class() != Retry::Denied {
                     told.status = before.clone();
                 }
+                silent = matches!(
+                    error,
+                    ApiError::Timeout { .. }
+                        | ApiError::Unreachable { .. }
+                        | ApiError::Server { .. }
+                );
                 result = Err(error);
             }
             self.told.insert(pool.name.clone(), told);
+            // Nothing depends on it, so nothing waits for as many time-outs as there are pools.
+            if silent {
+                next = Some(Instant::now() + PACE);
+                break;
+            }
         }
         (next, result)
     }

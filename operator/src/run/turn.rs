@@ -186,6 +186,8 @@ impl Operator {
         };
         self.metrics.planned(&self.seen, &plan);
         let Some((write, name)) = steps::written(&plan.act, &self.seen) else {
+            // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
+            self.pause.well();
             self.teller.settled(&self.seen, &plan);
             let (told, rest) = (self.tell_pools(&plan).await, self.rest(&plan));
             return Ok(Some(told.map_or(rest, |told| told.min(rest))));
@@ -216,7 +218,6 @@ impl Operator {
         let read = ledger::read(&self.source, &self.namespace).await;
         let what = || format!("read ConfigMap {}/{}", self.namespace, ledger::NAME);
         let stored = read.map_err(|error| Failed::new(what(), error))?;
-        self.pause.well();
         self.read_at = Instant::now();
         self.seen.ledger = Field::json(stored.text().map(str::to_owned).as_ref());
         if let Field::Malformed(why) = &self.seen.ledger {
