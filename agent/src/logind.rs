@@ -154,7 +154,7 @@ impl Logind {
         let mut signals = Signals::new(self.bus.clone(), SHUTDOWN);
         let client = self.clone();
         tokio::spawn(async move {
-            let mut asks = false;
+            let (mut asks, mut told) = (false, None);
             loop {
                 let event = tokio::select! {
                     event = signals.next() => Some(event),
@@ -179,9 +179,15 @@ impl Logind {
                 asks = *state.as_ref().unwrap_or(&true);
                 match state {
                     Ok(state) => {
+                        told = None;
                         sender.send_if_modified(|old| std::mem::replace(old, state) != state);
                     }
-                    Err(error) => warn!(%error, "not known whether the host is shutting down"),
+                    Err(error) => {
+                        if told.as_ref() != Some(&error) {
+                            warn!(%error, "not known whether the host is shutting down");
+                        }
+                        told = Some(error);
+                    }
                 }
             }
         });

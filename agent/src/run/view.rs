@@ -136,6 +136,7 @@ impl NodeSide {
     fn gone(&mut self) {
         self.view = None;
         self.absent = true;
+        self.written();
         self.well();
     }
 
@@ -170,6 +171,11 @@ impl NodeSide {
         }
         self.trouble = Some(why);
         self.retry_at = retry_at;
+    }
+
+    /// Nothing is left to be written.
+    fn written(&mut self) {
+        (self.failures, self.conflicts, self.unwritten) = (0, 0, false);
     }
 
     /// Takes a failed call in: read again, or pause.
@@ -261,12 +267,14 @@ impl NodeSide {
             return true;
         };
         let Some(patch) = want.patch(view) else {
+            self.written();
+            self.well();
             return true;
         };
         let another = view.agent.reason.value() != want.reason.as_ref();
         match patch_node(source, name.as_str(), &patch, &Keep::default()).await {
             Ok(raw) => {
-                (self.failures, self.conflicts, self.unwritten) = (0, 0, false);
+                self.written();
                 if another {
                     self.told = Some(Timestamp::now());
                 }

@@ -81,6 +81,8 @@ pub async fn campaign(
 struct Held {
     lease: Lease,
     until: Instant,
+    /// A renewal may have been done without an answer.
+    unsure: bool,
 }
 
 struct Campaign {
@@ -129,8 +131,8 @@ impl Campaign {
     /// Reads, decides and writes once; returns how long to wait before the next turn.
     async fn turn(&mut self) -> Result<Duration, ApiError> {
         let lease = match &self.held {
-            Some(held) => held.lease.clone(),
-            None => self.read().await?,
+            Some(held) if !held.unsure => held.lease.clone(),
+            _ => self.read().await?,
         };
         let now = self.epoch.elapsed();
         let observed = Observed::after(self.observed.as_ref(), record(&lease), now);
@@ -138,6 +140,9 @@ impl Campaign {
         let holder = observed.record.holder.clone();
         self.observed = Some(observed);
         if let Decision::Wait(left) = decision {
+            if self.held.take().is_some() {
+                info!("no longer leading: the lease was taken by somebody else");
+            }
             self.tell(Some(holder), None);
             return Ok(jitter(RETRY).min(left));
         }
@@ -148,6 +153,7 @@ impl Campaign {
         self.held = Some(Held {
             lease,
             until: begun + RENEW_DEADLINE,
+            unsure: false,
         });
         let newly = self.state.send_if_modified(|state| {
             let before = std::mem::replace(state, Leadership::Leading);
@@ -167,7 +173,10 @@ impl Campaign {
                 self.held = None;
                 self.tell(None, Some(error));
             }
-            (Some(_), _) => warn!("the lease is not renewed: {error}"),
+            (Some(held), _) => {
+                held.unsure = true;
+                warn!("the lease is not renewed: {error}");
+            }
             (None, _) => {
                 let holder = self
                     .observed

@@ -130,6 +130,35 @@ async fn a_silent_holder_is_followed_for_its_time_and_then_replaced() {
     assert_eq!(written(&api)["spec"]["leaseTransitions"], 4);
 }
 
+/// The renewal was done, and its answer is lost: what is written next must not be taken for somebody else's conflict.
+#[tokio::test]
+async fn a_renewal_without_an_answer_is_no_end() {
+    let mut answer = server(Some(lease("", 1)), |_, _| {});
+    let mut writes = 0;
+    let lossy = move |request: &Request| {
+        let reply = answer(request);
+        writes += usize::from(request.method() == "PUT");
+        match writes {
+            2 if request.method() == "PUT" => Reply::failure(504, "Timeout", "no answer"),
+            _ => reply,
+        }
+    };
+    let api = Double::start(lossy).await;
+    let mut running = start(&api).await;
+    eventually("it leads", || {
+        *running.state.borrow() == Leadership::Leading
+    })
+    .await;
+    running.state.mark_unchanged();
+    let writes = || {
+        let seen = api.seen().into_iter();
+        seen.filter(|request| request.method() == "PUT").count()
+    };
+    eventually("it renews twice", || writes() == 3).await;
+    let lost = running.state.has_changed().unwrap();
+    assert!(!lost, "{:?}", *running.state.borrow());
+}
+
 #[tokio::test]
 async fn a_lease_taken_by_another_is_lost() {
     let usurp = |held: &mut Value, request: &Request| {

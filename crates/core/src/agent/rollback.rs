@@ -105,6 +105,12 @@ impl Work<'_> {
             return Some(Ailment::Sick(Reason::new(Code::Unhealthy, text)));
         }
         self.recovered(&identity);
+        // Whoever waits for this version to be tried counts from now.
+        let result = self.state.result.as_mut();
+        let given_up = result.filter(|result| result.code == Some(Code::Unhealthy));
+        if let Some(result) = given_up {
+            result.at = self.now;
+        }
         None
     }
 

@@ -11,7 +11,7 @@ use crate::identity::{Identity, NodeName};
 use crate::node::NodeView;
 use crate::pool::{Canary, CanaryWho};
 use crate::reason::{Code, Reason};
-use crate::values::{Outcome, Phase};
+use crate::values::{Outcome, Phase, RebootResult};
 
 /// How far one identity is in one pool.
 pub(super) struct Trial<'a> {
@@ -176,13 +176,11 @@ fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<
         return None;
     }
     // A node is done with a grant some time after the boot. Whatever came of an earlier one says nothing of this version.
-    let ended = agent.result.value();
-    let ended = ended.filter(|result| result.at >= booted.since);
-    let since = match ended.map(|result| (result.outcome, result.code, result.at)) {
-        Some((Outcome::Done, _, at)) => at,
-        // It became healthy after all, some time after that.
-        Some((Outcome::Failed, Some(Code::Unhealthy), at)) => at.max(status.since),
-        _ => booted.since,
+    // Nor had it been given up, with a time that is when it became healthy after all.
+    let about = |result: &&RebootResult| {
+        result.outcome == Outcome::Done || result.code == Some(Code::Unhealthy)
     };
+    let ended = agent.result.value().filter(about);
+    let since = ended.map_or(booted.since, |result| result.at.max(booted.since));
     Some(later(since, soak))
 }

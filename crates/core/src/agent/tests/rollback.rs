@@ -155,6 +155,27 @@ fn a_node_that_becomes_healthy_stays_where_it_is() {
     assert!(!world.node().unschedulable);
 }
 
+/// Canaries are counted from when they are well.
+#[test]
+fn what_was_given_up_is_given_up_until_the_node_is_healthy() {
+    let mut world = turned_back();
+    let ended = |world: &mut World| world.node().agent.result.value().unwrap().at;
+    assert_eq!(ended(&mut world), at(2601));
+    world.node().ready = true;
+    world.run();
+    assert_eq!(ended(&mut world), at(2601));
+    world.now = 2631;
+    world.run();
+    assert_eq!(ended(&mut world), at(2631));
+    world.now = 4000;
+    world.run();
+    assert_eq!(ended(&mut world), at(2631));
+    assert_eq!(
+        world.result(),
+        Some((Outcome::Failed, Some(Code::Unhealthy)))
+    );
+}
+
 /// What the grant of the update asked of pods is asked of the node that gave it back, too.
 #[test]
 fn pods_that_are_not_ready_keep_it_sick() {

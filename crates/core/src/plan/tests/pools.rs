@@ -504,8 +504,9 @@ fn a_canary_counts_from_when_it_came_to_run_the_version() {
         (NOW - 60, done, NOW - 30, NOW, Some(NOW + 570)),
         (NOW - 60, done, NOW - 9000, NOW, Some(NOW + 540)),
         (NOW - 600, done, NOW - 9000, NOW, None),
-        // It became healthy long after it had given up.
-        (NOW - 9000, sick, NOW - 6000, NOW - 60, Some(NOW + 540)),
+        // It became healthy long after its boot, and was looked at since.
+        (NOW - 9000, sick, NOW - 60, NOW, Some(NOW + 540)),
+        (NOW - 9000, sick, NOW - 6000, NOW, None),
         // It tried something else meanwhile.
         (NOW - 9000, back, NOW - 6000, NOW, None),
     ] {
