@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 use zbus::connection::Builder;
-use zbus::{Connection, DBusError, DynamicType, Message, MessageStream, Type};
+use zbus::{Connection, DBusError, DynamicType, Message, MessageStream, OwnedVariant, Type};
 
 /// Connecting and subscribing: the bus itself answers within milliseconds, or something is broken.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -87,6 +87,23 @@ impl Object<'_> {
         let interface = Some(self.interface);
         let reply = connection.call_method(self.service, self.path, interface, method, arguments);
         within(method, deadline, reply).await?.body().deserialize()
+    }
+
+    /// Reads a property of this interface, from the service itself.
+    pub(crate) async fn property(
+        self,
+        connection: &Connection,
+        name: &str,
+        deadline: Duration,
+    ) -> zbus::Result<OwnedVariant> {
+        let properties = Object {
+            interface: "org.freedesktop.DBus.Properties",
+            ..self
+        };
+        let arguments = (self.interface, name);
+        properties
+            .call(connection, "Get", &arguments, deadline)
+            .await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cuo_cluster::node::{Keep, whoami};
 use cuo_cluster::watch::{NodeEvent, watch_node};
-use cuo_cluster::{ApiError, ClientSource, Retry};
+use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
 use cuo_core::identity::NodeName;
 use cuo_core::pause::doubled;
 use futures::StreamExt;
@@ -71,7 +71,7 @@ async fn find_name(
         };
         sender.send(news).await.ok()?;
         // Not earlier than asked for, and not all nodes at once.
-        tokio::time::sleep(pause.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+        tokio::time::sleep(scattered(pause, 1.0)).await;
     }
     None
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cuo_core::host::Inhibitor;
 use tokio::sync::watch;
 use tracing::warn;
-use zbus::{Connection, OwnedVariant};
+use zbus::Connection;
 
 use crate::bus::{self, Bus, Event, Object, Signals};
 
@@ -225,12 +225,7 @@ async fn blocking(connection: &Connection) -> Result<Vec<Inhibitor>, Error> {
 }
 
 async fn preparing(connection: &Connection) -> Result<bool, Error> {
-    let properties = Object {
-        interface: "org.freedesktop.DBus.Properties",
-        ..MANAGER
-    };
-    let arguments = (MANAGER.interface, PREPARING);
-    let value = properties.call::<OwnedVariant>(connection, "Get", &arguments, LIMIT);
-    let value = value.await.and_then(bool::try_from);
+    let value = MANAGER.property(connection, PREPARING, LIMIT).await;
+    let value = value.and_then(bool::try_from);
     value.map_err(|error| Error::of_call(PREPARING, &error))
 }

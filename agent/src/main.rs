@@ -10,20 +10,7 @@ use cuo_agent::run::run;
 use cuo_agent::status;
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("cuo-agent: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = runtime.block_on(program());
-    // A name that the system is still looking up would hold up the end of the process.
-    runtime.shutdown_background();
-    code
+    cuo_cluster::process::run("cuo-agent", program())
 }
 
 async fn program() -> ExitCode {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tracing::debug;
-use zbus::OwnedVariant;
 
 use crate::bus::{Bus, Object};
 
@@ -15,10 +14,10 @@ const BUS: Object<'static> = Object {
     path: "/org/freedesktop/DBus",
     interface: "org.freedesktop.DBus",
 };
-const PROPERTIES: Object<'static> = Object {
+const MANAGER: Object<'static> = Object {
     service: Some(NAME),
     path: "/org/freedesktop/NetworkManager",
-    interface: "org.freedesktop.DBus.Properties",
+    interface: NAME,
 };
 /// `NMMetered`: set by a person, and guessed from the kind of connection. The others are unknown, no, and guessed not to be.
 const METERED: [u32; 2] = [1, 3];
@@ -39,9 +38,6 @@ async fn ask(bus: &Bus) -> zbus::Result<Option<u32>> {
     {
         return Ok(None);
     }
-    let property = (NAME, "Metered");
-    let value: OwnedVariant = PROPERTIES
-        .call(&connection, "Get", &property, LIMIT)
-        .await?;
+    let value = MANAGER.property(&connection, "Metered", LIMIT).await?;
     Ok(u32::try_from(value).ok())
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use cuo_core::survey::Unit;
 use tracing::debug;
 
-use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+use zbus::{Connection, OwnedObjectPath};
 
 use crate::bus::{self, Bus, Object};
 
 /// systemd answers from memory.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const MANAGER: Object<'static> = Object {
+pub(crate) const MANAGER: Object<'static> = Object {
     service: Some("org.freedesktop.systemd1"),
     path: "/org/freedesktop/systemd1",
     interface: "org.freedesktop.systemd1.Manager",
@@ -72,8 +72,12 @@ pub async fn failure(bus: &Bus, unit: &str) -> Option<String> {
 async fn result(bus: &Bus, unit: &str) -> zbus::Result<String> {
     let connection = bus.connect().await?;
     let path: OwnedObjectPath = MANAGER.call(&connection, "GetUnit", &unit, LIMIT).await?;
-    let interface = "org.freedesktop.systemd1.Service";
-    let value = property(&connection, &path, interface, "Result").await;
+    let service = Object {
+        path: path.as_str(),
+        interface: "org.freedesktop.systemd1.Service",
+        ..MANAGER
+    };
+    let value = service.property(&connection, "Result", LIMIT).await;
     value.and_then(String::try_from)
 }
 
@@ -86,24 +90,14 @@ pub(crate) async fn wanted(
     unit: &str,
 ) -> zbus::Result<(String, Vec<String>)> {
     let path: OwnedObjectPath = MANAGER.call(connection, "LoadUnit", &unit, LIMIT).await?;
-    let get = |name| property(connection, &path, "org.freedesktop.systemd1.Unit", name);
+    let unit = Object {
+        path: path.as_str(),
+        interface: "org.freedesktop.systemd1.Unit",
+        ..MANAGER
+    };
+    let get = |name| unit.property(connection, name, LIMIT);
     let state = String::try_from(get("LoadState").await?)?;
     let mut by = Vec::<String>::try_from(get("WantedBy").await?)?;
     by.extend(Vec::<String>::try_from(get("RequiredBy").await?)?);
     Ok((state, by))
-}
-
-async fn property(
-    connection: &Connection,
-    path: &OwnedObjectPath,
-    interface: &str,
-    name: &str,
-) -> zbus::Result<OwnedVariant> {
-    let properties = Object {
-        path: path.as_str(),
-        interface: "org.freedesktop.DBus.Properties",
-        ..MANAGER
-    };
-    let arguments = (interface, name);
-    properties.call(connection, "Get", &arguments, LIMIT).await
 }

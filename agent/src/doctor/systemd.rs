@@ -8,8 +8,9 @@ use cuo_core::survey::Survey;
 use zbus::Connection;
 
 use super::Check;
-use crate::bus::{Bus, Object};
-use crate::{survey, systemd};
+use crate::bus::Bus;
+use crate::survey;
+use crate::systemd::{self, MANAGER};
 
 const DRIVERS: &str = "other drivers";
 const BOOT: &str = "boot";
@@ -19,11 +20,6 @@ pub(super) const NAMES: [&str; 3] = [DRIVERS, BOOT, NEXT_BOOT];
 const AGENT: &str = "cuo-agent.service";
 
 const LIMIT: Duration = Duration::from_secs(30);
-const MANAGER: Object<'static> = Object {
-    service: Some("org.freedesktop.systemd1"),
-    path: "/org/freedesktop/systemd1",
-    interface: "org.freedesktop.systemd1.Manager",
-};
 
 /// Looks at the units.
 pub(super) async fn look(connection: &Connection, root: &Path) -> [Check; 3] {

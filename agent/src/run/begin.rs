@@ -50,7 +50,6 @@ impl Agent {
             name: "cuo-agent",
             version: env!("CARGO_PKG_VERSION"),
         };
-        let boot = facts::boot_id(root)?;
         // After a granted reboot the kubelet may not have reported the new boot yet.
         let granted = state.attempt.as_ref().map(|attempt| attempt.progress.boot);
         let boots = granted.into_iter().chain([boot]).collect();

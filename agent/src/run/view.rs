@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
-use cuo_cluster::{ApiError, ClientSource, Retry};
+use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
 use cuo_core::agent::NodeSeen;
 use cuo_core::identity::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
@@ -182,9 +182,7 @@ impl NodeSide {
     fn failed(&mut self, error: &ApiError) {
         self.outdated = true;
         // Not all nodes at once; and where the API server says when, not earlier.
-        let spread = |from: f64, pause: Duration| {
-            Some(Instant::now() + pause.mul_f64(from + fastrand::f64() / 2.0))
-        };
+        let spread = |least, pause| Some(Instant::now() + scattered(pause, least));
         let after = |pause| spread(0.75, pause);
         let longer = |first: Duration, times: u32| doubled(first, times, PAUSES[1]);
         let at = match error.retry_class() {

@@ -24,13 +24,18 @@ impl Backoff {
     pub fn delay(&mut self) -> Duration {
         let whole = self.next;
         self.next = self.last.min(whole * 2);
-        whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+        scattered(whole, 0.5)
     }
 
     /// Starts over with the shortest delay.
     pub fn reset(&mut self) {
         self.next = self.first;
     }
+}
+
+/// `pause` times something between `least` and half a time more, so that not all come back at once: with 1.0 nobody does so earlier.
+pub fn scattered(pause: Duration, least: f64) -> Duration {
+    pause.mul_f64(least + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
+use crate::backoff::scattered;
 use crate::error::ApiError;
 use crate::source::ClientSource;
 
@@ -144,7 +145,7 @@ impl Campaign {
                 info!("no longer leading: the lease was taken by somebody else");
             }
             self.tell(Some(holder), None);
-            return Ok(jitter(RETRY).min(left));
+            return Ok(scattered(RETRY, 0.5).min(left));
         }
         let begun = Instant::now();
         let lease = self
@@ -252,11 +253,6 @@ impl Campaign {
         });
         written.await
     }
-}
-
-/// Between half of `whole` and all of it.
-fn jitter(whole: Duration) -> Duration {
-    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 fn record(lease: &Lease) -> Record {

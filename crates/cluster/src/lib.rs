@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod node;
 pub mod pods;
 pub mod pool;
+pub mod process;
 pub mod rights;
 pub mod source;
 pub mod watch;
@@ -23,6 +24,7 @@ mod wire;
 #[cfg(test)]
 mod double;
 
+pub use backoff::scattered;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ApiError, Retry};
 pub use source::{ClientSource, Program, Status};

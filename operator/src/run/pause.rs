@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cuo_cluster::{ApiError, Retry};
+use cuo_cluster::{ApiError, Retry, scattered};
 use cuo_core::identity::NodeName;
 use cuo_core::pause::doubled;
 use tokio::time::Instant;
@@ -52,7 +52,7 @@ impl Pause {
             Retry::Denied => (LAST, 0.5),
         };
         self.failures = self.failures.saturating_add(1);
-        self.until = Some(Instant::now() + pause.mul_f64(least + fastrand::f64() / 2.0));
+        self.until = Some(Instant::now() + scattered(pause, least));
         let text = format!("{what}: {error}");
         if error.retry_class() == Retry::Reread {
             debug!("{text}; it is read again");
@@ -86,7 +86,7 @@ impl Resting {
             return false;
         }
         warn!("{what}: {error}; others go first, and it is tried again");
-        let pause = LAST.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let pause = scattered(LAST, 0.5);
         self.0.insert(name.clone(), Instant::now() + pause);
         true
     }

@@ -286,7 +286,10 @@ impl<'a> Planner<'a> {
         let mut chosen = act;
         // The operator's own node, which is last of all, lets those go first that are about to: not those that wait for something else,
         // which may be for ever, or for this node as a canary.
-        let mut others_go = self.ledger.entries.keys().any(|name| !self.failed(name));
+        let mut others_go = self.ledger.entries.keys().any(|name| {
+            let node = self.seen.nodes.get(name);
+            !node.is_some_and(has_failed)
+        });
         for node in ready {
             let judged = match own == Some(&node.name) && others_go {
                 true => Err(Code::OwnNodeLast.into()),
@@ -303,13 +306,6 @@ impl<'a> Planner<'a> {
             self.verdicts.insert(node.name.clone(), reason);
         }
         chosen.unwrap_or(Act::Wait)
-    }
-
-    /// The node needs a person, and keeps its slot until then.
-    fn failed(&self, name: &NodeName) -> bool {
-        let node = self.seen.nodes.get(name);
-        let status = node.and_then(|node| node.agent.status.value());
-        status.is_some_and(|status| status.phase == Phase::Failed)
     }
 
     /// Whether the node is next in its pools, beside all that count and all that came before it; then it counts, too.
@@ -371,23 +367,23 @@ fn holds(node: &NodeView) -> bool {
 /// out of service is no reason to keep it so.
 fn goes_back(node: &NodeView) -> bool {
     let agent = &node.agent;
-    let phase = agent.status.value().map(|status| status.phase);
     let ails = || {
         let booted = agent.booted.value()?.identity;
         let failure = agent.failed.value()?.find(&booted)?;
         Some(failure.code == Code::Unhealthy)
     };
-    phase == Some(Phase::Failed) && agent.progress.is_absent() && ails() == Some(true)
+    has_failed(node) && agent.progress.is_absent() && ails() == Some(true)
 }
 
 /// The node is out of service, whoever the cause is.
 fn unavailable(node: &NodeView) -> bool {
-    let failed = node
-        .agent
-        .status
-        .value()
-        .is_some_and(|status| status.phase == Phase::Failed);
-    !node.ready || node.unschedulable || node.deleting || failed
+    !node.ready || node.unschedulable || node.deleting || has_failed(node)
+}
+
+/// The node needs a person; if it has a slot, it keeps that until then.
+fn has_failed(node: &NodeView) -> bool {
+    let status = node.agent.status.value();
+    status.is_some_and(|status| status.phase == Phase::Failed)
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Planner, unavailable};
+use super::{Planner, has_failed, unavailable};
 use crate::identity::{GrantId, Identity, NodeName, PoolName};
 use crate::ledger::Stage;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::{Field, Phase};
+use crate::values::Field;
 
 /// More targets than this are not told of one pool: those that the fewest nodes need or run are left out.
 pub const TARGETS: usize = 10;
@@ -103,13 +103,12 @@ impl Planner<'_> {
 
     fn tell(&self, node: &NodeView, report: &mut PoolReport) {
         let (agent, entry) = (&node.agent, self.ledger.entries.get(&node.name));
-        let phase = agent.status.value().map(|status| status.phase);
         let failed = |identity| {
             let list = agent.failed.value();
             list.is_some_and(|list| list.find(identity).is_some())
         };
         let needed = agent.needed.value();
-        let unfit = phase == Some(Phase::Failed) || needed.is_some_and(failed);
+        let unfit = has_failed(node) || needed.is_some_and(failed);
         let rests = matches!(node.protocol, Field::Value(_)) && agent.needed.is_absent();
         report.needing += usize::from(needed.is_some());
         report.rebooting += usize::from(entry.is_some());
