@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::bound;
+use crate::process::cargo;
 
 /// User and group that it runs as. A number needs no `/etc/passwd`, and is what `runAsNonRoot` can judge.
 pub const USER: u32 = 65532;
@@ -44,15 +44,7 @@ pub async fn rootfs(build: Build) -> Result<PathBuf> {
         Build::Debug => ("dev", "debug", "rootfs-debug"),
     };
     let folder = folder();
-    let mut cargo = bound(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells a test about the test's own package would make build scripts run again.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(&name);
-        }
-    }
-    let status = cargo
+    let status = cargo()
         .args([
             "build",
             "--locked",

@@ -1,5 +1,6 @@
 //! Children that can't outlive the bench.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
@@ -20,6 +21,21 @@ pub fn bound(program: impl AsRef<OsStr>) -> Command {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+/// Cargo, [`bound`], as if it were started from a shell.
+///
+/// What cargo tells a program that it runs about that program's own package would make build scripts (ring's, for one) run again, and
+/// everything above them would be compiled anew, twice each time.
+pub fn cargo() -> Command {
+    let mut cargo = bound(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }
 
 /// Sends both outputs of `command` to the end of the file `log`, and starts it.

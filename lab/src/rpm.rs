@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
 use crate::image::Build;
-use crate::process::{bound, spawn_logged};
+use crate::process::{bound, cargo, spawn_logged};
 
 /// The spec file, in the repository.
 pub const SPEC: &str = "packaging/rpm/cuo-agent.spec";
@@ -99,19 +99,13 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
 /// When it can't be built.
 pub async fn program(repository: &Path) -> Result<PathBuf> {
     let target = repository.join("target");
-    let mut cargo = bound(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--locked", "--release", "--package", "cuo-agent"]);
-    // What cargo tells a program about its own package would make build scripts run again.
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(&name);
-        }
-    }
-    cargo
+    let status = cargo()
+        .args(["build", "--locked", "--release", "--package", "cuo-agent"])
         .env("CARGO_TARGET_DIR", &target)
-        .current_dir(repository);
-    let status = cargo.status().await.context("start cargo")?;
+        .current_dir(repository)
+        .status()
+        .await
+        .context("start cargo")?;
     ensure!(
         status.success(),
         "cargo could not build cuo-agent: {status}"

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that CI checks, the cheapest first.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use cuo_lab::process::cargo;
 
 use crate::root;
 use crate::setup::{self, installed};
@@ -233,11 +233,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         }
         println!("\n=== {}: cargo {}", part.name, part.arguments.join(" "));
         let start = Instant::now();
-        let ran = Command::new("cargo")
-            .args(part.arguments)
-            .current_dir(root())
-            .status();
-        let status = ran.context("run cargo")?;
+        let ran = cargo().args(part.arguments).current_dir(root()).status();
+        let status = ran.await.context("run cargo")?;
         if !status.success() {
             bail!(
                 "{} failed ({status}) after {:.0?}; the command was: cargo {}",
@@ -249,7 +246,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         spent.push((part.name, start.elapsed()));
     }
     match installed("cargo-deny") {
-        true => deny(&mut spent)?,
+        true => deny(&mut spent).await?,
         false => skipped.push((
             "licences and sources",
             "cargo-deny is not installed".to_owned(),
@@ -272,14 +269,15 @@ async fn hosts_are_possible() -> Result<()> {
     cuo_lab::host::possible(folder.path()).await
 }
 
-fn deny(spent: &mut Vec<(&'static str, Duration)>) -> Result<()> {
+async fn deny(spent: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     println!("\n=== licences and sources: cargo deny check bans licenses sources");
     let start = Instant::now();
     let arguments = ["deny", "check", "bans", "licenses", "sources"];
-    let status = Command::new("cargo")
+    let status = cargo()
         .args(arguments)
         .current_dir(root())
         .status()
+        .await
         .context("run cargo deny")?;
     if !status.success() {
         bail!(

@@ -3,10 +3,9 @@
 mod measure;
 mod report;
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use cuo_lab::controlplane::assets;
+use cuo_lab::process::cargo;
 
 use crate::{root, setup};
 use report::Report;
@@ -30,7 +29,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_go()?;
     setup::ensure_programs(setup::LAB)?;
     eprintln!("==> building the operator as it is shipped");
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let built = cargo()
         .args([
             "build",
             "--locked",
@@ -41,6 +40,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         .env("CARGO_TARGET_DIR", root().join("target"))
         .current_dir(root())
         .status()
+        .await
         .context("run cargo")?;
     ensure!(built.success(), "the build failed: {built}");
     assets::ensure(|line| eprintln!("    {line}")).await?;

@@ -4,7 +4,6 @@ mod screen;
 mod summary;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +11,7 @@ use cuo_lab::bench::{Bench, OperatorImage, SiteSpec, Workloads};
 use cuo_lab::controlplane::assets;
 use cuo_lab::image::{self, Build};
 use cuo_lab::machine::{HostSpec, OriginKind};
+use cuo_lab::process::cargo;
 
 use crate::{root, setup};
 use screen::Screen;
@@ -66,7 +66,7 @@ async fn all() -> Result<Summary> {
     setup::ensure_go()?;
     setup::ensure_programs(setup::LAB)?;
     tell("building the agent, the operator and the doubles of rpm-ostreed and logind");
-    build()?;
+    build().await?;
     tell("building the operator's image");
     let tree = image::rootfs(Build::Debug).await?;
     tell("looking for a control plane");
@@ -82,11 +82,12 @@ async fn all() -> Result<Summary> {
     }
 }
 
-fn build() -> Result<()> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+async fn build() -> Result<()> {
+    let status = cargo()
         .args(["build", "--locked", "--workspace", "--bins"])
         .current_dir(root())
         .status()
+        .await
         .context("run cargo")?;
     ensure!(status.success(), "the build failed: {status}");
     Ok(())
