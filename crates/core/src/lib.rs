@@ -19,5 +19,6 @@ pub mod raw;
 pub mod reason;
 pub mod selector;
 pub mod survey;
+pub mod trust;
 pub mod values;
 pub mod window;

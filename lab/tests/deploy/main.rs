@@ -7,6 +7,7 @@ mod commands;
 mod examples;
 mod identity;
 mod image;
+mod labels;
 mod policy;
 mod rights;
 mod workload;
@@ -114,6 +115,10 @@ async fn one_file_is_the_whole_operator() {
     rights::ledger_and_lease_stay(&bench).await.unwrap();
     step("the examples of pools are what they say");
     examples::each(&bench).await.unwrap();
+    step("a node writes the labels of which CUO knows that it does");
+    labels::are_judged_as_by_the_api_server(&bench)
+        .await
+        .unwrap();
     step("keys are written by those whose they are");
     policy::guards(&bench).await.unwrap();
     step("the documentation's check answers and can't grant");
