@@ -7,9 +7,8 @@ use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
 use cuo_core::drain::later;
 use cuo_core::host::Host;
-use cuo_core::identity::Identity;
 use cuo_core::look::{Looks, first, resumed, spread};
-use cuo_core::node::SystemLabels;
+use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::reason::{Code, Reason};
 use cuo_core::values::to_second;
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +19,7 @@ use crate::answer::Check;
 use crate::config;
 use crate::facts;
 use crate::journal::Event;
-use crate::rpmostree::{Client, Error};
+use crate::rpmostree::{Client, Error, Overview};
 
 /// Pause before rpm-ostree is asked again that was at work.
 const BUSY: Duration = Duration::from_secs(20);
@@ -46,8 +45,8 @@ pub struct HostSide {
     silences: u32,
     /// When it is asked again after that.
     asks_again: Option<Timestamp>,
-    labels: SystemLabels,
-    labelled: Option<Identity>,
+    /// What is known of what the labels shall say.
+    named: Named,
     next_check: Instant,
     /// A person asked for the next look.
     asked: bool,
@@ -79,8 +78,7 @@ impl HostSide {
             retry_at: None,
             silences: 0,
             asks_again: None,
-            labels: SystemLabels::default(),
-            labelled: None,
+            named: Named::default(),
             next_check: Instant::now() + wait.unsigned_abs(),
             asked: false,
             staging: None,
@@ -112,8 +110,18 @@ impl HostSide {
         self.busy
     }
 
-    pub fn labels(&self) -> &SystemLabels {
-        &self.labels
+    /// What the labels shall say. What is not known yet stays as the Node shows it.
+    pub fn labels(&self, node: Option<&NodeView>) -> SystemLabels {
+        let shown = node.map(|node| &node.agent.system).cloned();
+        let mut labels = shown.unwrap_or_default();
+        if let Some(id) = &self.named.id {
+            labels.id.clone_from(id);
+        }
+        if let Some((version, group)) = &self.named.runs {
+            labels.version.clone_from(version);
+            labels.group.clone_from(group);
+        }
+        labels
     }
 
     pub fn staging(&self) -> Staging {
@@ -196,9 +204,12 @@ impl HostSide {
         }
         self.outdated = false;
         self.retry_at = None;
-        match self.client.host_and_busy().await {
-            Ok((host, busy)) => {
-                self.label(&host).await;
+        match self.client.overview().await {
+            Ok(Overview { host, origin, busy }) => {
+                let version = label_value(&host.booted.version);
+                let group = origin.stream().and_then(label_value);
+                self.named.runs = Some((version, group));
+                self.named.read(&self.root);
                 self.known = Ok(host);
                 self.busy = busy;
                 (self.silences, self.asks_again) = (0, None);
@@ -215,31 +226,6 @@ impl HostSide {
                 self.asks_again = Some(to_second(later(Timestamp::now(), pause)));
             }
         }
-    }
-
-    /// Finds out what the labels shall say, once per booted version.
-    async fn label(&mut self, host: &Host) {
-        if self.labelled == Some(host.booted.identity) {
-            return;
-        }
-        let id = match facts::os_release(&self.root) {
-            Ok(release) => Some(release.id),
-            Err(error) => {
-                warn!("the label for the operating system is left out: {error}");
-                None
-            }
-        };
-        let group = match self.client.origin().await {
-            Ok(origin) => origin.stream().map(str::to_owned),
-            Err(error) => {
-                warn!("the label for the stream is left out: {error}");
-                None
-            }
-        };
-        let labels = [id, Some(host.booted.version.clone()), group];
-        let [id, version, group] = labels.map(|text| text.and_then(label_value));
-        self.labels = SystemLabels { id, version, group };
-        self.labelled = Some(host.booted.identity);
     }
 
     pub fn stage_started(&mut self) {
@@ -311,8 +297,38 @@ impl HostSide {
     }
 }
 
+/// What the labels of the Node shall say, as far as it is known; inside, `None` is no label.
+#[derive(Debug, Default)]
+struct Named {
+    /// From os-release.
+    id: Option<Option<String>>,
+    /// Of what runs: its version, and the stream that it follows.
+    runs: Option<(Option<String>, Option<String>)>,
+    /// What was told of os-release.
+    told: Option<String>,
+}
+
+impl Named {
+    /// Reads os-release, which does not change before the next boot. Where that fails it is tried again with the next look at the host.
+    fn read(&mut self, root: &Path) {
+        if self.id.is_some() {
+            return;
+        }
+        match facts::os_release(root) {
+            Ok(release) => self.id = Some(label_value(&release.id)),
+            Err(error) => {
+                let why = error.to_string();
+                if self.told.as_ref() != Some(&why) {
+                    warn!("the label for the operating system stays as it is: {why}");
+                    self.told = Some(why);
+                }
+            }
+        }
+    }
+}
+
 /// `text` as a label's value: at most 63 of the characters that Kubernetes allows, the others replaced.
-fn label_value(text: String) -> Option<String> {
+fn label_value(text: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let value: String = text
         .chars()
@@ -364,8 +380,8 @@ mod tests {
             ("///", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(label_value(text.into()).as_deref(), expected);
+            assert_eq!(label_value(text).as_deref(), expected);
         }
-        assert_eq!(label_value("a".repeat(100)), Some("a".repeat(63)));
+        assert_eq!(label_value(&"a".repeat(100)), Some("a".repeat(63)));
     }
 }

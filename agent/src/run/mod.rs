@@ -302,7 +302,7 @@ impl Agent {
             told: self.node.told(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
             survey: self.around.known().clone(),
-            system: self.host.labels().clone(),
+            system: self.host.labels(self.node.view()),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
             looked: self.host.looked().cloned(),

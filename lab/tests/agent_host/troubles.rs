@@ -208,7 +208,7 @@ async fn agent(spec: HostSpec) -> (Bench, Origin) {
 async fn slot_is_free(bench: &Bench, what: &str) {
     let client = bench.client();
     let free = async || {
-        let (_, busy) = client.host_and_busy().await?;
+        let busy = client.overview().await?.busy;
         Ok((!busy).then_some(()))
     };
     until(format!("the slot to be free after {what}"), PATIENCE, free)
