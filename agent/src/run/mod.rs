@@ -41,7 +41,8 @@ use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::steps::Named;
 use crate::store::Store;
-use crate::{feed, hostwatch, survey};
+use crate::survey::{self, Further};
+use crate::{feed, hostwatch};
 
 use acts::Done;
 use announce::Announcer;
@@ -168,9 +169,12 @@ impl Agent {
         self.pods.catch_up();
         let needed = self.needs_look();
         let heed = self.config.check.metered == Metered::Wait && self.host.check_by_itself();
-        self.around
-            .refresh(needed, &self.settings.health.units, heed)
-            .await;
+        let drivers = self.config.drivers.names();
+        let further = Further {
+            required: &self.settings.health.units,
+            drivers: &drivers,
+        };
+        self.around.refresh(needed, further, heed).await;
         let mut seen = self.observe().await;
         let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
         if decision.act == Act::Confirm {

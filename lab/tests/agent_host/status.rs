@@ -76,7 +76,7 @@ fn away() -> Value {
 }
 
 /// Waits until the running agent has said this of itself.
-async fn says(bench: &Bench, what: &str) {
+pub async fn says(bench: &Bench, what: &str) {
     let path = bench.machine.root().join("run/cuo-agent/agent/status.json");
     let look = async || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
