@@ -1,7 +1,7 @@
 //! What the running agent says of itself, in a file for everybody on the host: `cuo-agent status` shows it.
 
 use cuo_core::agent::state::{Attempt, State};
-use cuo_core::agent::{Settings, Step};
+use cuo_core::agent::{Settings, StateTrouble, Step};
 use cuo_core::drain::later;
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::node::NodeView;
@@ -104,6 +104,16 @@ pub struct Next {
 impl Next {
     /// What follows from `decision`.
     fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Timestamp) -> Self {
+        if let Some(trouble) = &settings.state_unusable {
+            let what = match trouble {
+                StateTrouble::Unreadable(_) => "nothing, until the state can be used",
+                StateTrouble::Unwritten(_) => "nothing, until the state can be written",
+            };
+            return Self {
+                what: what.to_owned(),
+                at: None,
+            };
+        }
         let state = &decision.state;
         let pause = state.backoff.as_ref().map(|backoff| backoff.until);
         let pause = pause.filter(|until| *until > now);
@@ -113,9 +123,6 @@ impl Next {
         let held = held.is_some_and(|reason| stops_looks(reason.code));
         let limit = |attempt: &Attempt| later(attempt.progress.accepted, attempt.drain.timeout());
         let (what, at) = match decision.phase {
-            _ if settings.state_unusable.is_some() => {
-                ("nothing, until the state can be used", None)
-            }
             Phase::Idle if settings.hold.is_some() => {
                 ("nothing, until the configuration allows it", None)
             }

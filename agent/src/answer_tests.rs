@@ -1,5 +1,5 @@
-use cuo_core::agent::Act;
 use cuo_core::agent::state::Backoff;
+use cuo_core::agent::{Act, StateTrouble};
 use cuo_core::identity::BootId;
 use cuo_core::raw::RawNode;
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
@@ -146,11 +146,14 @@ fn what_comes_next_and_when_follows_from_the_decision() {
         assert_eq!(next, Next { what, at }, "{decision:?}");
     }
     let mut unusable = settings.clone();
-    unusable.state_unusable = Some("why".into());
+    unusable.state_unusable = Some(StateTrouble::Unreadable("why".into()));
+    let mut unwritten = settings.clone();
+    unwritten.state_unusable = Some(StateTrouble::Unwritten("why".into()));
     let mut held = settings;
     held.hold = Some(Code::Hold.into());
     for (settings, what) in [
         (unusable, "nothing, until the state can be used"),
+        (unwritten, "nothing, until the state can be written"),
         (held, "nothing, until the configuration allows it"),
     ] {
         let next = Next::of(&step(Phase::Idle), &settings, &due(), now);

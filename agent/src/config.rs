@@ -8,7 +8,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use cuo_core::agent::state::Retry;
-use cuo_core::agent::{self, Settings};
+use cuo_core::agent::{self, Settings, StateTrouble};
 use cuo_core::look;
 use cuo_core::reason::{Code, Reason};
 use jiff::SignedDuration;
@@ -268,7 +268,11 @@ impl Config {
     }
 
     /// What the decisions need of it.
-    pub fn settings(&self, errors: &[ConfigError], state_unusable: Option<String>) -> Settings {
+    pub fn settings(
+        &self,
+        errors: &[ConfigError],
+        state_unusable: Option<StateTrouble>,
+    ) -> Settings {
         let held = || self.hold.then(|| Code::Hold.into());
         let broken = errors
             .first()

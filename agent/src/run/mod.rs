@@ -159,9 +159,7 @@ impl Agent {
             self.notify.status("the host is shutting down");
             return Ok(Next::Wait(None));
         }
-        if self.memory.try_again() {
-            self.settings.state_unusable = None;
-        }
+        self.try_again()?;
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
         let wanted = self.wants_pods();
