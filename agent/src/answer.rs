@@ -115,8 +115,11 @@ impl Next {
             };
         }
         let state = &decision.state;
-        let pause = state.backoff.as_ref().map(|backoff| backoff.until);
-        let pause = pause.filter(|until| *until > now);
+        let holds = decision.reason.as_ref().map(|reason| reason.code);
+        let pause = state.backoff.as_ref().filter(|pause| {
+            let holds = holds == Some(pause.reason.code) && !by_itself(pause.reason.code);
+            holds && pause.until > now
+        });
         // What is due and not done waits for whatever holds, and nobody knows when that ends.
         let look = looks.check.next.filter(|next| *next > now);
         let held = decision.reason.as_ref();
@@ -137,7 +140,12 @@ impl Next {
             ),
             Phase::Rebooting => ("see whether the host goes down", decision.wake),
             Phase::Verifying => ("tell what came of the boot", decision.wake),
-            Phase::Held if pause.is_some() => ("ask for the reboot again", pause),
+            Phase::Held if holds.is_some_and(waits_for_another) => {
+                ("look for another version", look)
+            }
+            Phase::Held if pause.is_some() => {
+                ("ask for the reboot again", pause.map(|pause| pause.until))
+            }
             Phase::Held => ("ask for the reboot once nothing holds", None),
             Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
                 "go back to what ran before once the operator grants it",
@@ -150,6 +158,31 @@ impl Next {
             at: at.map(to_second),
         }
     }
+}
+
+/// What is pending is not asked for again; a newer version takes its place.
+fn waits_for_another(code: Code) -> bool {
+    matches!(code, Code::IdentityFailed | Code::OlderVersion)
+}
+
+/// Holds for as long as it is so, whether or not an attempt was given up because of it as well.
+fn by_itself(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Paused
+            | Code::Hold
+            | Code::ConfigInvalid
+            | Code::OtherDriver
+            | Code::BootIncomplete
+            | Code::UnitsInactive
+            | Code::UnitsUnknown
+            | Code::Inhibited
+            | Code::NodeNotReady
+            | Code::FinalizerInactive
+            | Code::RpmOstreeUnavailable
+            | Code::ProtocolUnknown
+            | Code::MalformedAnnotation
+    )
 }
 
 /// The host is to leave what it runs.

@@ -56,6 +56,8 @@ pub struct HostSide {
     looks: Looks,
     /// Since when rpm-ostree was busy at each look.
     kept_off: Option<Timestamp>,
+    /// Bytes that were free for updates when the last run began.
+    free: Option<u64>,
     check: Check,
 }
 
@@ -85,6 +87,7 @@ impl HostSide {
             progress: None,
             looks: Looks::default(),
             kept_off: None,
+            free: None,
             check: Check {
                 next: Some(to_second(later(now, wait))),
                 ..earlier
@@ -231,6 +234,7 @@ impl HostSide {
     pub fn stage_started(&mut self) {
         self.staging = Some(Instant::now());
         self.progress = None;
+        self.free = facts::free(&self.root.join("ostree/repo"));
     }
 
     pub fn stage_progress(&mut self, line: String) {
@@ -256,10 +260,10 @@ impl HostSide {
         let period = spread(config.period.0, config.jitter.0, fastrand::f64());
         let pause = self.looks.ended(result, retry, period);
         if let Some(error) = &self.check.error {
-            let minutes = pause.unsigned_abs().as_secs().div_ceil(60);
+            let again = spoken(pause);
             warn!(
                 message_id = Event::CheckFailed.id(),
-                "no update could be staged, which is tried again in {minutes} min: {error}"
+                "no update could be staged, which is tried again in {again}: {error}"
             );
         }
         self.next_check = Instant::now() + pause.unsigned_abs();
@@ -279,8 +283,9 @@ impl HostSide {
                 text += &format!(", and was so each time since {since}");
             }
             Code::DiskFull => {
-                if let Some(free) = facts::free(&self.root.join("ostree/repo")) {
-                    text += &format!("; {} MB are free there", free / 1_000_000);
+                // Not what is free now: rpm-ostree has removed by then what did not fit.
+                if let Some(free) = self.free {
+                    text += &format!("; {} MB were free below /ostree before", free / 1_000_000);
                 }
             }
             _ => {}
@@ -295,6 +300,11 @@ impl HostSide {
             self.check_now();
         }
     }
+}
+
+/// A pause as people say it, in whole seconds.
+fn spoken(pause: SignedDuration) -> String {
+    format!("{:#}", SignedDuration::from_secs(pause.as_secs()))
 }
 
 /// What the labels of the Node shall say, as far as it is known; inside, `None` is no label.
@@ -368,6 +378,41 @@ mod tests {
             side.refresh().await;
             assert_eq!(side.silences, asked + 1, "its own question is no news");
         }
+    }
+
+    #[test]
+    fn a_pause_is_told_as_long_as_it_is() {
+        for (pause, expected) in [(10, "10s"), (60, "1m"), (90, "1m 30s"), (21_600, "6h")] {
+            assert_eq!(spoken(SignedDuration::from_secs(pause)), expected);
+        }
+        let spread = SignedDuration::new(61, 700_000_000);
+        assert_eq!(spoken(spread), "1m 1s");
+    }
+
+    /// rpm-ostree has cleaned up by the time at which it tells.
+    #[tokio::test]
+    async fn a_full_disk_is_told_with_what_was_free_before() {
+        let root = tempfile::tempdir().unwrap();
+        let repo = root.path().join("ostree/repo");
+        std::fs::create_dir_all(&repo).unwrap();
+        let client = Client::new(Bus::at("unix:path=/nonexistent/bus"), Limits::default());
+        let mut side = HostSide::new(root.path(), client, &Config::default().check, None);
+        side.stage_started();
+        assert!(side.free.is_some());
+        side.free = Some(123_456_789);
+        let full = |text: &str| Error::Failed {
+            what: "Upgrade".into(),
+            text: text.into(),
+        };
+        let said = "Upgrade of rpm-ostreed failed: No space left on device";
+        let told = side.reason(&full("No space left on device"));
+        let expected = format!("{said}; 123 MB were free below /ostree before");
+        assert_eq!(told, Reason::new(Code::DiskFull, expected));
+        // Without the figure where it is not known.
+        std::fs::remove_dir_all(&repo).unwrap();
+        side.stage_started();
+        let told = side.reason(&full("No space left on device"));
+        assert_eq!(told, Reason::new(Code::DiskFull, said));
     }
 
     #[test]

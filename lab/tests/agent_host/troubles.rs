@@ -246,7 +246,7 @@ async fn happens(bench: &Bench, row: &Row) {
         Code::DiskFull => {
             let free = rest
                 .strip_prefix("; ")
-                .and_then(|rest| rest.strip_suffix(" MB are free there"));
+                .and_then(|rest| rest.strip_suffix(" MB were free below /ostree before"));
             assert!(
                 free.is_some_and(|free| free.parse::<u64>().is_ok()),
                 "{reason}"
