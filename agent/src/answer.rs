@@ -1,7 +1,7 @@
 //! What the running agent says of itself, in a file for everybody on the host: `cuo-agent status` shows it.
 
 use cuo_core::agent::state::{Attempt, State};
-use cuo_core::agent::{Settings, Step};
+use cuo_core::agent::{Settings, StateTrouble, Step};
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
@@ -104,9 +104,22 @@ pub struct Next {
 impl Next {
     /// What follows from `decision`.
     fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Time) -> Self {
+        if let Some(trouble) = &settings.state_unusable {
+            let what = match trouble {
+                StateTrouble::Unreadable(_) => "nothing, until the state can be used",
+                StateTrouble::Unwritten(_) => "nothing, until the state can be written",
+            };
+            return Self {
+                what: what.to_owned(),
+                at: None,
+            };
+        }
         let state = &decision.state;
-        let pause = state.backoff.as_ref().map(|backoff| backoff.until);
-        let pause = pause.filter(|until| *until > now);
+        let holds = decision.reason.as_ref().map(|reason| reason.code);
+        let pause = state.backoff.as_ref().filter(|pause| {
+            let holds = holds == Some(pause.reason.code) && !by_itself(pause.reason.code);
+            holds && pause.until > now
+        });
         // What is due and not done waits for whatever holds, and nobody knows when that ends.
         let look = looks.check.next.filter(|next| *next > now);
         let held = decision.reason.as_ref();
@@ -114,9 +127,6 @@ impl Next {
         let wake = decision.wake.map(|left| now.later(left));
         let limit = |attempt: &Attempt| attempt.progress.accepted.later(attempt.drain.timeout());
         let (what, at) = match decision.phase {
-            _ if settings.state_unusable.is_some() => {
-                ("nothing, until the state can be used", None)
-            }
             Phase::Idle if settings.hold.is_some() => {
                 ("nothing, until the configuration allows it", None)
             }
@@ -131,7 +141,12 @@ impl Next {
             ),
             Phase::Rebooting => ("see whether the host goes down", wake),
             Phase::Verifying => ("tell what came of the boot", wake),
-            Phase::Held if pause.is_some() => ("ask for the reboot again", pause),
+            Phase::Held if holds.is_some_and(waits_for_another) => {
+                ("look for another version", look)
+            }
+            Phase::Held if pause.is_some() => {
+                ("ask for the reboot again", pause.map(|pause| pause.until))
+            }
             Phase::Held => ("ask for the reboot once nothing holds", None),
             Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
                 "go back to what ran before once the operator grants it",
@@ -144,6 +159,31 @@ impl Next {
             at,
         }
     }
+}
+
+/// What is pending is not asked for again; a newer version takes its place.
+fn waits_for_another(code: Code) -> bool {
+    matches!(code, Code::IdentityFailed | Code::OlderVersion)
+}
+
+/// Holds for as long as it is so, whether or not an attempt was given up because of it as well.
+fn by_itself(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Paused
+            | Code::Hold
+            | Code::ConfigInvalid
+            | Code::OtherDriver
+            | Code::BootIncomplete
+            | Code::UnitsInactive
+            | Code::UnitsUnknown
+            | Code::Inhibited
+            | Code::NodeNotReady
+            | Code::FinalizerInactive
+            | Code::RpmOstreeUnavailable
+            | Code::ProtocolUnknown
+            | Code::MalformedAnnotation
+    )
 }
 
 /// The host is to leave what it runs.

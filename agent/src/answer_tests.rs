@@ -1,5 +1,5 @@
-use cuo_core::agent::Act;
 use cuo_core::agent::state::Backoff;
+use cuo_core::agent::{Act, StateTrouble};
 use cuo_core::identity::BootId;
 use cuo_core::raw::RawNode;
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
@@ -74,13 +74,22 @@ fn what_comes_next_and_when_follows_from_the_decision() {
     let mut drains = step(Phase::Draining);
     drains.state.attempt = Some(attempt());
     let limit = now.later(DrainPolicy::default().timeout());
-    let mut pauses = step(Phase::Held);
-    pauses.state.backoff = Some(Backoff {
-        tries: 1,
-        until: later,
-        reason: Code::DrainBlocked.into(),
-    });
-    let mut paused = pauses.clone();
+    // A pause after this is on, and this holds.
+    let pauses = |after: Code, holds: Code| {
+        let mut pauses = step(Phase::Held);
+        pauses.state.backoff = Some(Backoff {
+            tries: 1,
+            until: later,
+            reason: after.into(),
+        });
+        pauses.reason = Some(holds.into());
+        pauses
+    };
+    let blocked = || pauses(Code::DrainBlocked, Code::DrainBlocked);
+    let mut at_risk = blocked();
+    let risk = at_risk.reason.as_mut().unwrap();
+    risk.message += "; v2 is staged and not locked";
+    let mut paused = blocked();
     paused.state.backoff.as_mut().unwrap().until = now;
     let table = [
         (step(Phase::Idle), due(), "look for an update", Some(later)),
@@ -138,8 +147,41 @@ fn what_comes_next_and_when_follows_from_the_decision() {
             "tell what came of the boot",
             Some(later),
         ),
-        (pauses, due(), "ask for the reboot again", Some(later)),
+        (blocked(), due(), "ask for the reboot again", Some(later)),
+        (at_risk, due(), "ask for the reboot again", Some(later)),
         (paused, due(), "ask for the reboot once nothing holds", None),
+        // The pause is over long before that.
+        (
+            pauses(Code::DrainBlocked, Code::OtherDriver),
+            due(),
+            "ask for the reboot once nothing holds",
+            None,
+        ),
+        (
+            pauses(Code::Paused, Code::Paused),
+            due(),
+            "ask for the reboot once nothing holds",
+            None,
+        ),
+        // This version is never asked for again.
+        (
+            pauses(Code::FinalizationFailed, Code::IdentityFailed),
+            due(),
+            "look for another version",
+            Some(later),
+        ),
+        (
+            pauses(Code::FinalizationFailed, Code::IdentityFailed),
+            looks(Some(now), None),
+            "look for another version",
+            None,
+        ),
+        (
+            pauses(Code::DrainBlocked, Code::OlderVersion),
+            due(),
+            "look for another version",
+            Some(later),
+        ),
         (step(Phase::Failed), due(), "wait for a person", None),
     ];
     for (decision, looks, what, at) in table {
@@ -148,11 +190,14 @@ fn what_comes_next_and_when_follows_from_the_decision() {
         assert_eq!(next, Next { what, at }, "{decision:?}");
     }
     let mut unusable = settings.clone();
-    unusable.state_unusable = Some("why".into());
+    unusable.state_unusable = Some(StateTrouble::Unreadable("why".into()));
+    let mut unwritten = settings.clone();
+    unwritten.state_unusable = Some(StateTrouble::Unwritten("why".into()));
     let mut held = settings;
     held.hold = Some(Code::Hold.into());
     for (settings, what) in [
         (unusable, "nothing, until the state can be used"),
+        (unwritten, "nothing, until the state can be written"),
         (held, "nothing, until the configuration allows it"),
     ] {
         let next = Next::of(&step(Phase::Idle), &settings, &due(), now);

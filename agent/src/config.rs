@@ -3,11 +3,12 @@
 //! Fragments are `*.toml` in `config.d` below `/usr/lib/cuo-agent`, `/run/cuo-agent` and `/etc/cuo-agent`. A file in a later directory
 //! replaces the one of the same name in an earlier one; what remains is read in the order of the names, later keys over earlier ones.
 
-use std::fmt;
+mod values;
+
 use std::path::{Path, PathBuf};
 
 use cuo_core::agent::state::Retry;
-use cuo_core::agent::{self, Settings};
+use cuo_core::agent::{self, Settings, StateTrouble};
 use cuo_core::look;
 use cuo_core::reason::{Code, Reason};
 use jiff::SignedDuration;
@@ -15,81 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::fragments;
 
+pub use values::{Delay, Span, UnitName};
+
 /// Where fragments are, later ones first in rank.
 pub const DIRECTORIES: [&str; 3] = [
     "usr/lib/cuo-agent/config.d",
     "run/cuo-agent/config.d",
     "etc/cuo-agent/config.d",
 ];
-
-/// A span of time as people write it: `90s`, `10m`, `6h`, `1h 30m`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub SignedDuration);
-
-impl fmt::Debug for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:#}", self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = |why: &dyn fmt::Display| {
-            serde::de::Error::custom(format_args!(
-                "expected a time span such as \"90s\", \"10m\" or \"1h 30m\", found {text:?}: {why}"
-            ))
-        };
-        let span: SignedDuration = text.parse().map_err(|error: jiff::Error| wrong(&error))?;
-        if span < SignedDuration::from_secs(1) {
-            return Err(wrong(&"shorter than a second"));
-        }
-        Ok(Self(span))
-    }
-}
-
-/// The name of a unit of systemd, with its suffix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UnitName(pub String);
-
-/// systemd.unit(5) has these, and no others.
-const SUFFIXES: [&str; 11] = [
-    "service",
-    "socket",
-    "device",
-    "mount",
-    "automount",
-    "swap",
-    "target",
-    "path",
-    "timer",
-    "slice",
-    "scope",
-];
-
-impl<'de> Deserialize<'de> for UnitName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
-        let parts = text.rsplit_once('.');
-        let known = parts.is_some_and(|(name, suffix)| {
-            let template = name.ends_with('@');
-            !name.is_empty() && !template && SUFFIXES.contains(&suffix)
-        });
-        if known && text.len() < 256 && text.chars().all(allowed) {
-            return Ok(Self(text));
-        }
-        Err(serde::de::Error::custom(format_args!(
-            "expected the name of a unit such as \"crio.service\", found {text:?}"
-        )))
-    }
-}
 
 /// Everything that can be configured; each default is good enough for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,6 +47,8 @@ pub struct Config {
     pub reboot: Reboot,
     /// Vouching for what was booted.
     pub health: Health,
+    /// Leaving a host alone that somebody else updates.
+    pub drivers: Drivers,
 }
 
 /// `[check]`.
@@ -122,9 +58,9 @@ pub struct Check {
     /// How often to look for an update.
     pub period: Span,
     /// At most this much is added to each period, at random, so that hosts don't ask all at once.
-    pub jitter: Span,
+    pub jitter: Delay,
     /// How long after the boot to look for the first time, and at most as much again, at random.
-    pub start: Span,
+    pub start: Delay,
     /// What to do while NetworkManager says that the network is metered.
     pub metered: Metered,
 }
@@ -184,11 +120,26 @@ pub struct Health {
     /// Units that have to be active after a boot, besides a complete boot and a Node that is Ready.
     pub units: Vec<UnitName>,
     /// How long all of it has to last before the slot is given back.
-    pub settle: Span,
+    pub settle: Delay,
     /// How long it may take before the node counts as failed, and keeps its slot.
     pub deadline: Span,
     /// A node that failed goes back to what it ran before, by a reboot that is granted as any other.
     pub rollback: bool,
+}
+
+/// `[drivers]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drivers {
+    /// Units that update this host while they run, besides those that the agent knows.
+    pub units: Vec<UnitName>,
+}
+
+impl Drivers {
+    /// The names of the units.
+    pub fn names(&self) -> Vec<String> {
+        self.units.iter().map(|unit| unit.0.clone()).collect()
+    }
 }
 
 impl Default for Health {
@@ -196,7 +147,7 @@ impl Default for Health {
         // Kubelets flap in their first seconds, and slow hosts pull images for their network before they are Ready.
         Self {
             units: Vec::new(),
-            settle: Span(SignedDuration::from_secs(30)),
+            settle: Delay(SignedDuration::from_secs(30)),
             deadline: minutes(30),
             rollback: false,
         }
@@ -208,8 +159,8 @@ impl Default for Check {
         // Fedora CoreOS publishes every other week; four looks a day see an urgent fix soon enough and cost next to nothing.
         Self {
             period: minutes(6 * 60),
-            jitter: minutes(30),
-            start: minutes(1),
+            jitter: Delay(SignedDuration::from_mins(30)),
+            start: Delay(SignedDuration::from_mins(1)),
             metered: Metered::Wait,
         }
     }
@@ -317,7 +268,11 @@ impl Config {
     }
 
     /// What the decisions need of it.
-    pub fn settings(&self, errors: &[ConfigError], state_unusable: Option<String>) -> Settings {
+    pub fn settings(
+        &self,
+        errors: &[ConfigError],
+        state_unusable: Option<StateTrouble>,
+    ) -> Settings {
         let held = || self.hold.then(|| Code::Hold.into());
         let broken = errors
             .first()

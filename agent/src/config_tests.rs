@@ -33,13 +33,26 @@ fn later_directories_replace_files_and_later_names_replace_keys() {
             "hold = false\n[check]\nperiod = \"1h 30m\"",
         ),
         ("etc/cuo-agent/config.d/README", "not read"),
+        // What editors and file managers leave beside a file.
+        ("etc/cuo-agent/config.d/.#90-admin.toml", "root@host.1234:1"),
+        (
+            "etc/cuo-agent/config.d/._90-admin.toml",
+            "\u{0}\u{5}\u{16}\u{7}",
+        ),
+        ("etc/cuo-agent/config.d/.90-admin.toml.swp", "b0VIM 9.1"),
+        ("etc/cuo-agent/config.d/.99-hidden.toml", "hold = true"),
+        ("etc/cuo-agent/config.d/#90-admin.toml#", "hold = tru"),
+        ("etc/cuo-agent/config.d/90-admin.toml~", "hold = true"),
+        ("etc/cuo-agent/config.d/90-admin.toml.bak", "hold = true"),
     ]);
+    let locked = root.path().join("etc/cuo-agent/config.d/.#95-locked.toml");
+    std::os::unix::fs::symlink("root@host.1234:1", locked).unwrap();
     let (config, errors) = Config::load(root.path());
     let expected = Config {
         node_name: Some("run".into()),
         check: Check {
             period: minutes(90),
-            jitter: minutes(5),
+            jitter: Delay(SignedDuration::from_mins(5)),
             ..Check::default()
         },
         ..Config::default()
@@ -117,4 +130,44 @@ fn names_of_units_are_taken_as_systemd_takes_them() {
         "var-lib-my\\x2ddata.mount",
     ];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn no_time_at_all_can_be_asked_for_where_that_makes_sense() {
+    let read = |key: &str, value: &str| {
+        let (table, key) = key.split_once('.').unwrap();
+        toml::from_str::<Config>(&format!("[{table}]\n{key} = {value:?}\n"))
+    };
+    // Nothing is done faster than a second for ever, nor given up before it began.
+    let table = [
+        ("check.period", false),
+        ("check.jitter", true),
+        ("check.start", true),
+        ("retry.first", false),
+        ("retry.cap", false),
+        ("drain.evict_every", false),
+        ("reboot.shutdown", false),
+        ("health.settle", true),
+        ("health.deadline", false),
+    ];
+    for (key, allowed) in table {
+        assert_eq!(read(key, "0s").is_ok(), allowed, "{key}");
+        for (value, fits) in [("1s", true), ("500ms", false), ("-5s", false)] {
+            assert_eq!(read(key, value).is_ok(), fits, "{key} = {value}");
+        }
+    }
+    let config = read("check.jitter", "0s").unwrap();
+    let shown = toml::to_string(&config).unwrap();
+    assert!(shown.contains("jitter = \"0s\""), "{shown}");
+    assert_eq!(toml::from_str(&shown), Ok(config));
+}
+
+#[test]
+fn other_drivers_are_units_too() {
+    let text = "[drivers]\nunits = [\"acme-update.timer\"]\n";
+    let config = toml::from_str::<Config>(text).unwrap();
+    assert_eq!(config.drivers.names(), ["acme-update.timer"]);
+    assert!(toml::to_string(&config).unwrap().contains(text));
+    let wrong = toml::from_str::<Config>("[drivers]\nunits = [\"acme\"]\n");
+    assert!(wrong.is_err());
 }

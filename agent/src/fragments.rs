@@ -1,8 +1,10 @@
 //! Fragments of configuration: `*.toml` in several directories, of which a later one's file replaces an earlier one's of that name.
+//! Hidden files are none, as for Zincati: editors and file managers leave such beside the file that they are at.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A directory that can't be read.
@@ -30,12 +32,10 @@ fn list(directory: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let path = entry.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            found.push((entry.file_name(), path));
+        let (name, path) = (entry.file_name(), entry.path());
+        let hidden = name.as_bytes().starts_with(b".");
+        if !hidden && path.extension().is_some_and(|end| end == "toml") {
+            found.push((name, path));
         }
     }
     Ok(found)

@@ -65,7 +65,7 @@ events! {
     OtherHost = "13e72004250ca999393c7826717f3f0b", "The Node is another host's", "The kubelet that reports for it runs in another boot and has another machine id than this host, so the credential or `node_name` is another node's. The agent leaves the Node to that host.", "Run `cuo-agent doctor`, and give this host a credential of its own node. Nothing where the host was just installed anew: it ends once its own kubelet has reported.";
     Back = "ce8311db6bd04191b0f5d83fdb07f63a", "The API server answers again", "What could not be read or written can be now.", "Nothing.";
     ConfigInvalid = "6ec561dd10ca451b993e7da9ad0b26c8", "The configuration can't be used", "A file of the configuration can't be read, so the agent neither stages nor reboots.", "Correct the file and line that the message names, then `systemctl reload cuo-agent`.";
-    StateUnusable = "031d8b05c6d0457f99287a5a4ad1347e", "The agent's state can't be used", "The file can't be read or written, or is of a newer version and about an update of this boot, so nothing is done.", "The message names the file; make room, upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
+    StateUnusable = "031d8b05c6d0457f99287a5a4ad1347e", "The agent's state can't be used", "The file can't be read or written, or is of a newer version and about an update of this boot, so nothing is begun.", "The message names the file. Where it can't be written, make room: that is tried again every ten seconds. Else upgrade the agent, or remove the file if the node is in no update, and `systemctl reload cuo-agent` reads it again.";
 }
 
 /// Where an administrator goes with what the catalog does not answer.

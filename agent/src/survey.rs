@@ -34,15 +34,25 @@ pub fn files(root: &Path) -> Vec<PathBuf> {
     single.chain(ZINCATI).map(|path| root.join(path)).collect()
 }
 
-/// Looks around on the host; `required` are units to look at besides the usual ones.
+/// Units to look at besides the usual ones, as the configuration names them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Further<'a> {
+    /// Those that have to be active.
+    pub required: &'a [String],
+    /// Those that update the host while they run.
+    pub drivers: &'a [String],
+}
+
+/// Looks around on the host, and at `further` units.
 ///
 /// # Errors
 /// One sentence, when systemd does not tell.
-pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey, String> {
+pub async fn look(root: &Path, bus: &Bus, further: Further<'_>) -> Result<Survey, String> {
     let driver = driver(root).filter(|driver| driver.name != NAME);
     let mut names = UNITS.to_vec();
     names.extend(driver.iter().map(|driver| driver.unit.as_str()));
-    names.extend(required.iter().map(String::as_str));
+    let all = further.required.iter().chain(further.drivers);
+    names.extend(all.map(String::as_str));
     names.sort_unstable();
     names.dedup();
     let units = systemd::units(bus, &names).await?;
@@ -52,6 +62,7 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
     };
     Ok(Survey {
         units,
+        drivers: further.drivers.to_vec(),
         zincati_off: zincati_off(root),
         policy: policy(root),
         driver,

@@ -1,19 +1,43 @@
-//! `/metrics`, `/healthz` and `/readyz`.
+//! `/metrics`, `/healthz` and `/readyz`, for whoever reaches the port.
+//!
+//! Nobody has to prove who he is here, so nobody may take from the operator what it needs for its work: connections are few, short, and
+//! closed by this side, and a crowd of them never keeps a newcomer out. A kubelet opens a connection for each probe anyway, and a scrape
+//! or two a minute are worth no connection that is kept.
 
+use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::time::Instant;
-use tracing::error;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, error, warn};
 
 use crate::health::Probe;
 use crate::metrics::Metrics;
+
+/// Most connections at a time. A kubelet and a Prometheus or two have one each, and an answer takes a millisecond.
+const CONNECTIONS: usize = 64;
+/// Connections may take one file of so many that the process may open: the others are for the API server. It needs some twenty.
+const SHARE: u64 = 4;
+/// How long a connection may last, from its first byte to the last of its answer: as long as Prometheus waits for a scrape. Kubelets wait
+/// for a second.
+const LIFE: Duration = Duration::from_secs(10);
+/// Most bytes of a request, and of what is kept of it: hyper's least, and many times what a scrape sends.
+const REQUEST: usize = 8192;
+/// Pause after a connection could not be accepted, mostly for want of files: what axum and hyper do.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens.
 ///
@@ -34,8 +58,97 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, probe: Probe) {
             get(async move || answer(alive.alive(Instant::now()))),
         )
         .route("/readyz", get(async move || answer(ready.ready())));
-    if let Err(error) = axum::serve(listener, router).await {
-        error!(%error, "the HTTP server ended, so metrics and probes are not answered any more");
+    let mut crowd = Crowd::of(most(getrlimit(Resource::Nofile).current));
+    loop {
+        let stream = accept(&listener).await;
+        crowd.admit(converse(stream, router.clone())).await;
+    }
+}
+
+/// How many connections there may be where the process may open so many `files`.
+fn most(files: Option<u64>) -> usize {
+    let share = files.map_or(u64::MAX, |files| files / SHARE);
+    usize::try_from(share).map_or(CONNECTIONS, |share| share.clamp(1, CONNECTIONS))
+}
+
+/// The next connection, however long it takes to be had.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut told = false;
+    loop {
+        let error = match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => error,
+        };
+        // Whoever has left again is no trouble.
+        if matches!(
+            error.kind(),
+            ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+        ) {
+            continue;
+        }
+        if !told {
+            warn!(%error, "no connection can be accepted, so probes and metrics are not answered until one can");
+            told = true;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// One request and its answer.
+async fn converse(stream: TcpStream, router: Router) {
+    let serving = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(REQUEST)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match timeout(LIFE, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "a connection came to nothing"),
+        Err(_) => debug!("a connection had no end after {} s", LIFE.as_secs()),
+    }
+}
+
+/// The connections that there are.
+#[derive(Debug)]
+struct Crowd {
+    most: usize,
+    tasks: JoinSet<()>,
+    /// The same, oldest first.
+    order: VecDeque<AbortHandle>,
+}
+
+impl Crowd {
+    fn of(most: usize) -> Self {
+        Self {
+            most,
+            tasks: JoinSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Lets `connection` in. Where there are as many as may be, the oldest goes for it: who has something to ask has asked by then.
+    async fn admit(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            told(ended);
+        }
+        self.order.retain(|task| !task.is_finished());
+        if self.tasks.len() >= self.most {
+            if let Some(oldest) = self.order.pop_front() {
+                oldest.abort();
+            }
+            // Its socket is closed once it has ended, and not before.
+            if let Some(ended) = self.tasks.join_next().await {
+                told(ended);
+            }
+        }
+        self.order.push_back(self.tasks.spawn(connection));
+    }
+}
+
+/// Tells of a connection that ended as none should.
+fn told(ended: Result<(), JoinError>) {
+    match ended {
+        Err(error) if !error.is_cancelled() => error!(%error, "a connection ended in a panic"),
+        Ok(()) | Err(_) => {}
     }
 }
 
@@ -48,5 +161,60 @@ fn answer(found: Result<(), String>) -> (StatusCode, String) {
     match found {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_take_a_share_of_the_files() {
+        let table = [
+            (None, CONNECTIONS),
+            (Some(1_048_576), CONNECTIONS),
+            (Some(1024), CONNECTIONS),
+            (Some(256), CONNECTIONS),
+            (Some(128), 32),
+            (Some(3), 1),
+            (Some(0), 1),
+        ];
+        for (files, expected) in table {
+            assert_eq!(most(files), expected, "{files:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_goes_for_a_newcomer_and_no_other() {
+        let (ended, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        /// Says when it is dropped.
+        struct Guest(u32, tokio::sync::mpsc::UnboundedSender<u32>);
+        impl Drop for Guest {
+            fn drop(&mut self) {
+                self.1.send(self.0).unwrap();
+            }
+        }
+        let mut crowd = Crowd::of(3);
+        let mut there = async |number: u32, leaves: bool| {
+            let guest = Guest(number, ended.clone());
+            crowd
+                .admit(async move {
+                    if !leaves {
+                        std::future::pending::<()>().await;
+                    }
+                    drop(guest);
+                })
+                .await;
+            (crowd.tasks.len(), crowd.order.len())
+        };
+        for (number, expected) in [(0, 1), (1, 2), (2, 3), (3, 3), (4, 3)] {
+            assert_eq!(there(number, false).await, (expected, expected), "{number}");
+        }
+        assert_eq!((heard.recv().await, heard.recv().await), (Some(0), Some(1)));
+        // One that leaves by itself makes room; nobody has to go.
+        there(5, true).await;
+        assert_eq!((heard.recv().await, heard.recv().await), (Some(2), Some(5)));
+        assert_eq!(there(6, false).await, (3, 3));
+        assert!(heard.try_recv().is_err());
     }
 }

@@ -119,8 +119,16 @@ impl Teller {
         }
     }
 
-    /// Tells whether a pool makes sense, when that is otherwise than its status says and was not told yet.
-    pub fn pool(&mut self, pool: &PoolObject) {
+    /// Tells which pools of `all` that there are make sense, when that is otherwise than their status says and was not told yet.
+    pub fn pools(&mut self, all: &BTreeMap<PoolName, PoolObject>) {
+        self.pools
+            .retain(|(name, uid), _| all.get(name).is_some_and(|pool| pool.uid == *uid));
+        for pool in all.values() {
+            self.pool(pool);
+        }
+    }
+
+    fn pool(&mut self, pool: &PoolObject) {
         let conditions = pool.status.conditions.iter();
         let refused =
             conditions.filter(|known| known.kind == "Accepted" && known.status == "False");

@@ -364,6 +364,10 @@ fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
         )]
     };
     // What was found first, what was told before by its status, and then the same again.
+    let tells = |teller: &mut Teller, valid, status| {
+        let pool = object(valid, status);
+        teller.pools(&BTreeMap::from([(pool.name.clone(), pool)]));
+    };
     for (valid, status, expected) in [
         (true, None, vec![]),
         (true, Some("True"), vec![]),
@@ -373,11 +377,11 @@ fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
         (true, Some("False"), accept()),
     ] {
         let (mut teller, mut events, _) = teller();
-        teller.pool(&object(valid, status));
+        tells(&mut teller, valid, status);
         assert_eq!(told(&mut events), expected, "{valid} {status:?}");
-        teller.pool(&object(valid, status));
+        tells(&mut teller, valid, status);
         assert_eq!(told(&mut events), [], "{valid} {status:?}, again");
-        teller.pool(&object(!valid, status));
+        tells(&mut teller, !valid, status);
         let other = if valid { reject() } else { accept() };
         assert_eq!(
             told(&mut events),
@@ -385,4 +389,30 @@ fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
             "{valid} {status:?}, then the other"
         );
     }
+}
+
+#[test]
+fn pools_that_are_gone_are_forgotten() {
+    let object = |name: &str, uid: String| PoolObject {
+        name: name.parse().unwrap(),
+        uid,
+        resource_version: "1".into(),
+        generation: 1,
+        found: FoundPool::Valid(Box::default()),
+        status: PoolStatus::default(),
+    };
+    let (mut teller, _events, _) = teller();
+    // One stays, and one is made anew again and again.
+    for number in 0..100 {
+        let all = [
+            object("a", "a".into()),
+            object("b", format!("b-{number}")),
+            object(&format!("c-{number}"), "c".into()),
+        ];
+        let all = all.map(|pool| (pool.name.clone(), pool));
+        teller.pools(&BTreeMap::from(all));
+    }
+    let known = teller.pools.keys();
+    let known: Vec<_> = known.map(|(name, uid)| format!("{name} {uid}")).collect();
+    assert_eq!(known, ["a a", "b b-99", "c-99 c"]);
 }

@@ -6,7 +6,7 @@ use zbus::Connection;
 
 use super::{Check, polkit, systemd};
 use crate::bus::Bus;
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::logind::Logind;
 use crate::rpmostree::{Client, Limits, Origin};
 use crate::store::Store;
@@ -17,7 +17,7 @@ const ORIGIN: &str = "origin";
 const LOGIND: &str = "logind";
 
 /// Looks at everything below `root` and at the system bus.
-pub async fn look(root: &Path, errors: &[ConfigError]) -> Vec<Check> {
+pub async fn look(root: &Path, config: &Config, errors: &[ConfigError]) -> Vec<Check> {
     let store = Store::new(root);
     let (agent, pid) = agent(&store);
     let mut checks = vec![configuration(errors), state(&store), agent];
@@ -40,7 +40,8 @@ pub async fn look(root: &Path, errors: &[ConfigError]) -> Vec<Check> {
     rpm_ostree(&client, &mut checks).await;
     checks.push(logind().await);
     checks.push(authorized(&connection, pid).await);
-    checks.extend(systemd::look(&connection, root).await);
+    let drivers = config.drivers.names();
+    checks.extend(systemd::look(&connection, root, &drivers).await);
     checks
 }
 

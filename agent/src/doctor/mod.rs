@@ -90,7 +90,7 @@ struct Report {
 /// Only when it can't be printed.
 pub async fn run(root: &Path, options: &Options) -> Result<bool> {
     let (config, errors) = Config::load(root);
-    let mut checks = host::look(root, &errors).await;
+    let mut checks = host::look(root, &config, &errors).await;
     checks.extend(cluster::look(root, &config, options.kubeconfig.as_deref()).await);
     let ok = checks.iter().all(|check| check.verdict != Verdict::Failed);
     let report = Report { ok, checks };

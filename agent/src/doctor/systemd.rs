@@ -9,7 +9,7 @@ use zbus::Connection;
 
 use super::Check;
 use crate::bus::Bus;
-use crate::survey;
+use crate::survey::{self, Further};
 use crate::systemd::{self, MANAGER};
 
 const DRIVERS: &str = "other drivers";
@@ -21,11 +21,15 @@ const AGENT: &str = "cuo-agent.service";
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Looks at the units.
-pub(super) async fn look(connection: &Connection, root: &Path) -> [Check; 3] {
-    match survey::look(root, &Bus::system(), &[]).await {
+/// Looks at the units, also at those that the configuration names as `drivers`.
+pub(super) async fn look(connection: &Connection, root: &Path, drivers: &[String]) -> [Check; 3] {
+    let further = Further {
+        drivers,
+        ..Further::default()
+    };
+    match survey::look(root, &Bus::system(), further).await {
         Ok(survey) => [
-            drivers(connection, &survey).await,
+            others(connection, &survey).await,
             boot(&survey),
             next_boot(connection).await,
         ],
@@ -33,7 +37,7 @@ pub(super) async fn look(connection: &Connection, root: &Path) -> [Check; 3] {
     }
 }
 
-async fn drivers(connection: &Connection, survey: &Survey) -> Check {
+async fn others(connection: &Connection, survey: &Survey) -> Check {
     if let Some(Reason { code, message }) = survey.rival() {
         return Check::failed(DRIVERS, message, code.remedy());
     }

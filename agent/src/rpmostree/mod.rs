@@ -7,6 +7,7 @@ mod changes;
 mod error;
 mod finalize;
 mod limits;
+mod origin;
 mod peer;
 mod read;
 mod rollback;
@@ -19,6 +20,7 @@ use zbus::{Str, Variant};
 
 pub use error::Error;
 pub use limits::Limits;
+pub use origin::Origin;
 
 use crate::bus::Bus;
 use crate::survey::NAME;
@@ -61,24 +63,15 @@ pub enum Staged {
     },
 }
 
-/// Where the booted deployment came from.
+/// What one look at rpm-ostreed shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// `remote:branch`, or the image reference with its transport; empty for a commit without a branch.
-    pub reference: String,
-}
-
-impl Origin {
-    /// The update stream: last part of the branch, or tag of the image. `None` for a bare commit and for an image by digest only.
-    pub fn stream(&self) -> Option<&str> {
-        let named = self.reference.split_once('@');
-        let named = named.map_or(self.reference.as_str(), |(named, _digest)| named);
-        let (_, last) = named.rsplit_once(['/', ':'])?;
-        let image = self.reference.starts_with("ostree-");
-        // The last ':' of an image reference starts its tag, unless a '/' follows: then there is no tag.
-        let tagged = named.rfind(':') > named.rfind('/');
-        (!last.is_empty() && (!image || tagged)).then_some(last)
-    }
+pub struct Overview {
+    /// The deployments as they are on disk.
+    pub host: Host,
+    /// Where the booted one came from.
+    pub origin: Origin,
+    /// rpm-ostree is at work on something.
+    pub busy: bool,
 }
 
 /// Talks to rpm-ostreed, each operation on a connection of its own.
@@ -105,13 +98,17 @@ impl Client {
         self.read().await?.host()
     }
 
-    /// The same, and whether rpm-ostree is at work on something.
+    /// The same, and what else is known from the same read.
     ///
     /// # Errors
     /// As for [`Client::host`].
-    pub async fn host_and_busy(&self) -> Result<(Host, bool), Error> {
+    pub async fn overview(&self) -> Result<Overview, Error> {
         let snapshot = self.read().await?;
-        Ok((snapshot.host()?, snapshot.busy()))
+        Ok(Overview {
+            host: snapshot.host()?,
+            origin: snapshot.origin(),
+            busy: snapshot.busy(),
+        })
     }
 
     /// Where the booted deployment came from. Starts rpm-ostreed if it does not run.

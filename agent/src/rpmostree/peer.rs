@@ -4,13 +4,20 @@
 //! and zbus then stops reading the whole connection.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io;
+use std::net::Shutdown;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use tokio::net::UnixStream;
 use tokio::time::Instant;
 use tracing::debug;
+use zbus::address::transport::{Transport, UnixSocket};
 use zbus::connection::Builder;
 use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream, OwnedVariant};
@@ -85,36 +92,30 @@ pub(super) async fn run(
     silence: Silence,
     progress: &mut (impl FnMut(&str) + Send),
 ) -> Result<Option<Ended>, Error> {
-    let Some(connection) = connect(address, what, limits).await? else {
+    let Some(peer) = connect(address, what, limits).await? else {
         return Ok(None);
     };
     let mut run = Run {
-        messages: MessageStream::from(&connection),
-        connection: &connection,
+        messages: MessageStream::from(&peer.connection),
+        connection: &peer.connection,
         what,
         limits,
     };
-    let ended = run.follow(silence, progress).await;
-    drop(run);
-    // The transaction blocks all others until its last client has gone, so this is not left to a destructor.
-    if let Err(error) = connection.close().await {
-        debug!(%error, "the transaction's connection was closed already");
-    }
-    ended.map(Some)
+    run.follow(silence, progress).await.map(Some)
 }
 
 /// Title of the transaction at `address`, and who asked for it. Does not start it, which anybody could.
 pub(super) async fn describe(address: &str, limits: &Limits) -> Option<(String, String)> {
-    let connection = connect(address, "Transaction", limits).await.ok()??;
-    let mut properties = properties(&connection, limits)
+    let peer = connect(address, "Transaction", limits).await;
+    let peer = peer
+        .inspect_err(|error| debug!(%error, "the active transaction can't be asked"))
+        .ok()??;
+    let mut properties = properties(&peer.connection, limits)
         .await
         .inspect_err(|error| debug!(%error, "the active transaction did not describe itself"))
         .ok()?;
     let mut text = |key| String::try_from(properties.remove(key)?).ok();
-    let described = (text("Title")?, text("InitiatingClientDescription")?);
-    // An error means that it is closed already.
-    connection.close().await.ok();
-    Some(described)
+    Some((text("Title")?, text("InitiatingClientDescription")?))
 }
 
 /// What the transaction says of itself; answered whatever its work is waiting for.
@@ -128,17 +129,58 @@ async fn properties(
         .await
 }
 
+/// A connection to a transaction, which blocks all others until its last client has gone. So this one goes the moment it is dropped, on
+/// whichever path: zbus would close it only once its own tasks have ended.
+#[derive(Debug)]
+struct Peer {
+    connection: Connection,
+    /// The same socket.
+    socket: StdUnixStream,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Err(error) = self.socket.shutdown(Shutdown::Both) {
+            debug!(%error, "the transaction's connection was closed already");
+        }
+    }
+}
+
 /// `None` when nobody listens at `address`: the socket's file stays behind when rpm-ostreed dies, and goes away with the transaction.
-async fn connect(address: &str, what: &str, limits: &Limits) -> Result<Option<Connection>, Error> {
-    let connection = Builder::address(address).p2p().build();
-    match bus::within("the connection to the transaction", limits.peer, connection).await {
-        Ok(connection) => Ok(Some(connection)),
+async fn connect(address: &str, what: &str, limits: &Limits) -> Result<Option<Peer>, Error> {
+    let connected = async {
+        let stream = UnixStream::connect(socket(address)?).await?.into_std()?;
+        let socket = stream.try_clone()?;
+        let connection = Builder::unix_stream(stream).p2p().build().await?;
+        Ok(Peer { connection, socket })
+    };
+    match bus::within("the connection to the transaction", limits.peer, connected).await {
+        Ok(peer) => Ok(Some(peer)),
         Err(error) if gone(&error) => {
             debug!(address, %error, "the transaction is gone");
             Ok(None)
         }
         Err(error) => Err(broken(what, &error)),
     }
+}
+
+/// Where to connect for a D-Bus `address`: a path and no more since 2023.2, before that usually a socket without a file.
+fn socket(address: &str) -> zbus::Result<PathBuf> {
+    let parsed: zbus::Address = address.parse()?;
+    if let Transport::Unix(unix) = parsed.transport() {
+        match unix.path() {
+            UnixSocket::File(path) => return Ok(path.clone()),
+            UnixSocket::Abstract(name) => {
+                // As tokio wants it.
+                let name = [&[0], name.as_bytes()].concat();
+                return Ok(OsString::from_vec(name).into());
+            }
+            // Places to listen at, which nobody can connect to.
+            _ => {}
+        }
+    }
+    let text = format!("{address:?} is no socket of this host to connect to");
+    Err(zbus::Error::Address(text))
 }
 
 /// Nobody is there to connect to. A transaction that ends just now closes its connections in the middle of the greeting, too; nothing was

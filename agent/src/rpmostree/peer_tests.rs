@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use tokio::net::UnixListener;
+use tokio::sync::oneshot;
 
 use super::*;
 
@@ -16,11 +17,20 @@ enum Step {
 }
 use Step::{Close, Finished, Messages, Reply};
 
-/// A transaction at a socket in `directory`, that serves one client; `Cancel` is answered, and obeyed. `answers` says whether it tells
-/// of itself when asked.
-fn serve(directory: &Path, steps: &'static [Step], answers: bool) -> String {
+/// What a transaction tells of itself when asked; `None` where it does not answer.
+type Tells = Option<&'static [(&'static str, &'static str)]>;
+const TITLE: (&str, &str) = ("Title", "upgrade");
+const CLIENT: (&str, &str) = ("InitiatingClientDescription", "caller :1.4");
+
+/// A transaction at a socket in `directory`, that serves one client; `Cancel` is answered, and obeyed. Also tells when the client has left.
+fn serve(
+    directory: &Path,
+    steps: &'static [Step],
+    tells: Tells,
+) -> (String, oneshot::Receiver<()>) {
     let path = directory.join("transaction.sock");
     let listener = UnixListener::bind(&path).unwrap();
+    let (leaves, left) = oneshot::channel();
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let guid = zbus::Guid::generate();
@@ -38,11 +48,14 @@ fn serve(directory: &Path, steps: &'static [Step], answers: bool) -> String {
                         }
                     });
                 }
-                "GetAll" if answers => {
-                    let title = HashMap::from([("Title", zbus::Variant::from("upgrade"))]);
-                    connection.reply(&call.header(), &title).await.unwrap();
+                "GetAll" => {
+                    let Some(tells) = tells else { continue };
+                    let tells = tells
+                        .iter()
+                        .map(|(key, text)| (*key, zbus::Variant::from(*text)));
+                    let tells: HashMap<_, _> = tells.collect();
+                    connection.reply(&call.header(), &tells).await.unwrap();
                 }
-                "GetAll" => {}
                 "Cancel" => {
                     connection.reply(&call.header(), &()).await.unwrap();
                     play(
@@ -55,8 +68,10 @@ fn serve(directory: &Path, steps: &'static [Step], answers: bool) -> String {
                 other => panic!("{other}"),
             }
         }
+        // Nobody has to want to know.
+        let _ = leaves.send(());
     });
-    format!("unix:path={}", path.display())
+    (format!("unix:path={}", path.display()), left)
 }
 
 async fn play(connection: &Connection, call: &Message, step: Step) {
@@ -100,7 +115,8 @@ async fn run_with(
     answers: bool,
 ) -> (Result<Option<Ended>, Error>, u32) {
     let directory = tempfile::tempdir().unwrap();
-    let address = serve(directory.path(), steps, answers);
+    let tells = answers.then_some(&[TITLE][..]);
+    let (address, _) = serve(directory.path(), steps, tells);
     let mut lines = 0;
     let result = run(&address, "Upgrade", &limits(), silence, &mut |_| lines += 1).await;
     (result, lines)
@@ -203,4 +219,99 @@ async fn nobody_listening_is_no_error() {
     assert_eq!(ended, Ok(None), "closed before a word was said");
     drop(listener);
     assert_eq!(attempt().await, Ok(None), "a file that was left behind");
+}
+
+#[tokio::test]
+async fn addresses_are_sockets_of_this_host() {
+    let found = |address: &str| match socket(address) {
+        Ok(path) => path.to_str().unwrap().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let table = [
+        ("unix:path=/run/t.sock", "/run/t.sock"),
+        (
+            "unix:path=/run/t.sock,guid=0123456789abcdef0123456789abcdef",
+            "/run/t.sock",
+        ),
+        ("unix:abstract=/tmp/dbus-x", "\0/tmp/dbus-x"),
+    ];
+    for (address, expected) in table {
+        assert_eq!(found(address), expected, "{address}");
+    }
+    for address in ["unix:tmpdir=/tmp", "tcp:host=h,port=1"] {
+        let told = found(address);
+        let expected = format!("{address:?} is no socket of this host to connect to");
+        assert!(told.contains(&expected), "{told}");
+    }
+    let name = format!("cuo-agent-test-{}", std::process::id());
+    let _listener = UnixListener::bind(format!("\0{name}")).unwrap();
+    let path = socket(&format!("unix:abstract={name}")).unwrap();
+    UnixStream::connect(path).await.unwrap();
+}
+
+/// Whoever is connected to a transaction keeps everybody else from starting one. So the connection is closed when the call has returned,
+/// and not only once the runtime gets around to it: here it does not run any more.
+#[test]
+fn a_transaction_is_left_however_that_ends() {
+    let server = tokio::runtime::Builder::new_multi_thread();
+    let server = { server }.worker_threads(1).enable_all().build().unwrap();
+    let client = tokio::runtime::Builder::new_current_thread();
+    let client = { client }.enable_all().build().unwrap();
+    let serve = |steps, tells| {
+        let directory = tempfile::tempdir().unwrap();
+        let (address, left) = server.block_on(async { serve(directory.path(), steps, tells) });
+        (directory, address, left)
+    };
+    let gone = |what: &str, left: oneshot::Receiver<()>| {
+        let gone = async { tokio::time::timeout(Duration::from_secs(1), left).await };
+        assert!(server.block_on(gone).is_ok(), "{what}: still connected");
+    };
+    let told = ("upgrade".to_owned(), "caller :1.4".to_owned());
+    let descriptions: [(&str, Tells, _); 4] = [
+        ("all", Some(&[TITLE, CLIENT]), Some(told)),
+        ("no title", Some(&[CLIENT]), None),
+        ("no client", Some(&[TITLE]), None),
+        ("no answer", None, None),
+    ];
+    for (what, tells, expected) in descriptions {
+        let (_directory, address, left) = serve(&[], tells);
+        let limits = Limits {
+            peer: IDLE,
+            ..limits()
+        };
+        let described = client.block_on(describe(&address, &limits));
+        gone(what, left);
+        assert_eq!(described, expected, "{what}");
+    }
+    let runs: [(&str, &'static [Step]); 4] = [
+        ("its end", &[Reply(true), Finished(true, "")]),
+        ("its failure", &[Reply(true), Finished(false, "no")]),
+        ("silence", &[Reply(true)]),
+        ("no reply", &[]),
+    ];
+    for (what, steps) in runs {
+        let (_directory, address, left) = serve(steps, None);
+        let (limits, silence) = (limits(), Silence::Ends(IDLE));
+        let ended = client.block_on(run(&address, "Upgrade", &limits, silence, &mut |_| ()));
+        gone(&format!("{what}: {ended:?}"), left);
+    }
+    let (_directory, address, left) = serve(&[Reply(true), Messages(1)], None);
+    client.block_on(dropped(&address));
+    gone("dropped", left);
+}
+
+/// A run that somebody drops in the middle of a transaction.
+async fn dropped(address: &str) {
+    let (heard, hears) = oneshot::channel();
+    let mut heard = Some(heard);
+    let mut progress = |_: &str| {
+        if let Some(heard) = heard.take() {
+            heard.send(()).unwrap();
+        }
+    };
+    let (limits, silence) = (limits(), Silence::Ends(Duration::from_secs(60)));
+    tokio::select! {
+        ended = run(address, "Upgrade", &limits, silence, &mut progress) => panic!("{ended:?}"),
+        heard = hears => heard.unwrap(),
+    }
 }

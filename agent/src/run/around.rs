@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::bus::Bus;
-use crate::{network, ostree, survey};
+use crate::survey::{self, Further};
+use crate::{network, ostree};
 
 /// How old the last look may be when something depends on it. Units tell of no change, and looking is cheap.
 const FRESH: Duration = Duration::from_secs(1);
@@ -54,12 +55,12 @@ impl Around {
 
     /// Looks, if `needed` and the last look is not fresh any more, or there was none. `heed` says that it matters whether the network is
     /// metered.
-    pub async fn refresh(&mut self, needed: bool, required: &[String], heed: bool) {
+    pub async fn refresh(&mut self, needed: bool, further: Further<'_>, heed: bool) {
         let fresh = |looked: Instant| !needed || looked.elapsed() < FRESH;
         if self.looked.is_some_and(fresh) && self.heeded == heed {
             return;
         }
-        let mut known = survey::look(&self.root, &self.bus, required).await;
+        let mut known = survey::look(&self.root, &self.bus, further).await;
         if let Ok(survey) = &mut known {
             survey.metered = heed && network::metered(&self.bus).await;
             if survey.finalization_failed() {

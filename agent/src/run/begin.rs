@@ -56,7 +56,7 @@ impl Agent {
         let granted = state.attempt.as_ref().map(|attempt| attempt.progress.boot);
         let boots = granted.into_iter().chain([boot]).collect();
         Ok(Self {
-            memory: Memory::new(&store, unusable.is_some()),
+            memory: Memory::new(&store),
             settings: config.settings(&errors, unusable),
             boot,
             source: ClientSource::start(credentials, program).await,

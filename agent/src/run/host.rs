@@ -6,9 +6,8 @@ use std::time::Duration;
 use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
 use cuo_core::host::Host;
-use cuo_core::identity::Identity;
 use cuo_core::look::{Looks, first, resumed, spread};
-use cuo_core::node::SystemLabels;
+use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +18,7 @@ use crate::answer::Check;
 use crate::config;
 use crate::facts;
 use crate::journal::Event;
-use crate::rpmostree::{Client, Error};
+use crate::rpmostree::{Client, Error, Overview};
 
 /// Pause before rpm-ostree is asked again that was at work.
 const BUSY: Duration = Duration::from_secs(20);
@@ -45,8 +44,8 @@ pub struct HostSide {
     silences: u32,
     /// When it is asked again after that.
     asks_again: Option<Time>,
-    labels: SystemLabels,
-    labelled: Option<Identity>,
+    /// What is known of what the labels shall say.
+    named: Named,
     next_check: Instant,
     /// A person asked for the next look.
     asked: bool,
@@ -56,6 +55,8 @@ pub struct HostSide {
     looks: Looks,
     /// Since when rpm-ostree was busy at each look.
     kept_off: Option<Time>,
+    /// Bytes that were free for updates when the last run began.
+    free: Option<u64>,
     check: Check,
 }
 
@@ -78,14 +79,14 @@ impl HostSide {
             retry_at: None,
             silences: 0,
             asks_again: None,
-            labels: SystemLabels::default(),
-            labelled: None,
+            named: Named::default(),
             next_check: Instant::now() + wait.unsigned_abs(),
             asked: false,
             staging: None,
             progress: None,
             looks: Looks::default(),
             kept_off: None,
+            free: None,
             check: Check {
                 next: Some(now.later(wait)),
                 ..earlier
@@ -111,8 +112,18 @@ impl HostSide {
         self.busy
     }
 
-    pub fn labels(&self) -> &SystemLabels {
-        &self.labels
+    /// What the labels shall say. What is not known yet stays as the Node shows it.
+    pub fn labels(&self, node: Option<&NodeView>) -> SystemLabels {
+        let shown = node.map(|node| &node.agent.system).cloned();
+        let mut labels = shown.unwrap_or_default();
+        if let Some(id) = &self.named.id {
+            labels.id.clone_from(id);
+        }
+        if let Some((version, group)) = &self.named.runs {
+            labels.version.clone_from(version);
+            labels.group.clone_from(group);
+        }
+        labels
     }
 
     pub fn staging(&self) -> Staging {
@@ -195,9 +206,12 @@ impl HostSide {
         }
         self.outdated = false;
         self.retry_at = None;
-        match self.client.host_and_busy().await {
-            Ok((host, busy)) => {
-                self.label(&host).await;
+        match self.client.overview().await {
+            Ok(Overview { host, origin, busy }) => {
+                let version = label_value(&host.booted.version);
+                let group = origin.stream().and_then(label_value);
+                self.named.runs = Some((version, group));
+                self.named.read(&self.root);
                 self.known = Ok(host);
                 self.busy = busy;
                 (self.silences, self.asks_again) = (0, None);
@@ -216,34 +230,10 @@ impl HostSide {
         }
     }
 
-    /// Finds out what the labels shall say, once per booted version.
-    async fn label(&mut self, host: &Host) {
-        if self.labelled == Some(host.booted.identity) {
-            return;
-        }
-        let id = match facts::os_release(&self.root) {
-            Ok(release) => Some(release.id),
-            Err(error) => {
-                warn!("the label for the operating system is left out: {error}");
-                None
-            }
-        };
-        let group = match self.client.origin().await {
-            Ok(origin) => origin.stream().map(str::to_owned),
-            Err(error) => {
-                warn!("the label for the stream is left out: {error}");
-                None
-            }
-        };
-        let labels = [id, Some(host.booted.version.clone()), group];
-        let [id, version, group] = labels.map(|text| text.and_then(label_value));
-        self.labels = SystemLabels { id, version, group };
-        self.labelled = Some(host.booted.identity);
-    }
-
     pub fn stage_started(&mut self) {
         self.staging = Some(Instant::now());
         self.progress = None;
+        self.free = facts::free(&self.root.join("ostree/repo"));
     }
 
     pub fn stage_progress(&mut self, line: String) {
@@ -269,10 +259,10 @@ impl HostSide {
         let period = spread(config.period.0, config.jitter.0, fastrand::f64());
         let pause = self.looks.ended(result, retry, period);
         if let Some(error) = &self.check.error {
-            let minutes = pause.unsigned_abs().as_secs().div_ceil(60);
+            let again = spoken(pause);
             warn!(
                 message_id = Event::CheckFailed.id(),
-                "no update could be staged, which is tried again in {minutes} min: {error}"
+                "no update could be staged, which is tried again in {again}: {error}"
             );
         }
         self.next_check = Instant::now() + pause.unsigned_abs();
@@ -292,8 +282,9 @@ impl HostSide {
                 text += &format!(", and was so each time since {since}");
             }
             Code::DiskFull => {
-                if let Some(free) = facts::free(&self.root.join("ostree/repo")) {
-                    text += &format!("; {} MB are free there", free / 1_000_000);
+                // Not what is free now: rpm-ostree has removed by then what did not fit.
+                if let Some(free) = self.free {
+                    text += &format!("; {} MB were free below /ostree before", free / 1_000_000);
                 }
             }
             _ => {}
@@ -310,8 +301,43 @@ impl HostSide {
     }
 }
 
+/// A pause as people say it, in whole seconds.
+fn spoken(pause: SignedDuration) -> String {
+    format!("{:#}", SignedDuration::from_secs(pause.as_secs()))
+}
+
+/// What the labels of the Node shall say, as far as it is known; inside, `None` is no label.
+#[derive(Debug, Default)]
+struct Named {
+    /// From os-release.
+    id: Option<Option<String>>,
+    /// Of what runs: its version, and the stream that it follows.
+    runs: Option<(Option<String>, Option<String>)>,
+    /// What was told of os-release.
+    told: Option<String>,
+}
+
+impl Named {
+    /// Reads os-release, which does not change before the next boot. Where that fails it is tried again with the next look at the host.
+    fn read(&mut self, root: &Path) {
+        if self.id.is_some() {
+            return;
+        }
+        match facts::os_release(root) {
+            Ok(release) => self.id = Some(label_value(&release.id)),
+            Err(error) => {
+                let why = error.to_string();
+                if self.told.as_ref() != Some(&why) {
+                    warn!("the label for the operating system stays as it is: {why}");
+                    self.told = Some(why);
+                }
+            }
+        }
+    }
+}
+
 /// `text` as a label's value: at most 63 of the characters that Kubernetes allows, the others replaced.
-fn label_value(text: String) -> Option<String> {
+fn label_value(text: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let value: String = text
         .chars()
@@ -354,6 +380,41 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_told_as_long_as_it_is() {
+        for (pause, expected) in [(10, "10s"), (60, "1m"), (90, "1m 30s"), (21_600, "6h")] {
+            assert_eq!(spoken(SignedDuration::from_secs(pause)), expected);
+        }
+        let spread = SignedDuration::new(61, 700_000_000);
+        assert_eq!(spoken(spread), "1m 1s");
+    }
+
+    /// rpm-ostree has cleaned up by the time at which it tells.
+    #[tokio::test]
+    async fn a_full_disk_is_told_with_what_was_free_before() {
+        let root = tempfile::tempdir().unwrap();
+        let repo = root.path().join("ostree/repo");
+        std::fs::create_dir_all(&repo).unwrap();
+        let client = Client::new(Bus::at("unix:path=/nonexistent/bus"), Limits::default());
+        let mut side = HostSide::new(root.path(), client, &Config::default().check, None);
+        side.stage_started();
+        assert!(side.free.is_some());
+        side.free = Some(123_456_789);
+        let full = |text: &str| Error::Failed {
+            what: "Upgrade".into(),
+            text: text.into(),
+        };
+        let said = "Upgrade of rpm-ostreed failed: No space left on device";
+        let told = side.reason(&full("No space left on device"));
+        let expected = format!("{said}; 123 MB were free below /ostree before");
+        assert_eq!(told, Reason::new(Code::DiskFull, expected));
+        // Without the figure where it is not known.
+        std::fs::remove_dir_all(&repo).unwrap();
+        side.stage_started();
+        let told = side.reason(&full("No space left on device"));
+        assert_eq!(told, Reason::new(Code::DiskFull, said));
+    }
+
+    #[test]
     fn labels_hold_what_kubernetes_allows() {
         let cases = [
             ("42.20260101.3.0", Some("42.20260101.3.0")),
@@ -363,8 +424,8 @@ mod tests {
             ("///", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(label_value(text.into()).as_deref(), expected);
+            assert_eq!(label_value(text).as_deref(), expected);
         }
-        assert_eq!(label_value("a".repeat(100)), Some("a".repeat(63)));
+        assert_eq!(label_value(&"a".repeat(100)), Some("a".repeat(63)));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use cuo_core::agent::StateTrouble;
 use cuo_core::agent::state::State;
 use cuo_core::identity::BootId;
 use tokio::time::Instant;
@@ -18,8 +19,6 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How it is with the state's file.
 #[derive(Debug)]
 pub struct Memory {
-    /// The file holds what this program could not read: it must stay as it is.
-    unread: bool,
     /// The folder was there once, so where it is missing somebody has taken it.
     had_folder: bool,
     /// Why the last try to write failed.
@@ -29,9 +28,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(store: &Store, unread: bool) -> Self {
+    pub fn new(store: &Store) -> Self {
         Self {
-            unread,
             had_folder: store.has_folder(),
             trouble: None,
             retry: None,
@@ -44,17 +42,13 @@ impl Memory {
     }
 
     /// The pause after a failure is over.
-    pub fn try_again(&mut self) -> bool {
-        let over = self.retry.is_some_and(|at| Instant::now() >= at);
-        if over {
-            self.retry = None;
-        }
-        over
+    fn over(&mut self) -> bool {
+        self.retry.take_if(|at| Instant::now() >= *at).is_some()
     }
 }
 
 /// The state, and why it can't be used if it can't.
-pub fn read(store: &Store, boot: &BootId) -> (State, Option<String>) {
+pub fn read(store: &Store, boot: &BootId) -> (State, Option<StateTrouble>) {
     match store.load(boot) {
         Loaded::State(state) => (*state, None),
         Loaded::Lost(why) => {
@@ -66,19 +60,23 @@ pub fn read(store: &Store, boot: &BootId) -> (State, Option<String>) {
                 message_id = Event::StateUnusable.id(),
                 "the state can't be used, so nothing is done: {why}"
             );
-            (State::default(), Some(why))
+            (State::default(), Some(StateTrouble::Unreadable(why)))
         }
     }
 }
 
 impl Agent {
-    /// Reads the state again if it could not be read before.
+    /// Reads the state again if it could not be read before, and writes it again soon if that failed.
     pub(super) fn remember(&mut self) {
-        if !self.memory.unread {
-            return;
+        match &self.settings.state_unusable {
+            None => return,
+            Some(StateTrouble::Unwritten(_)) => {
+                self.memory.retry = Some(Instant::now());
+                return;
+            }
+            Some(StateTrouble::Unreadable(_)) => {}
         }
         let (state, unusable) = read(&self.store, &self.boot);
-        self.memory.unread = unusable.is_some();
         if unusable.is_none() {
             info!("the state can be used again");
             self.state = state;
@@ -86,12 +84,28 @@ impl Agent {
         self.settings.state_unusable = unusable;
     }
 
+    /// Goes on after a failure to write the state, once its pause is over. Nothing new is begun, nor asked for, before the state can be
+    /// written; what is next of an update that is under way may need no note.
+    ///
+    /// # Errors
+    /// When the state's folder is gone, as for [`Agent::unsaved`].
+    pub(super) fn try_again(&mut self) -> Result<()> {
+        if !self.memory.over() {
+            return Ok(());
+        }
+        let unwritten = |trouble: &mut StateTrouble| matches!(trouble, StateTrouble::Unwritten(_));
+        self.settings.state_unusable.take_if(unwritten);
+        if self.state.attempt.is_none()
+            && let Err(error) = self.save(self.state.clone())
+        {
+            self.unsaved(error)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn save(&mut self, state: State) -> Result<()> {
-        if self.memory.unread {
-            bail!(
-                "the file must stay as it is, because it can't be used: {}",
-                self.settings.state_unusable.as_deref().unwrap_or_default()
-            );
+        if let Some(StateTrouble::Unreadable(why)) = &self.settings.state_unusable {
+            bail!("the file must stay as it is, because it can't be used: {why}");
         }
         self.store.save(&state)?;
         self.memory.had_folder = true;
@@ -130,7 +144,7 @@ impl Agent {
         }
         self.memory.trouble = Some(why.clone());
         self.memory.retry = Some(Instant::now() + RETRY);
-        self.settings.state_unusable = Some(why);
+        self.settings.state_unusable = Some(StateTrouble::Unwritten(why));
         Ok(Next::Again)
     }
 
@@ -151,3 +165,7 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -43,7 +43,8 @@ use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::steps::Named;
 use crate::store::Store;
-use crate::{feed, hostwatch, survey};
+use crate::survey::{self, Further};
+use crate::{feed, hostwatch};
 
 use acts::Done;
 use announce::Announcer;
@@ -166,19 +167,14 @@ impl Agent {
             self.notify.status("the host is shutting down");
             return Ok(Next::Wait(None));
         }
-        if self.memory.try_again() {
-            self.settings.state_unusable = None;
-        }
+        self.try_again()?;
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
         let wanted = self.wants_pods();
         self.pods.want(wanted, &self.source, self.node.name());
         self.pods.catch_up();
         let needed = self.needs_look();
-        let heed = self.config.check.metered == Metered::Wait && self.host.check_by_itself();
-        self.around
-            .refresh(needed, &self.settings.health.units, heed)
-            .await;
+        self.look_around(needed).await;
         let mut seen = self.observe().await;
         self.pods_unseen &= !(seen.pods.is_ok() && self.node.view().is_some());
         let mut decision = step(&self.state, &seen, &self.settings, self.clock.now());
@@ -189,9 +185,7 @@ impl Agent {
             self.host.refresh().await;
             seen.host = self.host.known().clone();
             self.around.outdated();
-            self.around
-                .refresh(true, &self.settings.health.units, heed)
-                .await;
+            self.look_around(true).await;
             seen.survey = self.around.known().clone();
             // Last of all, for the host may take minutes to answer.
             match self.node.confirm(&self.source).await {
@@ -201,6 +195,17 @@ impl Agent {
             decision = step(&self.state, &seen, &self.settings, self.clock.now());
         }
         self.carry_out(decision).await
+    }
+
+    /// Looks at what else runs on the host, where that is `needed` or changed.
+    async fn look_around(&mut self, needed: bool) {
+        let heed = self.config.check.metered == Metered::Wait && self.host.check_by_itself();
+        let drivers = self.config.drivers.names();
+        let further = Further {
+            required: &self.settings.health.units,
+            drivers: &drivers,
+        };
+        self.around.refresh(needed, further, heed).await;
     }
 
     async fn carry_out(&mut self, decision: Step) -> Result<Next> {
@@ -317,7 +322,7 @@ impl Agent {
             told: self.node.told().cloned(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
             survey: self.around.known().clone(),
-            system: self.host.labels().clone(),
+            system: self.host.labels(self.node.view()),
             staging: self.host.staging(),
             check_due: self.host.check_due(),
             looked: self.host.looked().cloned(),

@@ -7,6 +7,7 @@ mod text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cuo_cluster::node::{Keep, get_node};
@@ -18,7 +19,9 @@ use cuo_core::node::NodeView;
 use cuo_core::reason::{AnyCode, Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Phase, RebootResult};
+use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::answer::{Answer, Check, Granted, Next};
 use crate::bus::Bus;
@@ -154,54 +157,114 @@ impl From<Deployment> for Shown {
     }
 }
 
-/// Looks, and prints what was found.
+/// How long is waited for rpm-ostree, and for the API server where the agent does not tell of its Node: either may have to start, or to
+/// be connected to, which takes seconds on a slow host. Who does not answer by then hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks, and prints what was found. People get at once what is known at once.
 ///
 /// # Errors
 /// Only when it can't be printed.
 pub async fn run(root: &Path, options: &Options) -> Result<()> {
-    let report = look(root, options.kubeconfig.as_deref()).await;
+    let store = Store::new(root);
+    let report = Report::at_once(&store);
+    let (now, human) = (Timestamp::now().into(), options.output == Output::Human);
+    let mut said = String::new();
+    if human {
+        let known = Report {
+            unknown: vec![],
+            ..report.clone()
+        };
+        said = text::of(&known, now);
+        print(&said)?;
+    }
+    let report = report.whole(root, &store, options).await;
     let text = match options.output {
-        Output::Human => text::of(&report),
+        Output::Human => text::of(&report, now),
         Output::Json => serde_json::to_string_pretty(&report).context("the report as JSON")? + "\n",
     };
-    io::stdout()
-        .write_all(text.as_bytes())
-        .context("write to the standard output")
+    print(text.strip_prefix(&said).unwrap_or(&text))
 }
 
-/// Finds everything out that can be.
-pub async fn look(root: &Path, kubeconfig: Option<&Path>) -> Report {
-    let mut report = Report::default();
-    match Client::new(Bus::system(), Limits::default()).host().await {
-        Ok(Host {
-            booted,
-            pending,
-            others,
-        }) => {
-            report.booted = Some(booted.into());
-            report.pending = pending.map(|pending| {
-                let note = survey::staged(root).ok().flatten();
-                let note = note.filter(|note| note.is_about(&pending));
-                let locked = note.map(|note| note.locked);
-                Shown {
-                    locked,
-                    ..pending.into()
-                }
-            });
-            report.others = others.into_iter().map(Shown::from).collect();
-        }
-        Err(error) => report.unknown.push(format!("deployments: {error}")),
-    }
-    let store = Store::new(root);
-    match store.agent() {
-        Ok(Some(pid)) => report.agent_runs(pid, store.read_answer(pid)),
-        Ok(None) => report.agent_is_away(root, &store, kubeconfig).await,
-        Err(error) => report.unknown.push(format!("the agent: {error:#}")),
-    }
-    report
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed.context("write to the standard output")
+}
+
+/// `asked`, or that `whom` did not answer it.
+async fn patiently<T>(
+    whom: &str,
+    asked: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let silent = |_| {
+        let seconds = PATIENCE.as_secs();
+        Err(format!("{whom} has not answered within {seconds} s"))
+    };
+    timeout(PATIENCE, asked).await.unwrap_or_else(silent)
+}
+
+async fn deployments() -> Result<Host, String> {
+    let client = Client::new(Bus::system(), Limits::default());
+    client.host().await.map_err(|error| error.to_string())
 }
 
 impl Report {
+    /// What takes no time to be found out: what the agent says, if it runs.
+    fn at_once(store: &Store) -> Self {
+        let mut report = Self::default();
+        match store.agent() {
+            Ok(Some(pid)) => report.agent_runs(pid, store.read_answer(pid)),
+            Ok(None) => {}
+            Err(error) => report.unknown.push(format!("the agent: {error:#}")),
+        }
+        report
+    }
+
+    /// The same, and all else that can be found out.
+    async fn whole(mut self, root: &Path, store: &Store, options: &Options) -> Self {
+        // An agent that can't be told to be away is not taken for one that is.
+        let away = !self.agent.running && self.unknown.is_empty();
+        let host = patiently("rpm-ostreed", deployments());
+        let node = async {
+            match away {
+                true => {
+                    let asked = node(root, options.kubeconfig.as_deref());
+                    Some(patiently("the API server", asked).await)
+                }
+                false => None,
+            }
+        };
+        let (host, node) = tokio::join!(host, node);
+        match host {
+            Ok(host) => self.deployed(root, host),
+            Err(why) => self.unknown.insert(0, format!("deployments: {why}")),
+        }
+        if let Some(node) = node {
+            self.agent_is_away(store, node);
+        }
+        self
+    }
+
+    fn deployed(&mut self, root: &Path, host: Host) {
+        let Host {
+            booted,
+            pending,
+            others,
+        } = host;
+        self.booted = Some(booted.into());
+        self.pending = pending.map(|pending| {
+            let note = survey::staged(root).ok().flatten();
+            let note = note.filter(|note| note.is_about(&pending));
+            let locked = note.map(|note| note.locked);
+            Shown {
+                locked,
+                ..pending.into()
+            }
+        });
+        self.others = others.into_iter().map(Shown::from).collect();
+    }
+
     fn agent_runs(&mut self, pid: i32, answer: Result<Option<Answer>>) {
         self.agent = Agent {
             running: true,
@@ -229,12 +292,12 @@ impl Report {
         self.failed = answer.failed;
     }
 
-    async fn agent_is_away(&mut self, root: &Path, store: &Store, kubeconfig: Option<&Path>) {
+    fn agent_is_away(&mut self, store: &Store, node: Result<NodeView, String>) {
         self.next = Some(Next {
             what: "nothing, until the agent is started: `systemctl start cuo-agent`".to_owned(),
             at: None,
         });
-        match node(root, kubeconfig).await {
+        match node {
             Ok(node) => self.node_says(&node),
             Err(why) => self.unknown.push(format!("the Node: {why}")),
         }

@@ -2,14 +2,30 @@
 
 use std::fmt::Write;
 
+use cuo_core::time::Time;
 use cuo_core::values::Outcome;
 
 use super::{Report, Shown};
 use crate::answer::Granted;
 
-/// The report, a line for each thing that is known.
-pub fn of(report: &Report) -> String {
+/// The report as it is at `now`, a line for each thing that is known; first what the agent says, which is known at once, and at the end
+/// what is not known.
+pub fn of(report: &Report, now: Time) -> String {
     let mut lines = Lines::default();
+    agent(&mut lines, report, now);
+    lines.maybe("Booted", report.booted.as_ref().map(deployment));
+    lines.maybe("Pending", report.pending.as_ref().map(deployment));
+    for other in &report.others {
+        lines.put("Other", deployment(other));
+    }
+    for why in &report.unknown {
+        lines.put("Unknown", why.clone());
+    }
+    lines.0
+}
+
+/// What the agent says of itself, or what stands on its Node.
+fn agent(lines: &mut Lines, report: &Report, now: Time) {
     let agent = &report.agent;
     lines.put(
         "Agent",
@@ -30,21 +46,25 @@ pub fn of(report: &Report) -> String {
         lines.put("Reason", format!("{}: {}", reason.code, reason.message));
         lines.put("", format!("What to do: {}", reason.remedy));
     }
-    lines.maybe("Grant", report.grant.as_ref().map(grant));
-    lines.maybe("Booted", report.booted.as_ref().map(deployment));
-    lines.maybe("Pending", report.pending.as_ref().map(deployment));
-    for other in &report.others {
-        lines.put("Other", deployment(other));
-    }
+    lines.maybe(
+        "Grant",
+        report.grant.as_ref().map(|known| grant(known, now)),
+    );
     if let Some(check) = &report.check {
         let at = check.last.map(|last| last.to_string());
         let at = at.unwrap_or_else(|| "not yet".to_owned());
-        let next = check.next.map(|next| format!(", again {next}"));
+        let next = check.next.map(|next| match next > now {
+            true => format!(", again {next}"),
+            false => format!(", due again since {next}"),
+        });
         lines.put("Checked", at + &next.unwrap_or_default());
         lines.maybe("", check.error.as_ref().map(|why| format!("failed: {why}")));
     }
     if let Some(next) = &report.next {
-        let at = next.at.map(|at| format!(", at {at}"));
+        let at = next.at.map(|at| match at > now {
+            true => format!(", at {at}"),
+            false => format!(", due since {at}"),
+        });
         lines.put("Next", format!("{}{}", next.what, at.unwrap_or_default()));
     }
     if let Some(result) = &report.result {
@@ -65,10 +85,6 @@ pub fn of(report: &Report) -> String {
         let text = format!("{} at {}: {}", failure.identity, failure.at, failure.code);
         lines.put("Failed", text);
     }
-    for why in &report.unknown {
-        lines.put("Unknown", why.clone());
-    }
-    lines.0
 }
 
 fn deployment(shown: &Shown) -> String {
@@ -81,9 +97,10 @@ fn deployment(shown: &Shown) -> String {
     format!("{} ({}){staged}", shown.version, shown.identity.short())
 }
 
-fn grant(grant: &Granted) -> String {
+fn grant(grant: &Granted, now: Time) -> String {
     let when = match (grant.accepted, grant.deadline) {
         (Some(at), _) => format!(", accepted {at}"),
+        (None, Some(until)) if until < now => format!(", lapsed at {until}"),
         (None, Some(until)) => format!(", to be accepted by {until}"),
         (None, None) => String::new(),
     };
@@ -123,9 +140,12 @@ mod tests {
     use super::*;
     use crate::answer::{Check, Next};
 
+    fn time(text: &str) -> Time {
+        format!("2026-05-01T{text}Z").parse().unwrap()
+    }
+
     /// A report in which everything is known, while a grant is being acted on.
     fn report() -> Report {
-        let time = |text: &str| format!("2026-05-01T{text}Z").parse::<Time>().unwrap();
         let [old, new, bad] = [1, 2, 3].map(|byte| Identity::Commit([byte; 32]));
         let id = |seq| GrantId { seq, salt: 1 };
         let shown = |version: &str, identity, locked: Option<bool>| Shown {
@@ -186,17 +206,82 @@ mod tests {
              Reason:  Draining: 1 pod is left\n         \
              What to do: {remedy}\n\
              Grant:   {first} for {new}, accepted 2026-05-01T12:00:01Z\n\
-             Booted:  42.1 ({old})\n\
-             Pending: 42.2 ({new}), staged and locked\n\
-             Other:   42.0 ({bad})\n\
              Checked: 2026-05-01T11:00:00Z, again 2026-05-01T11:01:00Z\n         \
              failed: no network\n\
              Next:    reboot once the node is drained, or give it up, at 2026-05-01T12:20:00Z\n\
              Last:    grant {last} given up (DrainBlocked) at 2026-05-01T10:00:00Z\n\
              Failed:  {whole} at 2026-05-01T09:00:00Z: RolledBack\n\
+             Booted:  42.1 ({old})\n\
+             Pending: 42.2 ({new}), staged and locked\n\
+             Other:   42.0 ({bad})\n\
              Unknown: the moon\n"
         );
-        assert_eq!(of(&report()), expected);
+        assert_eq!(of(&report(), time("11:00:30")), expected);
+    }
+
+    #[test]
+    fn what_is_known_at_once_comes_first() {
+        let (whole, now) = (report(), time("11:00:30"));
+        let agent = Report {
+            booted: None,
+            pending: None,
+            others: vec![],
+            unknown: vec![],
+            ..whole.clone()
+        };
+        assert!(of(&whole, now).starts_with(&of(&agent, now)));
+        let alone = Report {
+            agent: Agent::default(),
+            ..Report::default()
+        };
+        let away = Report {
+            agent: Agent::default(),
+            ..whole
+        };
+        assert!(of(&away, now).starts_with(&of(&alone, now)));
+    }
+
+    #[test]
+    fn what_should_have_been_is_not_told_as_to_come() {
+        let line = |report: &Report, name: &str, now: &str| {
+            let lines = of(report, time(now));
+            let line = lines.lines().find(|line| line.starts_with(name));
+            line.unwrap_or_default().to_owned()
+        };
+        let mut report = report();
+        report.grant = Some(Granted {
+            accepted: None,
+            deadline: Some(time("12:05:00")),
+            ..report.grant.unwrap()
+        });
+        let table = [
+            (
+                "Checked",
+                "11:00:59",
+                "11:00:00Z, again 2026-05-01T11:01:00Z",
+            ),
+            (
+                "Checked",
+                "11:01:00",
+                "11:00:00Z, due again since 2026-05-01T11:01:00Z",
+            ),
+            ("Next", "12:19:59", "give it up, at 2026-05-01T12:20:00Z"),
+            (
+                "Next",
+                "12:20:01",
+                "give it up, due since 2026-05-01T12:20:00Z",
+            ),
+            (
+                "Grant",
+                "12:05:00",
+                ", to be accepted by 2026-05-01T12:05:00Z",
+            ),
+            ("Grant", "12:05:01", ", lapsed at 2026-05-01T12:05:00Z"),
+        ];
+        for (name, now, end) in table {
+            let line = line(&report, name, now);
+            assert!(line.ends_with(end), "{now}: {line}");
+        }
     }
 
     #[test]
@@ -211,7 +296,7 @@ mod tests {
                 pending,
                 ..Report::default()
             };
-            let lines = of(&report);
+            let lines = of(&report, time("11:00:30"));
             let line = lines.lines().find(|line| line.starts_with("Pending"));
             let (_, after) = line.unwrap().split_once(')').unwrap();
             after.to_owned()

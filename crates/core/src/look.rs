@@ -1,6 +1,10 @@
 //! Looking for updates: when, what a failure is, and when to try again.
 
+mod words;
+
 use jiff::SignedDuration;
+
+pub use words::class;
 
 use crate::agent::state::Retry;
 use crate::reason::{Code, Reason};
@@ -16,113 +20,9 @@ pub enum Mode {
     Check,
 }
 
-/// The class of a failure, by the words in which rpm-ostree tells of it: it has neither codes nor names for what goes wrong in a
-/// transaction.
-pub fn class(text: &str) -> Code {
-    let text = text.to_lowercase();
-    let classes = CLASSES.iter();
-    let found = classes
-        .filter(|(_, words)| words.iter().any(|word| text.contains(word)))
-        .map(|(code, _)| *code)
-        .next();
-    found.unwrap_or(Code::StageFailed)
-}
-
-/// In this order, for what can't be fetched quotes much else.
-const CLASSES: &[(Code, &[&str])] = &[
-    // Nobody was reached, so nothing was refused, whatever was to be fetched: keys and signatures come over the network too.
-    (
-        Code::NetworkFailed,
-        &[
-            "connect to server",
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "i/o timeout",
-            "resolve host",
-            "no such host",
-            "no route to host",
-            "network is unreachable",
-            "temporary failure",
-        ],
-    ),
-    (
-        Code::DiskFull,
-        &[
-            "min-free-space",
-            "no space left on device",
-            "disk quota exceeded",
-        ],
-    ),
-    (
-        Code::OlderVersion,
-        &[
-            "chronologically older",
-            "while checking against deployment timestamp",
-        ],
-    ),
-    (
-        Code::LayeringConflict,
-        &[
-            "could not depsolve",
-            "base packages would be replaced",
-            "packages not found",
-            "while applying overrides",
-            "locklayering",
-        ],
-    ),
-    (
-        Code::SignatureRefused,
-        &[
-            "gpg",
-            "public key not found",
-            "signature",
-            "no detached metadata",
-            "refusing usage",
-            "rejected by policy",
-            "unauthorized",
-            "authentication required",
-            "access to the resource is denied",
-            "http 401",
-            "http 403",
-            "status: 401",
-            "status: 403",
-        ],
-    ),
-    (
-        Code::OriginUnusable,
-        &[
-            "unconfigured-state",
-            "pinned to commit",
-            "no such branch",
-            "manifest unknown",
-            "name unknown",
-            "invalid reference format",
-            "not found in ",
-            "no such remote",
-            "\" not found",
-        ],
-    ),
-    (
-        Code::NetworkFailed,
-        &[
-            "timed out",
-            "timeout",
-            "unexpected eof",
-            "returned http",
-            "http status",
-            "while fetching",
-            "fetching manifest",
-            "pinging container registry",
-            "all mirrors were tried",
-            "tls",
-        ],
-    ),
-];
-
 /// What a look for updates fails with, and nothing else does.
 pub fn failure(code: Code) -> bool {
-    code == Code::StageFailed || CLASSES.iter().any(|(known, _)| *known == code)
+    code == Code::StageFailed || words::CLASSES.iter().any(|(known, _)| *known == code)
 }
 
 /// What waits for a person, the remote or the configuration: trying again soon would only burden the remote.

@@ -106,6 +106,7 @@ codes! {
     RolledBack, "agent", "The host was rolled back from the update.", "Look at the health checks of the node; publish a fixed version.";
     ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.";
     StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
+    StateUnwritable, "agent", "The agent can't write its state in /var/lib/cuo-agent, so it begins nothing.", "Free some space, or repair what the reason quotes; it is tried again by itself, every ten seconds.";
     UpToDate, "operator", "No reboot is needed.", "Nothing.";
     AgentTooOld, "operator", "A pool of the node asks for something that the node's agent does not understand yet.", "Upgrade the agent on the node, for instance with the node's pool as it was before.";
     NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.";

@@ -37,8 +37,10 @@ pub struct Driver {
 /// What was found on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Survey {
-    /// At least [`UNITS`], the driver's, and those that have to be active.
+    /// At least [`UNITS`], the driver's, those of [`Survey::drivers`], and those that have to be active.
     pub units: Vec<Unit>,
+    /// Further units that update the host while they run, as the agent's configuration names them.
+    pub drivers: Vec<String>,
     /// Zincati's own configuration switches its updates off.
     pub zincati_off: bool,
     /// `AutomaticUpdatePolicy` of rpm-ostreed.conf.
@@ -79,7 +81,15 @@ impl StagedNote {
 
 const BOOTED: &str = "boot-complete.target";
 const ZINCATI: &str = "zincati.service";
+/// Timers of programs that update the host, and of nothing else that matters: bootc's own, Universal Blue's, and that one's predecessor.
 const BOOTC: &str = "bootc-fetch-apply-updates.timer";
+const UUPD: &str = "uupd.timer";
+const UBLUE: &str = "ublue-update.timer";
+/// From Fedora CoreOS to uCore, in two boots, as uCore's example for Ignition does it. Each rebases, switches itself off and reboots.
+const REBASES: [&str; 2] = [
+    "ucore-unsigned-autorebase.service",
+    "ucore-signed-autorebase.service",
+];
 const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
 const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
 /// Stopping it writes what is staged to the disk. It is there since ostree 2018, and active from the boot on since 2025.2; before that
@@ -89,10 +99,14 @@ pub const FINALIZE: &str = "ostree-finalize-staged.service";
 pub const FINALIZED: &str = "ostree-boot-complete.service";
 
 /// Units to look at on every host.
-pub const UNITS: [&str; 7] = [
+pub const UNITS: [&str; 11] = [
     BOOTED,
     ZINCATI,
     BOOTC,
+    UUPD,
+    UBLUE,
+    REBASES[0],
+    REBASES[1],
     AUTOMATIC,
     MACHINE_CONFIG,
     FINALIZE,
@@ -179,13 +193,19 @@ impl Survey {
         let off = |unit: &str| {
             format!("{unit} runs on the host; `systemctl disable --now {unit}` ends that")
         };
+        let runs = |unit: &&str| self.runs(unit);
+        let named = self.drivers.iter().map(String::as_str);
         let text = if self.machine_config || self.runs(MACHINE_CONFIG) {
             "OpenShift's machine-config-daemon updates this host; remove cuo-agent from it"
                 .to_owned()
         } else if self.runs(ZINCATI) && !self.zincati_off {
             off(ZINCATI)
-        } else if self.runs(BOOTC) {
-            off(BOOTC)
+        } else if let Some(unit) = [BOOTC, UUPD, UBLUE].into_iter().chain(named).find(runs) {
+            off(unit)
+        } else if let Some(unit) = REBASES.into_iter().find(runs) {
+            format!(
+                "{unit} moves this host to another image and reboots it, which ends by itself; `systemctl disable --now {unit}` ends it earlier"
+            )
         } else if self.runs(AUTOMATIC)
             && !matches!(self.policy.as_str(), "" | "none" | "off" | "check")
         {
@@ -271,6 +291,54 @@ mod tests {
                 "bootc",
                 running(BOOTC),
                 Some("disable --now bootc-fetch-apply-updates.timer"),
+            ),
+            (
+                "uupd",
+                running("uupd.timer"),
+                Some("disable --now uupd.timer"),
+            ),
+            (
+                "its predecessor",
+                running("ublue-update.timer"),
+                Some("disable --now ublue-update.timer"),
+            ),
+            (
+                "the first of uCore's two moves",
+                Survey {
+                    units: vec![unit("ucore-unsigned-autorebase.service", "activating")],
+                    ..Survey::default()
+                },
+                Some("disable --now ucore-unsigned-autorebase.service"),
+            ),
+            (
+                "the second",
+                Survey {
+                    units: vec![unit("ucore-signed-autorebase.service", "activating")],
+                    ..Survey::default()
+                },
+                Some("ucore-signed-autorebase.service moves this host to another image"),
+            ),
+            (
+                "a move that is over",
+                Survey {
+                    units: vec![unit("ucore-signed-autorebase.service", "inactive")],
+                    ..Survey::default()
+                },
+                None,
+            ),
+            (
+                "what only counts hosts",
+                running("rpm-ostree-countme.timer"),
+                None,
+            ),
+            ("what nobody named", running("acme-update.timer"), None),
+            (
+                "what the configuration names",
+                Survey {
+                    drivers: vec!["acme-boot.service".into(), "acme-update.timer".into()],
+                    ..running("acme-update.timer")
+                },
+                Some("disable --now acme-update.timer"),
             ),
             ("the timer alone", running(AUTOMATIC), None),
             ("the timer to look", policy("check"), None),

@@ -1,19 +1,26 @@
 //! What else updates the host, and being the one that does.
 
 use cuo_agent::rpmostree::Staged;
-use cuo_agent::survey::look;
+use cuo_agent::survey::{Further, look};
 use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
+use cuo_lab::machine::binary;
 use cuo_lab::ostree::texts;
 use cuo_lab::systemd::Units;
 use zbus::Variant;
 
 use crate::bench::{Bench, NEW, NEWER, branch, image};
+use crate::status::says;
 
 const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
 
 async fn survey(bench: &Bench) -> Result<Survey, String> {
-    look(bench.machine.root().path(), &bench.bus(), &[]).await
+    let drivers = ["acme-update.timer".to_owned()];
+    let further = Further {
+        drivers: &drivers,
+        ..Further::default()
+    };
+    look(bench.machine.root().path(), &bench.bus(), further).await
 }
 
 async fn rival(bench: &Bench) -> Option<String> {
@@ -48,6 +55,8 @@ async fn whoever_updates_the_host_is_found_by_units_and_files() {
             "",
             String::new(),
         ),
+        ("uupd.timer", "etc/none", "", String::new()),
+        ("acme-update.timer", "etc/none", "", String::new()),
         (
             "rpm-ostreed-automatic.timer",
             "etc/rpm-ostreed.conf",
@@ -86,6 +95,20 @@ async fn whoever_updates_the_host_is_found_by_units_and_files() {
         !bench.awake().await,
         "looking around has started rpm-ostreed"
     );
+}
+
+#[tokio::test]
+async fn a_driver_that_only_the_configuration_knows_is_left_alone() {
+    let mut bench = Bench::new(branch()).await;
+    let config = "[drivers]\nunits = [\"acme-update.timer\"]\n";
+    let root = bench.machine.root();
+    root.write("etc/cuo-agent/config.d/50-drivers.toml", config)
+        .unwrap();
+    set(&bench, "acme-update.timer", "active");
+    let program = binary("cuo-agent").unwrap();
+    bench.machine.spawn_agent(&program, &[]).unwrap();
+    says(&bench, "OtherDriver").await;
+    says(&bench, "systemctl disable --now acme-update.timer").await;
 }
 
 #[tokio::test]
@@ -198,7 +221,11 @@ async fn units_that_have_to_run_are_looked_at() {
     let bench = Bench::new(branch()).await;
     let required = ["kubelet.service".to_owned(), "none.service".to_owned()];
     let look = async || {
-        look(bench.machine.root().path(), &bench.bus(), &required)
+        let further = Further {
+            required: &required,
+            ..Further::default()
+        };
+        look(bench.machine.root().path(), &bench.bus(), further)
             .await
             .unwrap()
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use std::time::Duration;
 
 use cuo_agent::bus::Bus;
@@ -16,6 +17,8 @@ use cuo_lab::wait::until;
 use futures::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use zbus::{Connection, MessageStream, Variant, connection};
 
 pub const OLD: &str = "43.20260101.3.0";
@@ -252,12 +255,25 @@ impl Bench {
         Foreign { bus, address }
     }
 
-    /// Runs `cuo-agent` for a person at this host; gives its exit code and both outputs.
-    pub async fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+    fn agent_command(&self, arguments: &[&str]) -> Command {
         let mut command = bound(binary("cuo-agent").unwrap());
         command.arg("--root").arg(self.machine.root().path());
         command.args(arguments);
         command.env("DBUS_SYSTEM_BUS_ADDRESS", self.machine.root().bus_address());
+        command
+    }
+
+    /// Runs `cuo-agent` for a person at this host; gives its lines as they come, for as long as the child is kept.
+    pub fn lines(&self, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+        let mut command = self.agent_command(arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines)
+    }
+
+    /// Runs `cuo-agent` for a person at this host; gives its exit code and both outputs.
+    pub async fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.agent_command(arguments);
         let output = tokio::time::timeout(PATIENCE, command.output());
         let output = output.await.unwrap().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -1,10 +1,13 @@
 //! `cuo-agent status` with and without an agent, as whole values.
 
+use std::time::Duration;
+
 use cuo_core::reason::Code;
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::{Release, Trouble, texts};
+use cuo_lab::ostree::{Effect, Fault, Release, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 
 use crate::bench::{Bench, NEW, OLD, PATIENCE, branch, image};
 
@@ -76,7 +79,7 @@ fn away() -> Value {
 }
 
 /// Waits until the running agent has said this of itself.
-async fn says(bench: &Bench, what: &str) {
+pub async fn says(bench: &Bench, what: &str) {
     let path = bench.machine.root().join("run/cuo-agent/agent/status.json");
     let look = async || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -209,9 +212,9 @@ async fn people_get_lines() {
         let host = bench.client().host().await.unwrap();
         let expected = format!(
             "Agent:   does not run\n\
+             Next:    nothing, until the agent is started: `systemctl start cuo-agent`\n\
              Booted:  {OLD} ({})\n\
              Pending: {NEW} ({}), {said}\n\
-             Next:    nothing, until the agent is started: `systemctl start cuo-agent`\n\
              Unknown: the Node: {}\n",
             host.booted.identity.short(),
             host.pending.unwrap().identity.short(),
@@ -219,4 +222,36 @@ async fn people_get_lines() {
         );
         assert_eq!((code, stdout), (0, expected));
     }
+}
+
+/// rpm-ostreed takes the call and does not answer. What the agent says is there at once, and what it keeps back is not waited for.
+#[tokio::test]
+async fn a_silent_rpm_ostree_keeps_nothing_else_back() {
+    let mut bench = Bench::new(branch()).await;
+    let program = binary("cuo-agent").unwrap();
+    bench.machine.spawn_agent(&program, &[]).unwrap();
+    says(&bench, "waiting").await;
+    let hangs = Fault::always("Reload", Stage::Call, Effect::HangForever);
+    bench.set_faults(|faults| faults.rules.push(hangs));
+
+    let started = Instant::now();
+    let (_child, mut lines) = bench.lines(&["status"]);
+    let mut next = async || {
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        line.unwrap_or_default()
+    };
+    while !next().await.starts_with("Next: ") {}
+    let at_once = started.elapsed();
+    let why = "rpm-ostreed has not answered within 10 s";
+    assert_eq!(next().await, format!("Unknown: deployments: {why}"));
+    let all = started.elapsed();
+    assert_eq!(next().await, "");
+    // The call would be given up after a minute.
+    assert!(
+        at_once < all / 2 && all < Duration::from_secs(40),
+        "{at_once:?} {all:?}"
+    );
+
+    let unknown = &status(&bench, &[]).await["unknown"];
+    assert_eq!(*unknown, json!([format!("deployments: {why}")]));
 }

@@ -208,7 +208,7 @@ async fn agent(spec: HostSpec) -> (Bench, Origin) {
 async fn slot_is_free(bench: &Bench, what: &str) {
     let client = bench.client();
     let free = async || {
-        let (_, busy) = client.host_and_busy().await?;
+        let busy = client.overview().await?.busy;
         Ok((!busy).then_some(()))
     };
     until(format!("the slot to be free after {what}"), PATIENCE, free)
@@ -246,7 +246,7 @@ async fn happens(bench: &Bench, row: &Row) {
         Code::DiskFull => {
             let free = rest
                 .strip_prefix("; ")
-                .and_then(|rest| rest.strip_suffix(" MB are free there"));
+                .and_then(|rest| rest.strip_suffix(" MB were free below /ostree before"));
             assert!(
                 free.is_some_and(|free| free.parse::<u64>().is_ok()),
                 "{reason}"

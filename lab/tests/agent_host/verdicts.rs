@@ -1,7 +1,7 @@
 //! What came of a reboot, for everything that a host may come up with: the deployments as they are read after the boot, and what the
 //! agent concludes.
 
-use cuo_agent::survey;
+use cuo_agent::survey::{self, Further};
 use cuo_core::agent::health::Health;
 use cuo_core::agent::state::{Attempt, Backoff, Exact, Retry, State};
 use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
@@ -97,7 +97,7 @@ impl Granted {
 
     async fn seen(&self, boot: BootId, host: &Host) -> Observation {
         let root = self.bench.machine.root().path();
-        let survey = survey::look(root, &self.bench.bus(), &[]).await;
+        let survey = survey::look(root, &self.bench.bus(), Further::default()).await;
         let raw = RawNode {
             name: "n1".into(),
             ready: true,

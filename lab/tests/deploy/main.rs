@@ -25,7 +25,7 @@ use serde_json::Value;
 const NAMESPACE: &str = "cuo-system";
 const SOON: Duration = Duration::from_secs(30);
 /// Every object of the manifest, and where it is.
-const OBJECTS: [(&str, &str); 15] = [
+const OBJECTS: [(&str, &str); 16] = [
     (
         "customresourcedefinition.apiextensions.k8s.io/updatepools.cuo.coreos.com",
         "",
@@ -67,6 +67,7 @@ const OBJECTS: [(&str, &str); 15] = [
         "",
     ),
     ("poddisruptionbudget.policy/cuo-operator", NAMESPACE),
+    ("networkpolicy.networking.k8s.io/cuo-operator", NAMESPACE),
     ("deployment.apps/cuo-operator", NAMESPACE),
 ];
 
@@ -107,6 +108,8 @@ async fn one_file_is_the_whole_operator() {
     applied_twice(&bench).await.unwrap();
     step("the operator's pod is admitted, scheduled and may be evicted");
     workload::runs(&bench).await.unwrap();
+    step("its policy of the network is about its pod, and the port that the pod has");
+    workload::lets_in(&bench).await.unwrap();
     step("a cordoned node does not get it back");
     workload::leaves_a_drained_node(&bench).await.unwrap();
     step("the operator has these rights and no other");
@@ -277,8 +280,7 @@ async fn deleted(bench: &Bench) -> Result<()> {
             .await?;
         ensure!(found.is_empty(), "{name} is still there");
     }
-    let others =
-        "all,configmaps,leases.coordination.k8s.io,roles,rolebindings,poddisruptionbudgets";
+    let others = "all,configmaps,leases.coordination.k8s.io,roles,rolebindings,poddisruptionbudgets,networkpolicies";
     let everywhere = bench.kubectl(&format!("get {others} -A -o name")).await?;
     ensure!(
         !everywhere.contains("cuo"),

@@ -71,6 +71,24 @@ pub async fn runs(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// Nothing enforces the policy here: what it says has to fit what the pod is.
+pub async fn lets_in(bench: &Bench) -> Result<()> {
+    let policy = get(bench, "networkpolicy cuo-operator").await?;
+    let deployment = get(bench, "deployment cuo-operator").await?;
+    let template = &deployment["spec"]["template"];
+    let container = &template["spec"]["containers"][0];
+    let [port] = container["ports"].as_array().map_or(&[][..], |ports| ports) else {
+        anyhow::bail!("more than one port: {container}");
+    };
+    let expected = json!({
+        "podSelector": {"matchLabels": template["metadata"]["labels"]},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"port": port["name"], "protocol": port["protocol"]}]}],
+    });
+    assert_eq!(policy["spec"], expected);
+    Ok(())
+}
+
 async fn evict(bench: &Bench, name: &str) -> Result<()> {
     let eviction = json!({
         "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE},

@@ -1,9 +1,10 @@
 //! What else is on a host: other programs that update it, and units that have to run.
 
+use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{OperatorSpec, Site};
-use cuo_lab::ostree::{Remote, Trouble};
+use cuo_lab::ostree::{Effect, Fault, Faults, Remote, Stage, Trouble};
 use cuo_lab::systemd::Units;
 
 use crate::look::{held, node, settled, shows, verdict};
@@ -171,4 +172,41 @@ async fn a_refused_signature_is_tried_again_once_the_keys_change() {
         .unwrap();
     settled(&bench, V2).await;
     bench.judge(1).unwrap();
+}
+
+/// What the labels of the Node say stays while rpm-ostree does not tell, whichever of its reads fails, and for a new agent as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_stay_while_what_they_say_is_not_known() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let root = site.machine.lock().await.root().clone();
+    let refused = || Effect::Refuse {
+        name: "org.freedesktop.DBus.Error.Failed".into(),
+        text: "no".into(),
+    };
+    let faults = |rules: Vec<Fault>| root.edit(|faults: &mut Faults| faults.rules = rules);
+    let each = |effect| Fault::once("Reload", Stage::Call, effect);
+    faults(vec![each(Effect::Delay(0)), each(refused())]).unwrap();
+    bench.start_agents().await.unwrap();
+    let labels = SystemLabels {
+        id: Some("fedora".into()),
+        version: Some(V1.into()),
+        group: Some("stable".into()),
+    };
+    let labelled = |node: &NodeView| node.agent.system == labels;
+    node(&bench, "n1", "to have its labels", labelled).await;
+
+    site.kill_agent().await.unwrap();
+    faults(vec![Fault::always("Reload", Stage::Call, refused())]).unwrap();
+    let etc = root.join("etc/os-release");
+    std::fs::rename(&etc, root.join("etc/away")).unwrap();
+    site.start_agent().await.unwrap();
+    let silent = Some(Code::RpmOstreeUnavailable);
+    shows(&bench, "n1", Phase::Idle, silent).await;
+    assert!(labelled(&bench.node("n1").unwrap()));
+
+    // What is known again is told, and the other stays.
+    faults(vec![]).unwrap();
+    shows(&bench, "n1", Phase::Idle, None).await;
+    assert!(labelled(&bench.node("n1").unwrap()));
 }

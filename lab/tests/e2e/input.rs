@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cuo_core::keys;
 use cuo_core::reason::Code;
-use cuo_core::values::Field;
+use cuo_core::values::{Field, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
 use cuo_lab::machine::binary;
 use cuo_lab::wait::until;
@@ -358,7 +358,11 @@ async fn a_state_that_can_not_be_written_holds_and_one_without_a_folder_ends_the
         .await
         .unwrap();
     bench.publish(V2).await.unwrap();
-    reason(&bench, Some(Code::StateUnreadable), "state.json").await;
+    reason(&bench, Some(Code::StateUnwritable), "state.json").await;
+    // By whether the update was staged before: it is held then, since no grant of it could be accepted.
+    let found = bench.node("n1").unwrap().agent.status;
+    let phase = found.value().unwrap().phase;
+    assert!(matches!(phase, Phase::Idle | Phase::Held), "{phase}");
     std::fs::remove_dir(&block).unwrap();
     bench.settled(V2, PATIENCE).await.unwrap();
     let log = site.agent_log(10_000).await;

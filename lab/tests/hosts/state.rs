@@ -102,7 +102,7 @@ async fn an_agent_without_its_memory_updates_or_says_why_not() {
     .await
     .unwrap();
     let why = yard
-        .reason(host, Code::StateUnreadable, "No space left")
+        .reason(host, Code::StateUnwritable, "No space left")
         .await;
     println!("full: {why}");
     assert_eq!(host.boots(), 1);
@@ -161,7 +161,7 @@ async fn an_update_is_finished_without_the_memory_of_its_beginning() {
         .unwrap();
     yard.web_goes().await;
     let why = yard
-        .reason(host, Code::StateUnreadable, "No space left")
+        .reason(host, Code::StateUnwritable, "No space left")
         .await;
     println!("full while draining: {why}");
     assert_eq!(host.boots(), 2);

@@ -305,9 +305,7 @@ impl Operator {
 
     /// Tells people of the pools; returns when to do so again. Nothing depends on it, so what fails is not a reason to wait.
     async fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
-        for pool in self.pools.objects().values() {
-            self.teller.pool(pool);
-        }
+        self.teller.pools(self.pools.objects());
         let now = Timestamp::now().into();
         let (next, result) = self.pools.tell(&self.source, &plan.pools, now).await;
         if let Err(error) = result {

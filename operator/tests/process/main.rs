@@ -4,9 +4,11 @@
 //! One control plane serves all steps, one after the other. Each step is an update of all nodes to the next version.
 
 mod agents;
+mod crowd;
 mod faults;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +44,8 @@ async fn the_operator_does_its_work_whatever_happens() {
     bench.told().await.unwrap();
     step("nothing is asked of the API server while nothing is to be done");
     bench.idle().await.unwrap();
+    step("thousands of idle connections cost it neither its probes nor its lease");
+    bench.crowded().await.unwrap();
     step("it may be killed before and after each of its writes");
     bench.killed().await.unwrap();
     step("it gets over an API server that is away at each of its writes");
@@ -107,7 +111,7 @@ impl Bench {
         self.standby = Some(operator(&dir, Lead::WithLease)?);
         until("the other one to see the Nodes", SOON, async || {
             let log = std::fs::read_to_string(dir.join("operator.log"))?;
-            let metrics = self.get_from(&log, "/metrics").await?;
+            let metrics = get_from(address(&log)?, "/metrics").await?;
             let sees = metrics
                 .lines()
                 .any(|line| line == "cuo_operator_watch_up 1");
@@ -251,18 +255,7 @@ impl Bench {
 
     /// The whole answer of the operator's own server.
     async fn get(&self, path: &str) -> Result<String> {
-        self.get_from(&self.log()?, path).await
-    }
-
-    async fn get_from(&self, log: &str, path: &str) -> Result<String> {
-        let mut words = log.split_whitespace().rev();
-        let address = words.find_map(|word| word.strip_prefix("address="));
-        let mut stream = TcpStream::connect(address.context("no address in the log")?).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
+        get_from(address(&self.log()?)?, path).await
     }
 
     /// Reads of the ledger and of single Nodes, and lists of Nodes, by anybody.
@@ -297,6 +290,23 @@ impl Bench {
         ensure!((2..=4).contains(&renewals), "{renewals} renewals");
         Ok(())
     }
+}
+
+/// Where the operator that wrote `log` listens.
+fn address(log: &str) -> Result<SocketAddr> {
+    let mut words = log.split_whitespace().rev();
+    let address = words.find_map(|word| word.strip_prefix("address="));
+    Ok(address.context("no address in the log")?.parse()?)
+}
+
+/// The whole answer of an operator's own server.
+async fn get_from(address: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// Whether an operator needs the lease to lead.

@@ -185,8 +185,17 @@ pub struct Settings {
     pub evict_every: SignedDuration,
     /// How long a host may take from the request to being down, before it is asked for in another way, and again before it is reported.
     pub shutdown: SignedDuration,
-    /// The state file can't be used and must not be overwritten; the text says why.
-    pub state_unusable: Option<String>,
+    /// The state file can't be used.
+    pub state_unusable: Option<StateTrouble>,
+}
+
+/// Why the state file can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StateTrouble {
+    /// It can't be read or understood, and must not be overwritten.
+    Unreadable(String),
+    /// It can't be written.
+    Unwritten(String),
 }
 
 /// The next thing to do.
@@ -282,8 +291,15 @@ pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) ->
         tick: now.tick,
         drain: DrainNews::default(),
     };
-    if let Some(why) = &settings.state_unusable {
-        return work.keep(Reason::new(Code::StateUnreadable, why));
+    match &settings.state_unusable {
+        None => {}
+        Some(StateTrouble::Unreadable(why)) => {
+            return work.keep(Phase::Held, Reason::new(Code::StateUnreadable, why));
+        }
+        Some(StateTrouble::Unwritten(why)) => {
+            let phase = work.phase();
+            return work.keep(phase, Reason::new(Code::StateUnwritable, why));
+        }
     }
     work.state.bound_backoff(&settings.retry, now.time);
     work.adopt();
@@ -295,6 +311,7 @@ pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) ->
 }
 
 /// One step in the making.
+#[derive(Clone)]
 struct Work<'a> {
     state: State,
     seen: &'a Observation,
@@ -327,6 +344,23 @@ impl<'a> Work<'a> {
                 self.now.later(span.saturating_sub(gone))
             }
             _ => since.later(span),
+        }
+    }
+
+    /// Where the agent is, if nothing of what is decided can be written down. It accepts no grant then, so it does not wait for one.
+    fn phase(&self) -> Phase {
+        let mut known = self.clone();
+        known.adopt();
+        let status = self.node().and_then(|node| node.agent.status.value());
+        if status.is_some_and(|status| status.phase == Phase::Failed) {
+            return Phase::Failed;
+        }
+        match &known.state.attempt {
+            Some(attempt) if attempt.progress.boot != self.seen.boot => Phase::Verifying,
+            Some(attempt) if attempt.requested.is_some() => Phase::Rebooting,
+            Some(_) => Phase::Draining,
+            None if known.pending().is_some() => Phase::Held,
+            None => Phase::Idle,
         }
     }
 

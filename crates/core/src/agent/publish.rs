@@ -47,11 +47,11 @@ impl Work<'_> {
         }
     }
 
-    /// Leaves everything on the Node as it is and only tells why nothing happens: there may be an update under way that this agent
-    /// can't know.
-    pub(super) fn keep(self, reason: Reason) -> Step {
+    /// Leaves everything on the Node as it is and only tells why nothing happens, in this `phase`: there may be an update under way that
+    /// this agent can't know, or what it does next could not be written down.
+    pub(super) fn keep(self, phase: Phase, reason: Reason) -> Step {
         let write = self.node().and_then(|node| {
-            let mut want = self.published(node, Phase::Held, Some(&reason));
+            let mut want = self.published(node, phase, Some(&reason));
             want.needed = node.agent.needed.value().copied();
             want.needed_version = node.agent.needed_version.clone();
             want.progress = node.agent.progress.value().cloned();
@@ -65,7 +65,7 @@ impl Work<'_> {
             state: self.state,
             act: write.unwrap_or(Act::Wait),
             wake: None,
-            phase: Phase::Held,
+            phase,
             reason: Some(reason),
             drain: self.drain,
         }

@@ -8,6 +8,7 @@ mod rivals;
 mod rollback;
 mod same;
 mod unlocked;
+mod unwritable;
 mod unwritten;
 mod version;
 
@@ -1028,7 +1029,7 @@ fn an_unusable_state_touches_nothing_but_says_so() {
         world.node().agent.owned.clone(),
     );
     world.state = State::default();
-    world.settings.state_unusable = Some("state.json: version 2".into());
+    world.settings.state_unusable = Some(StateTrouble::Unreadable("state.json: version 2".into()));
     assert_eq!(
         world.shows(),
         (Phase::Held, Some(Code::StateUnreadable), Act::Wait)

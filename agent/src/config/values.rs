@@ -1,0 +1,111 @@
+//! Values of the configuration that are parsed where they are read.
+
+use std::fmt;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The least that a [`Span`] can be: what is done again and again is not done faster than that.
+const LEAST: SignedDuration = SignedDuration::from_secs(1);
+
+/// A span of time as people write it, of a second at least: `90s`, `10m`, `6h`, `1h 30m`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub SignedDuration);
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = parse(&text)?;
+        if span < LEAST {
+            return Err(wrong(&text, &"shorter than a second"));
+        }
+        Ok(Self(span))
+    }
+}
+
+/// A span of time before something, which may be none at all: `0s`, or what [`Span`] can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Delay(pub SignedDuration);
+
+impl fmt::Debug for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Span(self.0).fmt(f)
+    }
+}
+
+impl Serialize for Delay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Span(self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Delay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = parse(&text)?;
+        if !span.is_zero() && span < LEAST {
+            return Err(wrong(&text, &"neither 0s nor a second at least"));
+        }
+        Ok(Self(span))
+    }
+}
+
+fn parse<E: serde::de::Error>(text: &str) -> Result<SignedDuration, E> {
+    text.parse()
+        .map_err(|error: jiff::Error| wrong(text, &error))
+}
+
+fn wrong<E: serde::de::Error>(text: &str, why: &dyn fmt::Display) -> E {
+    E::custom(format_args!(
+        "expected a time span such as \"90s\", \"10m\" or \"1h 30m\", found {text:?}: {why}"
+    ))
+}
+
+/// The name of a unit of systemd, with its suffix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitName(pub String);
+
+/// systemd.unit(5) has these, and no others.
+const SUFFIXES: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
+
+impl<'de> Deserialize<'de> for UnitName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+        let parts = text.rsplit_once('.');
+        let known = parts.is_some_and(|(name, suffix)| {
+            let template = name.ends_with('@');
+            !name.is_empty() && !template && SUFFIXES.contains(&suffix)
+        });
+        if known && text.len() < 256 && text.chars().all(allowed) {
+            return Ok(Self(text));
+        }
+        Err(serde::de::Error::custom(format_args!(
+            "expected the name of a unit such as \"crio.service\", found {text:?}"
+        )))
+    }
+}
