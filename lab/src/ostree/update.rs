@@ -10,7 +10,7 @@ use super::task::{Goal, Update};
 use super::texts;
 use super::transaction::Signal;
 use super::view::Reload;
-use super::work::{Break, Done, Work, check_inhibitors};
+use super::work::{Break, Done, Work, check_inhibitors, start_finalizer};
 
 /// Does the work of one update.
 pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Break> {
@@ -310,6 +310,7 @@ async fn deploy(
         .send(Signal::TaskBegin("Staging deployment".to_owned()));
     sleep(ms(work.pace.deploy)).await;
     work.edit(|sysroot| sysroot.stage(target.clone(), origin.clone(), update.lock))?;
+    start_finalizer(work).await;
     work.reload(Reload::All).await;
     work.transaction.send(Signal::TaskEnd("done".to_owned()));
     if sysroot.staged().is_some() {

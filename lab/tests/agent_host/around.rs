@@ -23,8 +23,7 @@ async fn rival(bench: &Bench) -> Option<String> {
 }
 
 fn set(bench: &Bench, unit: &str, state: &str) {
-    let change = |units: &mut Units| units.states.insert(unit.to_owned(), state.to_owned());
-    bench.machine.root().edit(change).unwrap();
+    bench.set_unit(unit, state);
 }
 
 #[tokio::test]

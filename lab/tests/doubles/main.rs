@@ -5,6 +5,7 @@
 
 mod client;
 mod faults;
+mod finalizer;
 mod foreign;
 mod neighbours;
 mod power;
