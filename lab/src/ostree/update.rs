@@ -297,10 +297,10 @@ async fn deploy(
 ) -> Result<(), Break> {
     work.strike(Stage::Deploy).await?;
     let sysroot = work.load()?;
-    if sysroot
+    let layered = sysroot
         .default()
-        .is_some_and(|one| !one.packages.is_empty())
-    {
+        .is_some_and(|one| !one.packages.is_empty());
+    if layered {
         for percent in [0, 50, 100] {
             work.transaction
                 .send(Signal::Percent("Checking out packages".to_owned(), percent));
@@ -312,19 +312,34 @@ async fn deploy(
     work.edit(|sysroot| sysroot.stage(target.clone(), origin.clone(), update.lock))?;
     start_finalizer(work).await;
     work.reload(Reload::All).await;
-    work.transaction.send(Signal::TaskEnd("done".to_owned()));
-    if sysroot.staged().is_some() {
-        if matches!(origin, Origin::Container { .. }) {
-            work.message("Pruned images: 0 (layers: 1)");
-        }
-        work.message("Freed: 229.0 kB (pkgcache branches: 0)");
-    }
+    work.strike(Stage::Staged).await?;
+    let replaces = sysroot.staged().is_some();
+    tidy_up(work, origin, layered, replaces).await;
     if matches!(update.goal, Goal::Newest) {
         work.edit(staged_cache)?;
     }
     work.strike(Stage::Finish).await?;
     work.reload(Reload::All).await;
     Ok(())
+}
+
+/// The rest of a staging. Seen with rpm-ostree 2026.2: what is staged is noted and shown long before the end, and the task ends in the
+/// middle of what is left.
+async fn tidy_up(work: &Work<'_>, origin: &Origin, layered: bool, replaces: bool) {
+    let rest = if layered {
+        work.pace.staged_layers
+    } else {
+        work.pace.staged
+    };
+    sleep(ms(rest / 2)).await;
+    work.transaction.send(Signal::TaskEnd("done".to_owned()));
+    if replaces {
+        if matches!(origin, Origin::Container { .. }) {
+            work.message("Pruned images: 0 (layers: 1)");
+        }
+        work.message("Freed: 229.0 kB (pkgcache branches: 0)");
+    }
+    sleep(ms(rest - rest / 2)).await;
 }
 
 /// What staging by branch or tag leaves in the cached update; an image loses its version here.

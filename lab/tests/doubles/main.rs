@@ -10,4 +10,5 @@ mod foreign;
 mod neighbours;
 mod power;
 mod slot;
+mod staging;
 mod updates;
