@@ -82,19 +82,25 @@ pub fn manifest_unknown(digest: &str, origin: &Origin) -> String {
     ))
 }
 
-/// `Finished`: the branch went back in time.
+/// `Finished`: the branch or the tag went back in time.
 pub fn older(target: &Release, current: &Release, origin: &Origin) -> String {
-    pulling(
-        origin,
-        &format!(
-            "Upgrade target revision '{}' with timestamp '{}' is chronologically older than current revision '{}' with \
-             timestamp '{}'; use --allow-downgrade to permit",
-            target.commit(),
-            date(target.timestamp),
-            current.commit(),
-            date(current.timestamp),
-        ),
-    )
+    let container = matches!(origin, Origin::Container { .. });
+    let revision = |release: &Release| match container {
+        true => release.merge_commit(),
+        false => release.commit(),
+    };
+    let older = format!(
+        "Upgrade target revision '{}' with timestamp '{}' is chronologically older than current revision '{}' with \
+         timestamp '{}'; use --allow-downgrade to permit",
+        revision(target),
+        date(target.timestamp),
+        revision(current),
+        date(current.timestamp),
+    );
+    match container {
+        true => format!("While checking against deployment timestamp: {older}"),
+        false => pulling(origin, &older),
+    }
 }
 
 /// `Finished`: nothing can be fetched.

@@ -42,7 +42,7 @@ pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Bre
         check_inhibitors(work).await?;
     }
     let fresh = target.version != current.release.version || origin != current.origin;
-    fetch(work, update, &origin, &target, fresh).await?;
+    fetch(work, update, &origin, &target, &current, fresh).await?;
     if update.download_only {
         work.message("Update downloaded.");
         return Ok(Done::default());
@@ -106,11 +106,25 @@ fn resolve(
             by_revision(work, update, revision, origin, remote)?
         }
     };
-    let older = target.timestamp < current.release.timestamp;
-    if older && !update.allow_downgrade && matches!(origin, Origin::Ostree { .. }) {
-        return Err(texts::older(&target, &current.release, origin).into());
+    // Of an image it is known only once it was fetched, and a check does not fetch it.
+    if matches!(origin, Origin::Ostree { .. }) {
+        guard(update, origin, &target, current)?;
     }
     Ok(target)
+}
+
+/// Refuses to go back in time.
+fn guard(
+    update: &Update,
+    origin: &Origin,
+    target: &Release,
+    current: &Deployed,
+) -> Result<(), Break> {
+    let older = target.timestamp < current.release.timestamp;
+    if older && !update.allow_downgrade {
+        return Err(texts::older(target, &current.release, origin).into());
+    }
+    Ok(())
 }
 
 fn by_digest(revision: &str, origin: &Origin, remote: &Remote) -> Result<Release, Break> {
@@ -239,6 +253,7 @@ async fn fetch(
     update: &Update,
     origin: &Origin,
     target: &Release,
+    current: &Deployed,
     fresh: bool,
 ) -> Result<(), Break> {
     let newest = matches!(update.goal, Goal::Newest);
@@ -267,6 +282,7 @@ async fn fetch(
             if newest {
                 work.edit(|sysroot| sysroot.image_pulled = Some(target.clone()))?;
             }
+            guard(update, origin, target, current)?;
         }
     }
     work.transaction.send(Signal::ProgressEnd);

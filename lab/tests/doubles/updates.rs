@@ -1,6 +1,6 @@
 //! Checks, updates and the life of their transactions, as transcripts of rpm-ostree 2026.2 show them.
 
-use cuo_lab::machine::HostSpec;
+use cuo_lab::machine::{HostSpec, OriginKind};
 use cuo_lab::ostree::{Faults, Origin, Release, Remote, Trouble, texts};
 use zbus::Variant;
 
@@ -318,32 +318,58 @@ async fn failures_of_the_other_end_are_texts_of_finished() {
     }
 }
 
+/// Of an image it is noticed once it was fetched.
 #[tokio::test]
 async fn going_back_needs_permission() {
-    let host = Host::new(HostSpec::ostree(V2)).await;
-    host.machine.publish(V1).unwrap();
-    let client = host.client().await;
-    let (new, old) = (Release::new(V2).commit(), Release::new(V1).commit());
-    let refused = format!(
-        "Finished false While pulling fedora/x86_64/coreos/stable: Upgrade target revision '{old}' with timestamp 'Mon Jan  1 \
-         10:00:00 2024' is chronologically older than current revision '{new}' with timestamp 'Thu Feb  1 10:00:00 2024'; use \
-         --allow-downgrade to permit"
-    );
-    let allow = options([("allow-downgrade", true.into())]);
-    let revision = options([("set-revision", old.into())]);
-    assert_eq!(client.outcome("Upgrade", &(Options::new(),)).await, refused);
-    client.wait_free().await;
-    assert_eq!(
-        client
-            .outcome("UpdateDeployment", &(revision.clone(), Options::new()))
-            .await,
-        refused
-    );
-    client.wait_free().await;
-    assert_eq!(
-        client.outcome("UpdateDeployment", &(revision, allow)).await,
-        "Finished true"
-    );
+    let (one, two) = (Release::new(V1), Release::new(V2));
+    for (spec, prefix, [old, new], revision) in [
+        (
+            HostSpec::ostree(V2),
+            "While pulling fedora/x86_64/coreos/stable",
+            [one.commit(), two.commit()],
+            one.commit(),
+        ),
+        (
+            HostSpec::container(V2),
+            "While checking against deployment timestamp",
+            [one.merge_commit(), two.merge_commit()],
+            one.digest(),
+        ),
+    ] {
+        let image = spec.origin == OriginKind::Container;
+        let host = Host::new(spec).await;
+        host.machine.publish(V1).unwrap();
+        let client = host.client().await;
+        let refused = format!(
+            "Finished false {prefix}: Upgrade target revision '{old}' with timestamp 'Mon Jan  1 10:00:00 2024' is chronologically \
+             older than current revision '{new}' with timestamp 'Thu Feb  1 10:00:00 2024'; use --allow-downgrade to permit"
+        );
+        let allow = options([("allow-downgrade", true.into())]);
+        let revision = options([("set-revision", revision.into())]);
+        let (signals, end) = client.run("Upgrade", &(Options::new(),)).await;
+        assert_eq!(end, refused);
+        let last = if image {
+            "TaskEnd done"
+        } else {
+            &title("upgrade")
+        };
+        assert_eq!(signals.last().unwrap(), last);
+        client.wait_free().await;
+        let modified = (revision.clone(), Options::new());
+        let outcome = client.outcome("UpdateDeployment", &modified).await;
+        assert_eq!(outcome, refused);
+        client.wait_free().await;
+        assert_eq!(host.machine.sysroot().unwrap().staged(), None);
+
+        // A check of an image looks at no time.
+        let peer = Peer::connect(&client.check().await).await;
+        assert!(peer.start().await);
+        let end = peer.until_the_end().await.1;
+        assert_eq!(end, if image { "Finished true" } else { &refused });
+        client.wait_free().await;
+        let outcome = client.outcome("UpdateDeployment", &(revision, allow)).await;
+        assert_eq!(outcome, "Finished true");
+    }
 }
 
 #[tokio::test]
