@@ -43,6 +43,10 @@ pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Bre
     }
     let fresh = target.version != current.release.version || origin != current.origin;
     fetch(work, update, &origin, &target, &current, fresh).await?;
+    // Also where the base has nothing new. That it comes after the fetch is of the source of rpm-ostree 2026.2.
+    if let Some(trouble) = remote.layers.filter(|_| !current.packages.is_empty()) {
+        return Err(texts::layers(trouble, &current.packages).into());
+    }
     if update.download_only {
         work.message("Update downloaded.");
         return Ok(Done::default());

@@ -81,7 +81,7 @@ fn common(origin: &Origin) -> Vec<Row> {
             Soon,
         ),
         trouble(Trouble::Down, Code::NetworkFailed, Soon),
-        trouble(Trouble::ServerError, Code::NetworkFailed, Soon),
+        trouble(Trouble::Status(500), Code::NetworkFailed, Soon),
         trouble(Trouble::NoSuchBranch, Code::OriginUnusable, Later),
         trouble(Trouble::Unsigned, Code::SignatureRefused, Later),
         trouble(Trouble::DiskFull, Code::DiskFull, Soon),

@@ -11,4 +11,5 @@ mod neighbours;
 mod power;
 mod slot;
 mod staging;
+mod troubles;
 mod updates;

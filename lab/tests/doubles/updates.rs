@@ -1,7 +1,7 @@
 //! Checks, updates and the life of their transactions, as transcripts of rpm-ostree 2026.2 show them.
 
 use cuo_lab::machine::{HostSpec, OriginKind};
-use cuo_lab::ostree::{Faults, Origin, Release, Remote, Trouble, texts};
+use cuo_lab::ostree::{Faults, Origin, Release, texts};
 use zbus::Variant;
 
 use super::client::{Client, Dictionary, Host, OS, Options, Peer, V1, V2, V3, options};
@@ -259,62 +259,6 @@ async fn a_deployment_is_picked_by_revision() {
         assert_eq!(staged, staged_it.then(|| V2.to_owned()), "{revision}");
         // Only a stage by branch or tag writes it.
         assert_eq!(cached(&client, "deployment").await, None);
-    }
-}
-
-#[tokio::test]
-async fn failures_of_the_other_end_are_texts_of_finished() {
-    let ostree = "While pulling fedora/x86_64/coreos/stable: ";
-    let fetching = "While fetching http://127.0.0.1:8971/remote/summary.sig: ";
-    let image = "Preparing import: Fetching manifest: failed to invoke method OpenImage: ";
-    let cases = [
-        (
-            HostSpec::ostree(V1),
-            Trouble::Down,
-            format!("{ostree}{fetching}[7] Could not connect to server"),
-        ),
-        (
-            HostSpec::ostree(V1),
-            Trouble::ServerError,
-            format!("{ostree}{fetching}Server returned HTTP 500"),
-        ),
-        (
-            HostSpec::ostree(V1),
-            Trouble::NoSuchBranch,
-            format!("{ostree}No such branch 'fedora/x86_64/coreos/stable' in repository summary"),
-        ),
-        (
-            HostSpec::ostree(V1),
-            Trouble::Unsigned,
-            format!(
-                "{ostree}Commit {}: GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)",
-                Release::new(V2).commit()
-            ),
-        ),
-        (
-            HostSpec::container(V1),
-            Trouble::Down,
-            format!(
-                "{image}pinging container registry 127.0.0.1:8972: Get \"http://127.0.0.1:8972/v2/\": dial tcp 127.0.0.1:8972: \
-                 connect: connection refused"
-            ),
-        ),
-        (
-            HostSpec::container(V1),
-            Trouble::NoSuchBranch,
-            format!("{image}reading manifest stable in 127.0.0.1:8972/fcos: manifest unknown"),
-        ),
-    ];
-    for (spec, trouble, text) in cases {
-        let host = Host::new(spec).await;
-        host.machine.publish(V2).unwrap();
-        host.machine
-            .root()
-            .edit(|remote: &mut Remote| remote.trouble = Some(trouble))
-            .unwrap();
-        let client = host.client().await;
-        let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
-        assert_eq!(outcome, format!("Finished false {text}"), "{trouble:?}");
     }
 }
 
