@@ -184,11 +184,8 @@ fn open_image(what: &str) -> String {
 
 /// The tag or digest of an image.
 fn tag(origin: &Origin) -> &str {
-    let name = origin.name();
-    match name.split_once('@') {
-        Some((_, digest)) => digest,
-        None => name.rsplit_once(':').map_or("latest", |(_, tag)| tag),
-    }
+    let tag = || origin.name().rsplit_once(':').map(|(_, tag)| tag);
+    origin.digest().or_else(tag).unwrap_or("latest")
 }
 
 /// The image without its tag or digest; a colon before the last slash is a port.

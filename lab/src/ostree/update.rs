@@ -99,8 +99,8 @@ fn resolve(
         return Err(texts::trouble(trouble, origin, head).into());
     }
     let pinned = match &update.goal {
-        Goal::Newest => None,
-        Goal::Refspec(refspec) => refspec.split_once('@').map(|(_, digest)| digest),
+        // A deployment by digest keeps its tag, whose head is taken again by the next plain upgrade.
+        Goal::Newest | Goal::Refspec(_) => origin.digest(),
         Goal::Revision(revision) => Some(revision.as_str()),
     };
     let target = match (pinned, origin) {

@@ -1,7 +1,7 @@
 //! Checks, updates and the life of their transactions, as transcripts of rpm-ostree 2026.2 show them.
 
-use cuo_lab::machine::{HostSpec, OriginKind};
-use cuo_lab::ostree::{Faults, Origin, Release, texts};
+use cuo_lab::machine::{HostSpec, OriginKind, Reboot};
+use cuo_lab::ostree::{Faults, Origin, Release, Remote, texts};
 use zbus::Variant;
 
 use super::client::{Client, Dictionary, Host, OS, Options, Peer, V1, V2, V3, options};
@@ -260,6 +260,84 @@ async fn a_deployment_is_picked_by_revision() {
         // Only a stage by branch or tag writes it.
         assert_eq!(cached(&client, "deployment").await, None);
     }
+}
+
+/// What runs, what is staged, and what a check leaves to be seen.
+async fn looks(host: &Host, client: &Client) -> (String, Option<String>, Option<String>) {
+    let peer = Peer::connect(&client.check().await).await;
+    assert!(peer.start().await);
+    let (signals, end) = peer.until_the_end().await;
+    assert_eq!(signals, [&title("upgrade (check only)"), "ProgressEnd"]);
+    assert_eq!(end, "Finished true");
+    client.wait_free().await;
+    client.reload().await;
+    let sysroot = host.machine.sysroot().unwrap();
+    let staged = sysroot.staged().map(|one| one.release.version.clone());
+    let booted = sysroot.booted().unwrap().release.version.clone();
+    (booted, staged, cached(client, "version").await)
+}
+
+#[tokio::test]
+async fn an_origin_by_digest_has_nothing_newer_and_says_nothing() {
+    let mut host = Host::new(HostSpec::container(V1)).await;
+    host.machine.publish(V2).unwrap();
+    let image = "ostree-unverified-registry:127.0.0.1:8972/fcos";
+    let pinned = format!("{image}@{}", Release::new(V2).digest());
+    let client = host.client().await;
+    let rebase = options([("set-refspec", pinned.clone().into())]);
+    let rebase = (rebase, Options::new());
+    let outcome = client.outcome("UpdateDeployment", &rebase).await;
+    assert_eq!(outcome, "Finished true");
+    client.wait_free().await;
+    host.machine.reboot(Reboot::Clean).await.unwrap();
+    let client = host.client().await;
+    let key = "container-image-reference";
+    let reference = text(&client, OS, "BootedDeployment", key).await;
+    assert_eq!(reference, Some(pinned.clone()));
+
+    // Newer, and then gone from where the host never looks.
+    let nothing = (V2.to_owned(), None, None);
+    for version in [V2, V3] {
+        host.machine.publish(version).unwrap();
+        assert_eq!(looks(&host, &client).await, nothing);
+        let (signals, end) = client.run("Upgrade", &(Options::new(),)).await;
+        let pulled = format!("Message Pulling manifest: {pinned}");
+        let same = "Message No upgrade available.";
+        assert_eq!(signals, [&title("upgrade"), &*pulled, "ProgressEnd", same]);
+        assert_eq!(end, "Finished true");
+        client.wait_free().await;
+    }
+    assert_eq!(looks(&host, &client).await, nothing);
+    let gone = |remote: &mut Remote| remote.releases.retain(|one| one.version == V3);
+    host.machine.root().edit(gone).unwrap();
+    let unknown = texts::manifest_unknown(&Release::new(V2).digest(), &Origin::parse(&pinned));
+    let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
+    assert_eq!(outcome, format!("Finished false {unknown}"));
+}
+
+#[tokio::test]
+async fn a_deployment_by_digest_is_left_by_the_next_upgrade() {
+    let mut host = Host::new(HostSpec::container(V1)).await;
+    host.machine.publish(V2).unwrap();
+    host.machine.publish(V3).unwrap();
+    let client = host.client().await;
+    let deploy = (Release::new(V2).digest(), Options::new());
+    assert_eq!(client.outcome("Deploy", &deploy).await, "Finished true");
+    client.wait_free().await;
+    host.machine.reboot(Reboot::Clean).await.unwrap();
+    let client = host.client().await;
+    let key = "container-image-reference";
+    let reference = text(&client, OS, "BootedDeployment", key).await;
+    let tag = "ostree-unverified-registry:127.0.0.1:8972/fcos:stable";
+    assert_eq!(reference.as_deref(), Some(tag));
+
+    let found = (V2.to_owned(), None, Some(V3.to_owned()));
+    assert_eq!(looks(&host, &client).await, found);
+    let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
+    assert_eq!(outcome, "Finished true");
+    let order: Vec<_> = host.machine.sysroot().unwrap().deployments;
+    let order = order.into_iter().map(|one| one.release.version);
+    assert_eq!(order.collect::<Vec<_>>(), [V3, V2, V1]);
 }
 
 /// Of an image it is noticed once it was fetched.
