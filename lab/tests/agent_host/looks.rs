@@ -42,8 +42,12 @@ async fn fails(bench: &Bench, code: Code, sentence: &str, again: bool) {
 
 #[tokio::test]
 async fn a_remote_that_went_back_is_never_followed() {
-    let layered = layered(HostSpec::ostree(NEW));
-    for spec in [HostSpec::ostree(NEW), layered] {
+    for spec in [
+        HostSpec::ostree(NEW),
+        layered(HostSpec::ostree(NEW)),
+        HostSpec::container(NEW),
+        layered(HostSpec::container(NEW)),
+    ] {
         let bench = Bench::new(spec).await;
         bench.publish(OLD);
         let origin = bench.sysroot().deployments.remove(0).origin;

@@ -168,8 +168,8 @@ impl Work<'_> {
         self.seen.survey.as_ref().ok()?.would_lose(pending)
     }
 
-    /// The agent's own update turned out to be a step back: rpm-ostree guards branches against that, and images not. The next look
-    /// replaces it once there is something newer.
+    /// The agent's own update turned out to be a step back. rpm-ostree guards branches and images against that; this does not depend on
+    /// it. The next look replaces it once there is something newer.
     fn older(&self) -> Option<Reason> {
         let (booted, pending) = (&self.host()?.booted, self.pending()?);
         (self.is_ours(pending) && pending.published < booted.published).then(|| {

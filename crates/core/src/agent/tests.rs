@@ -855,7 +855,8 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
     }
 }
 
-/// An image's tag can be moved back, and rpm-ostree follows it; with a branch it does not. What a person deploys is that person's wish.
+/// rpm-ostree does not follow a branch or a tag that is moved back, and the agent does not rely on that. What a person deploys is that
+/// person's wish.
 #[test]
 fn a_version_older_than_the_booted_one_is_not_asked_for_unless_a_person_deployed_it() {
     let older = Some(Code::OlderVersion);
