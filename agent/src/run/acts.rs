@@ -174,6 +174,10 @@ impl Agent {
 
     /// Takes the result of a task in.
     pub(super) fn finished(&mut self, done: Done) {
+        // Whatever was looked at meanwhile is as old as what rpm-ostree had not done yet.
+        if !matches!(done, Done::Progress(_)) {
+            self.around.outdated();
+        }
         match done {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Staged(result) => {

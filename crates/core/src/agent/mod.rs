@@ -10,6 +10,7 @@ pub mod health;
 mod publish;
 mod rest;
 mod rollback;
+mod staging;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -67,22 +67,6 @@ impl Work<'_> {
         });
     }
 
-    /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
-    fn claim(&mut self) {
-        let here = |run: &Intent| run.boot == self.seen.boot;
-        let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
-            self.state.staging = None;
-            return;
-        };
-        let (Some(pending), Staging::Idle) = (self.pending(), self.seen.staging) else {
-            return;
-        };
-        if pending.id != run.before && self.locked(pending) {
-            self.state.ours = Some(pending.id.clone());
-            self.state.staging = None;
-        }
-    }
-
     pub(super) fn locked(&self, pending: &Deployment) -> bool {
         let survey = self.seen.survey.as_ref().ok();
         survey.and_then(|survey| survey.locked(pending)) == Some(true)
@@ -121,7 +105,7 @@ impl Work<'_> {
                 let backoff = self.state.backoff.as_ref()?;
                 (backoff.until > self.now).then(|| backoff.reason.clone())
             })
-            .or_else(|| self.would_lose(self.pending()?))
+            .or_else(|| self.loses(self.pending()?))
             .or_else(|| self.inhibited())
             .or_else(|| self.unready().filter(|_| !leaves))
     }
@@ -161,11 +145,6 @@ impl Work<'_> {
             (false, _) => "the Node is not Ready",
         };
         Some(Reason::new(Code::NodeNotReady, text))
-    }
-
-    /// Why a reboot now would not bring what is staged.
-    pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
-        self.seen.survey.as_ref().ok()?.would_lose(pending)
     }
 
     /// The agent's own update turned out to be a step back. rpm-ostree guards branches and images against that; this does not depend on
@@ -270,7 +249,7 @@ impl Work<'_> {
                 };
                 (Phase::Held, Some(reason))
             }
-            (Some(_), None) if lasting => (Phase::Staged, None),
+            (Some(pending), None) if self.not_yet(pending) => (Phase::Staged, None),
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
@@ -281,12 +260,6 @@ impl Work<'_> {
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
-    }
-
-    /// Why a grant that came is not answered yet.
-    fn occupied(&self) -> Option<Reason> {
-        let waits = self.seen.busy && self.open_grant().is_some();
-        waits.then(|| Code::RpmOstreeBusy.into())
     }
 
     /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.

@@ -7,6 +7,7 @@ mod reboots;
 mod rivals;
 mod rollback;
 mod same;
+mod staging;
 mod unlocked;
 mod unwritten;
 mod version;
@@ -595,7 +596,7 @@ fn an_update_that_can_not_be_written_three_times_has_failed_and_power_cuts_hold_
     assert_eq!(lose(Ok(Survey::default())), vec![cut; 5]);
 }
 
-/// It would be lost by the reboot. Older versions of ostree start the service a moment after the staging.
+/// It would be lost by the reboot.
 #[test]
 fn nothing_reboots_while_nothing_would_write_the_update() {
     let finalizer = |state| health::units(&[("ostree-finalize-staged.service", state)]);
