@@ -58,7 +58,8 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
     // While it waits for a grant, check after check leaves it alone.
     drop(operator);
     site.machine.lock().await.admin_deploy(V1).await.unwrap();
-    shows(&bench, "n1", Phase::Waiting, None).await;
+    let unlocked = Some(Code::StagedUnlocked);
+    shows(&bench, "n1", Phase::Waiting, unlocked).await;
     site.publish(V3).await.unwrap();
     let upgrades = async || {
         let calls = site.machine.lock().await.calls().unwrap();
