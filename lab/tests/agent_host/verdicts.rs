@@ -129,6 +129,7 @@ impl Granted {
                 again: None,
                 refused: None,
                 busy: None,
+                unheard: false,
                 uptime: None,
             }),
         }

@@ -187,7 +187,8 @@ impl Work<'_> {
         }
         let last = asked.again.unwrap_or(asked.at);
         let patience = self.limit(last, asked.uptime, self.settings.shutdown);
-        if self.now <= patience {
+        let nothing = self.came_to_nothing(&attempt, asked);
+        if self.now <= patience && !nothing {
             return self.publish_or(
                 Phase::Rebooting,
                 None,
@@ -197,6 +198,7 @@ impl Work<'_> {
         }
         let pending = match self.still_wanted(&attempt, node) {
             Ok(pending) => pending,
+            Err(Some(reason)) if nothing => return self.abort(reason),
             Err(why) => return self.unwanted(why, patience),
         };
         let Some(act) = self.once_more(pending, asked) else {
@@ -207,6 +209,13 @@ impl Work<'_> {
             step.act = act;
         }
         step
+    }
+
+    /// rpm-ostree went away without an answer, and what is staged is still locked: it unlocks first, so it had not begun.
+    fn came_to_nothing(&self, attempt: &Attempt, asked: &Asked) -> bool {
+        let rests = asked.unheard && !self.seen.busy && asked.times < FINALIZATIONS;
+        let pending = self.wanted(attempt);
+        rests && pending.is_ok_and(|pending| self.locked(&pending))
     }
 
     /// The process that asked, or was about to, is gone. Asking again is safe while the grant stands.

@@ -136,6 +136,8 @@ pub struct Asked {
     pub refused: Option<Reason>,
     /// rpm-ostree was at work for somebody else, and is asked again in a while.
     pub busy: Option<Reason>,
+    /// rpm-ostree went away without an answer, and none will come.
+    pub unheard: bool,
     /// How long the host had been up when it was last asked for.
     pub uptime: Option<SignedDuration>,
 }
@@ -164,6 +166,7 @@ impl Asked {
             again: (before.is_some() && !finalizes).then_some(now),
             refused: None,
             busy: None,
+            unheard: false,
             uptime,
         }
     }

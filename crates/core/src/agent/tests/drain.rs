@@ -438,6 +438,7 @@ fn a_foreign_cordon_that_is_taken_back_is_not_made_again_while_the_host_goes_dow
         again: None,
         refused: None,
         busy: None,
+        unheard: false,
         uptime: None,
     });
     world.node().unschedulable = false;
