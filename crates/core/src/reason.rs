@@ -46,7 +46,7 @@ codes! {
     BootIncomplete, "agent", "The boot is not complete, so what runs is neither vouched for nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.";
     UnitsInactive, "agent", "Units that the agent's configuration demands do not run, after the boot or already before it.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
     Settling, "agent", "The node is healthy and is watched a little longer before its slot is given back.", "Nothing.";
-    Unhealthy, "agent", "The node has not become healthy in time after the boot, so its slot is kept and nothing else boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
+    Unhealthy, "agent", "The node has not become healthy in time after the boot, and no other node boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
     RollbackWanted, "agent", "The node did not become healthy with the update, and waits for its turn to go back to what it ran before.", "Nothing: it is granted that reboot when its turn comes. To keep it where it is, set `rollback = false` in `[health]`, or pause the node.";
     UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.";
     ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.";
