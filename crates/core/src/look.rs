@@ -86,6 +86,8 @@ const CLASSES: &[(Code, &[&str])] = &[
             "http 403",
             "status: 401",
             "status: 403",
+            "statuscode: 401",
+            "statuscode: 403",
         ],
     ),
     (

@@ -123,6 +123,45 @@ fn failures_are_told_apart_by_their_words() {
             Code::OriginUnusable,
             "OPENreading manifest stable in h/fcos: name unknown: repository name not known to registry",
         ),
+        // Servers that answer with a status: seen with rpm-ostree 2026.2.
+        (
+            Code::SignatureRefused,
+            "OPENreading manifest stable in h/fcos: authentication required",
+        ),
+        (
+            Code::SignatureRefused,
+            "OPENpinging container registry h: StatusCode: 403, \"\"",
+        ),
+        (
+            Code::NetworkFailed,
+            "OPENpinging container registry h: received unexpected HTTP status: 500 Internal Server Error",
+        ),
+        (
+            Code::SignatureRefused,
+            "While pulling b: While fetching http://h/refs/heads/b: Server returned HTTP 403",
+        ),
+        (
+            Code::NetworkFailed,
+            "While pulling b: While fetching http://h/refs/heads/b: Server returned HTTP 404",
+        ),
+        (
+            Code::SignatureRefused,
+            "While pulling b: While fetching http://h/summary.sig: Server returned HTTP 401",
+        ),
+        (
+            Code::NetworkFailed,
+            "While pulling b: While fetching http://h/summary.sig: Server returned HTTP 503",
+        ),
+        (
+            Code::NetworkFailed,
+            "Updating rpm-md repo 'lab': cannot update repo 'lab': Cannot download repomd.xml: Cannot download repodata/repomd.xml: \
+             All mirrors were tried; Last error: Status code: 404 for http://h/repodata/repomd.xml (IP: 127.0.0.1)",
+        ),
+        (Code::DiskFull, "While pulling b: No space left on device"),
+        (
+            Code::DiskFull,
+            "While pulling b: Writing content object: min-free-space-size 921600MB would be exceeded, at least 36.9 kB requested",
+        ),
         // What `remote-error` of a deployment says, too.
         (Code::OriginUnusable, "Remote \"fedora\" not found"),
         (Code::StageFailed, "Something that nobody has seen yet"),
