@@ -59,7 +59,7 @@ codes! {
     DrainDelay, "agent", "The drain is over, and the pool wants some time between it and the reboot.", "Nothing.";
     Drained, "agent", "The drain is over, and the reboot is next.", "Nothing.";
     DaemonSetsNotReady, "agent", "Pods of DaemonSets are not Ready on the node after the boot.", "Look at the pods that the reason names.";
-    IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
+    IdentityFailed, "both", "This version failed on a node before, or somebody went back from it there, and it is not tried again.", "Publish a newer version, or run `cuo-agent forget` on that node once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
     StageFailed, "agent", "Downloading or staging an update failed.", "The reason quotes rpm-ostree; it is tried again by itself.";
     NetworkFailed, "agent", "The place of the updates could not be reached, or did not answer as it should.", "Nothing, unless it lasts: then look at the network and at the server that the reason names; it is tried again by itself, with longer pauses.";

@@ -7,6 +7,7 @@
 mod act;
 mod drain;
 pub mod health;
+mod left;
 mod publish;
 mod rest;
 mod rollback;
@@ -30,6 +31,7 @@ use crate::survey::Survey;
 use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
 
 use health::Health;
+pub use left::Left;
 pub use rollback::{Ailing, target};
 use state::{Attempt, Retry, State};
 
@@ -275,6 +277,7 @@ pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Timesta
     }
     work.state.bound_backoff(&settings.retry, now);
     work.adopt();
+    work.notes_step_back();
     match work.state.attempt.clone() {
         Some(attempt) if attempt.progress.boot != seen.boot => work.verify(attempt),
         Some(attempt) => work.act(attempt),

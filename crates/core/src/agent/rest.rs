@@ -131,7 +131,10 @@ impl Work<'_> {
             None if self.state.spoiled.as_ref() == Some(&pending.id) => {
                 format!("the deployment {} failed here", pending.id)
             }
-            None => return self.lost_too_often(&pending.identity),
+            None => {
+                let left = self.left_before(pending);
+                return left.or_else(|| self.lost_too_often(&pending.identity));
+            }
         };
         Some(Reason::new(Code::IdentityFailed, text))
     }
@@ -275,7 +278,7 @@ impl Work<'_> {
 
     /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one. What is not staged any more was chosen by
     /// somebody: a rollback leads to what the agent once staged.
-    fn is_ours(&self, pending: &Deployment) -> bool {
+    pub(super) fn is_ours(&self, pending: &Deployment) -> bool {
         pending.staged && self.state.ours.as_ref() == Some(&pending.id)
     }
 

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Ailing;
+use super::{Ailing, Left};
 use crate::drain::later;
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
@@ -40,6 +40,33 @@ pub struct State {
     /// The node is not healthy with what runs, and has given its slot back.
     #[serde(default)]
     pub ailing: Option<Ailing>,
+    /// What a person went back from, and is newer than what runs.
+    #[serde(skip)]
+    pub left: Vec<Left>,
+}
+
+/// What the file tells that agents of the first release did not know. They take no notice of it, and a file that one of them has written
+/// lacks it: each field has a value for that.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Beyond {
+    /// [`State::left`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Left>,
+}
+
+impl Beyond {
+    /// Takes out of `state` what an older agent would not read.
+    fn take(state: &mut State) -> Self {
+        Self {
+            left: std::mem::take(&mut state.left),
+        }
+    }
+
+    /// Puts it back.
+    fn put(self, state: &mut State) {
+        state.left = self.left;
+    }
 }
 
 /// That rpm-ostree was about to be asked to stage an update.
@@ -236,6 +263,8 @@ pub enum StateError {
 struct File<T> {
     version: u32,
     state: T,
+    #[serde(default)]
+    beyond: Beyond,
 }
 
 impl State {
@@ -244,9 +273,12 @@ impl State {
     /// # Errors
     /// Never in practice: the types have no value that JSON can't hold.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        let mut state = self.clone();
+        let beyond = Beyond::take(&mut state);
         serde_json::to_string_pretty(&File {
             version: VERSION,
-            state: self,
+            state,
+            beyond,
         })
     }
 
@@ -260,7 +292,11 @@ impl State {
         let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
         match file.version {
             // Earlier versions lack what has a default.
-            1..=VERSION => Self::deserialize(file.state).map_err(garbage),
+            1..=VERSION => {
+                let mut state = Self::deserialize(file.state).map_err(garbage)?;
+                file.beyond.put(&mut state);
+                Ok(state)
+            }
             0 => Err(StateError::Garbage("it has version 0".into())),
             newer if boot.is_some_and(|boot| !concerns(&file.state, boot)) => {
                 let text = format!("it has version {newer} and is about no update of this boot");
@@ -316,6 +352,38 @@ mod tests {
         }
         let elsewhere = State::from_text(r#"{"version": 99, "state": {}}"#, Some(&boot));
         assert_eq!(elsewhere, Err(StateError::Newer(99)));
+    }
+
+    /// As an agent of the first release reads and writes it: without what is beside `state`.
+    #[test]
+    fn what_is_new_is_no_obstacle_for_an_older_agent() {
+        #[derive(Serialize, Deserialize)]
+        struct First {
+            version: u32,
+            state: serde_json::Value,
+        }
+        let left = Left {
+            identity: Identity::Commit([7; 32]),
+            published: 3,
+        };
+        let plain = State {
+            ours: Some("fedora-coreos-aa.0".into()),
+            ..State::default()
+        };
+        let state = State {
+            left: vec![left],
+            ..plain.clone()
+        };
+        let text = state.to_text().unwrap();
+        assert_eq!(State::from_text(&text, None), Ok(state));
+        let first: First = serde_json::from_str(&text).unwrap();
+        let before: First = serde_json::from_str(&plain.to_text().unwrap()).unwrap();
+        assert_eq!(
+            (first.version, &first.state),
+            (before.version, &before.state)
+        );
+        let text = serde_json::to_string(&first).unwrap();
+        assert_eq!(State::from_text(&text, None), Ok(plain));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod drain;
 mod health;
+mod left;
 mod looks;
 mod reboots;
 mod rivals;
