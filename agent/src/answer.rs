@@ -2,11 +2,11 @@
 
 use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{Settings, Step};
-use cuo_core::drain::later;
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
-use cuo_core::values::{Failure, Grant, Phase, RebootResult, to_second};
+use cuo_core::time::Time;
+use cuo_core::values::{Failure, Grant, Phase, RebootResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct Answer {
     /// Where the agent is.
     pub phase: Phase,
     /// Since when.
-    pub since: Timestamp,
+    pub since: Time,
     /// What holds, if something does.
     pub reason: Option<Reason>,
     /// The grant that is acted on, or waits to be.
@@ -45,14 +45,14 @@ pub struct Granted {
     /// What may be booted.
     pub identity: Identity,
     /// When it was accepted.
-    pub accepted: Option<Timestamp>,
+    pub accepted: Option<Time>,
     /// Until when it can be accepted, if it was not.
-    pub deadline: Option<Timestamp>,
+    pub deadline: Option<Time>,
 }
 
 impl Granted {
     /// One that is acted on.
-    pub fn accepted(id: GrantId, identity: Identity, at: Timestamp) -> Self {
+    pub fn accepted(id: GrantId, identity: Identity, at: Time) -> Self {
         Self {
             id,
             identity,
@@ -76,11 +76,11 @@ impl Granted {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Check {
     /// When the agent last did since the boot, and had an answer.
-    pub last: Option<Timestamp>,
+    pub last: Option<Time>,
     /// What that failed with, if it did.
     pub error: Option<String>,
     /// When it is due again.
-    pub next: Option<Timestamp>,
+    pub next: Option<Time>,
 }
 
 /// Looking for updates, and at what there is.
@@ -89,7 +89,7 @@ pub struct Looks {
     /// For updates.
     pub check: Check,
     /// When rpm-ostree is asked again that did not answer.
-    pub asks_again: Option<Timestamp>,
+    pub asks_again: Option<Time>,
 }
 
 /// What comes next.
@@ -98,12 +98,12 @@ pub struct Next {
     /// An order to oneself, such as `look for an update`.
     pub what: String,
     /// When at the latest, where a time is set.
-    pub at: Option<Timestamp>,
+    pub at: Option<Time>,
 }
 
 impl Next {
     /// What follows from `decision`.
-    fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Timestamp) -> Self {
+    fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Time) -> Self {
         let state = &decision.state;
         let pause = state.backoff.as_ref().map(|backoff| backoff.until);
         let pause = pause.filter(|until| *until > now);
@@ -111,7 +111,8 @@ impl Next {
         let look = looks.check.next.filter(|next| *next > now);
         let held = decision.reason.as_ref();
         let held = held.is_some_and(|reason| stops_looks(reason.code));
-        let limit = |attempt: &Attempt| later(attempt.progress.accepted, attempt.drain.timeout());
+        let wake = decision.wake.map(|left| now.later(left));
+        let limit = |attempt: &Attempt| attempt.progress.accepted.later(attempt.drain.timeout());
         let (what, at) = match decision.phase {
             _ if settings.state_unusable.is_some() => {
                 ("nothing, until the state can be used", None)
@@ -128,8 +129,8 @@ impl Next {
                 "reboot once the node is drained, or give it up",
                 state.attempt.as_ref().map(limit),
             ),
-            Phase::Rebooting => ("see whether the host goes down", decision.wake),
-            Phase::Verifying => ("tell what came of the boot", decision.wake),
+            Phase::Rebooting => ("see whether the host goes down", wake),
+            Phase::Verifying => ("tell what came of the boot", wake),
             Phase::Held if pause.is_some() => ("ask for the reboot again", pause),
             Phase::Held => ("ask for the reboot once nothing holds", None),
             Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
@@ -140,7 +141,7 @@ impl Next {
         };
         Self {
             what: what.to_owned(),
-            at: at.map(to_second),
+            at,
         }
     }
 }
@@ -167,7 +168,7 @@ impl Answer {
         looks: Looks,
         before: Option<&Self>,
     ) -> Self {
-        let now = Timestamp::now();
+        let now = Time::from(Timestamp::now());
         let State {
             attempt,
             result,
@@ -188,7 +189,7 @@ impl Answer {
             pid: std::process::id().cast_signed(),
             node: node.map(|node| node.name.to_string()),
             phase,
-            since: since.map_or_else(|| to_second(now), |(_, since)| since),
+            since: since.map_or(now, |(_, since)| since),
             reason,
             grant: acted_on
                 .map(|progress| {

@@ -10,7 +10,7 @@ use crate::config::Config;
 const ID: GrantId = GrantId { seq: 7, salt: 1 };
 const IDENTITY: Identity = Identity::Commit([1; 32]);
 
-fn time(text: &str) -> Timestamp {
+fn time(text: &str) -> Time {
     format!("2999-05-01T{text}Z").parse().unwrap()
 }
 
@@ -22,6 +22,7 @@ fn step(phase: Phase) -> Step {
         wake: None,
         phase,
         reason: None,
+        drain: Default::default(),
     }
 }
 
@@ -43,12 +44,13 @@ fn attempt() -> Attempt {
         back: false,
         good: None,
         pods: Default::default(),
+        cordoned: Default::default(),
         foreign: false,
         drained: None,
     }
 }
 
-fn looks(next: Option<Timestamp>, asks_again: Option<Timestamp>) -> Looks {
+fn looks(next: Option<Time>, asks_again: Option<Time>) -> Looks {
     let check = Check {
         next,
         ..Check::default()
@@ -66,12 +68,12 @@ fn what_comes_next_and_when_follows_from_the_decision() {
         ..step(Phase::Idle)
     };
     let woken = |phase| Step {
-        wake: Some(later),
+        wake: Some(later.since(now)),
         ..step(phase)
     };
     let mut drains = step(Phase::Draining);
     drains.state.attempt = Some(attempt());
-    let limit = now + DrainPolicy::default().timeout();
+    let limit = now.later(DrainPolicy::default().timeout());
     let mut pauses = step(Phase::Held);
     pauses.state.backoff = Some(Backoff {
         tries: 1,
@@ -175,6 +177,7 @@ fn a_grant_is_shown_as_open_until_it_is_accepted_and_not_once_it_is_answered() {
         deadline: time("12:30:00"),
         drain: DrainPolicy::default(),
         pods: Default::default(),
+        cordoned: Default::default(),
     });
     let shown = |state: State| {
         let decision = Step {
@@ -201,7 +204,7 @@ fn a_grant_is_shown_as_open_until_it_is_accepted_and_not_once_it_is_answered() {
         result: Some(RebootResult {
             id: ID,
             outcome: Outcome::Refused,
-            code: Some(Code::Paused),
+            code: Some(Code::Paused.into()),
             at: time("12:10:00"),
         }),
         ..State::default()

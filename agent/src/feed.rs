@@ -20,7 +20,7 @@ pub enum News {
     /// What the Node is called; comes first, and once.
     Named(NodeName),
     /// The Node, or why it is not known.
-    Node(NodeEvent),
+    Node(Box<NodeEvent>),
     /// Nobody knows what the Node is called.
     Nameless(String),
 }
@@ -42,7 +42,7 @@ pub fn start(
             return;
         }
         while let Some(event) = events.next().await {
-            if sender.send(News::Node(event)).await.is_err() {
+            if sender.send(News::Node(Box::new(event))).await.is_err() {
                 return;
             }
         }
@@ -66,7 +66,7 @@ async fn find_name(
                 if let Retry::Later(Some(asked)) = error.retry_class() {
                     pause = pause.max(asked);
                 }
-                News::Node(NodeEvent::Disconnected(error))
+                News::Node(Box::new(NodeEvent::Disconnected(error)))
             }
         };
         sender.send(news).await.ok()?;

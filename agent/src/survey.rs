@@ -22,6 +22,10 @@ const ZINCATI: [&str; 3] = [
     "run/zincati/config.d",
     "etc/zincati/config.d",
 ];
+/// Where the next root file system of a soft reboot is (systemd-soft-reboot.service(8)). The folder alone is enough: something may be mounted on it at any time.
+const NEXT_ROOT: &str = "run/nextroot";
+/// `1` if a kernel is loaded that `systemctl reboot` would boot by kexec (systemctl(1), `reboot`).
+const KEXEC: &str = "sys/kernel/kexec_loaded";
 const MACHINE_CONFIG: &str = "etc/machine-config-daemon/currentconfig";
 
 /// Files below `root` whose change may mean that something else updates the host now, or no longer does.
@@ -51,12 +55,19 @@ pub async fn look(root: &Path, bus: &Bus, required: &[String]) -> Result<Survey,
         zincati_off: zincati_off(root),
         policy: policy(root),
         driver,
+        next_root: exists(&root.join(NEXT_ROOT)),
+        kexec: kexec(root),
         machine_config: exists(&root.join(MACHINE_CONFIG)),
         staged,
         unread,
         metered: false,
         finalize_error: None,
     })
+}
+
+fn kexec(root: &Path) -> bool {
+    let loaded = std::fs::read_to_string(root.join(KEXEC));
+    loaded.is_ok_and(|text| text.trim() == "1")
 }
 
 /// There, or where only root may look.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cuo_cluster::node::Keep;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Credentials, Program};
-use cuo_core::identity::NodeName;
+use cuo_core::identity::{GrantId, NodeName};
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use cuo_core::values::Phase;
@@ -29,6 +29,8 @@ struct Seen {
     most_granted: usize,
     most_control_planes: usize,
     trouble: Vec<String>,
+    /// All grants that were on each node.
+    grants: BTreeMap<NodeName, BTreeSet<GrantId>>,
 }
 
 /// What a [`Recorder`] has seen, for those who ask while the API server can't be.
@@ -117,6 +119,10 @@ impl Seen {
                 self.since.insert(view.name.clone(), (status.phase, now));
             }
         }
+        if let Some(grant) = view.operator.grant.value() {
+            let known = self.grants.entry(view.name.clone()).or_default();
+            known.insert(grant.id);
+        }
         self.last.insert(view.name.clone(), view.clone());
         self.nodes.insert(view.name.clone(), view);
     }
@@ -189,6 +195,16 @@ impl Recorder {
     /// How long all nodes together have been in each phase, without the time in the phases that they are in now.
     pub fn spent(&self) -> BTreeMap<Phase, Duration> {
         lock(&self.seen).spent.clone()
+    }
+
+    /// How many grants there were, by node.
+    pub fn grants(&self) -> BTreeMap<String, u64> {
+        let seen = lock(&self.seen);
+        let nodes = seen.nodes.keys().map(|name| {
+            let grants = seen.grants.get(name).map_or(0, BTreeSet::len);
+            (name.to_string(), grants as u64)
+        });
+        nodes.collect()
     }
 
     /// What could not be understood.

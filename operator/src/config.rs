@@ -9,10 +9,12 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Command, CommandFactory, Parser};
 use cuo_cluster::Credentials;
 use cuo_cluster::node::Keep;
+use cuo_core::control_plane::Rule;
 use cuo_core::identity::NodeName;
 use cuo_core::keys;
 use cuo_core::plan::Policy;
 use cuo_core::pool::{MaxUnavailable, Pool};
+use cuo_core::selector::Selector;
 use cuo_core::values::DrainPolicy;
 use cuo_core::window::{Calendar, Window, Windows};
 use jiff::SignedDuration;
@@ -58,6 +60,25 @@ pub struct Config {
     /// How long a drain may take. When it is over, the agent uncordons its node and gives the slot back.
     #[arg(long, env = "CUO_DRAIN_TIMEOUT", value_name = "TIME", default_value = "10m", value_parser = length)]
     pub drain_timeout: SignedDuration,
+    /// Nodes with these labels are of the control plane, too, of which never two are out of service because of a grant: a label selector as
+    /// kubectl takes it. Those with the usual labels and taints, and those that run static pods of etcd or kube-apiserver, are so
+    /// anyway. Repeat the flag, or put ';' between, for several.
+    #[arg(
+        long,
+        env = "CUO_CONTROL_PLANE_NODES",
+        value_name = "SELECTOR",
+        value_delimiter = ';'
+    )]
+    pub control_plane_nodes: Vec<Selector>,
+    /// Nodes with these labels are not of the control plane, whatever else they have: for one that says so of itself by mistake, and holds
+    /// the others up. Repeat the flag, or put ';' between, for several.
+    #[arg(
+        long,
+        env = "CUO_NO_CONTROL_PLANE_NODES",
+        value_name = "SELECTOR",
+        value_delimiter = ';'
+    )]
+    pub no_control_plane_nodes: Vec<Selector>,
     /// Namespace of the ledger and the lease: the operator's own.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "cuo-system", value_parser = namespace)]
     pub namespace: String,
@@ -116,14 +137,22 @@ impl Config {
                 ..Pool::default()
             },
             paused: self.paused,
+            control_plane: Rule {
+                also: self.control_plane_nodes.clone(),
+                never: self.no_control_plane_nodes.clone(),
+            },
             accept_timeout: self.accept_timeout,
         }
     }
 
-    /// The annotations that the plan needs of each Node besides CUO's own.
+    /// The annotations and labels that the plan needs of each Node besides CUO's own.
     pub fn keep(&self) -> Keep {
         let names = self.before_reboot_annotations.iter();
-        Keep::new(names.chain(&self.after_reboot_annotations).cloned())
+        let mut keep = Keep::new(names.chain(&self.after_reboot_annotations).cloned());
+        let selectors = self.control_plane_nodes.iter();
+        let selectors = selectors.chain(&self.no_control_plane_nodes);
+        keep.grow([], selectors.flat_map(Selector::keys));
+        keep
     }
 
     /// Where the credentials come from.
@@ -250,6 +279,8 @@ mod tests {
             after_reboot_annotations: vec![],
             accept_timeout: SignedDuration::from_mins(5),
             drain_timeout: SignedDuration::from_mins(10),
+            control_plane_nodes: vec![],
+            no_control_plane_nodes: vec![],
             namespace: "cuo-system".into(),
             own_node: None,
             identity: "cuo-operator".into(),
@@ -272,6 +303,8 @@ mod tests {
             "--after-reboot-annotations=c_d.e",
             "--accept-timeout=90s",
             "--drain-timeout=1h 30m",
+            "--control-plane-nodes=etcd=true,!spare;x",
+            "--no-control-plane-nodes=y in (a,b)",
             "--namespace=updates",
             "--own-node=n1",
             "--identity=pod-1",
@@ -292,6 +325,8 @@ mod tests {
             after_reboot_annotations: vec!["c_d.e".into()],
             accept_timeout: SignedDuration::from_secs(90),
             drain_timeout: SignedDuration::from_mins(90),
+            control_plane_nodes: vec!["etcd=true,!spare".parse().unwrap(), "x".parse().unwrap()],
+            no_control_plane_nodes: vec!["y in (a,b)".parse().unwrap()],
             namespace: "updates".into(),
             own_node: Some("n1".parse().unwrap()),
             identity: "pod-1".into(),
@@ -302,7 +337,9 @@ mod tests {
         let config = load(&args).unwrap();
         assert_eq!(config, expected);
         assert_eq!(config.policy().builtin.drain.timeout_seconds, 5400);
-        assert_eq!(config.keep(), Keep::new(["example.com/a", "b", "c_d.e"]));
+        let mut keep = Keep::new(["example.com/a", "b", "c_d.e"]);
+        keep.grow([], ["etcd", "spare", "x", "y"]);
+        assert_eq!(config.keep(), keep);
     }
 
     #[test]

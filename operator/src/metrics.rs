@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cuo_cluster::ApiError;
 use cuo_core::plan::{Plan, PoolReport, Snapshot};
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -30,6 +30,8 @@ pub struct Metrics {
     nodes: Family<Label, Gauge>,
     verdicts: Family<Label, Gauge>,
     reasons: Family<Label, Gauge>,
+    control_plane: Gauge,
+    resting: Gauge,
     used: Gauge,
     budget: Gauge,
     pool_nodes: Family<PoolLabels, Gauge>,
@@ -74,6 +76,15 @@ impl Metrics {
         registry.register("cuo_verdicts", verdicts, self.verdicts.clone());
         let reasons = "Nodes by the reason that their agent gives, while this process leads";
         registry.register("cuo_agent_reasons", reasons, self.reasons.clone());
+        let control = "Nodes that count as control plane, while this process leads";
+        registry.register(
+            "cuo_control_plane_nodes",
+            control,
+            self.control_plane.clone(),
+        );
+        let resting =
+            "Nodes that are left alone for a while because writes to them fail or take their time";
+        registry.register("cuo_operator_nodes_resting", resting, self.resting.clone());
         let used = "Nodes that count against any budget, while this process leads";
         registry.register("cuo_budget_used", used, self.used.clone());
         let budget = "Most nodes of no pool that may be out of service because of a grant";
@@ -126,10 +137,14 @@ impl Metrics {
                 .get_or_create(&[("phase", phase)])
                 .set(gauge(count));
         }
-        by_code(&self.verdicts, "agent", plan.verdicts.values());
+        let verdicts = plan.verdicts.values().map(|reason| reason.code);
+        by_code(&self.verdicts, "agent", verdicts);
         let agents = seen.nodes.values();
         let reasons = agents.filter_map(|node| node.agent.reason.value());
-        by_code(&self.reasons, "operator", reasons);
+        let known = reasons.filter_map(|reason| reason.code.known());
+        by_code(&self.reasons, "operator", known);
+        self.control_plane.set(gauge(plan.control_plane.len()));
+        self.resting.set(gauge(seen.writes.resting.len()));
         self.used.set(gauge(plan.used.len()));
         self.forget_pools();
         for report in &plan.pools {
@@ -221,15 +236,11 @@ fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Counts `reasons` by their codes, those that nobody but `others` gives left out.
-fn by_code<'a>(
-    family: &Family<Label, Gauge>,
-    others: &str,
-    reasons: impl Iterator<Item = &'a Reason>,
-) {
+/// Counts `codes`, those that nobody but `others` gives left out.
+fn by_code(family: &Family<Label, Gauge>, others: &str, found: impl Iterator<Item = Code>) {
     let mut codes: BTreeMap<Code, usize> = BTreeMap::new();
-    for reason in reasons {
-        *codes.entry(reason.code).or_default() += 1;
+    for code in found {
+        *codes.entry(code).or_default() += 1;
     }
     for code in Code::ALL.iter().filter(|code| code.who() != others) {
         let count = codes.get(code).copied().unwrap_or_default();

@@ -5,15 +5,14 @@ use cuo_cluster::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target}
 use cuo_core::plan::PoolReport;
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::{Code, Reason};
-use cuo_core::values::to_second;
-use jiff::Timestamp;
+use cuo_core::time::Time;
 
 /// The status of `pool`; `before` is what was told last.
 pub fn status(
     pool: &PoolObject,
     report: &PoolReport,
     before: &PoolStatus,
-    now: Timestamp,
+    now: Time,
 ) -> PoolStatus {
     let conditions = [
         ("Accepted", accepted(pool)),
@@ -30,7 +29,7 @@ pub fn status(
             status: status.to_owned(),
             reason,
             message,
-            last_transition_time: since.map_or(to_second(now), |known| known.last_transition_time),
+            last_transition_time: since.map_or(now, |known| known.last_transition_time),
             observed_generation: pool.generation,
         }
     });
@@ -148,8 +147,8 @@ mod tests {
 
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn at(second: i64) -> Time {
+        Time::from_second(second)
     }
 
     fn pool(found: FoundPool) -> PoolObject {

@@ -81,29 +81,30 @@ impl Teller {
         self.pools.clear();
     }
 
-    /// `write`, which carried out `plan` for what was `seen` until then, succeeded.
-    pub fn wrote(&mut self, write: Write, name: &NodeName, seen: &Snapshot, plan: &Plan) {
+    /// A write succeeded.
+    pub fn wrote(&mut self, done: Prepared) {
+        let Prepared { write, name, .. } = &done;
         info!(node = %name, write = write.as_str(), "{}: {}", name, write.means());
-        let Some(node) = seen.nodes.get(name) else {
+        let Some(about) = done.about else {
             return;
         };
-        if write == Write::NodeRelease
-            && let Some(answer) = node.agent.result.value()
-        {
-            self.metrics.answered(answer.outcome);
+        if let Some(outcome) = about.answered {
+            self.metrics.answered(outcome);
         }
-        if let Some(news) = decided(write, node, seen, plan) {
-            self.told
-                .insert(name.clone(), (news.reason.code, wanted(node)));
-            self.tell(node, news);
+        if let Some(news) = about.news {
+            let now = (news.reason.code, about.wanted);
+            self.told.insert(done.name.clone(), now);
+            self.tell(&done.name, about.uid, news);
         }
     }
 
-    /// Nothing is left to be done for now: tells which nodes wait for something else than before.
+    /// Nothing is left to be decided for now: tells which nodes wait for something else than before. Of those with a write under way its end
+    /// is told.
     pub fn settled(&mut self, seen: &Snapshot, plan: &Plan) {
         self.told.retain(|name, _| seen.nodes.contains_key(name));
         for (name, reason) in &plan.verdicts {
-            let Some(node) = seen.nodes.get(name) else {
+            let open = seen.writes.under_way.contains(name);
+            let Some(node) = seen.nodes.get(name).filter(|_| !open) else {
                 continue;
             };
             let now = (reason.code, wanted(node));
@@ -112,7 +113,7 @@ impl Teller {
                 continue;
             }
             match waits(reason).filter(|_| before.is_some()) {
-                Some(news) => self.tell(node, news),
+                Some(news) => self.tell(name, node.uid.clone(), news),
                 None => debug!(node = %name, code = %reason.code, "{name}: {reason}"),
             }
         }
@@ -151,13 +152,13 @@ impl Teller {
         }
     }
 
-    fn tell(&self, node: &NodeView, news: News) {
-        let (name, reason) = (&node.name, &news.reason);
+    fn tell(&self, name: &NodeName, uid: String, news: News) {
+        let reason = &news.reason;
         info!(node = %name, code = %reason.code, "{name}: {reason}");
         let about = About {
             kind: Kind::Node,
             name: name.to_string(),
-            uid: node.uid.clone(),
+            uid,
         };
         self.send(about, news);
     }
@@ -166,6 +167,49 @@ impl Teller {
         if self.events.try_send((about, news)).is_err() {
             self.metrics.dropped();
         }
+    }
+}
+
+/// What is told of a write once it succeeds. It is found out when the write is decided: other decisions are made until it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// What it does.
+    pub write: Write,
+    /// About which node.
+    pub name: NodeName,
+    about: Option<Node>,
+}
+
+/// The Node that a write is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Node {
+    uid: String,
+    wanted: Option<Identity>,
+    answered: Option<Outcome>,
+    news: Option<News>,
+}
+
+impl Prepared {
+    /// `write` carries out `plan`, for what was `seen`.
+    pub fn new(write: Write, name: NodeName, seen: &Snapshot, plan: &Plan) -> Self {
+        let about = seen.nodes.get(&name).map(|node| {
+            let answer = node.agent.result.value();
+            let answer = answer.filter(|_| write == Write::NodeRelease);
+            Node {
+                uid: node.uid.clone(),
+                wanted: wanted(node),
+                answered: answer.map(|answer| answer.outcome),
+                news: decided(write, node, seen, plan),
+            }
+        });
+        Self { write, name, about }
+    }
+
+    /// `write` to a node of which nothing is known.
+    #[cfg(test)]
+    pub fn untold(write: Write, name: NodeName) -> Self {
+        let about = None;
+        Self { write, name, about }
     }
 }
 
@@ -219,12 +263,15 @@ fn answered(node: &NodeView) -> Option<News> {
         let severity = Severity::Normal;
         return Some(News::new("Release", severity, Code::UpToDate, text));
     }
-    let code = answer.code.unwrap_or(Code::AgentHolds);
+    let code = answer.code.clone().unwrap_or(Code::AgentHolds.into());
+    // The agent's own words say more than the code, which may stand for one that an older operator does not know.
+    let why = node.agent.reason.value();
+    let why = why.map_or_else(|| code.means().to_owned(), |why| why.to_string());
     let text = format!(
-        "the agent answered {} to the grant {id} of {identity}; the slot is free: {}",
+        "the agent answered {} to the grant {id} of {identity}; the slot is free: {why}",
         outcome_name(answer.outcome),
-        code.means()
     );
+    let code = code.known().unwrap_or(Code::AgentHolds);
     Some(News::new("Release", Severity::Warning, code, text))
 }
 

@@ -4,6 +4,7 @@ use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::ledger::{Entry, Ledger};
 use cuo_core::node::Allotted;
 use cuo_core::raw::RawNode;
+use cuo_core::time::Time;
 use cuo_core::values::{DrainPolicy, Field, Grant, PodChecks, RebootResult};
 
 use super::*;
@@ -23,10 +24,11 @@ fn grant() -> Grant {
         id: ID,
         identity: identity(),
         boot: BootId::from_bytes([1; 16]),
-        issued: Timestamp::UNIX_EPOCH,
-        deadline: Timestamp::UNIX_EPOCH,
+        issued: Time::EPOCH,
+        deadline: Time::EPOCH,
         drain: DrainPolicy::default(),
         pods: PodChecks::default(),
+        cordoned: Default::default(),
     }
 }
 
@@ -43,8 +45,8 @@ fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapsh
         Field::Value(RebootResult {
             id: ID,
             outcome,
-            code,
-            at: Timestamp::UNIX_EPOCH,
+            code: code.map(Into::into),
+            at: Time::EPOCH,
         })
     });
     let entry = |stage| Entry {
@@ -52,7 +54,7 @@ fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapsh
         identity: identity(),
         boot: BootId::from_bytes([1; 16]),
         stage,
-        since: Timestamp::UNIX_EPOCH,
+        since: Time::EPOCH,
     };
     let entries = stage.map(|stage| (name(), entry(stage))).into_iter();
     let ledger = Ledger {
@@ -66,7 +68,7 @@ fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapsh
         own_node: None,
         pools: vec![],
         pools_live: false,
-        resting: Default::default(),
+        writes: Default::default(),
     }
 }
 
@@ -76,6 +78,7 @@ fn plan(act: Act, verdict: Reason) -> Plan {
         act,
         wake: None,
         used: Default::default(),
+        control_plane: Default::default(),
         pools: vec![],
     }
 }
@@ -200,7 +203,7 @@ fn each_decision_is_told_when_its_write_succeeded() {
     ];
     for (write, seen, act, expected) in cases {
         let (mut teller, mut events, _) = teller();
-        teller.wrote(write, &name(), &seen, &plan(act, closed()));
+        teller.wrote(Prepared::new(write, name(), &seen, &plan(act, closed())));
         let expected =
             expected.map(|(action, severity, text)| ("n1".to_owned(), action, severity, text));
         let expected: Vec<_> = expected.into_iter().collect();
@@ -213,12 +216,8 @@ fn a_release_is_counted_by_its_outcome() {
     let (mut teller, _events, metrics) = teller();
     let failed = seen(Some(Stage::Granted), Some((Outcome::Failed, None)));
     let act = Act::WriteNode(name(), Box::default());
-    teller.wrote(
-        Write::NodeRelease,
-        &name(),
-        &failed,
-        &plan(act, Code::UpToDate.into()),
-    );
+    let plan = plan(act, Code::UpToDate.into());
+    teller.wrote(Prepared::new(Write::NodeRelease, name(), &failed, &plan));
     let text = metrics.text();
     assert!(
         text.contains("cuo_grant_results_total{outcome=\"failed\"} 1"),
@@ -339,7 +338,7 @@ fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
                     status: status.into(),
                     reason: String::new(),
                     message: String::new(),
-                    last_transition_time: Timestamp::UNIX_EPOCH,
+                    last_transition_time: Time::EPOCH,
                     observed_generation: 1,
                 })
                 .into_iter()

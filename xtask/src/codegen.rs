@@ -2,7 +2,7 @@
 //!
 //! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`, a manifest between comments of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
@@ -12,13 +12,14 @@ use cuo_agent::journal;
 use cuo_cluster::ApiError;
 use cuo_cluster::pool::schema;
 use cuo_core::keys;
-use cuo_core::plan::{Policy, Snapshot, plan};
+use cuo_core::plan::{Policy, Snapshot, Writes, plan};
 use cuo_core::pool::Pool;
 use cuo_core::reason::Code;
+use cuo_core::time::Time;
 use cuo_core::values::{Field, Phase};
 use cuo_operator::config::Config as OperatorConfig;
 use cuo_operator::metrics::Metrics;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::{behaviours, examples, root, yaml};
 
@@ -262,14 +263,15 @@ fn operator_metrics() -> String {
         own_node: None,
         pools: vec![],
         pools_live: false,
-        resting: BTreeSet::new(),
+        writes: Writes::default(),
     };
     let policy = Policy {
         builtin: Pool::default(),
         paused: false,
+        control_plane: Default::default(),
         accept_timeout: SignedDuration::ZERO,
     };
-    metrics.planned(&seen, &plan(&seen, &policy, Timestamp::UNIX_EPOCH));
+    metrics.planned(&seen, &plan(&seen, &policy, Time::EPOCH));
     let message = String::new();
     metrics.failed(&ApiError::Other { message });
     let text = metrics.text();

@@ -6,12 +6,11 @@ use std::time::Duration;
 use cuo_cluster::ApiError;
 use cuo_cluster::evict::{Evicted, ask, remove};
 use cuo_cluster::pods::volumes_of;
-use cuo_core::agent::{Act, Preflight, VolumesSeen};
+use cuo_core::agent::{Act, DrainNews, Questions, Told, VolumesSeen};
 use cuo_core::drain::{self, Claim, EvictionTry, How, RawPod, Removal};
 use cuo_core::identity::GrantId;
 use cuo_core::reason::{Code, Reason};
-use futures::future::join_all;
-use jiff::Timestamp;
+use cuo_core::time::Tick;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -33,9 +32,16 @@ pub enum Done {
     Staged(Result<Staged, Error>),
     /// A check ended.
     Checked(Result<Checked, Error>),
+    /// The API server said whether it would evict this pod, for this grant.
+    Foreseen(GrantId, RawPod, Said),
+    /// The API server said what becomes of this pod, that was to leave in this way for this grant.
+    Removed(GrantId, RawPod, How, Said),
     /// rpm-ostree answered to what it was asked for because of this grant.
     Asked(GrantId, Answered),
 }
+
+/// What the API server said of a pod.
+type Said = Result<Evicted, ApiError>;
 
 /// Lets a test hold the agent at this moment of a step.
 pub async fn gate(moment: &str, step: Option<Named>) {
@@ -46,16 +52,23 @@ pub async fn gate(moment: &str, step: Option<Named>) {
 
 impl Agent {
     /// Carries `act` out; `false` if it was to wait.
-    pub(super) async fn act(&mut self, act: Act) -> bool {
+    pub(super) async fn act(&mut self, act: Act, drain: &DrainNews) -> bool {
         match act {
             Act::Wait => return false,
             // The loop reads the Node before it comes here, and decides anew.
             Act::Confirm => {}
-            Act::Publish(want) => return self.node.publish(&self.source, &want).await,
+            Act::Publish(want) => {
+                let told = Told {
+                    at: self.clock.tick(),
+                    reason: want.reason.clone(),
+                    blocked: drain.blocked.iter().map(|one| one.pod.clone()).collect(),
+                };
+                return self.node.publish(&self.source, &want, told).await;
+            }
             Act::Stage => self.stage(),
             Act::Check => self.check(),
-            Act::Preflight { grant, pods } => self.preflight(grant, &pods).await,
-            Act::Evict(removal) => self.evict(&removal).await,
+            Act::Preflight { grant, pods } => self.preflight(grant, pods),
+            Act::Evict(removal) => self.evict(removal),
             Act::FindVolumes(claims) => self.find_volumes(claims).await,
             Act::Finalize(deployment) => self.finalize(deployment),
             Act::RollBack(deployment) => self.roll_back(deployment),
@@ -83,80 +96,94 @@ impl Agent {
         });
     }
 
-    /// Asks whether pods would be evicted, a handful at once.
-    async fn preflight(&mut self, grant: GrantId, pods: &[RawPod]) {
-        let source = &self.source;
-        let asked = pods.iter().map(|pod| ask(source, pod, None));
-        let answers = join_all(asked).await;
-        let seen = self.preflight.take().filter(|seen| seen.grant == grant);
-        let mut seen = seen.unwrap_or(Preflight {
+    /// Asks whether pods would be evicted, beside the loop.
+    fn preflight(&mut self, grant: GrantId, pods: Vec<RawPod>) {
+        let at = self.clock.tick();
+        let asked = self.preflight.take().filter(|asked| asked.grant == grant);
+        let asked = self.preflight.insert(asked.unwrap_or(Questions {
             grant,
             answers: Vec::new(),
-        });
-        for (pod, refused) in self.said(pods, answers) {
-            seen.answers.retain(|known| known.uid != pod.uid);
-            seen.answers.push(EvictionTry {
-                uid: pod.uid.clone(),
-                at: Timestamp::now(),
-                how: How::Evict,
-                refused,
+        }));
+        for pod in pods {
+            asked.answers.retain(|known| known.uid != pod.uid);
+            asked.answers.push(open(&pod, How::Evict, at));
+            let (source, done) = (self.source.clone(), self.done.clone());
+            self.calls.spawn(async move {
+                let said = ask(&source, &pod, None).await;
+                send(&done, Done::Foreseen(grant, pod, said)).await;
             });
         }
-        self.preflight = Some(seen);
     }
 
-    /// Makes pods leave, a handful at once.
-    async fn evict(&mut self, removal: &Removal) {
+    /// Makes pods leave, beside the loop: a call about one may take as long as its webhooks do.
+    fn evict(&mut self, removal: Removal) {
+        let Some(attempt) = &self.state.attempt else {
+            return;
+        };
+        let (grant, at, how) = (attempt.progress.id, self.clock.tick(), removal.how);
         self.pods.catch_up();
-        let how = removal.how;
-        let shown = removal.pods.iter().filter(|pod| self.pods.shows(pod));
-        let there: Vec<_> = shown.cloned().collect();
-        let source = &self.source;
-        let removals = there
-            .iter()
-            .map(|pod| remove(source, pod, how, removal.grace));
-        let answers = join_all(removals).await;
-        for (pod, refused) in self.said(&there, answers) {
-            let same = |tried: &EvictionTry| tried.uid == pod.uid && tried.how == how;
-            let before = self.evictions.iter().position(same);
-            let before = before.map(|at| self.evictions.remove(at).refused);
-            let name = drain::name(pod);
-            match (&refused, before) {
-                (now, Some(before)) if *now == before => {}
-                (None, _) if how == How::Evict => info!(pod = name, "evicted {name}"),
-                (None, _) => warn!(pod = name, "deleted {name}, as the drain's time is over"),
-                (Some(why), _) => info!(pod = name, "{name} does not leave yet: {why}"),
+        // Ended calls are of no further use.
+        while self.calls.try_join_next().is_some() {}
+        for pod in removal.pods {
+            if !self.pods.shows(&pod) {
+                continue;
             }
-            self.evictions.push(EvictionTry {
-                uid: pod.uid.clone(),
-                at: Timestamp::now(),
-                how,
-                refused,
+            self.evictions.push(open(&pod, how, at));
+            let (source, done) = (self.source.clone(), self.done.clone());
+            self.calls.spawn(async move {
+                let said = remove(&source, &pod, how, removal.grace).await;
+                send(&done, Done::Removed(grant, pod, how, said)).await;
             });
         }
     }
 
-    /// What was said about each pod: the refusal, if it is one. Where nothing was said, the API server does not answer.
-    fn said<'p>(
-        &mut self,
-        pods: &'p [RawPod],
-        answers: Vec<Result<Evicted, ApiError>>,
-    ) -> Vec<(&'p RawPod, Option<String>)> {
-        let mut said = Vec::new();
-        let mut silent = None;
-        for (pod, answer) in pods.iter().zip(answers) {
-            match answer {
-                Ok(Evicted::Accepted | Evicted::Gone) => said.push((pod, None)),
-                Ok(Evicted::Refused { message, .. }) => said.push((pod, Some(message))),
-                Err(error) => silent = Some((pod, error)),
+    /// Takes in whether a pod would be evicted.
+    fn foreseen(&mut self, grant: GrantId, pod: &RawPod, said: Said) {
+        let answer = self.answer_about(pod, said);
+        let asked = self.preflight.as_mut().filter(|asked| asked.grant == grant);
+        let open = asked.and_then(|asked| {
+            let mut answers = asked.answers.iter_mut();
+            answers.find(|known| known.uid == pod.uid)
+        });
+        if let Some(open) = open {
+            (open.at, open.answer) = (self.clock.tick(), answer);
+        }
+    }
+
+    /// Takes in what becomes of a pod that was to leave.
+    fn removed(&mut self, grant: GrantId, pod: &RawPod, how: How, said: Said) {
+        let attempt = self.state.attempt.as_ref();
+        if attempt.is_none_or(|attempt| attempt.progress.id != grant) {
+            return;
+        }
+        let answer = self.answer_about(pod, said);
+        let same = |tried: &EvictionTry| tried.uid == pod.uid && tried.how == how;
+        let known = |tried: &&EvictionTry| same(tried) && tried.answer != drain::Answer::Open;
+        let before = self.evictions.iter().rfind(known);
+        if before.is_none_or(|before| before.answer != answer) {
+            tell(pod, how, &answer);
+        }
+        self.evictions.retain(|tried| !same(tried));
+        self.evictions.push(EvictionTry {
+            uid: pod.uid.clone(),
+            at: self.clock.tick(),
+            how,
+            answer,
+        });
+    }
+
+    /// What the API server said about one pod. Where it could not be asked at all, nothing else can be.
+    fn answer_about(&mut self, pod: &RawPod, said: Said) -> drain::Answer {
+        match said {
+            Ok(Evicted::Accepted | Evicted::Gone) => drain::Answer::Accepted,
+            Ok(Evicted::Refused { message, .. }) => drain::Answer::Refused(message),
+            Err(error) => {
+                let name = drain::name(pod);
+                warn!(pod = name, "nothing was said about {name}: {error}");
+                self.node.call_failed(&error);
+                drain::Answer::Lost
             }
         }
-        if let Some((pod, error)) = silent {
-            let name = drain::name(pod);
-            warn!(pod = name, "nothing was said about {name}: {error}");
-            self.node.call_failed(&error);
-        }
-        said
     }
 
     async fn find_volumes(&mut self, claims: BTreeSet<Claim>) {
@@ -168,7 +195,7 @@ impl Agent {
         self.volumes = Some(VolumesSeen {
             claims,
             volumes,
-            at: Timestamp::now(),
+            at: self.clock.tick(),
         });
     }
 
@@ -180,6 +207,8 @@ impl Agent {
         }
         match done {
             Done::Progress(line) => self.host.stage_progress(line),
+            Done::Foreseen(grant, pod, said) => self.foreseen(grant, &pod, said),
+            Done::Removed(grant, pod, how, said) => self.removed(grant, &pod, how, said),
             Done::Staged(result) => {
                 let retry = self.settings.retry;
                 // What was cut off, or came together with somebody else's work, may have staged something nevertheless: what is there
@@ -208,6 +237,29 @@ impl Agent {
             }
             Done::Asked(id, answer) => self.answered(id, answer),
         }
+    }
+}
+
+/// A call about `pod` that was just sent.
+fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
+    EvictionTry {
+        uid: pod.uid.clone(),
+        at,
+        how,
+        answer: drain::Answer::Open,
+    }
+}
+
+/// Tells the journal of an answer that is another one than before.
+fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
+    let name = drain::name(pod);
+    match answer {
+        drain::Answer::Accepted if how == How::Evict => info!(pod = name, "evicted {name}"),
+        drain::Answer::Accepted => {
+            warn!(pod = name, "deleted {name}, as the drain's time is over");
+        }
+        drain::Answer::Refused(why) => info!(pod = name, "{name} does not leave yet: {why}"),
+        drain::Answer::Open | drain::Answer::Lost => {}
     }
 }
 

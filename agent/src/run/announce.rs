@@ -2,6 +2,7 @@
 
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, Severity, publish};
+use cuo_core::agent::Step;
 use cuo_core::drain;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
@@ -14,7 +15,17 @@ use crate::journal::Event;
 /// What was told last.
 #[derive(Debug, Default)]
 pub struct Announcer {
-    last: Option<Reason>,
+    last: Option<(Code, What)>,
+}
+
+/// What an Event is about. It is not published again for the same: how many pods are left, and the API server's words of why one is, may
+/// change all the time.
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    /// Pods in the way of the drain.
+    Pods(Vec<String>),
+    /// What it says.
+    Text(String),
 }
 
 impl Announcer {
@@ -22,12 +33,11 @@ impl Announcer {
     pub fn tell(
         &mut self,
         entry: &Entry,
-        why: Option<&Reason>,
+        decision: &Step,
         source: &ClientSource,
         node: Option<&NodeView>,
     ) {
-        let why = why.map_or("", |why| &why.message);
-        let (Some(node), Some((severity, reason))) = (node, self.news(entry, why)) else {
+        let (Some(node), Some((severity, reason))) = (node, self.news(entry, decision)) else {
             return;
         };
         let about = About {
@@ -45,40 +55,73 @@ impl Announcer {
         });
     }
 
-    fn news(&mut self, entry: &Entry, why: &str) -> Option<(Severity, Reason)> {
-        let (severity, code, message) = news(entry, why)?;
-        let reason = Reason::new(code, message);
-        let repeated = self.last.as_ref() == Some(&reason);
-        self.last = Some(reason.clone());
-        (!repeated).then_some((severity, reason))
+    fn news(&mut self, entry: &Entry, decision: &Step) -> Option<(Severity, Reason)> {
+        let (severity, code, message, what) = news(entry, decision)?;
+        let about = Some((code, what));
+        let repeated = self.last == about;
+        self.last = about;
+        (!repeated).then(|| (severity, Reason::new(code, message)))
     }
 }
 
-fn news<'a>(entry: &'a Entry, why: &'a str) -> Option<(Severity, Code, &'a str)> {
-    let (severity, code) = match (entry.event?, entry.reason) {
-        (Event::DrainBegun, _) => (Severity::Normal, Code::Draining),
-        (Event::DrainOver, _) => (Severity::Normal, Code::Drained),
-        // How many pods are left changes all the time, and is in the annotation; what is blocked does not.
-        (Event::DrainWaits, Some(Code::Draining)) => {
-            let blocked = drain::blocked_part(why)?;
-            return Some((Severity::Warning, Code::Draining, blocked));
+fn news(entry: &Entry, decision: &Step) -> Option<(Severity, Code, String, What)> {
+    let text = || entry.message.clone();
+    let why = decision.reason.as_ref();
+    let why = || why.map_or_else(String::new, |why| why.message.clone());
+    let (severity, code, message) = match (entry.event?, entry.reason) {
+        (Event::DrainBegun, Some(code @ Code::PreflightBlocked)) => {
+            (Severity::Warning, code, why())
         }
-        (Event::DrainWaits, Some(code)) => return Some((Severity::Warning, code, why)),
+        (Event::DrainBegun, _) => (Severity::Normal, Code::Draining, text()),
+        (Event::DrainOver, _) => (Severity::Normal, Code::Drained, text()),
+        (Event::DrainWaits, Some(code @ Code::Draining)) => {
+            let blocked = &decision.drain.blocked;
+            let pods = blocked.iter().map(|one| one.pod.clone());
+            let (pods, message) = (What::Pods(pods.collect()), drain::few(blocked));
+            return Some((Severity::Warning, code, message, pods));
+        }
+        (Event::DrainWaits, Some(code)) => (Severity::Warning, code, why()),
         (Event::DrainGaveUp, Some(code))
-        | (Event::Refused, Some(code @ (Code::PreflightBlocked | Code::BlockingPod))) => {
-            (Severity::Warning, code)
-        }
+        | (
+            Event::Refused,
+            Some(code @ (Code::PreflightBlocked | Code::BlockingPod | Code::CordonedByOther)),
+        ) => (Severity::Warning, code, text()),
         _ => return None,
     };
-    Some((severity, code, &entry.message))
+    Some((severity, code, message.clone(), What::Text(message)))
 }
 
 #[cfg(test)]
 mod tests {
+    use cuo_core::agent::state::State;
+    use cuo_core::agent::{Act, DrainNews};
+    use cuo_core::drain::Blocked;
+    use cuo_core::values::Phase;
+
     use super::*;
 
-    fn entry(event: Event, code: Option<Code>, text: &'static str) -> (Entry, &'static str) {
-        (Entry::of(event, code, text), text)
+    fn entry(
+        event: Event,
+        code: Option<Code>,
+        text: &'static str,
+        blocked: &[&str],
+    ) -> (Entry, Step) {
+        let pods = blocked.iter().map(|pod| Blocked {
+            pod: (*pod).into(),
+            why: text.into(),
+        });
+        let step = Step {
+            state: State::default(),
+            act: Act::Wait,
+            wake: None,
+            phase: Phase::Draining,
+            reason: code.map(|code| Reason::new(code, text)),
+            drain: DrainNews {
+                blocked: pods.collect(),
+                newcomers: vec![],
+            },
+        };
+        (Entry::of(event, code, text), step)
     }
 
     #[test]
@@ -86,53 +129,46 @@ mod tests {
         let draining = Some(Code::Draining);
         let warning = |code, text: &str| Some((Severity::Warning, Reason::new(code, text)));
         let normal = |code, text: &str| Some((Severity::Normal, Reason::new(code, text)));
+        let plain = |event, code, text| entry(event, code, text, &[]);
+        let waits = |text, blocked| entry(Event::DrainWaits, draining, text, blocked);
         let cases = [
             (
-                entry(Event::DrainBegun, None, "a"),
+                plain(Event::DrainBegun, None, "a"),
                 normal(Code::Draining, "a"),
             ),
             (
-                entry(Event::DrainWaits, draining, "2 pods are leaving: d/a"),
-                None,
+                plain(Event::DrainBegun, Some(Code::PreflightBlocked), "d/a: no"),
+                warning(Code::PreflightBlocked, "d/a: no"),
+            ),
+            (waits("no", &["d/a"]), warning(Code::Draining, "d/a: no")),
+            // The same pod, for another reason.
+            (waits("not now", &["d/a"]), None),
+            (
+                waits("no", &["d/a", "d/b"]),
+                warning(Code::Draining, "d/a: no; d/b: no"),
             ),
             (
-                entry(Event::DrainWaits, draining, "blocked: d/a: no."),
-                warning(Code::Draining, "d/a: no."),
-            ),
-            (
-                entry(
-                    Event::DrainWaits,
-                    draining,
-                    "blocked: d/a: no. Also, 2 pods",
-                ),
-                None,
-            ),
-            (
-                entry(Event::DrainWaits, draining, "blocked: d/b: no."),
-                warning(Code::Draining, "d/b: no."),
-            ),
-            (
-                entry(Event::DrainWaits, Some(Code::VolumesInUse), "v"),
+                plain(Event::DrainWaits, Some(Code::VolumesInUse), "v"),
                 warning(Code::VolumesInUse, "v"),
             ),
             (
-                entry(Event::DrainGaveUp, Some(Code::DrainBlocked), "b"),
+                plain(Event::DrainGaveUp, Some(Code::DrainBlocked), "b"),
                 warning(Code::DrainBlocked, "b"),
             ),
             (
-                entry(Event::Refused, Some(Code::PreflightBlocked), "c"),
+                plain(Event::Refused, Some(Code::PreflightBlocked), "c"),
                 warning(Code::PreflightBlocked, "c"),
             ),
-            (entry(Event::Refused, Some(Code::GrantExpired), "d"), None),
+            (plain(Event::Refused, Some(Code::GrantExpired), "d"), None),
             (
-                entry(Event::DrainOver, None, "e"),
+                plain(Event::DrainOver, None, "e"),
                 normal(Code::Drained, "e"),
             ),
-            (entry(Event::Done, None, "f"), None),
+            (plain(Event::Done, None, "f"), None),
         ];
         let mut announcer = Announcer::default();
-        for ((entry, why), expected) in cases {
-            assert_eq!(announcer.news(&entry, why), expected, "{entry:?}");
+        for ((entry, step), expected) in cases {
+            assert_eq!(announcer.news(&entry, &step), expected, "{entry:?}");
         }
     }
 }

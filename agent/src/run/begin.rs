@@ -5,12 +5,14 @@ use std::path::Path;
 use anyhow::Result;
 use cuo_cluster::{ClientSource, Credentials, Program};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use super::Agent;
 use super::acts::Done;
 use super::announce::Announcer;
 use super::around::Around;
+use super::clock::Clock;
 use super::host::HostSide;
 use super::memory::{self, Memory};
 use super::pods::PodSide;
@@ -70,6 +72,7 @@ impl Agent {
             logind: Logind::new(Bus::system()),
             preflight: None,
             evictions: Vec::new(),
+            calls: JoinSet::new(),
             volumes: None,
             asked: None,
             notify: Notify::default(),
@@ -77,6 +80,8 @@ impl Agent {
             announcer: Announcer::default(),
             answer: None,
             shutting_down: false,
+            clock: Clock::start(),
+            pods_unseen: true,
             store,
             config,
             state,

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use cuo_core::agent::Staging;
 use cuo_core::agent::state::Retry;
-use cuo_core::drain::later;
 use cuo_core::host::Host;
 use cuo_core::identity::Identity;
 use cuo_core::look::{Looks, first, resumed, spread};
 use cuo_core::node::SystemLabels;
 use cuo_core::reason::{Code, Reason};
-use cuo_core::values::to_second;
+use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -45,7 +44,7 @@ pub struct HostSide {
     /// How often in a row it did not answer.
     silences: u32,
     /// When it is asked again after that.
-    asks_again: Option<Timestamp>,
+    asks_again: Option<Time>,
     labels: SystemLabels,
     labelled: Option<Identity>,
     next_check: Instant,
@@ -56,14 +55,14 @@ pub struct HostSide {
     progress: Option<String>,
     looks: Looks,
     /// Since when rpm-ostree was busy at each look.
-    kept_off: Option<Timestamp>,
+    kept_off: Option<Time>,
     check: Check,
 }
 
 impl HostSide {
     /// What the host is, is found out later; `earlier` is how far another process since the boot had got with looking for updates.
     pub fn new(root: &Path, client: Client, check: &config::Check, earlier: Option<Check>) -> Self {
-        let now = Timestamp::now();
+        let now = Time::from(Timestamp::now());
         let earlier = earlier.unwrap_or_default();
         // An agent that is started over and over does not look over and over.
         let longest = spread(check.period.0, check.jitter.0, 1.0);
@@ -88,7 +87,7 @@ impl HostSide {
             looks: Looks::default(),
             kept_off: None,
             check: Check {
-                next: Some(to_second(later(now, wait))),
+                next: Some(now.later(wait)),
                 ..earlier
             },
         }
@@ -152,7 +151,7 @@ impl HostSide {
     }
 
     /// When rpm-ostree is asked again, if it did not answer.
-    pub fn asks_again(&self) -> Option<Timestamp> {
+    pub fn asks_again(&self) -> Option<Time> {
         self.asks_again
     }
 
@@ -169,7 +168,7 @@ impl HostSide {
 
     fn check_now(&mut self) {
         self.next_check = Instant::now();
-        self.check.next = Some(to_second(Timestamp::now()));
+        self.check.next = Some(Time::from(Timestamp::now()));
         self.outdated();
     }
 
@@ -215,7 +214,7 @@ impl HostSide {
                 self.silences = self.silences.saturating_add(1);
                 let pause = SILENT.pause(self.silences);
                 self.retry_at = Some(Instant::now() + pause.unsigned_abs());
-                self.asks_again = Some(to_second(later(Timestamp::now(), pause)));
+                self.asks_again = Some(Time::from(Timestamp::now()).later(pause));
             }
         }
     }
@@ -280,9 +279,9 @@ impl HostSide {
             );
         }
         self.next_check = Instant::now() + pause.unsigned_abs();
-        let now = Timestamp::now();
-        self.check.last = Some(to_second(now));
-        self.check.next = Some(to_second(later(now, pause)));
+        let now = Time::from(Timestamp::now());
+        self.check.last = Some(now);
+        self.check.next = Some(now.later(pause));
     }
 
     /// What failed, with what is known of it here.
@@ -292,7 +291,7 @@ impl HostSide {
             Code::RpmOstreeBusy => {
                 let since = *self
                     .kept_off
-                    .get_or_insert_with(|| to_second(Timestamp::now()));
+                    .get_or_insert_with(|| Time::from(Timestamp::now()));
                 text += &format!(", and was so each time since {since}");
             }
             Code::DiskFull => {
@@ -348,7 +347,7 @@ mod tests {
             let pause = Duration::from_secs(expected);
             let range = before + pause..=Instant::now() + pause;
             assert!(range.contains(&side.retry_at.unwrap()), "{expected}");
-            let said = side.asks_again().unwrap().duration_since(Timestamp::now());
+            let said = side.asks_again().unwrap().since(Timestamp::now().into());
             let said = said.unsigned_abs();
             assert!(said <= pause && pause - said < Duration::from_secs(5));
             side.heard();

@@ -105,6 +105,7 @@ impl Agent {
     /// Goes on with `state`.
     pub(super) fn put(&mut self, state: State) {
         if state.attempt.is_none() {
+            self.calls.abort_all();
             self.evictions.clear();
             (self.asked, self.volumes) = (None, None);
         }

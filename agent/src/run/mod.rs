@@ -4,6 +4,7 @@ mod acts;
 mod announce;
 mod around;
 mod begin;
+mod clock;
 mod host;
 mod memory;
 mod pods;
@@ -19,7 +20,7 @@ use anyhow::{Context, Result};
 use cuo_cluster::ClientSource;
 use cuo_core::agent::state::State;
 use cuo_core::agent::{
-    Act, Asked, Observation, Preflight, Settings, Staging, Step, VolumesSeen, step, target,
+    Act, Asked, Observation, Questions, Settings, Staging, Step, VolumesSeen, step, target,
     wants_pods,
 };
 use cuo_core::drain::EvictionTry;
@@ -28,9 +29,10 @@ use cuo_core::identity::{BootId, Identity};
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -46,6 +48,7 @@ use crate::{feed, hostwatch, survey};
 use acts::Done;
 use announce::Announcer;
 use around::Around;
+use clock::Clock;
 use host::HostSide;
 use memory::Memory;
 use pods::PodSide;
@@ -72,8 +75,10 @@ struct Agent {
     node: NodeSide,
     pods: PodSide,
     logind: Logind,
-    preflight: Option<Preflight>,
+    preflight: Option<Questions>,
     evictions: Vec<EvictionTry>,
+    /// Calls about pods that are under way.
+    calls: JoinSet<()>,
     volumes: Option<VolumesSeen>,
     asked: Option<Asked>,
     done: mpsc::Sender<Done>,
@@ -83,6 +88,9 @@ struct Agent {
     answer: Option<Answer>,
     shutting_down: bool,
     memory: Memory,
+    clock: Clock,
+    /// The pods have not been looked through yet for those that tell what the node is.
+    pods_unseen: bool,
 }
 
 /// What a turn leaves to be done.
@@ -175,18 +183,25 @@ impl Agent {
             .refresh(needed, &self.settings.health.units, heed)
             .await;
         let mut seen = self.observe().await;
-        let mut decision = step(&self.state, &seen, &self.settings, Timestamp::now());
+        self.pods_unseen &= !(seen.pods.is_ok() && self.node.view().is_some());
+        let mut decision = step(&self.state, &seen, &self.settings, self.clock.now());
         if decision.act == Act::Confirm {
             acts::gate("decided", Some(Named::Confirm)).await;
-            match self.node.confirm(&self.source).await {
-                Some(live) => seen.node = live,
-                None => return Ok(Next::Again),
-            }
             // logind compares nothing, so what it would boot is looked at as late as can be.
             self.host.outdated();
             self.host.refresh().await;
             seen.host = self.host.known().clone();
-            decision = step(&self.state, &seen, &self.settings, Timestamp::now());
+            self.around.outdated();
+            self.around
+                .refresh(true, &self.settings.health.units, heed)
+                .await;
+            seen.survey = self.around.known().clone();
+            // Last of all, for the host may take minutes to answer.
+            match self.node.confirm(&self.source).await {
+                Some(live) => seen.node = live,
+                None => return Ok(Next::Again),
+            }
+            decision = step(&self.state, &seen, &self.settings, self.clock.now());
         }
         self.carry_out(decision).await
     }
@@ -212,7 +227,7 @@ impl Agent {
         self.show(&before, &decision);
         acts::gate("before", step).await;
         let wake = decision.wake;
-        let acted = self.act(decision.act).await;
+        let acted = self.act(decision.act, &decision.drain).await;
         acts::gate("after", step).await;
         Ok(if acted {
             Next::Again
@@ -222,12 +237,8 @@ impl Agent {
     }
 
     /// When to look again at the latest.
-    fn wake(&self, decided: Option<Timestamp>) -> Option<Instant> {
-        let now = Timestamp::now();
-        let decided = decided.map(|time| {
-            let left = time.duration_since(now).unsigned_abs();
-            Instant::now() + if time > now { left } else { Duration::ZERO }
-        });
+    fn wake(&self, decided: Option<SignedDuration>) -> Option<Instant> {
+        let decided = decided.map(|left| Instant::now() + left.unsigned_abs());
         let code = self.shown_code();
         let verifies = matches!(&self.shown, Some((Phase::Verifying, Some(_))));
         let look = if self.draining() || code == Some(Code::Inhibited) || verifies {
@@ -260,6 +271,10 @@ impl Agent {
     }
 
     fn wants_pods(&self) -> bool {
+        self.pods_unseen || self.drains()
+    }
+
+    fn drains(&self) -> bool {
         wants_pods(
             &self.state,
             self.node.view(),
@@ -270,7 +285,7 @@ impl Agent {
 
     fn draining(&self) -> bool {
         let attempt = self.state.attempt.as_ref();
-        attempt.is_some_and(|attempt| attempt.progress.boot == self.boot) && self.wants_pods()
+        attempt.is_some_and(|attempt| attempt.progress.boot == self.boot) && self.drains()
     }
 
     /// What a granted reboot would boot.
@@ -302,7 +317,7 @@ impl Agent {
             preflight: self.preflight.clone(),
             evictions: self.evictions.clone(),
             volumes: self.volumes.clone(),
-            told: self.node.told(),
+            told: self.node.told().cloned(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
             survey: self.around.known().clone(),
             system: self.host.labels().clone(),
@@ -321,8 +336,7 @@ impl Agent {
         self.notify.status(&line);
         for entry in tell::news(before, decision, &self.shown, node, target) {
             entry.tell();
-            let reason = decision.reason.as_ref();
-            self.announcer.tell(&entry, reason, &self.source, node);
+            self.announcer.tell(&entry, decision, &self.source, node);
         }
         self.shown = tell::shown(decision);
         self.answer(decision);

@@ -5,7 +5,6 @@ use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Phase;
-use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::Agent;
@@ -44,8 +43,7 @@ impl Agent {
     fn ask(&mut self, act: &Act) -> Option<GrantId> {
         let id = self.state.attempt.as_ref()?.progress.id;
         let before = self.asked.take();
-        let (now, uptime) = (Timestamp::now(), self.host.uptime());
-        self.asked = Some(Asked::next(before, id, act, now, uptime));
+        self.asked = Some(Asked::next(before, id, act, self.clock.tick()));
         Some(id)
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use cuo_core::agent::Step;
 use cuo_core::agent::state::State;
-use cuo_core::drain::blocked_part;
+use cuo_core::drain;
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::look;
 use cuo_core::node::NodeView;
@@ -157,16 +157,16 @@ fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
     let identity = attempt.map(|attempt| attempt.progress.identity);
     let pause = decision.state.backoff.as_ref();
     let told = pause.map(|pause| &pause.reason);
-    let why = match (
-        result.code,
-        told.filter(|told| Some(told.code) == result.code),
-    ) {
-        (_, Some(reason)) => reason.to_string(),
-        (Some(code), None) => Reason::from(code).to_string(),
+    // On the Node stands a code that the release before knows, too.
+    let told = told.filter(|told| result.gave(told.code.older()));
+    let code = told.map(|told| told.code).or(result.known());
+    let why = match (told, code) {
+        (Some(reason), _) => reason.to_string(),
+        (None, Some(code)) => Reason::from(code).to_string(),
         (None, None) => String::new(),
     };
     let id = result.id;
-    let (level, event, message) = match (result.outcome, result.code) {
+    let (level, event, message) = match (result.outcome, code) {
         (Outcome::Done, _) => {
             let what = identity.map_or("what was granted".to_owned(), |id| id.short());
             let text = format!("grant {id} is done: the host runs {what}");
@@ -195,7 +195,7 @@ fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
         level,
         event: Some(event),
         phase: decision.phase,
-        reason: result.code,
+        reason: code,
         grant: Some(id),
         identity,
         message,
@@ -203,9 +203,9 @@ fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
 }
 
 /// More than pods that take their time, or time that has to pass.
-fn in_the_way(reason: &Reason) -> bool {
+fn in_the_way(decision: &Step, reason: &Reason) -> bool {
     match reason.code {
-        Code::Draining => blocked_part(&reason.message).is_some(),
+        Code::Draining => !decision.drain.blocked.is_empty(),
         code => code != Code::DrainDelay,
     }
 }
@@ -223,13 +223,16 @@ fn place(
     let named = named.unwrap_or_else(|| "another deployment".to_owned());
     let (event, text) = match decision.phase {
         Phase::Draining if entered => (Some(Event::DrainBegun), "drains the node".to_owned()),
-        Phase::Draining if reason.is_some_and(in_the_way) => {
+        Phase::Draining if reason.is_some_and(|reason| in_the_way(decision, reason)) => {
             (Some(Event::DrainWaits), "the drain is held up".to_owned())
         }
         Phase::Draining => (None, "the drain goes on".to_owned()),
         Phase::Rebooting if entered => (
             Some(Event::DrainOver),
-            format!("the drain is over; about to reboot into {named}"),
+            match drain::stay(&decision.drain.newcomers) {
+                None => format!("the drain is over; about to reboot into {named}"),
+                Some(stay) => format!("the drain is over: {stay} About to reboot into {named}"),
+            },
         ),
         Phase::Rebooting => (None, format!("about to reboot into {named}")),
         Phase::Verifying => (

@@ -2,10 +2,11 @@
 
 use cuo_core::agent::Act;
 use cuo_core::agent::state::{Attempt, Backoff};
+use cuo_core::drain::Blocked;
 use cuo_core::identity::BootId;
 use cuo_core::raw::RawNode;
+use cuo_core::time::Time;
 use cuo_core::values::{DrainPolicy, Field, Progress};
-use jiff::Timestamp;
 
 use super::*;
 
@@ -18,7 +19,7 @@ fn attempt() -> Attempt {
             id: ID,
             identity: NEW,
             boot: BootId::from_bytes([3; 16]),
-            accepted: Timestamp::UNIX_EPOCH,
+            accepted: Time::EPOCH,
         },
         drain: DrainPolicy::default(),
         from: None,
@@ -30,6 +31,7 @@ fn attempt() -> Attempt {
         back: false,
         good: None,
         pods: Default::default(),
+        cordoned: Default::default(),
         foreign: false,
         drained: None,
     }
@@ -47,8 +49,8 @@ fn answered(outcome: Outcome, code: Option<Code>) -> State {
         result: Some(RebootResult {
             id: ID,
             outcome,
-            code,
-            at: Timestamp::UNIX_EPOCH,
+            code: code.map(Into::into),
+            at: Time::EPOCH,
         }),
         ..State::default()
     }
@@ -59,6 +61,7 @@ fn step(state: State, phase: Phase, reason: Option<Reason>) -> Step {
         state,
         act: Act::Wait,
         wake: None,
+        drain: Default::default(),
         phase,
         reason,
     }
@@ -126,7 +129,11 @@ fn an_update_is_told_step_by_step() {
     assert_eq!(told, [expected]);
 
     let blocked = Reason::new(Code::Draining, "blocked: default/web: budget.");
-    let held = step(at_work(), Phase::Draining, Some(blocked));
+    let mut held = step(at_work(), Phase::Draining, Some(blocked));
+    held.drain.blocked = vec![Blocked {
+        pod: "default/web".into(),
+        why: "budget".into(),
+    }];
     let told = news(&at_work(), &held, &before, Some(&node()), target());
     let text = "the drain is held up: Draining: blocked: default/web: budget.";
     let waits = entry(Some(Event::DrainWaits), Phase::Draining, text);
@@ -193,7 +200,7 @@ fn each_answer_says_why() {
         let mut state = answered(outcome, code);
         state.backoff = Some(Backoff {
             tries: 1,
-            until: Timestamp::UNIX_EPOCH,
+            until: Time::EPOCH,
             reason: Reason::new(Code::DrainBlocked, "default/web"),
         });
         let decision = step(state, Phase::Idle, None);

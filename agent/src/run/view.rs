@@ -5,12 +5,11 @@ use std::time::Duration;
 use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
 use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
-use cuo_core::agent::NodeSeen;
+use cuo_core::agent::{NodeSeen, Told};
 use cuo_core::identity::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
 use cuo_core::pause::doubled;
 use cuo_core::raw::RawNode;
-use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -21,6 +20,9 @@ use crate::journal::Event;
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
 /// The first pause after somebody else's write won; it doubles to the same last one. Somebody who keeps writing would be met forever.
 const CONFLICT: Duration = Duration::from_millis(50);
+
+/// How long a write may take: an admission webhook has 30 s.
+const WRITE: Duration = Duration::from_secs(35);
 
 /// What is known of the Node.
 #[derive(Debug, Default)]
@@ -42,8 +44,8 @@ pub struct NodeSide {
     failures: u32,
     /// Writes in a row that lost against somebody else's.
     conflicts: u32,
-    /// When another reason was last written.
-    told: Option<Timestamp>,
+    /// The reason that was written last.
+    told: Option<Told>,
     /// What is known may be older than what happened: read before the next decision.
     outdated: bool,
 }
@@ -62,9 +64,9 @@ impl NodeSide {
         self.name.as_ref()
     }
 
-    /// When another reason was last written.
-    pub fn told(&self) -> Option<Timestamp> {
-        self.told
+    /// The reason that was written last.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
     }
 
     pub fn view(&self) -> Option<&NodeView> {
@@ -96,12 +98,14 @@ impl NodeSide {
                 self.name = Some(name);
             }
             News::Nameless(why) => self.troubled(why, Event::Forbidden, None),
-            News::Node(NodeEvent::Present(raw)) => self.learn(&raw),
-            News::Node(NodeEvent::Absent) => self.gone(),
-            // The watch goes on by itself; whatever comes next ends the trouble.
-            News::Node(NodeEvent::Disconnected(error)) => {
-                self.troubled(error.to_string(), event(&error), None);
-            }
+            News::Node(event) => match *event {
+                NodeEvent::Present(raw) => self.learn(&raw),
+                NodeEvent::Absent => self.gone(),
+                // The watch goes on by itself; whatever comes next ends the trouble.
+                NodeEvent::Disconnected(error) => {
+                    self.troubled(error.to_string(), self::event(&error), None);
+                }
+            },
         }
     }
 
@@ -256,8 +260,9 @@ impl NodeSide {
         })
     }
 
-    /// Writes `want`, on the condition that the Node is still as it is known; `false` when that has to wait until after a pause.
-    pub async fn publish(&mut self, source: &ClientSource, want: &Published) -> bool {
+    /// Writes `want`, on the condition that the Node is still as it is known; `false` when that has to wait until after a pause. `told` is
+    /// what its reason tells, and when.
+    pub async fn publish(&mut self, source: &ClientSource, want: &Published, told: Told) -> bool {
         if self.pauses() {
             return false;
         }
@@ -269,12 +274,16 @@ impl NodeSide {
             self.well();
             return true;
         };
-        let another = view.agent.reason.value() != want.reason.as_ref();
-        match patch_node(source, name.as_str(), &patch, &Keep::default()).await {
+        let known = view.agent.reason.value();
+        let another = match &want.reason {
+            Some(reason) => known.is_none_or(|known| known != reason),
+            None => known.is_some(),
+        };
+        match patch_node(source, name.as_str(), &patch, &Keep::default(), WRITE).await {
             Ok(raw) => {
                 self.written();
                 if another {
-                    self.told = Some(Timestamp::now());
+                    self.told = Some(told);
                 }
                 self.learn(&raw);
                 // Writing the same again and again would help nobody.

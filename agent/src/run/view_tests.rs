@@ -1,4 +1,5 @@
 use cuo_core::node::NodeView;
+use cuo_core::time::Tick;
 
 use super::*;
 
@@ -15,7 +16,7 @@ fn raw(version: &str) -> RawNode {
 fn known() -> NodeSide {
     let mut side = NodeSide::default();
     side.hear(News::Named("n1".parse().unwrap()));
-    side.hear(News::Node(NodeEvent::Present(raw("5"))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(raw("5")))));
     side
 }
 
@@ -90,6 +91,15 @@ fn each_class_of_failures_has_its_pause() {
     }
 }
 
+/// What is told with a write, at the start of the process.
+fn told() -> Told {
+    Told {
+        at: Tick::START,
+        reason: None,
+        blocked: vec![],
+    }
+}
+
 /// Somebody who writes without end would make the agent read and write without end.
 #[tokio::test]
 async fn nothing_is_written_before_the_pause_after_a_conflict_is_over() {
@@ -97,12 +107,15 @@ async fn nothing_is_written_before_the_pause_after_a_conflict_is_over() {
     side.failed(&ApiError::Conflict { message: message() });
     let source = nowhere().await;
     let want = wanted();
-    assert!(!side.publish(&source, &want).await, "it was written");
+    assert!(
+        !side.publish(&source, &want, told()).await,
+        "it was written"
+    );
     side.refresh(&source).await;
     assert!(side.outdated, "it was read");
     side.retry_at = Some(Instant::now());
     // There is no API server: that the call fails shows that it was made.
-    assert!(side.publish(&source, &want).await);
+    assert!(side.publish(&source, &want, told()).await);
     assert!(!present(&side));
 }
 
@@ -113,7 +126,7 @@ async fn the_pauses_between_writes_that_fail_grow_though_the_node_can_be_read() 
     let mut side = known();
     for whole in [1, 2, 4].map(Duration::from_secs) {
         let before = Instant::now();
-        assert!(side.publish(&source, &want).await);
+        assert!(side.publish(&source, &want, told()).await);
         let range = before + whole.mul_f64(0.75)..=Instant::now() + whole.mul_f64(1.25);
         let at = side.retry_at().unwrap();
         assert!(range.contains(&at), "{at:?} in {range:?}");
@@ -124,7 +137,7 @@ async fn the_pauses_between_writes_that_fail_grow_though_the_node_can_be_read() 
     // The last one was done, though its answer was lost.
     assert!(side.logged.is_some());
     want.apply(side.view.as_mut().unwrap());
-    assert!(side.publish(&source, &want).await);
+    assert!(side.publish(&source, &want, told()).await);
     assert_eq!((side.failures, side.unwritten), (0, false));
     assert_eq!(side.logged, None);
     let mut unread = known();
@@ -153,9 +166,11 @@ fn wanted() -> Published {
     Published {
         status: Status {
             phase: Phase::Idle,
-            since: jiff::Timestamp::UNIX_EPOCH,
+            since: cuo_core::time::Time::EPOCH,
         },
         reason: None,
+        features: Default::default(),
+        control_plane_pods: Default::default(),
         needed: None,
         needed_version: None,
         booted: None,
@@ -171,16 +186,16 @@ fn wanted() -> Published {
 #[test]
 fn what_is_older_than_what_is_known_is_not_believed() {
     let mut side = known();
-    side.hear(News::Node(NodeEvent::Present(raw("4"))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(raw("4")))));
     assert_eq!(version(&side), Some("5"));
-    side.hear(News::Node(NodeEvent::Present(raw("6"))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(raw("6")))));
     assert_eq!(version(&side), Some("6"));
     // Another Node of the same name is another one, whatever its version.
     let anew = RawNode {
         uid: "u2".into(),
         ..raw("2")
     };
-    side.hear(News::Node(NodeEvent::Present(anew)));
+    side.hear(News::Node(Box::new(NodeEvent::Present(anew))));
     assert_eq!(version(&side), Some("2"));
 }
 
@@ -190,23 +205,25 @@ fn a_node_is_unknown_absent_or_there() {
     assert_eq!(side.seen(), NodeSeen::Unknown("not read yet".into()));
     side.hear(News::Nameless("no name".into()));
     assert_eq!(side.seen(), NodeSeen::Unknown("no name".into()));
-    side.hear(News::Node(NodeEvent::Absent));
+    side.hear(News::Node(Box::new(NodeEvent::Absent)));
     assert_eq!(side.seen(), NodeSeen::Absent);
-    side.hear(News::Node(NodeEvent::Present(raw("5"))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(raw("5")))));
     let view = Box::new(NodeView::parse(&raw("5")).unwrap());
     assert_eq!(side.seen(), NodeSeen::Present { view, live: false });
 
     // Touch lost: the next event ends that, if no pause is on.
     let lost = || {
         let message = message();
-        News::Node(NodeEvent::Disconnected(ApiError::Unreachable { message }))
+        News::Node(Box::new(NodeEvent::Disconnected(ApiError::Unreachable {
+            message,
+        })))
     };
     side.hear(lost());
     assert!(matches!(side.seen(), NodeSeen::Unknown(_)));
-    side.hear(News::Node(NodeEvent::Present(raw("6"))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(raw("6")))));
     assert!(present(&side));
     side.failed(&ApiError::Forbidden { message: message() });
-    side.hear(News::Node(NodeEvent::Present(raw("7"))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(raw("7")))));
     assert!(matches!(side.seen(), NodeSeen::Unknown(_)));
 }
 
@@ -237,7 +254,7 @@ async fn a_node_whose_kubelet_runs_on_another_host_is_left_alone() {
         let mut side = NodeSide::new(boots(), machine);
         side.hear(News::Named("n1".parse().unwrap()));
         let found = reported(raw("5"), boot, other);
-        side.hear(News::Node(NodeEvent::Present(found.clone())));
+        side.hear(News::Node(Box::new(NodeEvent::Present(found.clone()))));
         let view = Box::new(NodeView::parse(&found).unwrap());
         let present = NodeSeen::Present { view, live: false };
         let expected = if ours { present } else { unknown() };
@@ -247,12 +264,24 @@ async fn a_node_whose_kubelet_runs_on_another_host_is_left_alone() {
     // From one moment to the next; and there is no API server, so a write would show.
     let mut side = NodeSide::new(boots(), own);
     side.hear(News::Named("n1".parse().unwrap()));
-    side.hear(News::Node(NodeEvent::Present(reported(raw("5"), 1, 7))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(reported(
+        raw("5"),
+        1,
+        7,
+    )))));
     assert!(present(&side));
-    side.hear(News::Node(NodeEvent::Present(reported(raw("6"), 3, 9))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(reported(
+        raw("6"),
+        3,
+        9,
+    )))));
     assert_eq!((side.seen(), version(&side)), (unknown(), None));
-    assert!(side.publish(&nowhere().await, &wanted()).await);
+    assert!(side.publish(&nowhere().await, &wanted(), told()).await);
     assert_eq!((side.seen(), side.retry_at()), (unknown(), None));
-    side.hear(News::Node(NodeEvent::Present(reported(raw("7"), 1, 7))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(reported(
+        raw("7"),
+        1,
+        7,
+    )))));
     assert!(present(&side));
 }

@@ -15,9 +15,9 @@ use cuo_core::agent::state::State;
 use cuo_core::host::{Deployment, Host};
 use cuo_core::identity::Identity;
 use cuo_core::node::NodeView;
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{AnyCode, Code, Reason};
+use cuo_core::time::Time;
 use cuo_core::values::{Failure, Phase, RebootResult};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::answer::{Answer, Check, Granted, Next};
@@ -61,7 +61,7 @@ pub struct Report {
     /// Where the agent is, or was when it last said so.
     pub phase: Option<Phase>,
     /// Since when.
-    pub since: Option<Timestamp>,
+    pub since: Option<Time>,
     /// What holds.
     pub reason: Option<Why>,
     /// The grant that is acted on, or waits to be.
@@ -109,19 +109,23 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Why {
     /// The stable code.
-    pub code: Code,
+    pub code: AnyCode,
     /// The particulars.
     pub message: String,
     /// What a person can do.
     pub remedy: &'static str,
 }
 
-impl From<Reason> for Why {
-    fn from(reason: Reason) -> Self {
+impl<C: Into<AnyCode>> From<Reason<C>> for Why {
+    fn from(reason: Reason<C>) -> Self {
+        let code = reason.code.into();
+        let remedy = code
+            .known()
+            .map_or("See `journalctl -u cuo-agent`.", Code::remedy);
         Self {
-            code: reason.code,
+            code,
             message: reason.message,
-            remedy: reason.code.remedy(),
+            remedy,
         }
     }
 }

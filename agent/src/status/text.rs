@@ -54,7 +54,7 @@ pub fn of(report: &Report) -> String {
             Outcome::Aborted => "given up",
             Outcome::Failed => "failed",
         };
-        let code = result.code.map(|code| format!(" ({code})"));
+        let code = result.code.as_ref().map(|code| format!(" ({code})"));
         let code = code.unwrap_or_default();
         lines.put(
             "Last",
@@ -116,8 +116,8 @@ impl Lines {
 mod tests {
     use cuo_core::identity::{GrantId, Identity};
     use cuo_core::reason::{Code, Reason};
+    use cuo_core::time::Time;
     use cuo_core::values::{Failure, Phase, RebootResult};
-    use jiff::Timestamp;
 
     use super::super::{Agent, Why};
     use super::*;
@@ -125,7 +125,7 @@ mod tests {
 
     /// A report in which everything is known, while a grant is being acted on.
     fn report() -> Report {
-        let time = |text: &str| format!("2026-05-01T{text}Z").parse::<Timestamp>().unwrap();
+        let time = |text: &str| format!("2026-05-01T{text}Z").parse::<Time>().unwrap();
         let [old, new, bad] = [1, 2, 3].map(|byte| Identity::Commit([byte; 32]));
         let id = |seq| GrantId { seq, salt: 1 };
         let shown = |version: &str, identity, locked: Option<bool>| Shown {
@@ -161,12 +161,12 @@ mod tests {
             result: Some(RebootResult {
                 id: id(6),
                 outcome: Outcome::Aborted,
-                code: Some(Code::DrainBlocked),
+                code: Some(Code::DrainBlocked.into()),
                 at: time("10:00:00"),
             }),
             failed: vec![Failure {
                 identity: bad,
-                code: Code::RolledBack,
+                code: Code::RolledBack.into(),
                 at: time("09:00:00"),
             }],
             unknown: vec!["the moon".into()],

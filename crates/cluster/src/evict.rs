@@ -14,6 +14,10 @@ use crate::source::ClientSource;
 /// Part of the refusal of a question where a webhook would do something even then (400, seen with Kubernetes 1.37).
 const NO_QUESTIONS: &str = "does not support dry run";
 
+/// How long an eviction may take: longer than the API server gives itself for a request (`--request-timeout`, a minute unless configured), in
+/// which a webhook may take 30 s.
+pub const LIMIT: Duration = Duration::from_secs(65);
+
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evicted {
@@ -38,8 +42,7 @@ pub enum Evicted {
 /// (seen with Kubernetes 1.37).
 ///
 /// # Errors
-/// Where the API server did not say anything about this pod: [`ApiError::Unreachable`], [`ApiError::Timeout`],
-/// [`ApiError::Credentials`] and [`ApiError::Unauthorized`].
+/// Where the API server could not be asked: [`ApiError::Unreachable`], [`ApiError::Credentials`] and [`ApiError::Unauthorized`].
 pub async fn remove(
     source: &ClientSource,
     pod: &RawPod,
@@ -124,7 +127,10 @@ fn options(pod: &RawPod, grace: Option<u32>) -> DeleteOptions {
 }
 
 async fn send(source: &ClientSource, request: http::Request<Vec<u8>>) -> Result<Evicted, ApiError> {
-    let asked = source.call(|client| async move { client.request_text(request).await });
+    let asked = source.call_within(
+        LIMIT,
+        |client| async move { client.request_text(request).await },
+    );
     let refused = |message, retry_after| {
         Ok(Evicted::Refused {
             message,
@@ -146,9 +152,10 @@ async fn send(source: &ClientSource, request: http::Request<Vec<u8>>) -> Result<
             | ApiError::Gone { message }
             | ApiError::Other { message },
         ) => refused(message, None),
+        // So does one that is never answered, while others are: only a broken connection tells of the API server itself.
+        Err(error @ ApiError::Timeout { .. }) => refused(error.to_string(), None),
         Err(
             error @ (ApiError::Unreachable { .. }
-            | ApiError::Timeout { .. }
             | ApiError::Credentials(_)
             | ApiError::Unauthorized { .. }),
         ) => Err(error),

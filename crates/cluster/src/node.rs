@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cuo_core::keys;
 use cuo_core::raw::{NodePatch, RawNode};
@@ -122,7 +123,7 @@ pub async fn get_node(
     }
 }
 
-/// Changes the Node `name` if nobody else has since it was read, and returns it as it is afterwards.
+/// Changes the Node `name` within `deadline` if nobody else has since it was read, and returns it as it is afterwards.
 ///
 /// # Errors
 /// [`ApiError::Conflict`] if somebody wrote it in between, [`ApiError::NotFound`] if it is gone; any other [`ApiError`]. After a time-out
@@ -132,6 +133,7 @@ pub async fn patch_node(
     name: &str,
     patch: &NodePatch,
     keep: &Keep,
+    deadline: Duration,
 ) -> Result<RawNode, ApiError> {
     if patch.resource_version.is_empty() {
         // An empty version would make the change unconditional.
@@ -140,12 +142,23 @@ pub async fn patch_node(
         });
     }
     let params = PatchParams {
-        field_manager: Some(source.program().name.to_owned()),
+        field_manager: Some(manager(source.program().name, patch)),
         ..PatchParams::default()
     };
     let request = Request::new(NODES).patch(name, &params, &Patch::Merge(body(patch)))?;
-    let write = source.call(|client| async move { client.request::<WireNode>(request).await });
+    let write = source.call_within(deadline, |client| async move {
+        client.request::<WireNode>(request).await
+    });
     Ok(write.await?.into_raw(keep))
+}
+
+/// Who the write is by, in `metadata.managedFields`. A cordon is by a manager of its own, whose time nothing else moves: it is the API
+/// server's time of the cordon.
+fn manager(program: &str, patch: &NodePatch) -> String {
+    match patch.unschedulable {
+        Some(true) => format!("{program}-cordon"),
+        Some(false) | None => program.to_owned(),
+    }
 }
 
 /// The merge patch: only what changes, and the version it was decided on.
@@ -174,6 +187,7 @@ fn body(patch: &NodePatch) -> Value {
 mod tests {
     use super::*;
     use crate::double::{Api, Reply, node};
+    use crate::source::DEADLINE;
 
     fn patch() -> NodePatch {
         NodePatch {
@@ -217,13 +231,20 @@ mod tests {
     #[tokio::test]
     async fn a_patch_is_one_conditional_request_of_the_program() {
         let api = Api::start(|_| Reply::json(200, node("n1", "8"))).await;
-        let written = patch_node(&api.source().await, "n1", &patch(), &Keep::default()).await;
+        let written = patch_node(
+            &api.source().await,
+            "n1",
+            &patch(),
+            &Keep::default(),
+            DEADLINE,
+        )
+        .await;
         assert_eq!(written.unwrap().resource_version, "8");
         let seen = api.seen();
         assert_eq!(seen.len(), 1);
         assert_eq!(
             seen[0].line,
-            "PATCH /api/v1/nodes/n1?&fieldManager=cuo-agent"
+            "PATCH /api/v1/nodes/n1?&fieldManager=cuo-agent-cordon"
         );
         assert_eq!(
             seen[0].header("content-type"),
@@ -237,7 +258,14 @@ mod tests {
     async fn a_patch_without_a_version_is_never_sent() {
         let api = Api::start(|_| Reply::json(200, node("n1", "8"))).await;
         let unconditional = NodePatch::default();
-        let refused = patch_node(&api.source().await, "n1", &unconditional, &Keep::default()).await;
+        let refused = patch_node(
+            &api.source().await,
+            "n1",
+            &unconditional,
+            &Keep::default(),
+            DEADLINE,
+        )
+        .await;
         let message = "a change of node n1 that names no version was not sent".to_owned();
         assert_eq!(refused, Err(ApiError::Other { message }));
         assert!(api.seen().is_empty());
@@ -247,7 +275,14 @@ mod tests {
     async fn a_conflict_is_told_as_such_and_is_not_tried_again() {
         let api =
             Api::start(|_| Reply::failure(409, "Conflict", "the object has been modified")).await;
-        let written = patch_node(&api.source().await, "n1", &patch(), &Keep::default()).await;
+        let written = patch_node(
+            &api.source().await,
+            "n1",
+            &patch(),
+            &Keep::default(),
+            DEADLINE,
+        )
+        .await;
         let message = "the object has been modified".to_owned();
         assert_eq!(written, Err(ApiError::Conflict { message }));
         assert_eq!(api.seen().len(), 1);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cuo_core::drain::RawPod;
 use cuo_core::keys;
-use cuo_core::raw::RawNode;
+use cuo_core::raw::{Cordon, RawNode};
+use cuo_core::time::Time;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
@@ -49,11 +50,39 @@ struct Meta {
     labels: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "or_default")]
     annotations: BTreeMap<String, String>,
+    creation_timestamp: Option<Time>,
     deletion_timestamp: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "or_default")]
     owner_references: Vec<Owner>,
     #[serde(default, deserialize_with = "or_default")]
     finalizers: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    managed_fields: Vec<FieldOwner>,
+}
+
+/// Who wrote what of the object. Of the fields only those matter that tell of a cordon, and of a pod that was bound without the scheduler:
+/// the scheduler's own binding leaves no trace here (seen with Kubernetes 1.37).
+#[derive(Clone, Deserialize)]
+struct FieldOwner {
+    #[serde(default)]
+    manager: String,
+    time: Option<Time>,
+    #[serde(rename = "fieldsV1", default)]
+    fields: Fields,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Fields {
+    #[serde(rename = "f:spec", default)]
+    spec: SpecFields,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct SpecFields {
+    #[serde(rename = "f:unschedulable")]
+    unschedulable: Option<IgnoredAny>,
+    #[serde(rename = "f:nodeName")]
+    node_name: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -86,6 +115,20 @@ pub(crate) struct WireNode {
 struct NodeSpec {
     #[serde(default, deserialize_with = "or_default")]
     unschedulable: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    taints: Vec<Taint>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Taint {
+    key: String,
+    effect: String,
+}
+
+impl Taint {
+    fn keeps_pods_away(&self) -> bool {
+        matches!(self.effect.as_str(), "NoSchedule" | "NoExecute")
+    }
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -134,6 +177,7 @@ impl WireNode {
             mut labels,
             mut annotations,
             deletion_timestamp,
+            managed_fields,
             ..
         } = self.metadata;
         let own = |key: &String| key.starts_with(keys::PREFIX);
@@ -144,7 +188,16 @@ impl WireNode {
             boot_id,
             machine_id,
         } = self.status.node_info;
+        let mut writers = managed_fields.into_iter();
+        let cordon = writers.find(|owner| owner.fields.spec.unschedulable.is_some());
+        let taints = self.spec.taints.into_iter();
+        let taints = taints.filter(Taint::keeps_pods_away);
         RawNode {
+            cordon: cordon.map(|owner| {
+                let (by, at) = (owner.manager, owner.time);
+                Box::new(Cordon { by, at })
+            }),
+            taints: taints.map(|taint| taint.key).collect(),
             name,
             uid,
             resource_version,
@@ -178,8 +231,33 @@ pub(crate) struct WirePod {
 #[derive(Clone, Default, Deserialize)]
 struct PodSpec {
     #[serde(default, deserialize_with = "or_default")]
+    tolerations: Vec<Toleration>,
+    #[serde(default, deserialize_with = "or_default")]
     volumes: Vec<Volume>,
 }
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct Toleration {
+    key: String,
+    operator: String,
+    value: String,
+    effect: String,
+}
+
+impl Toleration {
+    /// Tolerates the taint of a cordoned node, `node.kubernetes.io/unschedulable:NoSchedule`, as the scheduler sees it: an empty key with
+    /// `Exists` is any key, and an empty effect any effect. The taint has no value.
+    fn is_for_cordons(&self) -> bool {
+        let exists = self.operator == "Exists";
+        let key = self.key == CORDONED || (self.key.is_empty() && exists);
+        let effect = matches!(self.effect.as_str(), "" | "NoSchedule");
+        key && effect && (exists || self.value.is_empty())
+    }
+}
+
+/// The taint that comes with a cordon.
+const CORDONED: &str = "node.kubernetes.io/unschedulable";
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -229,6 +307,8 @@ impl WirePod {
     /// What decisions need of it.
     pub fn into_raw(self) -> RawPod {
         let meta = self.metadata;
+        let mut tolerations = self.spec.tolerations.iter();
+        let mut writers = meta.managed_fields.iter();
         let volumes = self.spec.volumes;
         let claims: BTreeSet<_> = volumes
             .iter()
@@ -250,6 +330,9 @@ impl WirePod {
             mirror: meta.annotations.contains_key("kubernetes.io/config.mirror"),
             completed: matches!(self.status.phase.as_str(), "Succeeded" | "Failed"),
             terminating: meta.deletion_timestamp.is_some(),
+            created: meta.creation_timestamp,
+            tolerates_cordon: tolerations.any(Toleration::is_for_cordons),
+            placed: writers.any(|owner| owner.fields.spec.node_name.is_some()),
         }
     }
 }
@@ -280,9 +363,19 @@ mod tests {
                     "cuo.coreos.com/status": "idle since 2026-11-23T21:00:00Z",
                     "example.com/check": "true", "example.com/other": "x",
                 },
-                "managedFields": [{"manager": "kubelet"}],
+                "managedFields": [
+                    {"manager": "kubelet", "time": "2026-11-23T21:00:00Z", "fieldsV1": {"f:metadata": {"f:labels": {".": {}}}}},
+                    {"manager": "kubectl-cordon", "operation": "Update", "time": "2026-11-23T21:30:00Z",
+                     "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}},
+                ],
             },
-            "spec": {"unschedulable": true, "podCIDR": "10.0.0.0/24"},
+            "spec": {
+                "unschedulable": true, "podCIDR": "10.0.0.0/24",
+                "taints": [
+                    {"key": "example.com/gpu", "effect": "NoSchedule", "value": "x"},
+                    {"key": "example.com/soft", "effect": "PreferNoSchedule"},
+                ],
+            },
             "status": {
                 "conditions": [
                     {"type": "MemoryPressure", "status": "False"},
@@ -294,6 +387,11 @@ mod tests {
             },
         });
         let expected = RawNode {
+            cordon: Some(Box::new(Cordon {
+                by: "kubectl-cordon".into(),
+                at: Some("2026-11-23T21:30:00Z".parse().unwrap()),
+            })),
+            taints: ["example.com/gpu".to_owned()].into(),
             name: "n1".into(),
             uid: "u1".into(),
             resource_version: "7".into(),
@@ -340,13 +438,15 @@ mod tests {
                 "name": "web-1", "namespace": "default", "uid": "p1", "resourceVersion": "9",
                 "annotations": {"kubernetes.io/config.mirror": "abc"},
                 "labels": {"app": "web"}, "finalizers": ["example.com/stay"],
+                "creationTimestamp": "2026-11-23T21:00:00Z",
                 "deletionTimestamp": "2026-11-23T22:00:00Z",
+                "managedFields": [{"manager": "someone", "fieldsV1": {"f:spec": {"f:nodeName": {}}}}],
                 "ownerReferences": [
                     {"kind": "Thing", "name": "t", "uid": "1"},
                     {"kind": "ReplicaSet", "name": "web", "uid": "2", "controller": true},
                 ],
             },
-            "spec": {"containers": [], "volumes": [
+            "spec": {"containers": [], "tolerations": [{"operator": "Exists"}], "volumes": [
                 {"name": "tmp", "emptyDir": {}},
                 {"name": "data", "persistentVolumeClaim": {"claimName": "pages"}},
                 {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {}}},
@@ -367,8 +467,45 @@ mod tests {
             ready: true,
             empty_dir: true,
             claims: ["pages".into(), "web-1-scratch".into()].into(),
+            created: Some("2026-11-23T21:00:00Z".parse().unwrap()),
+            tolerates_cordon: true,
+            placed: true,
         };
         let read: WirePod = serde_json::from_value(pod).unwrap();
         assert_eq!(read.into_raw(), expected);
+    }
+
+    #[test]
+    fn a_toleration_is_for_cordons_as_the_scheduler_sees_it() {
+        let cases = [
+            (json!({"operator": "Exists"}), true),
+            (
+                json!({"key": CORDONED, "operator": "Exists", "effect": "NoSchedule"}),
+                true,
+            ),
+            (json!({"key": CORDONED, "effect": "NoSchedule"}), true),
+            (
+                json!({"key": CORDONED, "operator": "Equal", "value": ""}),
+                true,
+            ),
+            (
+                json!({"key": CORDONED, "operator": "Equal", "value": "x"}),
+                false,
+            ),
+            (
+                json!({"key": CORDONED, "operator": "Exists", "effect": "NoExecute"}),
+                false,
+            ),
+            (
+                json!({"key": "example.com/gpu", "operator": "Exists"}),
+                false,
+            ),
+            (json!({"operator": "Exists", "effect": "NoExecute"}), false),
+            (json!({"effect": "NoSchedule"}), false),
+        ];
+        for (toleration, expected) in cases {
+            let read: Toleration = serde_json::from_value(toleration.clone()).unwrap();
+            assert_eq!(read.is_for_cordons(), expected, "{toleration}");
+        }
     }
 }

@@ -75,10 +75,18 @@ keys! {
         "JSON: what came of the last grant: its `id`, the `outcome`, a reason `code` unless it is `done`, and when (`at`). It gives the slot back.";
     FAILED = "failed", "annotation", "agent",
         "JSON list of identities that failed on this node, each with `identity`, `code` and `at`. This node is granted none of them, and others none that is on as many lists as their pools bear.";
+    FEATURES = "features", "annotation", "agent",
+        "What the agent understands beyond the first version of the protocol: a sorted list, separated by commas. It is written nothing else that is new.";
+    CONTROL_PLANE_PODS = "control-plane", "annotation", "agent",
+        "Static pods of the control plane that were seen on this node: `etcd`, `kube-apiserver`, or both. It makes the node one of the control plane. The agent only adds to it; an administrator may remove it.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",
         "JSON: a slot is being prepared for this node: the coming grant's `id`, its `identity` and the `boot` id it is for.";
     REBOOT_OK = "reboot-ok", "annotation", "operator",
         "JSON: the grant: `id`, `identity`, `boot`, `issued`, `deadline` to accept it by, and how to `drain`.";
+    GRANTED = "granted", "annotation", "operator",
+        "JSON list of identities that this node had grants for, newest last, at most eight. A failure that the node tells of counts for others only if it is about one of them.";
+    ONLY_NODE = "only-node", "annotation", "operator",
+        "`true` while no other node of the cluster could take this node's pods.";
     BEFORE_REBOOT = "before-reboot", "label", "operator",
         "`true` while the before-reboot checks run.";
     AFTER_REBOOT = "after-reboot", "label", "operator",
@@ -90,11 +98,14 @@ keys! {
     GROUP = "group", "label", "agent", "Update stream: the last part of the branch, or the image's tag.";
 }
 
-/// Labels that mark control-plane nodes: the current one, the one before Kubernetes 1.24, and k3s's own for its etcd members.
+/// Labels and taints that mark control-plane nodes: the current one, the one before Kubernetes 1.24, k3s's own for its etcd members, and
+/// Typhoon's label and taint.
 pub const CONTROL_PLANE: &[&str] = &[
     "node-role.kubernetes.io/control-plane",
     "node-role.kubernetes.io/master",
     "node-role.kubernetes.io/etcd",
+    "node.kubernetes.io/controller",
+    "node-role.kubernetes.io/controller",
 ];
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{BootId, GrantId, Identity, NodeName};
+use crate::time::Time;
 
 /// Key of the ConfigMap's data under which the ledger is, as JSON with a version.
 pub const DATA_KEY: &str = "ledger.json";
@@ -22,7 +22,7 @@ pub struct Ledger {
     pub entries: BTreeMap<NodeName, Entry>,
     /// Nodes whose last grant lapsed without being accepted, and when that was found: each rests for a while, and then others go first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unanswered: BTreeMap<NodeName, Timestamp>,
+    pub unanswered: BTreeMap<NodeName, Time>,
 }
 
 /// One slot.
@@ -38,7 +38,7 @@ pub struct Entry {
     /// How far it is.
     pub stage: Stage,
     /// When the entry was written.
-    pub since: Timestamp,
+    pub since: Time,
 }
 
 /// How far a slot is.

@@ -4,7 +4,9 @@
 //! through every interleaving of agents, operators and faults.
 
 pub mod agent;
+pub mod control_plane;
 pub mod drain;
+pub mod features;
 pub mod host;
 pub mod identity;
 pub mod keys;
@@ -19,5 +21,6 @@ pub mod raw;
 pub mod reason;
 pub mod selector;
 pub mod survey;
+pub mod time;
 pub mod values;
 pub mod window;

@@ -1,9 +1,10 @@
 //! Looking for updates: when, what a failure is, and when to try again.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::agent::state::Retry;
 use crate::reason::{Code, Reason};
+use crate::time::Time;
 
 /// What to do about updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -221,8 +222,8 @@ pub fn spread(period: SignedDuration, jitter: SignedDuration, chance: f64) -> Si
 
 /// What is left of a pause that another process had begun, until `next`. `None` where it is over, or is none of the at most `longest`
 /// that are configured now, as after the clock was set back.
-pub fn resumed(next: Timestamp, now: Timestamp, longest: SignedDuration) -> Option<SignedDuration> {
-    let left = next.duration_since(now);
+pub fn resumed(next: Time, now: Time, longest: SignedDuration) -> Option<SignedDuration> {
+    let left = next.since(now);
     (left > SignedDuration::ZERO && left <= longest).then_some(left)
 }
 

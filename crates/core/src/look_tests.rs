@@ -275,7 +275,7 @@ fn a_period_is_spread_by_chance_and_by_no_more_than_the_jitter() {
 
 #[test]
 fn another_process_goes_on_with_the_pause_of_the_last() {
-    let now: Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
+    let now: Time = "2026-05-01T12:00:00Z".parse().unwrap();
     let longest = SignedDuration::from_hours(6);
     for (next, left) in [
         ("2026-05-01T11:59:59Z", None),

@@ -7,10 +7,11 @@ use std::fmt::Display;
 
 use crate::identity::{BootId, GrantId, Identity, MachineId, NodeName, ParseNameError};
 use crate::keys;
-use crate::raw::{NodePatch, RawNode};
-use crate::reason::Reason;
+use crate::raw::{Cordon, NodePatch, RawNode};
+use crate::reason::{AnyCode, Reason};
 use crate::values::{
-    Booted, Failures, Field, Grant, Progress, RebootResult, Reservation, Status, to_json,
+    Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
+    to_json,
 };
 
 /// One Node, parsed.
@@ -32,8 +33,13 @@ pub struct NodeView {
     pub kubelet_boot: Option<BootId>,
     /// The host that the kubelet last reported.
     pub kubelet_machine: Option<MachineId>,
-    /// Has a control-plane label.
+    /// Who cordoned it, where that is known. Nobody has if it is not [`NodeView::unschedulable`].
+    pub cordon: Option<Cordon>,
+    /// It has a label or a taint of control-plane nodes, or runs static pods of the control plane.
     pub control_plane: bool,
+    /// Pods that tolerate nothing in particular could be scheduled to it, but for its state of the moment: nobody but its agent has cordoned
+    /// it, and it has no taint but those that tell of conditions.
+    pub takes_pods: bool,
     /// An administrator paused it.
     pub paused: bool,
     /// The protocol that the agent speaks: a value only if it is this build's.
@@ -56,7 +62,11 @@ pub struct AgentFields {
     /// [`keys::STATUS`].
     pub status: Field<Status>,
     /// [`keys::REASON`].
-    pub reason: Field<Reason>,
+    pub reason: Field<Reason<AnyCode>>,
+    /// [`keys::FEATURES`]; those of the first release have none.
+    pub features: Names,
+    /// [`keys::CONTROL_PLANE_PODS`].
+    pub control_plane_pods: Names,
     /// [`keys::REBOOT_NEEDED`], the annotation.
     pub needed: Field<Identity>,
     /// [`keys::REBOOT_NEEDED`], the label, is `true`.
@@ -97,11 +107,26 @@ pub struct OperatorFields {
     pub reserved: Field<Reservation>,
     /// [`keys::REBOOT_OK`].
     pub grant: Field<Grant>,
+    /// [`keys::GRANTED`].
+    pub granted: Field<Granted>,
+    /// [`keys::ONLY_NODE`].
+    pub only_node: bool,
     /// [`keys::BEFORE_REBOOT`] is there, whatever its value.
     pub before: bool,
     /// [`keys::AFTER_REBOOT`] is there, whatever its value.
     pub after: bool,
 }
+
+impl OperatorFields {
+    /// A reservation or a grant is there, understood or not.
+    pub fn has_slot(&self) -> bool {
+        !(self.reserved.is_absent() && self.grant.is_absent())
+    }
+}
+
+/// Taints that Kubernetes itself sets, for cordons and conditions of nodes. `node.kubernetes.io/controller` would be Typhoon's, but as a
+/// taint that is under `node-role.kubernetes.io`.
+const CONDITIONS: &str = "node.kubernetes.io/";
 
 fn version(found: Option<&String>) -> Field<u32> {
     match Field::text(found) {
@@ -130,6 +155,7 @@ impl NodeView {
             (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => Identity::mentioned(text),
             _ => vec![],
         };
+        let pods = Names::read(at(keys::CONTROL_PLANE_PODS));
         let is_true = |map: &BTreeMap<String, String>, key: &str| {
             map.get(key).is_some_and(|value| value == "true")
         };
@@ -142,9 +168,14 @@ impl NodeView {
             deleting: raw.deleting,
             kubelet_boot: raw.boot_id.parse().ok(),
             kubelet_machine: raw.machine_id.parse().ok(),
+            cordon: raw.cordon.as_deref().filter(|_| raw.unschedulable).cloned(),
             control_plane: keys::CONTROL_PLANE
                 .iter()
-                .any(|label| labels.contains_key(*label)),
+                .any(|key| labels.contains_key(*key) || raw.taints.contains(*key))
+                || !pods.is_empty(),
+            takes_pods: !raw.deleting
+                && (!raw.unschedulable || at(keys::AGENT_MADE_UNSCHEDULABLE).is_some())
+                && raw.taints.iter().all(|key| key.starts_with(CONDITIONS)),
             paused: is_true(annotations, keys::REBOOT_PAUSED)
                 || is_true(labels, keys::REBOOT_PAUSED),
             protocol: version(at(keys::PROTOCOL)),
@@ -152,6 +183,8 @@ impl NodeView {
             agent: AgentFields {
                 status: Field::text(at(keys::STATUS)),
                 reason: Field::text(at(keys::REASON)),
+                features: Names::read(at(keys::FEATURES)),
+                control_plane_pods: pods,
                 needed: Field::text(at(keys::REBOOT_NEEDED)),
                 needed_label: is_true(labels, keys::REBOOT_NEEDED),
                 needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
@@ -170,6 +203,8 @@ impl NodeView {
             operator: OperatorFields {
                 reserved: Field::json(at(keys::REBOOT_RESERVED)),
                 grant: Field::json(at(keys::REBOOT_OK)),
+                granted: Field::json(at(keys::GRANTED)),
+                only_node: is_true(annotations, keys::ONLY_NODE),
                 before: labels.contains_key(keys::BEFORE_REBOOT),
                 after: labels.contains_key(keys::AFTER_REBOOT),
             },
@@ -191,6 +226,18 @@ impl NodeView {
         })
     }
 
+    /// Says who cordoned the node, and since when, if it was not its agent.
+    pub fn cordoned_by_other(&self) -> Option<String> {
+        if !self.unschedulable || !self.agent.owned.is_absent() {
+            return None;
+        }
+        Some(match &self.cordon {
+            Some(Cordon { by, at: Some(at) }) => format!("cordoned by {by} since {at}"),
+            Some(Cordon { by, at: None }) => format!("cordoned by {by}"),
+            None => "cordoned by somebody else".to_owned(),
+        })
+    }
+
     /// The annotation `name` is `true`, as reboot checks set it.
     pub fn check_passed(&self, name: &str) -> bool {
         self.others.get(name).is_some_and(|value| value == "true")
@@ -204,6 +251,10 @@ pub struct Published {
     pub status: Status,
     /// [`keys::REASON`].
     pub reason: Option<Reason>,
+    /// [`keys::FEATURES`].
+    pub features: Names,
+    /// [`keys::CONTROL_PLANE_PODS`].
+    pub control_plane_pods: Names,
     /// [`keys::REBOOT_NEEDED`], annotation and label.
     pub needed: Option<Identity>,
     /// [`keys::REBOOT_NEEDED_VERSION`].
@@ -241,21 +292,29 @@ impl Diff<'_> {
         }
     }
 
-    fn annotation<T: PartialEq>(
+    fn annotation<F: PartialEq<T>, T>(
         &mut self,
         key: &str,
-        found: &Field<T>,
+        found: &Field<F>,
         want: Option<&T>,
         write: impl Fn(&T) -> String,
     ) {
         let same = match want {
             None => found.is_absent(),
-            Some(want) => found.value() == Some(want),
+            Some(want) => found.value().is_some_and(|found| found == want),
         };
         if !same {
             self.patch
                 .annotations
                 .insert(key.to_owned(), want.map(write));
+        }
+    }
+
+    /// A list; an empty one is removed.
+    fn names(&mut self, key: &str, found: &Names, want: &Names) {
+        if found != want {
+            let text = (!want.is_empty()).then(|| want.to_string());
+            self.patch.annotations.insert(key.to_owned(), text);
         }
     }
 
@@ -293,6 +352,12 @@ impl Published {
         diff.annotation(keys::PROTOCOL, &found.protocol, Some(&keys::spoken()), text);
         diff.annotation(keys::STATUS, &agent.status, Some(&self.status), text);
         diff.annotation(keys::REASON, &agent.reason, self.reason.as_ref(), text);
+        diff.names(keys::FEATURES, &agent.features, &self.features);
+        diff.names(
+            keys::CONTROL_PLANE_PODS,
+            &agent.control_plane_pods,
+            &self.control_plane_pods,
+        );
         diff.annotation(
             keys::REBOOT_NEEDED,
             &agent.needed,
@@ -350,7 +415,9 @@ impl Published {
         node.protocol = Field::Value(keys::VERSION);
         node.agent = AgentFields {
             status: Field::Value(self.status.clone()),
-            reason: field(self.reason.as_ref()),
+            reason: field(self.reason.clone().map(Reason::read).as_ref()),
+            features: self.features.clone(),
+            control_plane_pods: self.control_plane_pods.clone(),
             needed: field(self.needed.as_ref()),
             needed_label: self.needed.is_some(),
             needed_version: self.needed_version.clone(),
@@ -366,13 +433,17 @@ impl Published {
     }
 }
 
-/// Everything the operator wants to stand on a Node. What is `None` or `false` is removed.
+/// Everything the operator wants to stand on a Node. What is `None` or `false` is removed, unless it is said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Allotted {
     /// [`keys::REBOOT_RESERVED`].
     pub reserved: Option<Reservation>,
     /// [`keys::REBOOT_OK`].
     pub grant: Option<Grant>,
+    /// [`keys::GRANTED`]; `None` leaves it as it is.
+    pub granted: Option<Granted>,
+    /// [`keys::ONLY_NODE`]; `None` leaves it as it is.
+    pub only_node: Option<bool>,
     /// [`keys::BEFORE_REBOOT`].
     pub before: bool,
     /// [`keys::AFTER_REBOOT`].
@@ -398,6 +469,15 @@ impl Allotted {
             self.grant.as_ref(),
             to_json,
         );
+        if let Some(granted) = &self.granted {
+            diff.annotation(keys::GRANTED, &operator.granted, Some(granted), to_json);
+        }
+        if let Some(only) = self.only_node.filter(|only| *only != operator.only_node) {
+            let value = only.then(|| true.to_string());
+            diff.patch
+                .annotations
+                .insert(keys::ONLY_NODE.to_owned(), value);
+        }
         for (key, found, want) in [
             (keys::BEFORE_REBOOT, operator.before, self.before),
             (keys::AFTER_REBOOT, operator.after, self.after),
@@ -414,9 +494,12 @@ impl Allotted {
 
     /// Writes this into a view as the API server would; the search through all states uses it in place of text.
     pub fn apply(&self, node: &mut NodeView) {
+        let granted = self.granted.clone().map(Field::Value);
         node.operator = OperatorFields {
             reserved: self.reserved.clone().map_or(Field::Absent, Field::Value),
             grant: self.grant.clone().map_or(Field::Absent, Field::Value),
+            granted: granted.unwrap_or_else(|| node.operator.granted.clone()),
+            only_node: self.only_node.unwrap_or(node.operator.only_node),
             before: self.before,
             after: self.after,
         };

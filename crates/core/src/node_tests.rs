@@ -31,13 +31,15 @@ fn published() -> Published {
     let identity = Identity::Commit([7; 32]);
     let boot = BootId::from_bytes([3; 16]);
     let id = GrantId { seq: 4, salt: 9 };
-    let at = jiff::Timestamp::UNIX_EPOCH;
+    let at = crate::time::Time::EPOCH;
     Published {
         status: Status {
             phase: Phase::Draining,
             since: at,
         },
         reason: Some(Reason::new(crate::reason::Code::Draining, "default/web")),
+        features: "drain-mode,preflight".parse().unwrap(),
+        control_plane_pods: Names::default(),
         needed: Some(identity),
         needed_version: Some("41.1".into()),
         booted: Some(Booted {
@@ -172,7 +174,7 @@ fn what_failed_is_suspected_where_it_can_not_be_read() {
         r#"{{"v":1,"identities":[{}]}}"#,
         entry(&commit, "RolledBack")
     );
-    let both = [entry(&commit, "RolledBack"), entry(&image, "Melted")].join(",");
+    let both = [entry(&commit, "RolledBack"), entry(&image, "melted down")].join(",");
     let new_code = format!(r#"{{"v":1,"identities":[{both}]}}"#);
     let cases = [
         (known.clone(), vec![]),

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use crate::identity::{Identity, PoolName};
 use crate::selector::Selector;
-use crate::values::{DrainPolicy, PodChecks};
+use crate::values::{Cordoned, DrainPolicy, PodChecks};
 use crate::window::Calendar;
 
 /// What an administrator asks for the nodes of one pool.
@@ -43,6 +43,8 @@ pub struct Pool {
     pub pods: PodChecks,
     /// How to drain, copied into the grant.
     pub drain: DrainPolicy,
+    /// What is done about nodes that somebody else has cordoned.
+    pub cordoned: Cordoned,
     /// How long to leave the pool alone after one of its nodes is done.
     pub settle: SignedDuration,
 }
@@ -65,6 +67,7 @@ impl Default for Pool {
             after: vec![],
             pods: PodChecks::default(),
             drain: DrainPolicy::default(),
+            cordoned: Cordoned::Hold,
             settle: SignedDuration::ZERO,
         }
     }

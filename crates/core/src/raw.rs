@@ -1,6 +1,8 @@
 //! A Node as the API server tells it, and a change to one: the only shapes that cross between decisions and the Kubernetes client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::time::Time;
 
 /// What is taken from a Node object; nothing of it has been judged yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,8 +27,21 @@ pub struct RawNode {
     pub machine_id: String,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// Keys of those of `spec.taints` that keep pods away (`NoSchedule`, `NoExecute`).
+    pub taints: BTreeSet<String>,
+    /// Who set `spec.unschedulable`, where `metadata.managedFields` tells.
+    pub cordon: Option<Box<Cordon>>,
     /// `status.volumesInUse`: volumes that pods on the node have, or that are not let go of yet.
     pub volumes_in_use: Vec<String>,
+}
+
+/// Who cordoned a Node, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cordon {
+    /// The field manager: the program's name, such as `kubectl-cordon`.
+    pub by: String,
+    /// When it wrote that or another of its fields last, by the API server's clock.
+    pub at: Option<Time>,
 }
 
 /// A conditional change to one Node: a merge patch that carries the resourceVersion it was decided on, so that it fails with a

@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 macro_rules! codes {
-    ($($name:ident, $who:literal, $means:literal, $remedy:literal;)*) => {
+    (@older $name:ident) => { Self::$name };
+    (@older $name:ident $older:ident) => { Self::$older };
+    ($($name:ident, $who:literal, $means:literal, $remedy:literal $(, older $older:ident)?;)*) => {
         /// The stable code of a reason. Codes are never renamed or given another meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
@@ -34,6 +36,12 @@ macro_rules! codes {
             pub const fn remedy(self) -> &'static str {
                 match self { $(Self::$name => $remedy,)* }
             }
+
+            /// The code in its place where the release before this one reads it, which takes a value with an unknown code for malformed.
+            /// It may go once that release is no longer supported.
+            pub const fn older(self) -> Self {
+                match self { $(Self::$name => codes!(@older $name $($older)?),)* }
+            }
         }
     };
 }
@@ -50,14 +58,19 @@ codes! {
     RollbackWanted, "agent", "The node did not become healthy with the update, and waits for its turn to go back to what it ran before.", "Nothing: it is granted that reboot when its turn comes. To keep it where it is, set `rollback = false` in `[health]`, or pause the node.";
     UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.";
     ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.";
+    RebootPrepared, "agent", "A soft reboot or the boot of another kernel by kexec is prepared, and a reboot would become that.", "Remove `/run/nextroot`, or unload the kernel with `kexec --unload`, as the reason says; it goes on by itself.", older Inhibited;
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.";
+    CordonedByOther, "both", "Somebody else has cordoned the node, so it is left alone.", "Uncordon the node, or set `cordoned: Update` in its pool.", older Paused;
+    Preflight, "agent", "The API server is being asked whether it would evict the pods, and takes its time.", "Nothing, unless it lasts: then look at the admission webhooks for evictions.", older Draining;
     Draining, "agent", "Pods are still leaving the node.", "Nothing, unless the pods that the reason names are stuck: look at their PodDisruptionBudgets and finalizers.";
     DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; it is tried again by itself.";
     BlockingPod, "agent", "A pod runs on the node that its pool lets hold reboots up.", "Wait for that pod to end, or change `checks.blockingPods` of the pool.";
-    PreflightBlocked, "agent", "Pods would not be evicted if the drain began now, so it did not; nothing was cordoned.", "Look at the pods and the PodDisruptionBudgets that the reason names; it is tried again by itself.";
+    PreflightBlocked, "agent", "Pods would not be evicted if the drain began now. Where the pool demands that they would, it did not, and nothing was cordoned.", "Look at the pods and the PodDisruptionBudgets that the reason names; it is tried again by itself.";
     VolumesInUse, "agent", "Volumes of pods that have left are still in use on the node.", "Nothing, unless it lasts: then look at the node's `status.volumesInUse` and the driver of those volumes.";
     DrainDelay, "agent", "The drain is over, and the pool wants some time between it and the reboot.", "Nothing.";
     Drained, "agent", "The drain is over, and the reboot is next.", "Nothing.";
+    ControlPlaneFound, "agent", "Static pods of the control plane were found on the node, which did not count as one of the control plane when it was granted.", "Nothing: it is granted again as one of the control plane.", older GrantMismatch;
+    ControlPlaneNotReady, "agent", "Static pods of the control plane are not Ready on the node after the boot.", "Look at the pods that the reason names. Where the node is no longer of the control plane, remove its annotation cuo.coreos.com/control-plane.", older NodeNotReady;
     DaemonSetsNotReady, "agent", "Pods of DaemonSets are not Ready on the node after the boot.", "Look at the pods that the reason names.";
     IdentityFailed, "both", "This version failed on a node before, or somebody went back from it there, and it is not tried again.", "Publish a newer version, or run `cuo-agent forget` on that node once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
@@ -86,6 +99,7 @@ codes! {
     FinalizerInactive, "agent", "The service that writes a staged update to the disk does not run, so a reboot would lose the update.", "Run `systemctl start ostree-finalize-staged` on the node, and see its journal.";
     FinalizationFailed, "agent", "ostree could not write the update to the disk at the shutdown, so the host booted what it ran before.", "The reason quotes ostree, if the journal has it; else see `journalctl -b -1 -u ostree-finalize-staged`. Mostly /boot is full; it is staged again, three times at most.";
     RebootDidNotHappen, "agent", "The reboot was asked for, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.";
+    SoftReboot, "agent", "The host runs what was granted, but by a soft reboot: its kernel is that of before, and nothing is proved.", "Nothing: with the next full reboot it runs the kernel, too.", older ForeignDeployment;
     ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: it is staged and asked for again.";
     UpdateLost, "agent", "The reboot into the update was asked for, but the update is gone after the boot, as after a power cut.", "See how `journalctl -b -1` ends; it is staged again by itself.";
     BootedFallback, "agent", "The update is installed, but the host booted the previous version.", "Look at the boot log of the failed version; publish a fixed one.";
@@ -93,6 +107,7 @@ codes! {
     ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.";
     StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.";
     UpToDate, "operator", "No reboot is needed.", "Nothing.";
+    AgentTooOld, "operator", "A pool of the node asks for something that the node's agent does not understand yet.", "Upgrade the agent on the node, for instance with the node's pool as it was before.";
     NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.";
     AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.";
     ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.";
@@ -117,6 +132,72 @@ codes! {
     Rebooting, "operator", "The agent is acting on its grant.", "Nothing.";
 }
 
+/// A code as another program wrote it, which may be of another release and know more of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AnyCode {
+    /// One of this build's.
+    Known(Code),
+    /// Another one.
+    Unknown(Box<str>),
+}
+
+/// No code is longer, in letters and digits.
+const LONGEST: usize = 64;
+
+impl AnyCode {
+    /// The code, if this build knows it.
+    pub fn known(&self) -> Option<Code> {
+        match self {
+            Self::Known(code) => Some(*code),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl AnyCode {
+    /// What it means, one sentence, as far as this build knows.
+    pub fn means(&self) -> &str {
+        self.known()
+            .map_or("This release does not know what that means.", Code::means)
+    }
+}
+
+impl From<Code> for AnyCode {
+    fn from(code: Code) -> Self {
+        Self::Known(code)
+    }
+}
+
+impl PartialEq<Code> for AnyCode {
+    fn eq(&self, code: &Code) -> bool {
+        self.known() == Some(*code)
+    }
+}
+
+impl fmt::Display for AnyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(code) => code.fmt(f),
+            Self::Unknown(text) => f.pad(text),
+        }
+    }
+}
+
+impl FromStr for AnyCode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(code) = text.parse() {
+            return Ok(Self::Known(code));
+        }
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric());
+        match plain && (1..=LONGEST).contains(&text.len()) {
+            true => Ok(Self::Unknown(text.into())),
+            false => Err(format!("{text:?} is no reason code")),
+        }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -134,11 +215,11 @@ impl FromStr for Code {
     }
 }
 
-/// A reason: its code and one sentence with the particulars.
+/// A reason: its code and one sentence with the particulars. With [`AnyCode`] it is one that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Reason {
+pub struct Reason<C = Code> {
     /// The stable code.
-    pub code: Code,
+    pub code: C,
     /// One sentence for people, without a clock that ticks: a reason that does not change must not be written again.
     pub message: String,
 }
@@ -176,13 +257,29 @@ impl From<Code> for Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl Reason {
+    /// The reason as it is read back.
+    pub fn read(self) -> Reason<AnyCode> {
+        Reason {
+            code: self.code.into(),
+            message: self.message,
+        }
+    }
+}
+
+impl PartialEq<Reason> for Reason<AnyCode> {
+    fn eq(&self, other: &Reason) -> bool {
+        self.code == other.code && self.message == other.message
+    }
+}
+
+impl<C: fmt::Display> fmt::Display for Reason<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
     }
 }
 
-impl FromStr for Reason {
+impl<C: FromStr<Err = String>> FromStr for Reason<C> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,87 @@ impl fmt::Display for Selector {
     }
 }
 
+impl FromStr for Selector {
+    type Err = String;
+
+    /// As `kubectl --selector` takes it: `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)` and `key notin (a,b)`, with commas between.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut selector = Self::default();
+        for demand in split(text) {
+            match demand
+                .split_once('=')
+                .filter(|(key, _)| !key.ends_with('!'))
+            {
+                Some((key, value)) if !demand.contains('(') => {
+                    let value = value.strip_prefix('=').unwrap_or(value).trim();
+                    selector.match_labels.insert(name(key)?, value.to_owned());
+                }
+                _ => selector.match_expressions.push(demand.parse()?),
+            }
+        }
+        match selector.is_empty() {
+            true => Err("expected a label selector, such as node-role.example.com/etcd".to_owned()),
+            false => Ok(selector),
+        }
+    }
+}
+
+impl FromStr for Requirement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let demand = |key: &str, operator, values: &str| {
+            let values = values.split(',').map(str::trim);
+            let values = values.filter(|value| !value.is_empty());
+            Ok(Self {
+                key: name(key)?,
+                operator,
+                values: values.map(str::to_owned).collect(),
+            })
+        };
+        if let Some((key, value)) = text.split_once("!=") {
+            return demand(key, Operator::NotIn, value);
+        }
+        let listed = text.strip_suffix(')').and_then(|text| text.split_once('('));
+        match listed.map(|(head, values)| (head.trim_end(), values)) {
+            Some((head, values)) => match head.rsplit_once(' ') {
+                Some((key, "in")) => demand(key, Operator::In, values),
+                Some((key, "notin")) => demand(key, Operator::NotIn, values),
+                _ => Err(format!(
+                    "{text:?}: expected `in` or `notin` before the values"
+                )),
+            },
+            None => match text.strip_prefix('!') {
+                Some(key) => demand(key, Operator::DoesNotExist, ""),
+                None => demand(text, Operator::Exists, ""),
+            },
+        }
+    }
+}
+
+/// The demands of a text, which commas separate but within brackets.
+fn split(text: &str) -> Vec<&str> {
+    let mut open = false;
+    let parts = text.split(|c| {
+        open = c == '(' || (open && c != ')');
+        c == ',' && !open
+    });
+    parts
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+/// The name of a label: `name` or `prefix/name`.
+fn name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    match !text.is_empty() && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is no name of a label")),
+    }
+}
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values: Vec<_> = self.values.iter().map(String::as_str).collect();
@@ -156,6 +238,30 @@ mod tests {
             assert_eq!(selector.matches(&labels.clone().into()), expected, "{text}");
             assert_eq!(selector.to_string(), shown);
             assert_eq!(serde_json::to_string(&selector).unwrap(), text);
+            assert_eq!(
+                shown.parse().ok(),
+                Some(selector).filter(|_| !shown.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn selectors_are_read_as_kubectl_reads_them() {
+        let same = [
+            ("a=1", "a=1"),
+            ("a==1", "a=1"),
+            (" a = 1 , !b ", "a=1,!b"),
+            ("a!=1", "a notin (1)"),
+            ("a=,b", "a=,b"),
+            ("x.io/a in (1, 2),b", "x.io/a in (1,2),b"),
+            ("a notin(1)", "a notin (1)"),
+        ];
+        for (text, shown) in same {
+            let found = text.parse::<Selector>().map(|found| found.to_string());
+            assert_eq!(found, Ok(shown.to_owned()), "{text}");
+        }
+        for text in ["", ",", "a b", "in (x)", "!", "a=1,b,(", "ä"] {
+            assert!(text.parse::<Selector>().is_err(), "{text}");
         }
     }
 }

@@ -51,6 +51,10 @@ pub struct Survey {
     pub staged: Option<StagedNote>,
     /// Why the note can't be read, though there is one.
     pub unread: Option<String>,
+    /// `/run/nextroot` is there: `systemctl reboot` would only leave for that, without a boot.
+    pub next_root: bool,
+    /// A kernel is loaded by kexec: `systemctl reboot` would boot that instead of what is the first deployment.
+    pub kexec: bool,
     /// What is sent over the network costs, and nobody said that it may.
     pub metered: bool,
     /// Where an update could not be written to the disk at the last shutdown, what ostree said of that, if the journal has it.
@@ -120,6 +124,16 @@ impl Survey {
             let text = format!("{FINALIZE} is {}", unit.state);
             Reason::new(Code::FinalizerInactive, text)
         })
+    }
+
+    /// Why a reboot would be of another kind, in which what is staged is not booted.
+    pub fn other_reboot(&self) -> Option<Reason> {
+        let text = match (self.next_root, self.kexec) {
+            (true, _) => "/run/nextroot is there, so a reboot would be a soft one",
+            (false, true) => "/sys/kernel/kexec_loaded is 1, so a reboot would boot that kernel",
+            (false, false) => return None,
+        };
+        Some(Reason::new(Code::RebootPrepared, text))
     }
 
     /// What was staged at the last shutdown could not be written to the disk, by ostree's own word.

@@ -5,19 +5,23 @@
 
 mod policy;
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{BootId, GrantId, Identity, serde_as_text};
 use crate::keys::spoken;
-use crate::reason::{Code, Reason};
+use crate::reason::{AnyCode, Code, Reason};
+use crate::time::Time;
 
-use policy::is_default;
-pub use policy::{DrainPolicy, OnTimeout, PodChecks, PodMatch, Treatment};
+pub(crate) use policy::is_default;
+pub use policy::{
+    Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
+};
 
 /// What was found under one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -58,6 +62,55 @@ impl<T> Field<T> {
             Some(Ok(value)) => Self::Value(value),
             Some(Err(error)) => Self::Malformed(error.to_string()),
         }
+    }
+}
+
+/// Names in a sorted list that is separated by commas. Those that this build does not know are kept, and mean nothing to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Names(BTreeSet<String>);
+
+impl Names {
+    /// It is there.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Reads what was found under a key; nothing is no name.
+    pub fn read(found: Option<&String>) -> Self {
+        let items = found.into_iter().flat_map(|text| text.split(','));
+        let items = items.map(str::trim);
+        items.filter(|item| !item.is_empty()).collect()
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Names {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl FromStr for Names {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::read(Some(&text.to_owned())))
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.iter().collect();
+        f.write_str(&names.join(","))
     }
 }
 
@@ -157,7 +210,7 @@ pub struct Status {
     /// The phase.
     pub phase: Phase,
     /// When the node came into it.
-    pub since: Timestamp,
+    pub since: Time,
 }
 
 impl fmt::Display for Status {
@@ -193,14 +246,17 @@ pub struct Grant {
     /// The boot that may be left.
     pub boot: BootId,
     /// When it was written.
-    pub issued: Timestamp,
+    pub issued: Time,
     /// When it lapses unless accepted before: the end of the window at the latest.
-    pub deadline: Timestamp,
+    pub deadline: Time,
     /// How to drain.
     pub drain: DrainPolicy,
     /// What else to look at among the pods of the node.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pods: PodChecks,
+    /// What it is worth while somebody else has cordoned the node.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cordoned: Cordoned,
 }
 
 /// Value of `reboot-reserved`: the node is next.
@@ -226,7 +282,7 @@ pub struct Progress {
     /// The boot it was accepted under: any other boot id means that the node has booted since.
     pub boot: BootId,
     /// When it was accepted; the drain's time-out counts from here.
-    pub accepted: Timestamp,
+    pub accepted: Time,
 }
 
 /// Value of `booted`.
@@ -240,7 +296,7 @@ pub struct Booted {
     /// The boot.
     pub boot: BootId,
     /// Since when the host was seen to run it, over however many boots.
-    pub since: Timestamp,
+    pub since: Time,
 }
 
 /// How a grant ended.
@@ -267,9 +323,21 @@ pub struct RebootResult {
     pub outcome: Outcome,
     /// Why, unless it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
+    pub code: Option<AnyCode>,
     /// When.
-    pub at: Timestamp,
+    pub at: Time,
+}
+
+impl RebootResult {
+    /// It ended because of this.
+    pub fn gave(&self, code: Code) -> bool {
+        self.known() == Some(code)
+    }
+
+    /// Why, if this build knows the code.
+    pub fn known(&self) -> Option<Code> {
+        self.code.as_ref().and_then(AnyCode::known)
+    }
 }
 
 /// One entry of `failed`.
@@ -279,9 +347,27 @@ pub struct Failure {
     /// What failed.
     pub identity: Identity,
     /// How.
-    pub code: Code,
+    pub code: AnyCode,
     /// When.
-    pub at: Timestamp,
+    pub at: Time,
+}
+
+/// Value of `granted`: what this node had grants for, so that what it says of a failure is about something that it was allowed to boot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Granted {
+    /// Newest last, at most [`Failures::KEPT`], as many as can have failed.
+    pub identities: Vec<Identity>,
+}
+
+impl Granted {
+    /// Adds `identity` as the newest, and forgets the oldest beyond [`Failures::KEPT`].
+    pub fn add(&mut self, identity: Identity) {
+        self.identities.retain(|known| *known != identity);
+        self.identities.push(identity);
+        let excess = self.identities.len().saturating_sub(Failures::KEPT);
+        self.identities.drain(..excess);
+    }
 }
 
 /// Value of `failed`.
@@ -313,12 +399,7 @@ impl Failures {
     }
 }
 
-serde_as_text!(Code, Phase, Reason);
-
-/// `time` without its fraction of a second: what is written for people needs no more.
-pub fn to_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
-}
+serde_as_text!(AnyCode, Code, Phase, Reason);
 
 #[cfg(test)]
 #[path = "values_tests.rs"]

@@ -9,6 +9,7 @@ fn grant() -> Grant {
         deadline: "2026-11-23T21:05:00Z".parse().unwrap(),
         drain: DrainPolicy::default(),
         pods: PodChecks::default(),
+        cordoned: Cordoned::Hold,
     }
 }
 
@@ -96,8 +97,8 @@ fn failures_are_few_and_each_is_listed_once() {
     let mut failures = Failures::default();
     let failure = |n: u8| Failure {
         identity: Identity::Commit([n; 32]),
-        code: Code::RolledBack,
-        at: Timestamp::UNIX_EPOCH,
+        code: Code::RolledBack.into(),
+        at: Time::EPOCH,
     };
     for n in 0..10 {
         failures.add(failure(n));

@@ -1,5 +1,6 @@
 //! A whole cluster on this machine: control plane, hollow kubelets, hosts with real agents, real operators.
 
+mod budget;
 mod operator;
 mod pod;
 mod site;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,6 +21,7 @@ use crate::machine::HostSpec;
 use crate::record::Recorder;
 use crate::wait::until;
 
+use budget::Course;
 pub use operator::{Operator, OperatorSpec};
 pub use pod::{NAMESPACE, OperatorImage};
 pub use site::{Gate, Site};
@@ -58,6 +61,8 @@ pub struct Bench {
     /// The control plane.
     pub plane: Arc<ControlPlane>,
     folder: PathBuf,
+    /// How often operators were started.
+    operators: AtomicU64,
 }
 
 impl Bench {
@@ -82,6 +87,7 @@ impl Bench {
             recorder,
             plane,
             folder: folder.to_owned(),
+            operators: AtomicU64::new(0),
         })
     }
 
@@ -132,6 +138,7 @@ impl Bench {
     /// # Errors
     /// When it can't be started.
     pub async fn operator(&self, spec: OperatorSpec) -> Result<Operator> {
+        self.operators.fetch_add(1, Ordering::Relaxed);
         Operator::start(&self.plane, &self.folder, spec).await
     }
 
@@ -195,8 +202,8 @@ impl Bench {
         format!("\n--- {}\n{node}\n{log}", site.name())
     }
 
-    /// What went wrong by the rules that hold in every test: more than `most` grants out at once, or a host that was rebooted without a
-    /// grant for it.
+    /// What went wrong by the rules that hold in every test: more than `most` grants out at once, a host that was rebooted without a grant for
+    /// it, or calls of the API server beyond their [budgets](budget).
     ///
     /// # Errors
     /// Names what went wrong.
@@ -207,12 +214,27 @@ impl Bench {
             .sites()
             .flat_map(|site| site.violations())
             .chain(self.recorder.trouble())
+            .chain(self.beyond_budget()?)
             .collect();
         if wrong.is_empty() {
             Ok(())
         } else {
             bail!("{}", wrong.join("; "))
         }
+    }
+
+    fn beyond_budget(&self) -> Result<Vec<String>> {
+        let (calls, _) = self.plane.calls_since(0)?;
+        let starts = self
+            .sites()
+            .map(|site| (site.name().to_owned(), site.starts()));
+        let course = Course {
+            starts: starts.collect(),
+            grants: self.recorder.grants(),
+            operators: self.operators.load(Ordering::Relaxed),
+        };
+        println!("{}", budget::table(&calls));
+        Ok(budget::exceeded(&calls, &course))
     }
 
     /// Writes `contents` into a new file of the bench's folder and applies it.
@@ -245,10 +267,6 @@ fn at_rest(node: &NodeView, version: &str) -> Result<()> {
         "{} is still being updated",
         node.name
     );
-    ensure!(
-        operator.grant.is_absent() && operator.reserved.is_absent(),
-        "{} still has its slot",
-        node.name
-    );
+    ensure!(!operator.has_slot(), "{} still has its slot", node.name);
     Ok(())
 }

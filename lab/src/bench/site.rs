@@ -77,6 +77,8 @@ struct Plan {
     /// The agent speaks this version of the protocol.
     protocol: Option<u32>,
     reboots: u32,
+    /// How often the agent was started.
+    starts: u64,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -125,6 +127,7 @@ impl Site {
                 unseen: false,
                 protocol: None,
                 reboots: 0,
+                starts: 0,
             }),
             violations: Mutex::default(),
             plane: Arc::clone(plane),
@@ -158,6 +161,7 @@ impl Site {
     /// # Errors
     /// When it can't be started.
     pub fn start_agent_on(&self, machine: &mut Machine) -> Result<()> {
+        locked(&self.plan).starts += 1;
         let program = binary("cuo-agent")?;
         let gate = self.gate.folder.display().to_string();
         let protocol = locked(&self.plan).protocol;
@@ -165,6 +169,11 @@ impl Site {
         let mut env = vec![("CUO_TEST_GATE", gate.as_str()), ("RUST_BACKTRACE", "1")];
         env.extend(protocol.iter().map(|version| (PROTOCOL, version.as_str())));
         machine.spawn_agent(&program, &env)
+    }
+
+    /// How often the agent was started, by a reboot too.
+    pub fn starts(&self) -> u64 {
+        locked(&self.plan).starts
     }
 
     /// Agents that are started from now on are of another version: they speak this one of the protocol.

@@ -1,4 +1,4 @@
-//! What was written to the API, by whom, and with what outcome: the API server's own audit log.
+//! What was asked of the API, by whom, and with what outcome: the API server's own audit log.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,12 +7,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// Every write, once, when it has been answered. Reads would drown them. The only writes left out are the leases of kubelets: they
-/// are a heartbeat every few seconds for each node.
+/// Every write, once, when it has been answered, and the reads of those whose calls are counted: of nodes, agents and the operator. All
+/// other reads would drown them. The only writes left out are the leases of kubelets: they are a heartbeat every few seconds for each node.
 pub(super) const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
+- level: Metadata
+  verbs: [get, list, watch]
+  userGroups: ["system:nodes", "cuo:agents", "system:serviceaccounts:cuo-system"]
 - level: None
   verbs: [get, list, watch]
 - level: None
@@ -22,12 +25,19 @@ rules:
 - level: Metadata
 "#;
 
-/// One write, when it had been answered.
+impl AuditEntry {
+    /// It is no read.
+    pub(super) fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+}
+
+/// One call, when it had been answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     /// When the request came in, RFC 3339 with microseconds.
     pub received: String,
-    /// `create`, `update`, `patch`, `delete` or `deletecollection`.
+    /// `create`, `update`, `patch`, `delete` or `deletecollection`; `get`, `list` or `watch` for reads.
     pub verb: String,
     /// The user's name, for example `system:node:n1`.
     pub user: String,

@@ -247,6 +247,16 @@ impl ControlPlane {
     /// # Errors
     /// When the audit log can't be read or has an unknown shape.
     pub fn audit_since(&self, offset: u64) -> Result<(Vec<AuditEntry>, u64)> {
+        let (mut calls, offset) = self.calls_since(offset)?;
+        calls.retain(AuditEntry::is_write);
+        Ok((calls, offset))
+    }
+
+    /// As [`Self::audit_since`], with the reads of nodes, agents and operators.
+    ///
+    /// # Errors
+    /// When the audit log can't be read or has an unknown shape.
+    pub fn calls_since(&self, offset: u64) -> Result<(Vec<AuditEntry>, u64)> {
         audit::read(&self.folder.join(programs::AUDIT_LOG), offset)
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use cuo_cluster::node::{Keep, patch_node};
+use cuo_cluster::source::DEADLINE;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::identity::GrantId;
@@ -118,7 +119,7 @@ impl Herd {
             let node = node.context("no such node")?;
             let want = node::published(&node, Phase::Waiting)?;
             if let Some(patch) = want.patch(&node) {
-                patch_node(&self.source, &name, &patch, &Keep::default()).await?;
+                patch_node(&self.source, &name, &patch, &Keep::default(), DEADLINE).await?;
             }
             Ok(Some(Instant::now()))
         })
@@ -153,12 +154,10 @@ impl Herd {
     pub async fn at_rest(&self) -> Result<()> {
         until("all nodes to be at rest", PATIENCE, async || {
             let seen = locked(&self.seen);
-            let busy = seen.nodes.values().find(|node| {
-                let operator = &node.operator;
-                !(node.agent.needed.is_absent()
-                    && operator.grant.is_absent()
-                    && operator.reserved.is_absent())
-            });
+            let busy = seen
+                .nodes
+                .values()
+                .find(|node| !node.agent.needed.is_absent() || node.operator.has_slot());
             Ok(busy.is_none().then_some(()))
         })
         .await
@@ -254,7 +253,7 @@ async fn act(
     if view.agent.progress.is_absent() {
         let want = node::accepted(view, id)?;
         let patch = want.patch(view).context("nothing to write")?;
-        patch_node(source, name, &patch, &Keep::default()).await?;
+        patch_node(source, name, &patch, &Keep::default(), DEADLINE).await?;
         return Ok(false);
     }
     let boot = node::boot(booted + 1);
@@ -267,6 +266,6 @@ async fn act(
     let patch = node::answered(view, id)?
         .patch(view)
         .context("nothing to write")?;
-    patch_node(source, name, &patch, &Keep::default()).await?;
+    patch_node(source, name, &patch, &Keep::default(), DEADLINE).await?;
     Ok(true)
 }

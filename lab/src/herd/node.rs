@@ -1,12 +1,11 @@
 //! One Node of the herd, and what its agent writes.
 
 use anyhow::{Context, Result};
+use cuo_core::features::Feature;
 use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::raw::RawNode;
-use cuo_core::values::{
-    Booted, Failures, Outcome, Phase, Progress, RebootResult, Status, to_second,
-};
+use cuo_core::values::{Booted, Failures, Outcome, Phase, Progress, RebootResult, Status};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -75,16 +74,18 @@ fn at(number: u8, phase: Phase) -> Published {
     Published {
         status: Status {
             phase,
-            since: to_second(Timestamp::now()),
+            since: Timestamp::now().into(),
         },
         reason: None,
+        features: Feature::own(),
+        control_plane_pods: Default::default(),
         needed: (phase != Phase::Idle).then(|| version(number + 1)),
         needed_version: (phase != Phase::Idle).then(|| (number + 1).to_string()),
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),
             boot: boot(number),
-            since: to_second(Timestamp::now()),
+            since: Timestamp::now().into(),
         }),
         progress: None,
         owned: None,
@@ -110,7 +111,7 @@ pub fn accepted(view: &NodeView, id: GrantId) -> Result<Published> {
         id,
         identity: version(number + 1),
         boot: boot(number),
-        accepted: to_second(Timestamp::now()),
+        accepted: Timestamp::now().into(),
     });
     Ok(want)
 }
@@ -122,7 +123,7 @@ pub fn answered(view: &NodeView, id: GrantId) -> Result<Published> {
         id,
         outcome: Outcome::Done,
         code: None,
-        at: to_second(Timestamp::now()),
+        at: Timestamp::now().into(),
     });
     Ok(want)
 }

@@ -11,6 +11,7 @@ use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::raw::RawNode;
 use cuo_core::reason::{Code, Reason};
+use cuo_core::time::{Now, Tick, Time};
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
 use cuo_lab::machine::{HostSpec, Reboot};
 use cuo_lab::systemd::FINALIZER;
@@ -35,7 +36,7 @@ impl Granted {
     async fn of(bench: Bench) -> Self {
         let host = bench.client().host().await.unwrap();
         let pending = host.pending.unwrap();
-        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+        let now = Time::from(Timestamp::now());
         let attempt = Attempt {
             progress: Progress {
                 id: GrantId { seq: 7, salt: 1 },
@@ -53,6 +54,7 @@ impl Granted {
             back: false,
             good: None,
             pods: Default::default(),
+            cordoned: Default::default(),
             foreign: false,
             drained: None,
         };
@@ -83,10 +85,13 @@ impl Granted {
             &state,
             &self.seen(boot, &host).await,
             &settings(),
-            Timestamp::now(),
+            Now {
+                time: Timestamp::now().into(),
+                tick: TICK,
+            },
         );
         let result = decided.state.result.as_ref();
-        let result = result.map(|result| (result.outcome, result.code));
+        let result = result.map(|result| (result.outcome, result.known()));
         (result, host, decided.state)
     }
 
@@ -121,20 +126,22 @@ impl Granted {
             staging: Staging::Idle,
             check_due: false,
             looked: None,
-            asked: self.attempt.requested.map(|at| Asked {
+            asked: self.attempt.requested.map(|_| Asked {
                 id: self.attempt.progress.id,
-                at,
+                at: TICK,
                 times: 1,
                 unlocked: true,
                 again: None,
                 refused: None,
                 busy: None,
                 unheard: false,
-                uptime: None,
             }),
         }
     }
 }
+
+/// All that happens here happens at one moment.
+const TICK: Tick = Tick::START;
 
 fn settings() -> Settings {
     Settings {
@@ -163,7 +170,11 @@ fn pause(granted: &Granted, host: &Host, state: &State, code: Option<Code>) -> O
     let text = format!("granted {wanted}, booted {found}: {}", code.means());
     Some(Backoff {
         tries: 1,
-        until: state.result.as_ref()?.at + SignedDuration::from_mins(1),
+        until: state
+            .result
+            .as_ref()?
+            .at
+            .later(SignedDuration::from_mins(1)),
         reason: Reason::new(code, text),
     })
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_cluster::node::{Keep, get_node, patch_node, whoami};
+use cuo_cluster::source::DEADLINE;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_core::raw::{NodePatch, RawNode};
 use cuo_core::reason::{Code, Reason};
@@ -47,7 +48,7 @@ pub async fn own_node(n1: &ClientSource) -> Result<()> {
         resource_version: before.resource_version.clone(),
         ..set
     };
-    let refused = patch_node(n1, "n1", &late, &Keep::default()).await;
+    let refused = patch_node(n1, "n1", &late, &Keep::default(), DEADLINE).await;
     ensure!(
         matches!(refused, Err(ApiError::Conflict { .. })),
         "{refused:?}"
@@ -66,7 +67,7 @@ pub async fn own_node(n1: &ClientSource) -> Result<()> {
     };
     assert_eq!(undone, expected);
 
-    let other = patch_node(n1, "n2", &late, &Keep::default()).await;
+    let other = patch_node(n1, "n2", &late, &Keep::default(), DEADLINE).await;
     ensure!(
         matches!(other, Err(ApiError::Forbidden { .. })),
         "{other:?}"
@@ -89,7 +90,7 @@ async fn change(n1: &ClientSource, patch: &NodePatch) -> Result<(RawNode, RawNod
         };
         Ok(Some((
             before,
-            patch_node(n1, "n1", &patch, &Keep::default()).await?,
+            patch_node(n1, "n1", &patch, &Keep::default(), DEADLINE).await?,
         )))
     })
     .await

@@ -6,8 +6,10 @@ use cuo_core::identity::GrantId;
 use cuo_core::keys;
 use cuo_core::reason::Code;
 use cuo_core::selector::Selector;
+use cuo_core::time::Time;
 use cuo_core::values::{
-    DrainPolicy, Grant, OnTimeout, Outcome, Phase, PodChecks, PodMatch, Treatment, to_json,
+    Cordoned, DrainPolicy, Grant, OnTimeout, Outcome, Phase, PodChecks, PodMatch, Treatment,
+    to_json,
 };
 use cuo_lab::bench::Bench;
 use jiff::{SignedDuration, Timestamp};
@@ -25,18 +27,19 @@ use crate::{V2, cluster};
 async fn grant(bench: &Bench, name: &str, seq: u64, change: impl FnOnce(&mut Grant)) {
     shows(bench, name, Phase::Waiting, None).await;
     let view = bench.node(name).unwrap();
-    let now = Timestamp::now();
+    let now = Time::from(Timestamp::now());
     let mut grant = Grant {
         id: GrantId { seq, salt: 7 },
         identity: *view.agent.needed.value().unwrap(),
         boot: view.kubelet_boot.unwrap(),
         issued: now,
-        deadline: now + SignedDuration::from_secs(60),
+        deadline: now.later(SignedDuration::from_secs(60)),
         drain: DrainPolicy {
             timeout_seconds: 5,
             ..DrainPolicy::default()
         },
         pods: PodChecks::default(),
+        cordoned: Cordoned::default(),
     };
     change(&mut grant);
     let change = format!("{}={}", keys::REBOOT_OK, to_json(&grant));
@@ -297,7 +300,8 @@ async fn a_drain_goes_on_to_its_end_and_waits_for_volumes_and_its_delay() {
     bench.start_agents().await.unwrap();
     bench.publish(V2).await.unwrap();
     grant(&bench, "n1", 1, |grant| {
-        grant.deadline = Timestamp::now() + SignedDuration::from_secs(15);
+        let now = Time::from(Timestamp::now());
+        grant.deadline = now.later(SignedDuration::from_secs(15));
         grant.drain.timeout_seconds = 300;
         grant.drain.delay_seconds = 3;
         grant.pods.daemon_sets_ready = true;
@@ -308,7 +312,7 @@ async fn a_drain_goes_on_to_its_end_and_waits_for_volumes_and_its_delay() {
     site.kill_agent().await.unwrap();
     let deadline = bench.node("n1").unwrap().operator.grant;
     let deadline = deadline.value().unwrap().deadline;
-    let closed = async || Ok((Timestamp::now() > deadline).then_some(()));
+    let closed = async || Ok((Time::from(Timestamp::now()) > deadline).then_some(()));
     seen(&bench, "the end of the window", closed).await;
     end(&bench, "slow").await;
     site.start_agent().await.unwrap();

@@ -99,8 +99,8 @@ async fn a_node_that_stays_sick_after_its_boot_stops_the_rollout() {
     set(sick, "crio.service", "failed").await;
     sick.gate().open("agent-before-finalize").unwrap();
     node(&bench, first, "to be given up", |node| {
-        let reason = node.agent.reason.value().map(|reason| reason.code);
-        reason == Some(Code::Unhealthy)
+        let reason = node.agent.reason.value();
+        reason.is_some_and(|reason| reason.code == Code::Unhealthy)
     })
     .await;
     set(bench.site(other).unwrap(), "crio.service", "active").await;

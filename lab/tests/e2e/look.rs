@@ -63,7 +63,8 @@ pub async fn shows(bench: &Bench, name: &str, phase: Phase, code: Option<Code>) 
     let what = format!("to be {phase} because of {code:?}");
     node(bench, name, &what, |node| {
         let found = node.agent.status.value().map(|status| status.phase);
-        let reason = node.agent.reason.value().map(|reason| reason.code);
+        let reason = node.agent.reason.value();
+        let reason = reason.and_then(|reason| reason.code.known());
         (found, reason) == (Some(phase), code)
     })
     .await
@@ -76,7 +77,7 @@ pub async fn gives_up(bench: &Bench, name: &str) {
         let result = node.agent.result.value();
         result.is_some_and(|result| {
             result.outcome == Outcome::Aborted
-                && matches!(result.code, Some(Code::GrantRevoked | Code::Paused))
+                && matches!(result.known(), Some(Code::GrantRevoked | Code::Paused))
         })
     })
     .await
@@ -87,7 +88,7 @@ pub async fn answers(bench: &Bench, name: &str, outcome: Outcome, code: Option<C
     let what = format!("to answer its grant with {outcome:?} {code:?}");
     node(bench, name, &what, |node| {
         let result = node.agent.result.value();
-        result.is_some_and(|result| (result.outcome, result.code) == (outcome, code))
+        result.is_some_and(|result| (result.outcome, result.known()) == (outcome, code))
     })
     .await
 }
@@ -104,10 +105,7 @@ pub async fn boots(bench: &Bench, name: &str, version: &str) {
 /// Nothing of an update is left on the node: no grant, no acceptance, no cordon of the agent.
 pub fn is_free(node: &NodeView) -> bool {
     let (agent, operator) = (&node.agent, &node.operator);
-    agent.progress.is_absent()
-        && agent.owned.is_absent()
-        && operator.grant.is_absent()
-        && operator.reserved.is_absent()
+    agent.progress.is_absent() && agent.owned.is_absent() && !operator.has_slot()
 }
 
 /// How often all hosts together have rebooted.

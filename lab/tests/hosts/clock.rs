@@ -53,7 +53,7 @@ async fn a_clock_that_is_wrong_by_a_day_costs_at_most_a_reason() {
     yard.publish(V2);
     let refused = |node: &NodeView| {
         let result = node.agent.result.value();
-        result.is_some_and(|result| result.code == Some(Code::GrantExpired))
+        result.is_some_and(|result| result.gave(Code::GrantExpired))
     };
     let node = yard.sees(host, "a refusal", refused).await;
     assert!(!node.unschedulable && host.boots() == 1);

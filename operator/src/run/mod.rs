@@ -4,6 +4,7 @@ mod pause;
 mod pools;
 mod turn;
 mod watched;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +76,7 @@ pub async fn run(config: Config) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = changed(&mut leadership) => operator.led(&leadership.borrow_and_update()),
+            written = operator.written() => operator.wrote(written),
             Some(event) = pools.next() => operator.hear_pools(event),
             Some(event) = nodes.next() => {
                 operator.hear(event);

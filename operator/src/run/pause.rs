@@ -1,10 +1,8 @@
-//! Pauses after calls of the API server that failed.
+//! Pauses after calls of the API server that failed and that everything depends on: reads, and writes of the ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cuo_cluster::{ApiError, Retry, scattered};
-use cuo_core::identity::NodeName;
 use cuo_core::pause::doubled;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -15,9 +13,6 @@ const CONFLICT: Duration = Duration::from_millis(50);
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest pause, and the one after a refusal.
 const LAST: Duration = Duration::from_secs(30);
-
-/// As many nodes may rest, each for itself, before everything pauses.
-const FEW: usize = 3;
 
 /// Whether to pause, after which failures.
 #[derive(Debug, Default)]
@@ -63,60 +58,9 @@ impl Pause {
     }
 }
 
-/// Nodes that the API server does not let the operator write, each until when it is left alone. The others go on.
-#[derive(Debug, Default)]
-pub struct Resting(BTreeMap<NodeName, Instant>);
-
-impl Resting {
-    /// Which rest at `now`.
-    pub fn at(&mut self, now: Instant) -> BTreeSet<NodeName> {
-        self.0.retain(|_, until| now < *until);
-        self.0.keys().cloned().collect()
-    }
-
-    /// When the first of them is tried again.
-    pub fn next(&self) -> Option<Instant> {
-        self.0.values().min().copied()
-    }
-
-    /// A write of this node was refused: it rests. `false` where so many do that it is hardly about the single node; then everything has
-    /// to wait, or each node in turn would be tried.
-    pub fn refused(&mut self, name: &NodeName, what: &str, error: &ApiError) -> bool {
-        if self.0.len() >= FEW && !self.0.contains_key(name) {
-            return false;
-        }
-        warn!("{what}: {error}; others go first, and it is tried again");
-        let pause = scattered(LAST, 0.5);
-        self.0.insert(name.clone(), Instant::now() + pause);
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_refused_write_concerns_its_own_node_unless_many_are_refused() {
-        let error = ApiError::Forbidden {
-            message: "no".to_owned(),
-        };
-        let name = |number: usize| format!("n{number}").parse::<NodeName>().unwrap();
-        let mut resting = Resting::default();
-        let before = Instant::now();
-        for number in 0..FEW {
-            assert!(resting.refused(&name(number), "a write", &error));
-        }
-        assert!(!resting.refused(&name(FEW), "a write", &error));
-        assert!(resting.refused(&name(0), "a write", &error), "once more");
-        let all: BTreeSet<_> = (0..FEW).map(name).collect();
-        assert_eq!(resting.at(before), all);
-        let next = resting.next().unwrap();
-        assert!((before + LAST / 2..=Instant::now() + LAST).contains(&next));
-        assert_eq!(resting.at(next).len(), FEW - 1);
-        assert_eq!(resting.at(Instant::now() + LAST), [].into());
-        assert_eq!(resting.next(), None);
-    }
 
     #[test]
     fn each_class_of_failures_has_its_pause_and_success_starts_over() {

@@ -1,6 +1,6 @@
 //! The pools as they are known, and what is written about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cuo_cluster::node::Keep;
@@ -10,7 +10,7 @@ use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::identity::PoolName;
 use cuo_core::plan::PoolReport;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
-use jiff::Timestamp;
+use cuo_core::time::Time;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -82,9 +82,7 @@ impl Pools {
                 }
                 self.replace(all);
             }
-            PoolsEvent::Changed(pool) => {
-                self.all.insert(pool.name.clone(), pool);
-            }
+            PoolsEvent::Changed(pool) => self.learn(pool),
             PoolsEvent::Gone(name) => self.all.retain(|known, _| known.as_str() != name),
             PoolsEvent::Disconnected(error) => {
                 let why = format!("the pools can't be watched: {error}");
@@ -96,12 +94,18 @@ impl Pools {
         }
     }
 
-    /// These are all that there are.
+    /// These are all that there are. What was read of one before may be newer: a watch can be behind a read for any time.
     pub fn replace(&mut self, all: Vec<PoolObject>) {
-        self.all = all
-            .into_iter()
-            .map(|pool| (pool.name.clone(), pool))
-            .collect();
+        let names: BTreeSet<_> = all.iter().map(|pool| pool.name.clone()).collect();
+        self.all.retain(|name, _| names.contains(name));
+        all.into_iter().for_each(|pool| self.learn(pool));
+    }
+
+    fn learn(&mut self, pool: PoolObject) {
+        let newer = |known: &PoolObject| known.uid == pool.uid && version(known) > version(&pool);
+        if !self.all.get(&pool.name).is_some_and(newer) {
+            self.all.insert(pool.name.clone(), pool);
+        }
     }
 
     /// Has `keep` keep what the pools need of Nodes; whether that is more than before.
@@ -134,7 +138,7 @@ impl Pools {
         &mut self,
         source: &ClientSource,
         reports: &[PoolReport],
-        now: Timestamp,
+        now: Time,
     ) -> (Option<Instant>, Result<(), ApiError>) {
         self.told.retain(|name, _| self.all.contains_key(name));
         let (mut next, mut result) = (None, Ok(()));
@@ -195,6 +199,11 @@ impl Pools {
     }
 }
 
+/// Versions are numbers that rise (Kubernetes 1.35 made that official); where they are something else, none is newer.
+fn version(pool: &PoolObject) -> Option<u64> {
+    pool.resource_version.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use cuo_cluster::pool::pool;
@@ -233,6 +242,35 @@ mod tests {
         assert_eq!(pools.found().len(), 2);
         pools.hear(PoolsEvent::Reset(vec![]));
         assert_eq!(names(&pools), Vec::<String>::new());
+    }
+
+    /// The watch was behind when they were read from the API server.
+    #[test]
+    fn what_is_known_of_a_pool_never_gets_older() {
+        let at = |version: &str, uid: &str, paused: bool| PoolObject {
+            resource_version: version.into(),
+            uid: uid.into(),
+            ..object("p", json!({"paused": paused}))
+        };
+        type Event = fn(PoolObject) -> PoolsEvent;
+        let changed: Event = PoolsEvent::Changed;
+        let reset: Event = |pool| PoolsEvent::Reset(vec![pool]);
+        let read = at("10", "u", true);
+        for event in [changed, reset] {
+            for (heard, expected) in [
+                (at("9", "u", false), &read),
+                (at("11", "u", false), &at("11", "u", false)),
+                // Another one of the same name.
+                (at("9", "v", false), &at("9", "v", false)),
+                (at("x", "u", false), &read),
+            ] {
+                let mut pools = Pools::default();
+                pools.replace(vec![read.clone()]);
+                pools.hear(event(heard));
+                let found: Vec<_> = pools.objects().values().collect();
+                assert_eq!(found, [expected]);
+            }
+        }
     }
 
     #[test]

@@ -5,28 +5,30 @@ use std::time::Duration;
 
 use cuo_cluster::lease::Leadership;
 use cuo_cluster::ledger::{self, Stored};
-use cuo_cluster::node::{Keep, get_node, patch_node};
+use cuo_cluster::node::{Keep, get_node};
 use cuo_cluster::pool::list_pools;
 use cuo_cluster::watch::{NodesEvent, PoolsEvent};
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::identity::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::{Allotted, NodeView};
-use cuo_core::plan::{Act, Plan, Policy, Snapshot, plan};
+use cuo_core::plan::{Act, Plan, Policy, Snapshot, Writes, plan};
+use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
 use cuo_telemetry::gate::gate;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::pause::{Pause, Resting};
+use super::pause::Pause;
 use super::pools::Pools;
 use super::watched::Watched;
+use super::writes::{NodeWrites, Order, Written};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::steps::{self, Write};
-use crate::tell::Teller;
+use crate::steps;
+use crate::tell::{Prepared, Teller};
 
 /// Longest wait between two turns. They cost no request; deadlines and windows are on the wall clock, which may be set at any time.
 const LOOK: Duration = Duration::from_secs(60);
@@ -49,7 +51,7 @@ pub struct Operator {
     /// The Nodes have to be listed anew, to keep more of them.
     list_anew: bool,
     pause: Pause,
-    resting: Resting,
+    writes: NodeWrites,
     teller: Teller,
     metrics: Arc<Metrics>,
     health: Health,
@@ -76,7 +78,7 @@ impl Operator {
                 own_node: config.own_node.clone(),
                 pools: vec![],
                 pools_live: false,
-                resting: Default::default(),
+                writes: Writes::default(),
             },
             stored: None,
             read_at: Instant::now(),
@@ -84,7 +86,7 @@ impl Operator {
             pools: Pools::default(),
             list_anew: false,
             pause: Pause::default(),
-            resting: Resting::default(),
+            writes: NodeWrites::default(),
             teller,
             metrics,
             health,
@@ -96,6 +98,7 @@ impl Operator {
         self.leading = *leadership == Leadership::Leading;
         self.metrics.led(self.leading);
         self.stored = None;
+        self.writes.stop();
         self.teller.forget();
         self.pools.forget();
         match leadership {
@@ -156,20 +159,15 @@ impl Operator {
         if !self.leading || self.missing().is_some() {
             return last;
         }
-        let paused = self.pause.until(now);
-        if let Some(until) = paused.max(self.watched.behind(&self.seen.nodes, now)) {
+        if let Some(until) = self.pause.until(now) {
             return until.min(last);
         }
         match self.decide_and_write().await {
             Ok(Some(wake)) => wake.min(last),
             Ok(None) => Instant::now(),
-            Err(Failed { what, error, node }) => {
+            Err(Failed { what, error }) => {
                 self.metrics.failed(&error);
-                let refused = node.filter(|_| error.retry_class() == Retry::Denied);
-                let rests = refused.is_some_and(|name| self.resting.refused(&name, &what, &error));
-                if !rests {
-                    self.pause.failed(&what, &error);
-                }
+                self.pause.failed(&what, &error);
                 // Whatever failed, somebody else may have written meanwhile, or the write may have been done.
                 self.stored = None;
                 Instant::now()
@@ -180,7 +178,7 @@ impl Operator {
     /// `None` after a write, else when to decide again.
     async fn decide_and_write(&mut self) -> Result<Option<Instant>, Failed> {
         self.read_ledger().await?;
-        self.seen.resting = self.resting.at(Instant::now());
+        self.know_writes();
         let Some(plan) = self.plan().await? else {
             return Ok(Some(Instant::now() + LOOK));
         };
@@ -192,20 +190,60 @@ impl Operator {
             let (told, rest) = (self.tell_pools(&plan).await, self.rest(&plan));
             return Ok(Some(told.map_or(rest, |told| told.min(rest))));
         };
-        gate(&format!("operator-before-{}", write.as_str())).await;
-        let result = match &plan.act {
-            Act::WriteLedger(next) => self.write_ledger(next, write, &name, &plan).await,
-            Act::WriteNode(_, allotted) => self.write_node(allotted, write, &name, &plan).await,
-            Act::Wait | Act::Confirm(_) | Act::ConfirmPools => Ok(()),
-        };
-        result.map_err(|error| Failed {
-            what: format!("{} of node {name}", write.as_str()),
-            error,
-            node: matches!(plan.act, Act::WriteNode(..)).then_some(name),
-        })?;
-        self.pause.well();
-        gate(&format!("operator-after-{}", write.as_str())).await;
+        let prepared = Prepared::new(write, name.clone(), &self.seen, &plan);
+        match &plan.act {
+            Act::WriteLedger(next) => {
+                gate(&format!("operator-before-{}", write.as_str())).await;
+                let what = || format!("{} of node {name}", write.as_str());
+                let result = self.write_ledger(next, prepared).await;
+                result.map_err(|error| Failed::new(what(), error))?;
+                self.pause.well();
+                gate(&format!("operator-after-{}", write.as_str())).await;
+            }
+            Act::WriteNode(name, allotted) => self.write_node(name, allotted, prepared),
+            Act::Wait | Act::Confirm(_) | Act::ConfirmPools => {}
+        }
         Ok(None)
+    }
+
+    /// How it is with what is written to Nodes.
+    fn know_writes(&mut self) {
+        let (now, nodes) = (Instant::now(), &self.seen.nodes);
+        let mut writes = self.writes.at(now, |name| nodes.contains_key(name));
+        let behind = self.watched.behind(nodes, now);
+        writes.under_way.extend(behind.cloned());
+        self.seen.writes = writes;
+    }
+
+    /// The next write to a Node that ends; never, while none is under way.
+    pub async fn written(&mut self) -> Written {
+        self.writes.next().await
+    }
+
+    /// Takes in how a write to a Node ended.
+    pub fn wrote(&mut self, written: Written) {
+        let Written { order, result } = written;
+        match result {
+            Ok(raw) => {
+                self.told(order.prepared);
+                self.watched.written(&raw);
+            }
+            Err(error) => {
+                self.metrics.failed(&error);
+                match error.retry_class() {
+                    Retry::Reread => self.watched.outdated(&order.known),
+                    // It is about more than this Node.
+                    Retry::Credentials => self.stored = None,
+                    Retry::Later(_) | Retry::Denied => {}
+                }
+                if let ApiError::Unreachable { .. } = error {
+                    self.stored = None;
+                }
+                if let ApiError::TooManyRequests { .. } = error {
+                    self.pause.failed("a write to a Node", &error);
+                }
+            }
+        }
     }
 
     /// Reads the ledger, unless it is known.
@@ -232,7 +270,7 @@ impl Operator {
         self.seen.live.clear();
         self.seen.pools_live = false;
         loop {
-            let plan = plan(&self.seen, &self.policy, Timestamp::now());
+            let plan = plan(&self.seen, &self.policy, Timestamp::now().into());
             match &plan.act {
                 Act::Confirm(name) => self.confirm(name.clone()).await?,
                 Act::ConfirmPools => self.confirm_pools().await?,
@@ -268,7 +306,7 @@ impl Operator {
         for pool in self.pools.objects().values() {
             self.teller.pool(pool);
         }
-        let now = Timestamp::now();
+        let now = Timestamp::now().into();
         let (next, result) = self.pools.tell(&self.source, &plan.pools, now).await;
         if let Err(error) = result {
             self.metrics.failed(&error);
@@ -276,70 +314,47 @@ impl Operator {
         next
     }
 
-    async fn write_ledger(
-        &mut self,
-        next: &Ledger,
-        write: Write,
-        name: &NodeName,
-        plan: &Plan,
-    ) -> Result<(), ApiError> {
+    async fn write_ledger(&mut self, next: &Ledger, prepared: Prepared) -> Result<(), ApiError> {
         let Some(stored) = &self.stored else {
             return Ok(());
         };
         let text = to_json(next);
         let stored = ledger::replace(&self.source, &self.namespace, stored, &text).await?;
-        self.told(write, name, plan);
+        self.told(prepared);
         self.seen.ledger = Field::Value(next.clone());
         self.stored = Some(stored);
         Ok(())
     }
 
-    async fn write_node(
-        &mut self,
-        allotted: &Allotted,
-        write: Write,
-        name: &NodeName,
-        plan: &Plan,
-    ) -> Result<(), ApiError> {
-        let Some(node) = self.seen.nodes.get(name) else {
-            return Ok(());
-        };
-        let Some(patch) = allotted.patch(node) else {
-            return Ok(());
-        };
-        match patch_node(&self.source, name.as_str(), &patch, &self.keep).await {
-            Ok(raw) => {
-                self.told(write, name, plan);
-                self.watched.written(&raw);
-                Ok(())
-            }
-            Err(error) => {
-                if error.retry_class() == Retry::Reread {
-                    self.watched.outdated(node);
-                }
-                Err(error)
-            }
+    /// Sends a write to a Node, beside the loop.
+    fn write_node(&mut self, name: &NodeName, allotted: &Allotted, prepared: Prepared) {
+        let known = self.seen.nodes.get(name);
+        if let Some(known) = known
+            && let Some(patch) = allotted.patch(known)
+        {
+            let order = Order {
+                prepared,
+                known: known.clone(),
+                patch,
+            };
+            self.writes.send(&self.source, &self.keep, order);
         }
     }
 
-    fn told(&mut self, write: Write, name: &NodeName, plan: &Plan) {
-        self.metrics.wrote(write);
-        self.teller.wrote(write, name, &self.seen, plan);
+    fn told(&mut self, prepared: Prepared) {
+        self.metrics.wrote(prepared.write);
+        self.teller.wrote(prepared);
     }
 
     /// When to decide again if nothing changes before.
     fn rest(&self, plan: &Plan) -> Instant {
-        let now = Timestamp::now();
-        let left = plan.wake.map(|time| {
-            let left = time.duration_since(now);
-            if left.is_positive() {
-                left.unsigned_abs()
-            } else {
-                Duration::ZERO
-            }
-        });
-        let last = Instant::now() + left.unwrap_or(LOOK).min(LOOK);
-        self.resting.next().map_or(last, |next| next.min(last))
+        let now = Instant::now();
+        let time = Time::from(Timestamp::now());
+        let left = plan.wake.map(|at| at.since(time).max(SignedDuration::ZERO));
+        let left = left.map_or(LOOK, |left| left.unsigned_abs().min(LOOK));
+        let others = [self.writes.wake(now), self.watched.patience()];
+        let others = others.into_iter().flatten();
+        others.chain([now + left]).min().unwrap_or(now + LOOK)
     }
 }
 
@@ -347,13 +362,10 @@ impl Operator {
 struct Failed {
     what: String,
     error: ApiError,
-    /// The Node that it was to write.
-    node: Option<NodeName>,
 }
 
 impl Failed {
     fn new(what: String, error: ApiError) -> Self {
-        let node = None;
-        Self { what, error, node }
+        Self { what, error }
     }
 }

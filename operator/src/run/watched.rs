@@ -18,11 +18,10 @@ type Nodes = BTreeMap<NodeName, NodeView>;
 
 /// A version that a Node is known to have reached, and the watch has yet to bring.
 ///
-/// Nothing is decided before it came. The watch brings the changes of all Nodes in their order, so with it has come everything that
+/// Nothing is written to it before that came. The watch brings the changes of all Nodes in their order, so with it has come everything that
 /// happened before: a grant is never decided on nodes as they were before its reservation.
 #[derive(Debug)]
 struct Awaited {
-    name: NodeName,
     version: u64,
     until: Instant,
 }
@@ -32,14 +31,14 @@ struct Awaited {
 pub struct Watched {
     /// Why the Nodes are not known as they are.
     missing: Option<String>,
-    awaited: Option<Awaited>,
+    awaited: BTreeMap<NodeName, Awaited>,
 }
 
 impl Default for Watched {
     fn default() -> Self {
         Self {
             missing: Some("the nodes have not been listed yet".to_owned()),
-            awaited: None,
+            awaited: BTreeMap::new(),
         }
     }
 }
@@ -55,13 +54,18 @@ impl Watched {
         self.missing = Some("the nodes are listed anew, with labels that a pool needs".to_owned());
     }
 
-    /// Until when to wait for the watch, if something that is known to have happened has not come yet.
-    pub fn behind(&mut self, nodes: &Nodes, now: Instant) -> Option<Instant> {
-        self.awaited = self.awaited.take().filter(|awaited| {
-            let known = nodes.get(&awaited.name).and_then(version);
+    /// The Nodes of which something is known to have happened that has not come yet.
+    pub fn behind(&mut self, nodes: &Nodes, now: Instant) -> impl Iterator<Item = &NodeName> {
+        self.awaited.retain(|name, awaited| {
+            let known = nodes.get(name).and_then(version);
             known.is_some_and(|known| known < awaited.version) && now < awaited.until
         });
-        self.awaited.as_ref().map(|awaited| awaited.until)
+        self.awaited.keys()
+    }
+
+    /// When the first of them is waited for no longer.
+    pub fn patience(&self) -> Option<Instant> {
+        self.awaited.values().map(|awaited| awaited.until).min()
     }
 
     /// The Node was written, and is now like this.
@@ -80,11 +84,7 @@ impl Watched {
 
     fn wait_for(&mut self, name: NodeName, version: u64) {
         let until = Instant::now() + PATIENCE;
-        self.awaited = Some(Awaited {
-            name,
-            version,
-            until,
-        });
+        self.awaited.insert(name, Awaited { version, until });
     }
 
     /// Takes in what the watch tells.
@@ -92,7 +92,7 @@ impl Watched {
         match event {
             NodesEvent::Reset(all) => {
                 *nodes = all.iter().filter_map(parse).collect();
-                self.awaited = None;
+                self.awaited.clear();
                 if self.missing.take().is_some() {
                     info!("the nodes are known: {}", nodes.len());
                 }
@@ -206,10 +206,11 @@ mod tests {
                 watched.hear(&mut nodes, event);
             }
             let now = Instant::now();
-            let behind = watched.behind(&nodes, now).is_some();
+            let behind = watched.behind(&nodes, now).count() > 0;
             assert_eq!(behind, expected, "case {index}");
-            let late = watched.behind(&nodes, now + PATIENCE);
-            assert_eq!(late, None, "case {index}: for ever");
+            assert_eq!(watched.patience().is_some(), expected, "case {index}");
+            let late = watched.behind(&nodes, now + PATIENCE).count();
+            assert_eq!(late, 0, "case {index}: for ever");
         }
     }
 }

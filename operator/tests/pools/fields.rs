@@ -162,10 +162,7 @@ async fn closing(world: &World) -> Result<()> {
     world.held("p", closed, Code::WindowClosed).await?;
     until("the reservation to be withdrawn", SOON, async || {
         let node = world.view("a").await?;
-        ensure!(
-            node.operator == <_>::default() && !asked().await?,
-            "{node:#?}"
-        );
+        ensure!(!node.operator.has_slot() && !asked().await?, "{node:#?}");
         Ok(Some(()))
     })
     .await
@@ -343,7 +340,8 @@ async fn checks(world: &World) -> Result<()> {
     );
     world.annotate("a", AFTER, Some("true")).await?;
     until("a free slot", SOON, async || {
-        Ok((world.view("a").await?.operator == <_>::default()).then_some(()))
+        let operator = world.view("a").await?.operator;
+        Ok((!operator.has_slot() && !operator.after).then_some(()))
     })
     .await
 }

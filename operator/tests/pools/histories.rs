@@ -172,8 +172,7 @@ async fn settles(world: &mut World) -> Result<()> {
             for node in nodes.iter().filter(|node| open_grant(node).is_some()) {
                 drop(agent(world, node, &mut steady).await);
             }
-            let done =
-                |node: &NodeView| node.agent.needed.is_absent() && node.operator == <_>::default();
+            let done = |node: &NodeView| node.agent.needed.is_absent() && !node.operator.has_slot();
             ensure!(nodes.iter().all(done), "{nodes:#?}");
             Ok(Some(()))
         },

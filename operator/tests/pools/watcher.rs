@@ -16,9 +16,9 @@ use cuo_core::identity::{BootId, GrantId, NodeName, PoolName};
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::pool::{FoundPool, Pool};
 use cuo_core::raw::RawNode;
+use cuo_core::time::Time;
 use cuo_core::values::{DrainPolicy, Grant, Phase, PodChecks};
 use futures::StreamExt;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -316,10 +316,11 @@ fn the_watcher_sees_what_is_wrong() {
             id: GrantId { seq: 1, salt: 1 },
             identity: release(number),
             boot: BootId::from_bytes([1; 16]),
-            issued: Timestamp::UNIX_EPOCH,
-            deadline: Timestamp::UNIX_EPOCH,
+            issued: Time::EPOCH,
+            deadline: Time::EPOCH,
             drain: DrainPolicy::default(),
             pods: PodChecks::default(),
+            cordoned: Default::default(),
         });
         let allotted = Allotted {
             grant,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use cuo_cluster::node::{Keep, get_node, patch_node};
+use cuo_cluster::source::DEADLINE;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_core::features::Feature;
 use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::reason::Code;
-use cuo_core::values::{
-    Booted, Failure, Failures, Outcome, Phase, Progress, RebootResult, Status, to_second,
-};
+use cuo_core::values::{Booted, Failure, Failures, Outcome, Phase, Progress, RebootResult, Status};
 use cuo_lab::controlplane::{ControlPlane, Options};
 use cuo_lab::process::{bound, spawn_logged};
 use cuo_lab::wait::until;
@@ -236,7 +236,7 @@ impl World {
     async fn publish(&self, name: &str, want: &Published) -> Result<()> {
         until("a write of an agent", self.patience, async || {
             if let Some(patch) = want.patch(&self.view(name).await?) {
-                patch_node(&self.source, name, &patch, &Keep::default()).await?;
+                patch_node(&self.source, name, &patch, &Keep::default(), DEADLINE).await?;
             }
             Ok(Some(()))
         })
@@ -284,7 +284,7 @@ impl World {
                 id: grant.id,
                 identity: grant.identity,
                 boot: grant.boot,
-                accepted: to_second(Timestamp::now()),
+                accepted: Timestamp::now().into(),
             });
             Ok(want)
         })
@@ -314,8 +314,8 @@ impl World {
             want.result = Some(RebootResult {
                 id: grant.id,
                 outcome,
-                code: Some(Code::GrantMismatch),
-                at: to_second(Timestamp::now()),
+                code: Some(Code::GrantMismatch.into()),
+                at: Timestamp::now().into(),
             });
             Ok(want)
         })
@@ -326,7 +326,7 @@ impl World {
         until(format!("a step of {name}"), self.patience, async || {
             let node = self.view(name).await?;
             let patch = want(&node)?.patch(&node).context("nothing to write")?;
-            patch_node(&self.source, name, &patch, &Keep::default()).await?;
+            patch_node(&self.source, name, &patch, &Keep::default(), DEADLINE).await?;
             Ok(Some(()))
         })
         .await
@@ -399,16 +399,18 @@ pub fn published(runs: u8, needed: Option<u8>, phase: Phase) -> Published {
     Published {
         status: Status {
             phase,
-            since: to_second(Timestamp::now()),
+            since: Timestamp::now().into(),
         },
         reason: None,
+        features: Feature::own(),
+        control_plane_pods: Default::default(),
         needed: needed.map(release),
         needed_version: needed.map(|number| number.to_string()),
         booted: Some(Booted {
             identity: release(runs),
             version: runs.to_string(),
             boot: BootId::from_bytes([runs; 16]),
-            since: to_second(Timestamp::now()),
+            since: Timestamp::now().into(),
         }),
         progress: None,
         owned: None,
@@ -421,17 +423,21 @@ pub fn published(runs: u8, needed: Option<u8>, phase: Phase) -> Published {
 
 /// What an agent shows after its grant.
 pub fn ended(id: GrantId, identity: Identity, outcome: Outcome, mut failed: Failures) -> Published {
-    let at = to_second(Timestamp::now());
+    let at = Timestamp::now().into();
     let code = (outcome == Outcome::Failed).then_some(Code::RolledBack);
     if let Some(code) = code {
-        failed.add(Failure { identity, code, at });
+        failed.add(Failure {
+            identity,
+            code: code.into(),
+            at,
+        });
     }
     let mut want = published(number(&identity), None, Phase::Idle);
     want.failed = failed;
     want.result = Some(RebootResult {
         id,
         outcome,
-        code,
+        code: code.map(Into::into),
         at,
     });
     want

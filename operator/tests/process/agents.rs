@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use cuo_cluster::node::{Keep, get_node, patch_node};
+use cuo_cluster::source::DEADLINE;
 use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_core::features::Feature;
 use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::node::{NodeView, Published, SystemLabels};
-use cuo_core::values::{
-    Booted, Failures, Outcome, Phase, Progress, RebootResult, Status, to_second,
-};
+use cuo_core::values::{Booted, Failures, Outcome, Phase, Progress, RebootResult, Status};
 use cuo_lab::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 use jiff::Timestamp;
@@ -105,7 +105,7 @@ impl Agents {
     async fn write(&self, name: &str, want: &Published) -> Result<()> {
         until("a write of an agent", SOON, async || {
             if let Some(patch) = want.patch(&self.node(name).await?) {
-                patch_node(&self.source, name, &patch, &Keep::default()).await?;
+                patch_node(&self.source, name, &patch, &Keep::default(), DEADLINE).await?;
             }
             Ok(Some(()))
         })
@@ -149,7 +149,7 @@ impl Agents {
 
     /// What `node` has its agent do next, on the condition that the Node is still so.
     async fn act(&self, node: &NodeView, id: GrantId, number: u8) -> Result<()> {
-        let now = to_second(Timestamp::now());
+        let now = Timestamp::now().into();
         let mut want;
         if node.agent.progress.is_absent() {
             want = published(number - 1, Some(version(number)), Phase::Draining);
@@ -172,7 +172,14 @@ impl Agents {
             });
         }
         let patch = want.patch(node).context("nothing to write")?;
-        patch_node(&self.source, node.name.as_str(), &patch, &Keep::default()).await?;
+        patch_node(
+            &self.source,
+            node.name.as_str(),
+            &patch,
+            &Keep::default(),
+            DEADLINE,
+        )
+        .await?;
         Ok(())
     }
 }
@@ -188,16 +195,18 @@ fn published(number: u8, needed: Option<Identity>, phase: Phase) -> Published {
     Published {
         status: Status {
             phase,
-            since: to_second(Timestamp::now()),
+            since: Timestamp::now().into(),
         },
         reason: None,
+        features: Feature::own(),
+        control_plane_pods: Default::default(),
         needed,
         needed_version: None,
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),
             boot: boot(number),
-            since: to_second(Timestamp::now()),
+            since: Timestamp::now().into(),
         }),
         progress: None,
         owned: None,

@@ -131,7 +131,7 @@ impl Bench {
         self.update(async |bench| {
             if !seen && bench.log()?.contains("the ledger makes no sense") {
                 let nodes = bench.agents.nodes().await?;
-                let idle = nodes.iter().all(|node| node.operator == <_>::default());
+                let idle = nodes.iter().all(|node| !node.operator.has_slot());
                 ensure!(idle, "{nodes:#?}");
                 ensure!(bench.ledger().await? == "{}", "the ledger was written");
                 bench.delete_ledger().await?;

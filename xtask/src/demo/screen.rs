@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use cuo_core::node::NodeView;
+use cuo_core::time::Time;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{Bench, Budget, SiteSpec, Workloads};
 use cuo_lab::machine::OriginKind;
@@ -20,7 +21,7 @@ const WIDTH: usize = 120;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
     phase: Option<Phase>,
-    since: Option<Timestamp>,
+    since: Option<Time>,
     version: String,
     out: bool,
     reason: String,
@@ -149,7 +150,13 @@ impl Screen {
         let width = rustix::termios::tcgetwinsize(std::io::stderr())
             .map_or(WIDTH, |size| usize::from(size.ws_col).max(40));
         let elapsed = self.start.elapsed();
-        let lines = self.picture(rows, &work.budgets(), elapsed, Timestamp::now(), width);
+        let lines = self.picture(
+            rows,
+            &work.budgets(),
+            elapsed,
+            Timestamp::now().into(),
+            width,
+        );
         let mut out = std::io::stderr().lock();
         out.write_all(&redraw(self.drawn, &lines))?;
         self.drawn = lines.len();
@@ -162,7 +169,7 @@ impl Screen {
         rows: &BTreeMap<String, Row>,
         budgets: &BTreeMap<String, Budget>,
         elapsed: Duration,
-        now: Timestamp,
+        now: Time,
         width: usize,
     ) -> Vec<String> {
         let mut lines = vec![format!(
@@ -171,7 +178,7 @@ impl Screen {
         )];
         for (name, row) in rows {
             let since = row.since.map_or_else(String::new, |since| {
-                format!("{} s", now.duration_since(since).as_secs().max(0))
+                format!("{} s", now.since(since).as_secs().max(0))
             });
             lines.push(format!(
                 "{name:<11} {:<10} {:<11} {since:<7} {:<11} {:<16} {}",

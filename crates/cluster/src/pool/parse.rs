@@ -6,15 +6,18 @@ use cuo_core::identity::PoolName;
 use cuo_core::keys;
 use cuo_core::pool::{Canary, CanaryWho, FoundPool, MaxUnavailable, Order, OrderBy, Pool, Release};
 use cuo_core::selector::{Operator, Selector};
-use cuo_core::values::{DrainPolicy, OnTimeout, PodChecks, PodMatch, Treatment};
+use cuo_core::values::{
+    Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
+};
 use cuo_core::window::{Blackout, Calendar, Window, Windows};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::spec::{
-    Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, DrainSpec, IntOrText,
-    OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec, ReleaseSpec, TreatmentSpec, WindowSpec,
+    Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, CordonedSpec, DrainModeSpec,
+    DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec, PreflightSpec,
+    ReleaseSpec, TreatmentSpec, WindowSpec,
 };
 
 /// Longest time that may be given for anything, as the schema has it.
@@ -81,6 +84,10 @@ fn valid(name: &PoolName, spec: PoolSpec) -> Result<Pool, String> {
         after,
         pods,
         drain: drain(spec.drain)?,
+        cordoned: match spec.cordoned {
+            CordonedSpec::Hold => Cordoned::Hold,
+            CordonedSpec::Update => Cordoned::Update,
+        },
         settle: optional(spec.settle.as_deref(), "settle")?.unwrap_or_default(),
     })
 }
@@ -221,7 +228,13 @@ fn drain(spec: DrainSpec) -> Result<DrainPolicy, String> {
         TreatmentSpec::Evict => Treatment::Evict,
         TreatmentSpec::Block => Treatment::Block,
     };
+    let (mode, preflight) = (drain_mode(&spec)?, spec.preflight);
     Ok(DrainPolicy {
+        mode,
+        preflight: match preflight {
+            PreflightSpec::Inform => PreflightMode::Inform,
+            PreflightSpec::Require => PreflightMode::Require,
+        },
         timeout_seconds: field(&spec.timeout, "timeout")?.unwrap_or(default.timeout_seconds),
         on_timeout: match spec.on_timeout {
             OnTimeoutSpec::Abort => OnTimeout::Abort,
@@ -236,6 +249,18 @@ fn drain(spec: DrainSpec) -> Result<DrainPolicy, String> {
         wait_for_volumes: spec.wait_for_volumes,
         delay_seconds: field(&spec.delay, "delay")?.unwrap_or(default.delay_seconds),
     })
+}
+
+fn drain_mode(spec: &DrainSpec) -> Result<DrainMode, String> {
+    let blocks = [spec.empty_dir, spec.unmanaged].contains(&TreatmentSpec::Block);
+    match spec.mode {
+        DrainModeSpec::None if blocks => Err(
+            "drain: with `mode: None` no pod leaves, so `emptyDir: Block` and `unmanaged: Block` say nothing"
+                .into(),
+        ),
+        DrainModeSpec::None => Ok(DrainMode::None),
+        DrainModeSpec::Evict => Ok(DrainMode::Evict),
+    }
 }
 
 /// Agents write labels of the protocol, and must not choose their pools by them.

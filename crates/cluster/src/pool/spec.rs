@@ -61,6 +61,9 @@ pub struct PoolSpec {
     /// How nodes are drained.
     #[serde(default)]
     pub drain: DrainSpec,
+    /// What is done about nodes that somebody else has cordoned. Where a node is in several pools, each has to say `Update`.
+    #[serde(default)]
+    pub cordoned: CordonedSpec,
     /// How long the pool is left alone after one of its nodes is done, such as `10m`. Checks after the reboot run meanwhile.
     #[serde(default)]
     #[schemars(schema_with = "rules::length_or_nothing")]
@@ -69,6 +72,16 @@ pub struct PoolSpec {
 
 fn one() -> u32 {
     1
+}
+
+/// What is done about nodes that somebody else has cordoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum CordonedSpec {
+    /// They are left alone, since whoever cordoned them may be at work there; the reason says who, and since when.
+    #[default]
+    Hold,
+    /// They are updated like others, and stay cordoned.
+    Update,
 }
 
 /// A number or a text.
@@ -278,7 +291,17 @@ pub struct PodMatchSpec {
 /// How nodes are drained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.mode) || self.mode != 'None' || ((!has(self.emptyDir) || self.emptyDir != 'Block') && (!has(self.unmanaged) || self.unmanaged != 'Block'))",
+    "message": "with `mode: None` no pod leaves, so `emptyDir: Block` and `unmanaged: Block` say nothing",
+}]))]
 pub struct DrainSpec {
+    /// Whether pods have to leave before the reboot.
+    #[serde(default)]
+    pub mode: DrainModeSpec,
+    /// What is made of it where the API server says before the drain that it would refuse evictions.
+    #[serde(default)]
+    pub preflight: PreflightSpec,
     /// How long a drain may take, such as `10m`, which is the default.
     #[serde(default)]
     #[schemars(schema_with = "rules::length")]
@@ -325,6 +348,27 @@ pub enum OnTimeoutSpec {
     Force,
 }
 
+/// Whether pods have to leave before the reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum DrainModeSpec {
+    /// They are evicted.
+    #[default]
+    Evict,
+    /// The node is cordoned and rebooted with its pods, which the kubelet's graceful shutdown ends: for clusters that have nowhere else for
+    /// them.
+    None,
+}
+
+/// What is made of refusals that are known before the drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum PreflightSpec {
+    /// They are told, and the drain begins: budgets may have room once the node is cordoned, and webhooks act on real evictions alone.
+    #[default]
+    Inform,
+    /// The node is not cordoned before all its pods would be evicted.
+    Require,
+}
+
 /// What is done about a pod that loses something by leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum TreatmentSpec {
@@ -342,6 +386,8 @@ fn yes() -> bool {
 impl Default for DrainSpec {
     fn default() -> Self {
         Self {
+            mode: DrainModeSpec::default(),
+            preflight: PreflightSpec::default(),
             timeout: None,
             grace_period: None,
             on_timeout: OnTimeoutSpec::default(),

@@ -1,7 +1,7 @@
 //! `status` of an `UpdatePool`: what the operator tells people about it. Nothing is ever decided on it.
 
 use cuo_core::identity::{GrantId, Identity, NodeName};
-use jiff::Timestamp;
+use cuo_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct PoolStatus {
     /// When the next window opens, while none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
-    pub next_window: Option<Timestamp>,
+    pub next_window: Option<Time>,
     /// `Accepted`, `Progressing`, `Held` and `Degraded`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -62,7 +62,7 @@ pub struct Slot {
     pub identity: Identity,
     /// Since when.
     #[schemars(schema_with = "time")]
-    pub since: Timestamp,
+    pub since: Time,
 }
 
 /// Something that nodes run or wait to boot.
@@ -93,7 +93,7 @@ pub struct Condition {
     pub message: String,
     /// Since when `status` is so.
     #[schemars(schema_with = "time")]
-    pub last_transition_time: Timestamp,
+    pub last_transition_time: Time,
     /// The `metadata.generation` that it is about.
     pub observed_generation: i64,
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 use cuo_core::identity::Identity;
 use cuo_core::pool::{Canary, CanaryWho, MaxUnavailable, Order, OrderBy, Pool, Release};
 use cuo_core::selector::{Operator, Requirement, Selector};
-use cuo_core::values::{DrainPolicy, OnTimeout, PodChecks, PodMatch, Treatment};
+use cuo_core::values::{
+    Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
+};
 use cuo_core::window::{Blackout, Calendar, Windows};
 use futures::StreamExt;
 use jiff::SignedDuration;
@@ -42,6 +44,7 @@ fn plain() -> Pool {
         after: vec![],
         pods: PodChecks::default(),
         drain: DrainPolicy::default(),
+        cordoned: Cordoned::Hold,
         settle: SignedDuration::ZERO,
     }
 }
@@ -89,8 +92,9 @@ fn every_field_is_taken_over() {
         "drain": {
             "timeout": "20m", "gracePeriod": "0s", "onTimeout": "Force", "emptyDir": "Block", "unmanaged": "Block",
             "podSelector": {"matchLabels": {"drain": "yes"}}, "skipNamespaces": ["b", "a"],
-            "waitForVolumes": false, "delay": "30s",
+            "waitForVolumes": false, "delay": "30s", "mode": "Evict", "preflight": "Require",
         },
+        "cordoned": "Update",
         "settle": "10m",
     });
     let windows = ["Mon,Fri 22:00 4h Europe/Berlin", " 12:00 1h30m UTC"];
@@ -141,6 +145,8 @@ fn every_field_is_taken_over() {
             daemon_sets_ready: true,
         },
         drain: DrainPolicy {
+            mode: DrainMode::Evict,
+            preflight: PreflightMode::Require,
             timeout_seconds: 1200,
             on_timeout: OnTimeout::Force,
             grace_period_seconds: Some(0),
@@ -151,6 +157,7 @@ fn every_field_is_taken_over() {
             wait_for_volumes: false,
             delay_seconds: 30,
         },
+        cordoned: Cordoned::Update,
         settle: SignedDuration::from_mins(10),
     };
     assert_eq!(pool(name(), &spec), FoundPool::Valid(Box::new(expected)));
@@ -167,6 +174,10 @@ fn what_makes_no_sense_names_the_field_and_still_selects() {
             "windows[0]: \"Europe/Berlin x\" is not one word",
         ),
         (window("UTC", "22"), "windows[0]: window"),
+        (
+            json!({"drain": {"mode": "None", "emptyDir": "Block"}}),
+            "drain: with `mode: None` no pod leaves",
+        ),
         (
             json!({"blackouts": [{"from": "2026-12-24", "timeZone": "Mars"}]}),
             "blackouts[0]: \"Mars\" is no IANA time zone",

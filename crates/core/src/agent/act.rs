@@ -1,16 +1,17 @@
 //! A grant was accepted under this boot: cordon, drain, finalize, reboot.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::drain::{Drain, SECOND};
+use super::drain::{Drain, SECOND, cordoned};
 use super::state::Attempt;
 use super::{Act, Asked, NodeSeen, Step, Work};
-use crate::drain::{later, left};
+use crate::drain::left;
 use crate::host::Deployment;
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::{Grant, Phase};
+use crate::time::Time;
+use crate::values::{Cordoned, Grant, Phase};
 
 /// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
@@ -49,38 +50,30 @@ impl Work<'_> {
                 if self.now > limit {
                     return self.abort(reason);
                 }
-                return self.publish_or(
-                    Phase::Draining,
-                    Some(reason),
-                    Act::Wait,
-                    Some(later(limit, SECOND)),
-                );
+                let wake = Some(self.until(limit.later(SECOND)));
+                return self.publish_or(Phase::Draining, Some(reason), Act::Wait, wake);
             }
         };
-        if let Some((reason, _)) = self.busy(attempt).filter(|_| self.now > limit) {
+        let busy = self.busy(attempt);
+        if let Some((reason, _)) = busy.clone().filter(|_| self.now > limit) {
             return self.abort(reason);
         }
-        let blocked = match self.drained(attempt, node) {
-            Drain::Done => self
-                .inhibited()
-                .or_else(|| self.would_lose(&pending))
-                .or_else(|| {
-                    let (reason, until) = self.busy(attempt)?;
-                    (self.now <= until).then_some(reason)
-                }),
+        match self.drained(attempt, node) {
+            Drain::Done => {}
             Drain::Goes { reason, act, wake } => {
                 return self.publish_or(Phase::Draining, reason, act, wake);
             }
-            Drain::Blocked(reason) => return self.abort(reason),
-        };
-        match blocked {
-            Some(reason) if self.now > limit => self.abort(reason),
-            Some(reason) => self.publish_or(
-                Phase::Draining,
-                Some(reason),
-                Act::Wait,
-                Some(later(limit, SECOND)),
-            ),
+            Drain::Blocked(reason, pods) => return self.abort_drain(reason, pods),
+        }
+        let until = self.until(limit.later(SECOND));
+        let blocked = self.obstructed(&pending).map(|reason| (reason, until));
+        let busy = busy.filter(|(_, left)| left.is_positive());
+        match blocked.or(busy) {
+            Some((reason, _)) if self.now > limit => self.abort(reason),
+            Some((reason, left)) => {
+                let wake = Some(left.min(until));
+                self.publish_or(Phase::Draining, Some(reason), Act::Wait, wake)
+            }
             None => self.ask(&pending, live),
         }
     }
@@ -104,16 +97,20 @@ impl Work<'_> {
         shown
     }
 
-    /// With whom rpm-ostree was busy when it was asked, and until when it is left alone.
-    fn busy(&self, attempt: &Attempt) -> Option<(Reason, Timestamp)> {
+    /// With whom rpm-ostree was busy when it was asked, and how long it is left alone from now on.
+    fn busy(&self, attempt: &Attempt) -> Option<(Reason, SignedDuration)> {
         let asked = self.seen.asked.as_ref();
         let asked = asked.filter(|asked| asked.id == attempt.progress.id)?;
-        // A clock that went back ends the pause.
-        let until = match asked.at <= self.now {
-            true => later(asked.at, BUSY),
-            false => Timestamp::MIN,
-        };
-        Some((asked.busy.clone()?, until))
+        let left = asked.at.later(BUSY).since(self.tick);
+        Some((asked.busy.clone()?, left))
+    }
+
+    /// Why a reboot now would not do what was granted.
+    pub(super) fn obstructed(&self, pending: &Deployment) -> Option<Reason> {
+        let survey = self.seen.survey.as_ref().ok();
+        self.inhibited()
+            .or_else(|| survey?.other_reboot())
+            .or_else(|| self.would_lose(pending))
     }
 
     /// Why rpm-ostree does not tell.
@@ -143,6 +140,11 @@ impl Work<'_> {
         if let Some(reason) = self.held() {
             return Err(Some(reason));
         }
+        if attempt.cordoned == Cordoned::Hold
+            && let Some(by) = node.cordoned_by_other().filter(|_| !attempt.foreign)
+        {
+            return Err(Some(Reason::new(Code::CordonedByOther, by)));
+        }
         let cordoned = node.agent.owned.value().is_some() || attempt.foreign;
         if cordoned && !node.unschedulable {
             return Err(Some(Code::Uncordoned.into()));
@@ -152,7 +154,10 @@ impl Work<'_> {
 
     /// The pending deployment, if it is the one that the grant is for. `Err(None)`: not known now.
     fn wanted(&self, attempt: &Attempt) -> Result<Deployment, Option<Reason>> {
-        self.seen.host.as_ref().map_err(|_| None)?;
+        let host = self.seen.host.as_ref().map_err(|_| None)?;
+        if !attempt.keeps_identity() && attempt.is_granted(&host.booted) {
+            return Err(Some(Code::SoftReboot.into()));
+        }
         let pending = self.pending().cloned();
         let now = pending
             .as_ref()
@@ -186,20 +191,19 @@ impl Work<'_> {
             return self.abort(reason.clone());
         }
         let last = asked.again.unwrap_or(asked.at);
-        let patience = self.limit(last, asked.uptime, self.settings.shutdown);
         let nothing = self.came_to_nothing(&attempt, asked);
-        if self.now <= patience && !nothing {
-            return self.publish_or(
-                Phase::Rebooting,
-                None,
-                Act::Wait,
-                Some(later(patience, SECOND)),
-            );
+        let left = last.later(self.settings.shutdown).since(self.tick);
+        if left.is_positive() && !nothing {
+            return self.publish_or(Phase::Rebooting, None, Act::Wait, Some(left));
         }
         let pending = match self.still_wanted(&attempt, node) {
             Ok(pending) => pending,
             Err(Some(reason)) if nothing => return self.abort(reason),
-            Err(why) => return self.unwanted(why, patience),
+            Err(why) => {
+                let gone = self.tick.since(last).saturating_sub(self.settings.shutdown);
+                let patience = self.now.later(-gone);
+                return self.unwanted(why, patience);
+            }
         };
         let Some(act) = self.once_more(pending, asked) else {
             return self.publish(Phase::Failed, Some(Code::RebootDidNotHappen.into()));
@@ -226,14 +230,14 @@ impl Work<'_> {
             Ok(pending) => pending,
             Err(why) => return self.unwanted(why, patience),
         };
-        if let Some(reason) = self.inhibited().or_else(|| self.would_lose(&pending)) {
+        if let Some(reason) = self.obstructed(&pending) {
             return self.unwanted(Some(reason), patience);
         }
         if self.now > patience && !self.seen.busy {
             // Nobody has watched the cordon since.
             match &self.seen.pods {
                 Err(why) if why.is_empty() => return self.publish(Phase::Rebooting, None),
-                Ok(pods) if left(pods, &attempt.drain).is_empty() => {}
+                Ok(pods) if left(pods, &attempt.drain, cordoned(node)).is_empty() => {}
                 Err(_) | Ok(_) => return self.approach(attempt, node, live),
             }
         }
@@ -242,15 +246,19 @@ impl Work<'_> {
 
     /// What was asked for is not wanted any more, or not known (`None`). It may come all the same until `patience`, and while rpm-ostree
     /// is at work; after that nothing is under way, for logind would tell of a shutdown.
-    fn unwanted(self, why: Option<Reason>, patience: Timestamp) -> Step {
+    fn unwanted(self, why: Option<Reason>, patience: Time) -> Step {
         let known = why.is_some();
         let patience = match known {
             true => patience,
-            false => later(patience, self.settings.shutdown),
+            false => patience.later(self.settings.shutdown),
         };
         let reason = why.unwrap_or_else(|| self.unavailable());
+        if reason.code == Code::SoftReboot {
+            // Whatever was under way has come to this.
+            return self.abort(reason);
+        }
         if self.now <= patience {
-            let wake = Some(later(patience, SECOND));
+            let wake = Some(self.until(patience.later(SECOND)));
             return self.publish_or(Phase::Rebooting, Some(reason), Act::Wait, wake);
         }
         if known && self.seen.busy {

@@ -2,34 +2,40 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::state::Attempt;
 use super::{Act, Work};
-use crate::drain::{self, Claim, How, Preflight, RawPod, Removal, Round, later};
+use crate::control_plane;
+use crate::drain::{
+    self, Answer, Blocked, Claim, EvictionTry, How, Left, Outlook, RawPod, Removal, Round,
+};
+use crate::identity::GrantId;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::{DrainPolicy, Grant, OnTimeout, PodChecks};
+use crate::time::Time;
+use crate::values::{DrainMode, DrainPolicy, Grant, OnTimeout, PodChecks, PreflightMode};
 
 /// Deadlines are over once the second that they name is.
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
-/// How often what is told of a drain may change while the same pods block it, and how long nothing is told of one that goes well.
+/// How often what is told of a drain may change while the same pods block it, and how long nothing is told of one that goes well, nor of
+/// questions that take their time.
 const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// When each rung of a drain's ladder ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ladder {
     /// Evictions.
-    evict: Timestamp,
+    evict: Time,
     /// Deletions; where there are none, evictions.
-    delete: Timestamp,
+    delete: Time,
     /// Everything between acceptance and the reboot.
-    pub all: Timestamp,
+    pub all: Time,
     force: bool,
 }
 
 impl Ladder {
-    fn rung(&self, now: Timestamp) -> Option<How> {
+    fn rung(&self, now: Time) -> Option<How> {
         match () {
             () if now <= self.evict => Some(How::Evict),
             () if now <= self.delete => Some(How::Delete),
@@ -39,10 +45,10 @@ impl Ladder {
     }
 
     /// The next end of a rung.
-    fn next(&self, now: Timestamp) -> Timestamp {
+    fn next(&self, now: Time) -> Time {
         let ends = [self.evict, self.delete, self.all];
         let next = ends.into_iter().find(|end| now <= *end);
-        later(next.unwrap_or(self.all), SECOND)
+        next.unwrap_or(self.all).later(SECOND)
     }
 }
 
@@ -54,10 +60,10 @@ pub(super) enum Drain {
     Goes {
         reason: Option<Reason>,
         act: Act,
-        wake: Option<Timestamp>,
+        wake: Option<SignedDuration>,
     },
-    /// Its time is over.
-    Blocked(Reason),
+    /// Its time is over, and these pods did not leave.
+    Blocked(Reason, Vec<String>),
 }
 
 /// Whether a drain may begin.
@@ -65,8 +71,8 @@ pub(super) enum Begin {
     Now,
     /// After this.
     After(Act),
-    /// Not known yet; the reason if that lasts.
-    Unknown(Option<Reason>),
+    /// Not known yet; the reason if that lasts, and when to look again.
+    Unknown(Option<Reason>, Option<SignedDuration>),
     No(Reason),
 }
 
@@ -75,7 +81,8 @@ enum Volumes {
     Free,
     /// Which volumes those of these claims are is to be found out first.
     Find(BTreeSet<Claim>),
-    Used(Reason),
+    /// And when to find out again, if that failed.
+    Used(Reason, Option<SignedDuration>),
 }
 
 impl Work<'_> {
@@ -97,36 +104,79 @@ impl Work<'_> {
         }
     }
 
-    /// Whether the drain that `grant` wants would get through, as far as the API server can tell before it begins.
-    pub(super) fn may_begin(&self, grant: &Grant) -> Begin {
+    /// Whether the drain that `grant` wants may begin: what the policy itself leaves alone forbids it, and what the API server says beforehand
+    /// only where the policy demands that.
+    pub(super) fn may_begin(&self, grant: &Grant, node: &NodeView) -> Begin {
         let pods = match &self.seen.pods {
             Ok(pods) => pods,
-            Err(why) => return Begin::Unknown(unknown(Code::PreflightBlocked, why)),
+            Err(why) => return Begin::Unknown(unknown(Code::PreflightBlocked, why), None),
         };
         if let Some(pod) = drain::blocking(pods, &grant.pods.blocking) {
             let text = format!("{} runs on the node", drain::name(pod));
             return Begin::No(Reason::new(Code::BlockingPod, text));
         }
-        let answers = self.seen.preflight.as_ref();
-        let answers = answers
-            .filter(|seen| seen.grant == grant.id)
-            .map_or(&[][..], |seen| &seen.answers);
-        let left = drain::left(pods, &grant.drain);
-        // What is refused is deleted in the end, so only what no deletion is for is in the way.
-        let looked = match grant.drain.on_timeout {
-            OnTimeout::Abort => drain::preflight(&left, answers, self.now),
-            OnTimeout::Delete | OnTimeout::Force => Preflight::Asked(drain::kept(&left)),
-        };
-        match looked {
-            Preflight::Ask(pods) => Begin::After(Act::Preflight {
+        if grant.drain.mode == DrainMode::None {
+            return Begin::Now;
+        }
+        let left = drain::left(pods, &grant.drain, cordoned(node));
+        let kept = drain::kept(&left);
+        if !kept.is_empty() {
+            return Begin::No(in_the_way(&kept));
+        }
+        match grant.drain.preflight {
+            // What is refused is deleted in the end.
+            PreflightMode::Require if grant.drain.on_timeout != OnTimeout::Abort => Begin::Now,
+            // The rest of the questions is answered by the evictions themselves.
+            PreflightMode::Inform if self.half_over(grant) => Begin::Now,
+            mode => self.asked(grant, &left, mode),
+        }
+    }
+
+    /// Half of the time to accept the grant is over.
+    fn half_over(&self, grant: &Grant) -> bool {
+        let whole = grant.deadline.since(grant.issued);
+        self.now >= grant.issued.later(whole / 2)
+    }
+
+    /// What the API server says of the evictions beforehand.
+    fn asked(&self, grant: &Grant, left: &Left<'_>, mode: PreflightMode) -> Begin {
+        match drain::outlook(left, self.answers(grant.id)) {
+            Outlook::Ask(pods) => Begin::After(Act::Preflight {
                 grant: grant.id,
                 pods,
             }),
-            Preflight::Asked(lines) if lines.is_empty() => Begin::Now,
-            Preflight::Asked(lines) => {
-                Begin::No(Reason::new(Code::PreflightBlocked, drain::few(&lines)))
+            Outlook::Open(names) => self.slow(grant, &names),
+            Outlook::Known(blocked) if mode == PreflightMode::Require && !blocked.is_empty() => {
+                Begin::No(in_the_way(&blocked))
             }
+            Outlook::Known(_) => Begin::Now,
         }
+    }
+
+    fn answers(&self, grant: GrantId) -> &[EvictionTry] {
+        let questions = self.seen.preflight.as_ref();
+        let questions = questions.filter(|questions| questions.grant == grant);
+        questions.map_or(&[], |questions| &questions.answers)
+    }
+
+    /// The answers take their time.
+    fn slow(&self, grant: &Grant, open: &[String]) -> Begin {
+        let answers = self.answers(grant.id).iter();
+        let first = answers.map(|answer| answer.at).min();
+        let patience = first.map(|first| first.later(TOLD_EVERY).since(self.tick));
+        let text = || format!("no answer yet about {}", drain::few(open));
+        match patience.filter(|left| left.is_positive()) {
+            Some(left) => Begin::Unknown(None, Some(left)),
+            None => Begin::Unknown(Some(Reason::new(Code::Preflight, text())), None),
+        }
+    }
+
+    /// What the API server said beforehand of pods that were not asked to leave yet.
+    fn foreseen(&self, attempt: &Attempt, left: &Left<'_>) -> Option<Reason> {
+        let refused = drain::refused(left, self.answers(attempt.progress.id));
+        let mut answers = self.seen.evictions.iter().map(|tried| &tried.answer);
+        let tried = answers.any(|answer| *answer != Answer::Open);
+        (!tried && !refused.is_empty()).then(|| in_the_way(&refused))
     }
 
     /// Notes that somebody else has cordoned the node.
@@ -144,20 +194,28 @@ impl Work<'_> {
         // Only waited for, and in time.
         let ended = attempt.drained.filter(|ended| *ended <= self.now);
         let over = rung.is_none() && (ended.is_none() || self.now > ladder.all);
+        let (next, late) = (self.until(ladder.next(self.now)), |text| {
+            Drain::Blocked(Reason::new(Code::DrainBlocked, text), vec![])
+        });
         let wait = |reason| Drain::Goes {
             reason,
             act: Act::Wait,
-            wake: Some(ladder.next(self.now)),
+            wake: Some(next),
         };
         if !node.unschedulable && !over {
-            return wait(None);
+            let pods = self.seen.pods.as_deref().unwrap_or_default();
+            let left = drain::left(pods, &attempt.drain, None);
+            return wait(self.foreseen(attempt, &left));
+        }
+        if attempt.drain.mode == DrainMode::None {
+            return match over {
+                true => late("the time-out passed"),
+                false => self.delayed(attempt, ended),
+            };
         }
         let pods = match &self.seen.pods {
             Ok(pods) => pods,
-            Err(_) if over => {
-                let text = "the time-out passed before the pods were known";
-                return Drain::Blocked(Reason::new(Code::DrainBlocked, text));
-            }
+            Err(_) if over => return late("the time-out passed before the pods were known"),
             Err(why) => return wait(unknown(Code::Draining, why)),
         };
         if let Some(goes) = self.leaving(attempt, node, pods, (ladder, rung)) {
@@ -168,9 +226,14 @@ impl Work<'_> {
         }
         match self.volumes(&attempt.drain, pods, node) {
             Volumes::Free => {}
-            Volumes::Find(_) | Volumes::Used(_) if rung == Some(How::Kill) => {}
-            Volumes::Used(reason) if over => return Drain::Blocked(reason),
-            Volumes::Used(reason) => return wait(Some(reason)),
+            Volumes::Find(_) | Volumes::Used(..) if rung == Some(How::Kill) => {}
+            Volumes::Used(reason, _) if over => return Drain::Blocked(reason, vec![]),
+            Volumes::Used(reason, again) => {
+                let wake = again.into_iter().chain([next]).min();
+                let act = Act::Wait;
+                let reason = Some(reason);
+                return Drain::Goes { reason, act, wake };
+            }
             Volumes::Find(claims) => {
                 return Drain::Goes {
                     reason: None,
@@ -179,22 +242,22 @@ impl Work<'_> {
                 };
             }
         }
-        if over {
-            let text = "the time-out passed";
-            return Drain::Blocked(Reason::new(Code::DrainBlocked, text));
+        match over {
+            true => late("the time-out passed"),
+            false => self.delayed(attempt, ended),
         }
-        self.delayed(attempt, ended)
     }
 
     /// What is done about the pods that are left; `None` if the drain does not wait for any.
     fn leaving(
-        &self,
+        &mut self,
         attempt: &Attempt,
         node: &NodeView,
         pods: &[RawPod],
         (ladder, rung): (Ladder, Option<How>),
     ) -> Option<Drain> {
-        let left = drain::left(pods, &attempt.drain);
+        let left = drain::left(pods, &attempt.drain, cordoned(node));
+        self.drain.newcomers = left.newcomers.iter().map(|pod| drain::name(pod)).collect();
         if left.is_empty() {
             return None;
         }
@@ -205,17 +268,22 @@ impl Work<'_> {
         };
         let how = rung.unwrap_or(How::Evict);
         let tries = &self.seen.evictions;
-        let round = drain::round(&left, tries, (how, grace), every, self.now);
-        let tried = rung == Some(How::Kill) && round.remove.is_empty();
-        if tried && left.kept.is_empty() {
+        let round = drain::round(&left, tries, (how, grace), every, self.tick);
+        self.drain.blocked.clone_from(&round.blocked);
+        let killed = rung == Some(How::Kill) && drain::all_tried(&left, tries, How::Kill);
+        if killed && left.kept.is_empty() {
             // Gone or not.
             return None;
         }
-        if rung.is_none() || tried {
-            return Some(Drain::Blocked(late(&round)));
+        if rung.is_none() || killed {
+            return Some(late(&round, &left));
         }
-        let (reason, tell) = self.progress(attempt, node, &round, how);
-        let wakes = [Some(ladder.next(self.now)), round.wake, tell];
+        let (reason, tell) = match self.foreseen(attempt, &left) {
+            Some(foreseen) => (Some(foreseen), None),
+            None => self.progress(attempt, &round, how),
+        };
+        let again = round.wake.map(|at| at.since(self.tick));
+        let wakes = [Some(self.until(ladder.next(self.now))), again, tell];
         let act = match round.remove.is_empty() {
             true => Act::Wait,
             false => Act::Evict(Removal {
@@ -236,25 +304,27 @@ impl Work<'_> {
     fn progress(
         &self,
         attempt: &Attempt,
-        node: &NodeView,
         round: &Round,
         how: How,
-    ) -> (Option<Reason>, Option<Timestamp>) {
-        let accepted = attempt.progress.accepted;
-        let written = self.seen.told.filter(|told| *told <= self.now);
-        let next = later(
-            written.map_or(accepted, |told| told.max(accepted)),
-            TOLD_EVERY,
-        );
+    ) -> (Option<Reason>, Option<SignedDuration>) {
+        let blocked: Vec<_> = round.blocked.iter().map(|one| &one.pod).collect();
         let fresh = Reason::new(Code::Draining, drain::told(round, how));
-        let old = node.agent.reason.value();
-        let old = old.filter(|old| old.code == Code::Draining && self.now < next);
-        let blocked = |reason: &Reason| drain::blocked_part(&reason.message).map(str::to_owned);
-        let same = old.is_some_and(|old| blocked(old) == blocked(&fresh));
-        match old {
-            Some(old) if same => (Some(old.clone()), Some(next)),
-            None if self.now < next && round.blocked.is_empty() => (None, Some(next)),
-            _ => (Some(fresh), Some(later(self.now, TOLD_EVERY))),
+        let told = self.seen.told.as_ref().filter(|told| {
+            let reason = told.reason.as_ref();
+            reason.is_some_and(|reason| reason.code == Code::Draining)
+        });
+        if let Some(told) = told.filter(|told| told.blocked.iter().eq(blocked.iter().copied())) {
+            let left = told.at.later(TOLD_EVERY).since(self.tick);
+            return match left.is_positive() && told.reason.as_ref() != Some(&fresh) {
+                true => (told.reason.clone(), Some(left)),
+                false => (Some(fresh), None),
+            };
+        }
+        // One that goes well needs no word at first.
+        let quiet = attempt.progress.accepted.later(TOLD_EVERY);
+        match told.is_none() && blocked.is_empty() && self.now < quiet {
+            true => (None, Some(self.until(quiet))),
+            false => (Some(fresh), None),
         }
     }
 
@@ -263,7 +333,7 @@ impl Work<'_> {
         if !policy.wait_for_volumes || node.volumes_in_use.is_empty() {
             return Volumes::Free;
         }
-        let claims = drain::claims_that_stay(pods, policy);
+        let claims = drain::claims_that_stay(pods, policy, cordoned(node));
         let found = self.seen.volumes.as_ref();
         let none = BTreeSet::new();
         let staying = match found.filter(|found| found.claims == claims) {
@@ -271,29 +341,26 @@ impl Work<'_> {
             None => return Volumes::Find(claims),
             Some(found) => match &found.volumes {
                 Ok(volumes) => volumes,
-                // A clock that went back ends the pause.
-                Err(_)
-                    if self.now < found.at
-                        || self.now >= later(found.at, self.settings.evict_every) =>
-                {
-                    return Volumes::Find(claims);
-                }
                 Err(why) => {
+                    let again = found.at.later(self.settings.evict_every).since(self.tick);
+                    if again.is_zero() {
+                        return Volumes::Find(claims);
+                    }
                     let text =
                         format!("which volumes are those of pods that stay is not known: {why}");
-                    return Volumes::Used(Reason::new(Code::VolumesInUse, text));
+                    return Volumes::Used(Reason::new(Code::VolumesInUse, text), Some(again));
                 }
             },
         };
         let used: Vec<String> = node.volumes_in_use.difference(staying).cloned().collect();
         match used.is_empty() {
             true => Volumes::Free,
-            false => Volumes::Used(Reason::new(Code::VolumesInUse, drain::few(&used))),
+            false => Volumes::Used(Reason::new(Code::VolumesInUse, drain::few(&used)), None),
         }
     }
 
     /// The time that the pool wants between the drain and the reboot.
-    fn delayed(&mut self, attempt: &Attempt, ended: Option<Timestamp>) -> Drain {
+    fn delayed(&mut self, attempt: &Attempt, ended: Option<Time>) -> Drain {
         let delay = attempt.drain.delay();
         if delay.is_zero() {
             return Drain::Done;
@@ -302,7 +369,7 @@ impl Work<'_> {
         if let Some(attempt) = &mut self.state.attempt {
             attempt.drained = Some(ended);
         }
-        let until = later(ended, delay);
+        let until = ended.later(delay);
         if self.now >= until {
             return Drain::Done;
         }
@@ -310,8 +377,24 @@ impl Work<'_> {
         Drain::Goes {
             reason: Some(Reason::new(Code::DrainDelay, text)),
             act: Act::Wait,
-            wake: Some(until),
+            wake: Some(self.until(until)),
         }
+    }
+
+    /// After the boot: which of the static pods of the control plane that this node had before are not back. Until they are, another node of
+    /// the control plane must not go.
+    pub(super) fn control_plane(&self, node: &NodeView) -> Option<Reason> {
+        let seen = &node.agent.control_plane_pods;
+        let code = Code::ControlPlaneNotReady;
+        let names = match &self.seen.pods {
+            Ok(pods) => control_plane::not_ready(pods, &node.name, seen),
+            Err(_) if seen.is_empty() => return None,
+            Err(why) => {
+                let not_yet = || Reason::new(code, "the pods are not known yet");
+                return unknown(code, why).or_else(|| Some(not_yet()));
+            }
+        };
+        (!names.is_empty()).then(|| Reason::new(code, drain::few(&names)))
     }
 
     /// After the boot: what is wrong with the pods of DaemonSets, if the grant wants to know.
@@ -342,16 +425,26 @@ fn unknown(code: Code, why: &str) -> Option<Reason> {
     })
 }
 
+/// When the node was cordoned, by the API server's clock.
+pub(super) fn cordoned(node: &NodeView) -> Option<Time> {
+    node.cordon.as_ref().and_then(|cordon| cordon.at)
+}
+
+fn in_the_way(blocked: &[Blocked]) -> Reason {
+    Reason::new(Code::PreflightBlocked, drain::few(blocked))
+}
+
 /// What did not leave in time: what is blocked, or if nothing is, what is still going.
-fn late(round: &Round) -> Reason {
-    let what = match round.blocked.is_empty() {
-        true => &round.going,
-        false => &round.blocked,
+fn late(round: &Round, left: &Left<'_>) -> Drain {
+    let (count, what) = match round.blocked.is_empty() {
+        true => (round.going.len(), drain::few(&round.going)),
+        false => (round.blocked.len(), drain::few(&round.blocked)),
     };
-    let text = format!(
-        "{} pods did not leave in time: {}",
-        what.len(),
-        drain::few(what)
-    );
-    Reason::new(Code::DrainBlocked, text)
+    let text = format!("{count} pods did not leave in time: {what}");
+    let kept = left.kept.iter().map(|(pod, _)| *pod);
+    let pods = left.leaving.iter().copied().chain(kept);
+    Drain::Blocked(
+        Reason::new(Code::DrainBlocked, text),
+        pods.map(drain::name).collect(),
+    )
 }

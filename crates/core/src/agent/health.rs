@@ -1,13 +1,13 @@
 //! What a node has to be after a boot before its slot is given back.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::state::Attempt;
 use super::{Act, Step, Work};
-use crate::drain::later;
 use crate::identity::Identity;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
+use crate::time::Time;
 use crate::values::{Phase, PodChecks};
 
 /// What is asked of a node besides a complete boot and a kubelet that reports Ready.
@@ -35,6 +35,7 @@ impl Work<'_> {
             .boot_incomplete()
             .or_else(|| (!ready).then(|| Code::NodeNotReady.into()))
             .or_else(|| survey.inactive(&self.settings.health.units))
+            .or_else(|| self.control_plane(node))
             .or_else(|| self.daemons(pods))
     }
 
@@ -45,13 +46,17 @@ impl Work<'_> {
         }
         // The Node remembers since when, across restarts of the agent.
         let told = node.agent.status.value();
-        let failed = node.agent.reason.value().map(|reason| reason.code) == Some(Code::Unhealthy)
+        let failed = node
+            .agent
+            .reason
+            .value()
+            .is_some_and(|reason| reason.code == Code::Unhealthy)
             && told.is_some_and(|status| status.phase == Phase::Failed);
         let since = told.filter(|status| status.phase == Phase::Verifying);
         let limit = since.map(|status| self.deadline(status.since));
         if !failed && limit.is_none_or(|limit| self.now <= limit) {
-            let wake = limit.unwrap_or_else(|| later(self.now, self.settings.health.deadline));
-            let wake = later(wake, SignedDuration::from_secs(1));
+            let wake = limit.unwrap_or_else(|| self.now.later(self.settings.health.deadline));
+            let wake = self.until(wake.later(SignedDuration::from_secs(1)));
             return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(wake));
         }
         let host = self.seen.host.as_ref().ok();
@@ -67,14 +72,14 @@ impl Work<'_> {
 
     /// When the node has failed, if it has been verified `since` then. A clock that was set forward makes no node fail: the host has to
     /// have been up for as long.
-    fn deadline(&self, since: Timestamp) -> Timestamp {
+    fn deadline(&self, since: Time) -> Time {
         let span = self.settings.health.deadline;
         let up = self.limit(since, Some(SignedDuration::ZERO), span);
-        up.max(later(since, span))
+        up.max(since.later(span))
     }
 
     /// Until when a healthy node is watched.
-    pub(super) fn settling(&mut self) -> Option<Timestamp> {
+    pub(super) fn settling(&mut self) -> Option<Time> {
         let good = self.state.attempt.as_ref()?.good;
         let (good, until) = self.watched(good)?;
         if let Some(attempt) = &mut self.state.attempt {
@@ -84,10 +89,10 @@ impl Work<'_> {
     }
 
     /// From when and until when a node is watched that is healthy, and has been since `good`; `None` once that has lasted.
-    pub(super) fn watched(&self, good: Option<Timestamp>) -> Option<(Timestamp, Timestamp)> {
+    pub(super) fn watched(&self, good: Option<Time>) -> Option<(Time, Time)> {
         // A clock that went back starts it anew.
         let good = good.filter(|good| *good <= self.now).unwrap_or(self.now);
-        let until = later(good, self.settings.health.settle);
+        let until = good.later(self.settings.health.settle);
         (self.now < until).then_some((good, until))
     }
 

@@ -19,16 +19,17 @@ mod verify;
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use crate::drain::{Claim, EvictionTry, RawPod, Removal, later};
+use crate::drain::{Blocked, Claim, EvictionTry, RawPod, Removal};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
 use crate::look::Mode;
 use crate::node::{NodeView, Published, SystemLabels};
 use crate::reason::{Code, Reason};
 use crate::survey::Survey;
-use crate::values::{Field, Outcome, Phase, RebootResult, to_second};
+use crate::time::{Now, Tick, Time};
+use crate::values::{Field, Outcome, Phase, RebootResult};
 
 use health::Health;
 pub use left::Left;
@@ -51,13 +52,13 @@ pub struct Observation {
     /// Pods on this node, or why they are not known (nothing before the first answer); needed only while [`wants_pods`] says so.
     pub pods: Result<Vec<RawPod>, String>,
     /// What the API server said to whether it would evict the pods.
-    pub preflight: Option<Preflight>,
+    pub preflight: Option<Questions>,
     /// Evictions of this attempt, oldest first.
     pub evictions: Vec<EvictionTry>,
     /// The volumes that were last asked for.
     pub volumes: Option<VolumesSeen>,
-    /// When this process last wrote another reason on the Node.
-    pub told: Option<Timestamp>,
+    /// The reason that this process last wrote on the Node.
+    pub told: Option<Told>,
     /// Block inhibitors on shutdown, or why they are not known.
     pub inhibitors: Result<Vec<Inhibitor>, String>,
     /// What else runs on the host, or why that is not known.
@@ -74,13 +75,24 @@ pub struct Observation {
     pub asked: Option<Asked>,
 }
 
-/// Answers to [`Act::Preflight`], oldest first.
+/// Questions that were asked because of [`Act::Preflight`], oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Preflight {
-    /// For which grant it was asked.
+pub struct Questions {
+    /// For which grant.
     pub grant: GrantId,
-    /// One for each pod and question.
+    /// One for each pod.
     pub answers: Vec<EvictionTry>,
+}
+
+/// A reason that was written on the Node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// When.
+    pub at: Tick,
+    /// What; `None` where it was taken away.
+    pub reason: Option<Reason>,
+    /// Names of the pods that were in the way of the drain then.
+    pub blocked: Vec<String>,
 }
 
 /// What came of [`Act::FindVolumes`].
@@ -90,8 +102,8 @@ pub struct VolumesSeen {
     pub claims: BTreeSet<Claim>,
     /// As a Node's `status.volumesInUse` calls them, or why they are not known.
     pub volumes: Result<BTreeSet<String>, String>,
-    /// When it was asked.
-    pub at: Timestamp,
+    /// When it was answered.
+    pub at: Tick,
 }
 
 /// A run of looking for, downloading and staging an update.
@@ -127,33 +139,24 @@ pub struct Asked {
     /// For which grant.
     pub id: GrantId,
     /// When rpm-ostree was asked last, or logind where nothing is staged.
-    pub at: Timestamp,
+    pub at: Tick,
     /// How often rpm-ostree was asked.
     pub times: u32,
     /// rpm-ostree has said that it is finalized: any reboot boots it.
     pub unlocked: bool,
     /// When logind was asked too, after nothing had happened.
-    pub again: Option<Timestamp>,
+    pub again: Option<Tick>,
     /// The refusal, in the words of rpm-ostree or logind: nothing is under way.
     pub refused: Option<Reason>,
     /// rpm-ostree was at work for somebody else, and is asked again in a while.
     pub busy: Option<Reason>,
     /// rpm-ostree went away without an answer, and none will come.
     pub unheard: bool,
-    /// How long the host had been up when it was last asked for.
-    pub uptime: Option<SignedDuration>,
 }
 
 impl Asked {
-    /// The note of `act` being asked for `now`, with the host up for `uptime`, because of grant `id`; `before` is what was asked for
-    /// until now.
-    pub fn next(
-        before: Option<Self>,
-        id: GrantId,
-        act: &Act,
-        now: Timestamp,
-        uptime: Option<SignedDuration>,
-    ) -> Self {
+    /// The note of `act` being asked for `now`, because of grant `id`; `before` is what was asked for until now.
+    pub fn next(before: Option<Self>, id: GrantId, act: &Act, now: Tick) -> Self {
         let before = before.filter(|asked| asked.id == id);
         let finalizes = matches!(act, Act::Finalize(_) | Act::RollBack(_));
         let times = before.as_ref().map_or(0, |asked| asked.times);
@@ -169,7 +172,6 @@ impl Asked {
             refused: None,
             busy: None,
             unheard: false,
-            uptime,
         }
     }
 }
@@ -232,12 +234,23 @@ pub struct Step {
     pub state: State,
     /// The next thing to do.
     pub act: Act,
-    /// When to step again at the latest.
-    pub wake: Option<Timestamp>,
+    /// How soon to step again at the latest.
+    pub wake: Option<SignedDuration>,
     /// Where the agent is.
     pub phase: Phase,
     /// What holds, if something does.
     pub reason: Option<Reason>,
+    /// What is seen of a drain that goes on.
+    pub drain: DrainNews,
+}
+
+/// What is seen of a drain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct DrainNews {
+    /// The pods that are in its way.
+    pub blocked: Vec<Blocked>,
+    /// Names of the pods that came after the cordon and stay.
+    pub newcomers: Vec<String>,
 }
 
 /// The pods of this node are needed for the next step: there is a grant to be answered, the node is being drained, the reboot is still to
@@ -248,9 +261,10 @@ pub fn wants_pods(
     boot: &BootId,
     asked: Option<&Asked>,
 ) -> bool {
+    let marked = node.is_some_and(|node| !node.agent.control_plane_pods.is_empty());
     let Some(attempt) = &state.attempt else {
         let ailing = state.ailing.as_ref();
-        if ailing.is_some_and(|ailing| ailing.pods.daemon_sets_ready) {
+        if ailing.is_some_and(|ailing| marked || ailing.pods.daemon_sets_ready) {
             return true;
         }
         let grant = node.and_then(|node| node.operator.grant.value());
@@ -258,24 +272,26 @@ pub fn wants_pods(
         return grant.is_some_and(|grant| grant.boot == *boot && Some(grant.id) != answered);
     };
     if attempt.progress.boot != *boot {
-        return attempt.pods.daemon_sets_ready;
+        return marked || attempt.pods.daemon_sets_ready;
     }
     let asked = asked.is_some_and(|asked| asked.id == attempt.progress.id && asked.busy.is_none());
     attempt.requested.is_none() || !asked
 }
 
-/// Decides. `now` is the host's clock; it is trusted only for deadlines, never for what has happened.
-pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Timestamp) -> Step {
+/// Decides. `now` is what the host's clocks show; that of the wall is trusted only for deadlines, never for what has happened.
+pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) -> Step {
     let mut work = Work {
         state: state.clone(),
         seen,
         settings,
-        now: to_second(now),
+        now: now.time,
+        tick: now.tick,
+        drain: DrainNews::default(),
     };
     if let Some(why) = &settings.state_unusable {
         return work.keep(Reason::new(Code::StateUnreadable, why));
     }
-    work.state.bound_backoff(&settings.retry, now);
+    work.state.bound_backoff(&settings.retry, now.time);
     work.adopt();
     work.notes_step_back();
     match work.state.attempt.clone() {
@@ -290,7 +306,9 @@ struct Work<'a> {
     state: State,
     seen: &'a Observation,
     settings: &'a Settings,
-    now: Timestamp,
+    now: Time,
+    tick: Tick,
+    drain: DrainNews,
 }
 
 impl<'a> Work<'a> {
@@ -302,20 +320,20 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// How long it is until `time`; nothing if it is over.
+    fn until(&self, time: Time) -> SignedDuration {
+        time.since(self.now).max(SignedDuration::ZERO)
+    }
+
     /// When `span` is over that began at `since`, with the host up for `uptime` then. A clock that is set meanwhile changes nothing
     /// about that, where the uptime is known.
-    fn limit(
-        &self,
-        since: Timestamp,
-        uptime: Option<SignedDuration>,
-        span: SignedDuration,
-    ) -> Timestamp {
+    fn limit(&self, since: Time, uptime: Option<SignedDuration>, span: SignedDuration) -> Time {
         match (uptime, self.seen.uptime) {
             (Some(began), Some(up)) => {
                 let gone = up.saturating_sub(began);
-                later(self.now, span.saturating_sub(gone))
+                self.now.later(span.saturating_sub(gone))
             }
-            _ => later(since, span),
+            _ => since.later(span),
         }
     }
 
@@ -377,6 +395,7 @@ impl<'a> Work<'a> {
             requested: asked.map(|status| status.since),
             requested_up: None,
             pods: grant.map_or_else(Default::default, |grant| grant.pods.clone()),
+            cordoned: grant.map_or_else(Default::default, |grant| grant.cordoned),
             foreign: false,
             drained: None,
         });
@@ -404,7 +423,7 @@ impl<'a> Work<'a> {
         self.state.result = Some(RebootResult {
             id: attempt.progress.id,
             outcome,
-            code: reason.as_ref().map(|reason| reason.code),
+            code: reason.as_ref().map(|reason| reason.code.older().into()),
             at: self.now,
         });
         match reason {
@@ -416,6 +435,17 @@ impl<'a> Work<'a> {
     /// Gives an accepted grant up.
     fn abort(mut self, reason: Reason) -> Step {
         self.answer(Outcome::Aborted, Some(reason));
+        self.rest()
+    }
+
+    /// Gives an accepted grant up, because these pods did not leave.
+    fn abort_drain(mut self, reason: Reason, pods: Vec<String>) -> Step {
+        let (retry, now) = (&self.settings.retry, self.now);
+        let before = self.state.backoff.clone();
+        self.answer(Outcome::Aborted, Some(reason.clone()));
+        self.state.backoff = before;
+        let pods = pods.into_iter().collect();
+        self.state.back_off_drain(reason, pods, retry, now);
         self.rest()
     }
 

@@ -1,14 +1,16 @@
 //! What the agent wants to stand on its Node.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use super::state::Attempt;
 use super::{Act, NodeSeen, Step, Work};
+use crate::control_plane;
+use crate::features::Feature;
 use crate::host::Deployment;
 use crate::identity::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
-use crate::values::{Booted, Phase, Status};
+use crate::values::{Booted, Names, Phase, Status};
 
 impl Work<'_> {
     /// Publishes `phase` and `reason`, if the Node does not show them and all the rest already.
@@ -22,7 +24,7 @@ impl Work<'_> {
         phase: Phase,
         reason: Option<Reason>,
         act: Act,
-        wake: Option<Timestamp>,
+        wake: Option<SignedDuration>,
     ) -> Step {
         let write = self.node().and_then(|node| {
             let want = self.published(node, phase, reason.as_ref());
@@ -41,6 +43,7 @@ impl Work<'_> {
             wake,
             phase,
             reason,
+            drain: self.drain,
         }
     }
 
@@ -64,6 +67,7 @@ impl Work<'_> {
             wake: None,
             phase: Phase::Held,
             reason: Some(reason),
+            drain: self.drain,
         }
     }
 
@@ -89,6 +93,8 @@ impl Work<'_> {
         Published {
             status: Status { phase, since },
             reason: reason.cloned(),
+            features: Feature::own(),
+            control_plane_pods: self.control_plane_pods(node),
             // What is not known now stays as it was last known.
             needed: match host {
                 Some(_) => self.pending().map(|pending| pending.identity),
@@ -123,10 +129,20 @@ impl Work<'_> {
         }
     }
 
+    /// The static pods of the control plane that were ever seen on the node: nothing is taken away from what was told.
+    fn control_plane_pods(&self, node: &NodeView) -> Names {
+        let known = &node.agent.control_plane_pods;
+        let there = match &self.seen.pods {
+            Ok(pods) => control_plane::parts(pods, &node.name),
+            Err(_) => Names::default(),
+        };
+        known.iter().chain(there.iter()).collect()
+    }
+
     /// Somebody was seen to uncordon the node in spite of `id`, so a cordon that is there now is not the agent's.
     fn disowned(&self, id: &GrantId) -> bool {
         let answer = self.state.result.as_ref().filter(|answer| answer.id == *id);
-        answer.is_some_and(|answer| answer.code == Some(Code::Uncordoned))
+        answer.is_some_and(|answer| answer.gave(Code::Uncordoned))
     }
 
     /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs, and is not

@@ -1,16 +1,18 @@
 //! No grant is being acted on: announce, stage, and answer a grant that comes.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
 use super::drain::Begin;
 use super::rollback::Ailment;
-use super::state::{Attempt, Exact, Intent};
+use super::state::{Attempt, Backoff, Exact, Intent};
 use super::{Act, NodeSeen, Staging, Step, Work, target};
+use crate::control_plane;
 use crate::host::{Deployment, Host};
 use crate::identity::GrantId;
 use crate::look::Mode;
+use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::{Field, Grant, Outcome, Phase, Progress, RebootResult};
+use crate::values::{Cordoned, Field, Grant, Outcome, Phase, Progress, RebootResult};
 
 impl Work<'_> {
     /// The step without an accepted grant.
@@ -18,16 +20,16 @@ impl Work<'_> {
         self.claim();
         let ailment = self.ailment();
         let settled = match &ailment {
-            Some(Ailment::Settles(until)) => Some(*until),
+            Some(Ailment::Settles(until)) => Some(self.until(*until)),
             Some(Ailment::Sick(_)) | None => None,
         };
         let mut hold = self.holds(&ailment);
-        let (mut first, mut unknown) = (None, None);
+        let (mut first, mut unknown, mut again) = (None, None, None);
         if let Some(grant) = self.open_grant() {
             match self.judge(grant, hold.as_ref()) {
                 Answer::Wait => {}
                 Answer::After(act) => first = Some(act),
-                Answer::Unknown(reason) => unknown = reason,
+                Answer::Unknown(reason, wake) => (unknown, again) = (reason, wake),
                 Answer::BackOff(reason) => {
                     let code = reason.code;
                     self.refuse(grant.id, code);
@@ -54,7 +56,8 @@ impl Work<'_> {
                 before: host.pending.as_ref().unwrap_or(&host.booted).id.clone(),
             });
         }
-        let wake = self.pause_end().into_iter().chain(settled).min();
+        let pause = self.pause().map(|backoff| self.until(backoff.until));
+        let wake = pause.into_iter().chain(settled).chain(again).min();
         self.publish_or(phase, reason, act, wake)
     }
 
@@ -62,7 +65,7 @@ impl Work<'_> {
         self.state.result = Some(RebootResult {
             id,
             outcome: Outcome::Refused,
-            code: Some(code),
+            code: Some(code.older().into()),
             at: self.now,
         });
     }
@@ -102,11 +105,14 @@ impl Work<'_> {
             })
             .or_else(|| self.failed_before())
             .or_else(|| {
-                let backoff = self.state.backoff.as_ref()?;
-                (backoff.until > self.now).then(|| backoff.reason.clone())
+                let backoff = self.pause()?;
+                Some(backoff.reason.clone())
             })
-            .or_else(|| self.loses(self.pending()?))
-            .or_else(|| self.inhibited())
+            .or_else(|| {
+                // Until rpm-ostree is done nothing is missed that follows what it stages.
+                let reason = self.obstructed(self.pending()?)?;
+                (reason.code != Code::RpmOstreeBusy).then_some(reason)
+            })
             .or_else(|| self.unready().filter(|_| !leaves))
     }
 
@@ -124,7 +130,8 @@ impl Work<'_> {
         let pending = self.pending()?;
         let text = match self.state.failed.find(&pending.identity) {
             Some(failed) => {
-                let how = self.unwritten(failed.code, &failed.identity);
+                let code = failed.code.known();
+                let how = code.and_then(|code| self.unwritten(code, &failed.identity));
                 let how = how.unwrap_or_else(|| failed.code.means().to_owned());
                 format!("{} failed here: {how}", failed.identity)
             }
@@ -201,10 +208,24 @@ impl Work<'_> {
         if let Some(hold) = hold {
             return Answer::Refuse(hold.code);
         }
-        match self.may_begin(grant) {
+        let Some(node) = self.node() else {
+            return Answer::Wait;
+        };
+        if let Some(by) = node.cordoned_by_other()
+            && grant.cordoned == Cordoned::Hold
+        {
+            return Answer::BackOff(Reason::new(Code::CordonedByOther, by));
+        }
+        if let Ok(pods) = &self.seen.pods
+            && !node.control_plane
+            && !control_plane::parts(pods, &node.name).is_empty()
+        {
+            return Answer::Refuse(Code::ControlPlaneFound);
+        }
+        match self.may_begin(grant, node) {
             Begin::Now => {}
             Begin::After(act) => return Answer::After(act),
-            Begin::Unknown(reason) => return Answer::Unknown(reason),
+            Begin::Unknown(reason, wake) => return Answer::Unknown(reason, wake),
             Begin::No(reason) => return Answer::BackOff(reason),
         }
         Answer::Accept(Box::new(Attempt {
@@ -227,6 +248,7 @@ impl Work<'_> {
             requested_up: None,
             good: None,
             pods: grant.pods.clone(),
+            cordoned: grant.cordoned,
             foreign: false,
             drained: None,
         }))
@@ -325,13 +347,17 @@ impl Work<'_> {
         wanted && replaceable
     }
 
-    /// When a pause that is still on ends.
-    fn pause_end(&self) -> Option<Timestamp> {
-        self.state
-            .backoff
-            .as_ref()
-            .map(|backoff| backoff.until)
-            .filter(|until| *until > self.now)
+    /// The pause that is still on. One that is because of a cordon ends with it.
+    fn pause(&self) -> Option<&Backoff> {
+        let uncordoned = || {
+            let by = self.node().map(NodeView::cordoned_by_other);
+            by == Some(None)
+        };
+        let backoff = self.state.backoff.as_ref();
+        backoff.filter(|backoff| {
+            let over = backoff.reason.code == Code::CordonedByOther && uncordoned();
+            backoff.until > self.now && !over
+        })
     }
 }
 
@@ -345,8 +371,8 @@ enum Answer {
     Refuse(Code),
     /// Not before this was done.
     After(Act),
-    /// Not before the pods are known; the reason if that lasts.
-    Unknown(Option<Reason>),
+    /// Not before more is known; the reason if that lasts, and when to look again.
+    Unknown(Option<Reason>, Option<SignedDuration>),
     /// It can't, and it would be the same for a while.
     BackOff(Reason),
 }

@@ -5,13 +5,13 @@
 //! failures as unhealthy is all that anything here goes by, so it holds across restarts and a lost file. Until a grant names what ran
 //! before, nothing on the host changes; only then is rpm-ostree asked to put that deployment first.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Attempt, State};
 use super::{Health, Step, Work};
 use crate::host::{Deployment, Host};
 use crate::reason::{Code, Reason};
+use crate::time::Time;
 use crate::values::{Outcome, PodChecks};
 
 /// A node that is not healthy and has given its slot back.
@@ -21,7 +21,7 @@ pub struct Ailing {
     /// What the grant of the update asked of its pods.
     pub pods: PodChecks,
     /// Since when it has been healthy after all.
-    pub good: Option<Timestamp>,
+    pub good: Option<Time>,
 }
 
 /// What a granted reboot would boot: what any reboot would boot, or else what an unhealthy host goes back to.
@@ -107,7 +107,7 @@ impl Work<'_> {
         self.recovered(&identity);
         // Whoever waits for this version to be tried counts from now.
         let result = self.state.result.as_mut();
-        let given_up = result.filter(|result| result.code == Some(Code::Unhealthy));
+        let given_up = result.filter(|result| result.gave(Code::Unhealthy));
         if let Some(result) = given_up {
             result.at = self.now;
         }
@@ -135,5 +135,5 @@ pub(super) enum Ailment {
     /// Unhealthy as ever.
     Sick(Reason),
     /// Healthy, and watched until then before that is trusted.
-    Settles(Timestamp),
+    Settles(Time),
 }

@@ -61,19 +61,11 @@ impl Work<'_> {
     /// Why a reboot now would not bring what is staged. The unit that writes it is started a moment after the staging shows, so as long
     /// as rpm-ostree is at work it is rpm-ostree that has to be waited for.
     pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
-        let inactive = self.missed(pending)?;
+        let survey = self.seen.survey.as_ref().ok()?;
+        let inactive = survey.would_lose(pending)?;
         Some(match self.works() {
             true => Code::RpmOstreeBusy.into(),
             false => inactive,
         })
-    }
-
-    /// The same, where rpm-ostree is not at work.
-    pub(super) fn loses(&self, pending: &Deployment) -> Option<Reason> {
-        self.missed(pending).filter(|_| !self.works())
-    }
-
-    fn missed(&self, pending: &Deployment) -> Option<Reason> {
-        self.seen.survey.as_ref().ok()?.would_lose(pending)
     }
 }

@@ -1,16 +1,21 @@
 //! What the agent keeps in a file across its own death and the host's.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{Ailing, Left};
-use crate::drain::later;
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
-use crate::reason::Reason;
-use crate::values::{DrainPolicy, Failures, Outcome, PodChecks, Progress, RebootResult};
+use crate::reason::{Code, Reason};
+use crate::time::Time;
+use crate::values::{
+    Cordoned, DrainPolicy, Failures, Names, Outcome, PodChecks, Progress, RebootResult, is_default,
+};
 
-/// Version of the file; it rises whenever a field is added or means something else.
+/// Version of what is under `state` in the file. It stays: a host can go back to a version with an older agent in the middle of an update,
+/// and that reads no fields that it does not know. What is new goes into [`Beyond`].
 const VERSION: u32 = 5;
 
 /// Everything that must survive. Written whole, before the act that it is about.
@@ -43,6 +48,18 @@ pub struct State {
     /// What a person went back from, and is newer than what runs.
     #[serde(skip)]
     pub left: Vec<Left>,
+    /// The pods that were in the way of the last drain, which was given up.
+    #[serde(skip)]
+    pub stuck: Option<Stuck>,
+}
+
+/// Pods that did not leave.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stuck {
+    /// Their names.
+    pub pods: BTreeSet<String>,
+    /// For how many drains in a row these very pods did not.
+    pub times: u32,
 }
 
 /// What the file tells that agents of the first release did not know. They take no notice of it, and a file that one of them has written
@@ -53,18 +70,55 @@ struct Beyond {
     /// [`State::left`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left: Vec<Left>,
+    /// How the accepted grant wants its node drained, where that is not all in the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainPolicy>,
+    /// [`Attempt::cordoned`].
+    #[serde(skip_serializing_if = "is_default")]
+    cordoned: Cordoned,
+    /// The code of the pause, where it has another in its place there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Code>,
+    /// [`State::stuck`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stuck: Option<Stuck>,
 }
 
 impl Beyond {
     /// Takes out of `state` what an older agent would not read.
     fn take(state: &mut State) -> Self {
-        Self {
+        let stuck = state.stuck.take();
+        let mut beyond = Self {
+            stuck,
             left: std::mem::take(&mut state.left),
+            ..Self::default()
+        };
+        if let Some(attempt) = &mut state.attempt {
+            let plain = attempt.drain.clone().within(&Names::default());
+            let whole = std::mem::replace(&mut attempt.drain, plain);
+            beyond.drain = (whole != attempt.drain).then_some(whole);
+            beyond.cordoned = attempt.cordoned;
         }
+        if let Some(backoff) = &mut state.backoff {
+            let (code, older) = (backoff.reason.code, backoff.reason.code.older());
+            backoff.reason.code = older;
+            beyond.pause = (code != older).then_some(code);
+        }
+        beyond
     }
 
     /// Puts it back.
     fn put(self, state: &mut State) {
+        state.stuck = self.stuck;
+        if let Some(attempt) = &mut state.attempt {
+            attempt.cordoned = self.cordoned;
+            if let Some(drain) = self.drain {
+                attempt.drain = drain;
+            }
+        }
+        if let (Some(backoff), Some(code)) = (&mut state.backoff, self.pause) {
+            backoff.reason.code = code;
+        }
         state.left = self.left;
     }
 }
@@ -101,22 +155,25 @@ pub struct Attempt {
     #[serde(default)]
     pub back: bool,
     /// When finalizing and rebooting was about to be asked for.
-    pub requested: Option<Timestamp>,
+    pub requested: Option<Time>,
     /// How long the host had been up then.
     #[serde(default)]
     pub requested_up: Option<SignedDuration>,
     /// Since when the node has been healthy after the boot.
     #[serde(default)]
-    pub good: Option<Timestamp>,
+    pub good: Option<Time>,
     /// What else to look at among the pods of the node.
     #[serde(default)]
     pub pods: PodChecks,
+    /// What the grant is worth while somebody else has cordoned the node.
+    #[serde(skip)]
+    pub cordoned: Cordoned,
     /// The node was seen cordoned by somebody else: if it is uncordoned now, that was a person.
     #[serde(default)]
     pub foreign: bool,
     /// When the drain was found to be over.
     #[serde(default)]
-    pub drained: Option<Timestamp>,
+    pub drained: Option<Time>,
 }
 
 /// One deployment of this host, as far as it can be told from others of its identity: packages that are layered on it change the
@@ -176,7 +233,7 @@ pub struct Backoff {
     /// How many in a row came to nothing.
     pub tries: u32,
     /// Until when.
-    pub until: Timestamp,
+    pub until: Time,
     /// Why.
     pub reason: Reason,
 }
@@ -216,7 +273,7 @@ impl Retry {
 
 impl State {
     /// Pauses because of `reason`, longer than the last time.
-    pub(super) fn back_off(&mut self, reason: Reason, retry: &Retry, now: Timestamp) {
+    pub(super) fn back_off(&mut self, reason: Reason, retry: &Retry, now: Time) {
         let tries = self
             .backoff
             .as_ref()
@@ -224,9 +281,40 @@ impl State {
             .saturating_add(1);
         self.backoff = Some(Backoff {
             tries,
-            until: later(now, retry.pause(tries)),
+            until: now.later(retry.pause(tries)),
             reason,
         });
+    }
+
+    /// Pauses because a drain was given up, in whose way were `pods`. Where these are the same as the last time the pause is four times as
+    /// long: what did not change by itself until now takes a person.
+    pub(super) fn back_off_drain(
+        &mut self,
+        reason: Reason,
+        pods: BTreeSet<String>,
+        retry: &Retry,
+        now: Time,
+    ) {
+        let before = self.stuck.take();
+        let same = before.filter(|stuck| stuck.pods == pods && !pods.is_empty());
+        let times = same.map_or(0, |stuck| stuck.times).saturating_add(1);
+        let longer = Retry {
+            first: retry.first,
+            cap: retry.cap.saturating_mul(AGAIN),
+        };
+        let (factor, reason) = match times {
+            1 => (1, reason),
+            times => {
+                let text = format!("{}; {times} drains in a row ended so", reason.message);
+                (AGAIN, Reason::new(reason.code, text))
+            }
+        };
+        self.back_off(reason, retry, now);
+        if let Some(backoff) = &mut self.backoff {
+            let pause = retry.pause(backoff.tries).saturating_mul(factor);
+            backoff.until = now.later(pause.min(longer.cap));
+        }
+        self.stuck = Some(Stuck { pods, times });
     }
 
     /// The step from this to `next` gives the accepted grant up, and does nothing else that this file has to know first.
@@ -241,12 +329,17 @@ impl State {
     }
 
     /// Brings a pause back within the cap, for the case that the clock was ahead when it was written.
-    pub(super) fn bound_backoff(&mut self, retry: &Retry, now: Timestamp) {
+    pub(super) fn bound_backoff(&mut self, retry: &Retry, now: Time) {
         if let Some(backoff) = &mut self.backoff {
-            backoff.until = backoff.until.min(later(now, retry.cap));
+            let longer = self.stuck.as_ref().is_some_and(|stuck| stuck.times > 1);
+            let longest = retry.cap.saturating_mul(if longer { AGAIN } else { 1 });
+            backoff.until = backoff.until.min(now.later(longest));
         }
     }
 }
+
+/// So many times longer is the pause after a drain that ended as the one before.
+const AGAIN: i32 = 4;
 
 /// Why a state file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -263,7 +356,7 @@ pub enum StateError {
 struct File<T> {
     version: u32,
     state: T,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     beyond: Beyond,
 }
 
@@ -392,7 +485,7 @@ mod tests {
             ours: Some("fedora-coreos-aa.0".into()),
             backoff: Some(Backoff {
                 tries: 2,
-                until: Timestamp::UNIX_EPOCH,
+                until: Time::EPOCH,
                 reason: Reason::new(crate::reason::Code::DrainBlocked, "default/web"),
             }),
             ..State::default()

@@ -15,11 +15,12 @@ mod version;
 
 use super::state::Backoff;
 use super::*;
-use crate::drain::How;
+use crate::drain::{Answer, How};
 use crate::identity::Identity;
 use crate::raw::RawNode;
+use crate::reason::AnyCode;
 use crate::survey::StagedNote;
-use crate::values::{DrainPolicy, Failure, Failures, Grant, Status};
+use crate::values::{Cordoned, DrainPolicy, Failure, Failures, Grant, Status};
 
 const OLD: Identity = Identity::Commit([1; 32]);
 const NEW: Identity = Identity::Commit([2; 32]);
@@ -28,8 +29,18 @@ const BOOT: BootId = BootId::from_bytes([1; 16]);
 const NEXT: BootId = BootId::from_bytes([2; 16]);
 const ID: GrantId = GrantId { seq: 7, salt: 1 };
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
+fn at(second: i64) -> Time {
+    Time::from_second(second)
+}
+
+/// What the agent's own clock shows at that second, if nobody has set that of the wall.
+fn tick(second: i64) -> Tick {
+    Tick::after(std::time::Duration::from_secs(second.try_into().unwrap()))
+}
+
+/// The API server's answer.
+fn answer(refused: Option<&str>) -> Answer {
+    refused.map_or(Answer::Accepted, |why| Answer::Refused(why.to_owned()))
 }
 
 fn deployment(identity: Identity, staged: bool) -> Deployment {
@@ -69,6 +80,8 @@ struct World {
     seen: Observation,
     settings: Settings,
     now: i64,
+    /// By how much the wall clock was set.
+    ahead: i64,
     /// Why the API server would not evict any pod.
     refuses: Option<String>,
 }
@@ -112,8 +125,23 @@ impl World {
             },
             settings: settings(),
             now: 1000,
+            ahead: 0,
             refuses: None,
         }
+    }
+
+    /// What the clocks show.
+    fn clocks(&self) -> Now {
+        Now {
+            time: at(self.now),
+            tick: tick(self.now - self.ahead),
+        }
+    }
+
+    /// When it is to be stepped again, in seconds of the wall clock.
+    fn wakes(&mut self) -> Option<i64> {
+        let now = self.now;
+        self.run().wake.map(|wake| now + wake.as_secs())
     }
 
     fn node(&mut self) -> &mut NodeView {
@@ -135,11 +163,20 @@ impl World {
             issued: at(1000),
             deadline: at(1300),
             pods: Default::default(),
+            cordoned: Default::default(),
             drain: DrainPolicy {
                 timeout_seconds: 600,
                 ..DrainPolicy::default()
             },
         });
+    }
+
+    /// The grant on the Node.
+    fn granted(&mut self) -> &mut Grant {
+        match &mut self.node().operator.grant {
+            Field::Value(grant) => grant,
+            other => panic!("no grant: {other:?}"),
+        }
     }
 
     /// Steps, carrying out what concerns the Node, until something else is to be done.
@@ -153,7 +190,7 @@ impl World {
             if !wants_pods(&self.state, node, &seen.boot, seen.asked.as_ref()) {
                 seen.pods = Err(String::new());
             }
-            let step = step(&self.state, &seen, &self.settings, at(self.now));
+            let step = step(&self.state, &seen, &self.settings, self.clocks());
             self.state = step.state.clone();
             if let NodeSeen::Present { live, .. } = &mut self.seen.node {
                 *live = false;
@@ -161,8 +198,13 @@ impl World {
             match &step.act {
                 Act::Publish(want) => {
                     let found = self.node().agent.reason.value().cloned();
-                    if found != want.reason {
-                        self.seen.told = Some(at(self.now));
+                    if found != want.reason.clone().map(Reason::read) {
+                        let blocked = step.drain.blocked.iter();
+                        self.seen.told = Some(Told {
+                            at: self.clocks().tick,
+                            reason: want.reason.clone(),
+                            blocked: blocked.map(|one| one.pod.clone()).collect(),
+                        });
                     }
                     want.apply(self.node());
                 }
@@ -178,11 +220,12 @@ impl World {
     }
 
     fn answers(&mut self, grant: GrantId, pods: &[RawPod]) {
+        let tick = self.clocks().tick;
         let answers = pods.iter().map(|pod| EvictionTry {
             uid: pod.uid.clone(),
-            at: at(self.now),
+            at: tick,
             how: How::Evict,
-            refused: self.refuses.clone(),
+            answer: answer(self.refuses.as_deref()),
         });
         let seen = self.seen.preflight.take();
         let before = seen
@@ -193,7 +236,7 @@ impl World {
             .into_iter()
             .chain(answers)
             .collect();
-        self.seen.preflight = Some(Preflight { grant, answers });
+        self.seen.preflight = Some(Questions { grant, answers });
     }
 
     /// Phase, code and act once everything has settled.
@@ -237,7 +280,7 @@ impl World {
         let agent = self.node().agent.clone();
         let answer = agent.result.value().filter(|answer| answer.id == ID);
         match (agent.progress, agent.owned, answer) {
-            (Field::Absent, Field::Absent, Some(answer)) => Ok((answer.outcome, answer.code)),
+            (Field::Absent, Field::Absent, Some(answer)) => Ok((answer.outcome, known(answer))),
             other => Err(format!("{other:?}")),
         }
     }
@@ -246,8 +289,13 @@ impl World {
         self.state
             .result
             .as_ref()
-            .map(|result| (result.outcome, result.code))
+            .map(|result| (result.outcome, known(result)))
     }
+}
+
+/// The code of an answer.
+fn known(result: &RebootResult) -> Option<Code> {
+    result.code.as_ref().and_then(AnyCode::known)
 }
 
 #[test]
@@ -293,7 +341,7 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
             world.node().agent.result = Field::Value(RebootResult {
                 id: progress.id,
                 outcome: Outcome::Aborted,
-                code: Some(Code::DrainBlocked),
+                code: Some(Code::DrainBlocked.into()),
                 at: at(1000),
             });
         }),
@@ -397,7 +445,7 @@ fn a_grant_is_refused_where_it_does_not_fit() {
         (Code::IdentityFailed, |world| {
             world.state.failed.add(Failure {
                 identity: NEW,
-                code: Code::RolledBack,
+                code: Code::RolledBack.into(),
                 at: at(1),
             });
         }),
@@ -533,18 +581,21 @@ fn a_boot_after_a_grant_that_was_taken_back_unaccepted_claims_no_slot() {
     let mut world = World::new();
     world.run();
     world.grant();
-    world.state = step(&world.state, &world.seen, &world.settings, at(world.now)).state;
+    world.state = step(&world.state, &world.seen, &world.settings, world.clocks()).state;
     assert!(world.state.attempt.is_some());
     world.node().operator.grant = Field::Absent;
     world.boots(OLD, None, &[]);
-    let next = step(&world.state, &world.seen, &world.settings, at(world.now));
+    let next = step(&world.state, &world.seen, &world.settings, world.clocks());
     let Act::Publish(want) = next.act else {
         panic!("{:?}", next.act)
     };
     let result = want.result.map(|result| (result.outcome, result.code));
     assert_eq!(
         (want.progress, result),
-        (None, Some((Outcome::Aborted, Some(Code::GrantRevoked))))
+        (
+            None,
+            Some((Outcome::Aborted, Some(Code::GrantRevoked.into())))
+        )
     );
 }
 
@@ -643,7 +694,9 @@ fn nothing_is_released_before_the_node_is_back() {
 fn a_cordon_of_somebody_else_stays() {
     let mut world = World::new();
     world.node().unschedulable = true;
-    world.until_reboot();
+    world.grant();
+    world.granted().cordoned = Cordoned::Update;
+    world.run();
     assert_eq!(world.node().agent.owned, Field::Absent);
     world.boots(NEW, None, &[OLD]);
     world.run();
@@ -677,7 +730,7 @@ fn a_cordon_after_a_seen_uncordon_is_somebody_elses() {
     world.seen.pods = Ok(vec![web()]);
     world.run();
     world.node().unschedulable = false;
-    let given_up = step(&world.state, &world.seen, &world.settings, at(world.now));
+    let given_up = step(&world.state, &world.seen, &world.settings, world.clocks());
     world.state = given_up.state;
     world.node().unschedulable = true;
     world.run();
@@ -753,7 +806,7 @@ fn a_lost_state_is_rebuilt_from_the_node() {
     world.node().agent.failed = Field::Value(Failures {
         identities: vec![Failure {
             identity: NEW,
-            code: Code::RolledBack,
+            code: Code::RolledBack.into(),
             at: at(1),
         }],
     });
@@ -770,10 +823,10 @@ fn nothing_reboots_while_the_api_server_does_not_answer() {
     let mut view = None;
     // Every stage of the way, cut off from there on.
     for _ in 0..10 {
-        let next = step(&world.state, &world.seen, &world.settings, at(world.now));
+        let next = step(&world.state, &world.seen, &world.settings, world.clocks());
         let mut cut = world.seen.clone();
         cut.node = NodeSeen::Unknown("refused".into());
-        let act = step(&next.state, &cut, &world.settings, at(world.now)).act;
+        let act = step(&next.state, &cut, &world.settings, world.clocks()).act;
         assert_eq!(act, Act::Wait);
         world.state = next.state;
         match next.act {

@@ -49,8 +49,8 @@ impl Work<'_> {
             return self.sickens(&attempt, node, reason);
         }
         if let Some(until) = self.settling() {
-            let reason = Code::Settling.into();
-            return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(until));
+            let (reason, wake) = (Code::Settling.into(), self.until(until));
+            return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(wake));
         }
         if let Verdict::Missed(code @ (Code::FinalizationFailed | Code::UpdateLost)) =
             self.found(&attempt, host)
@@ -114,10 +114,13 @@ impl Work<'_> {
             self.state.spoiled = between.map(|[_, wanted]| wanted.id.clone());
             return;
         }
-        let known = self.state.failed.find(&identity).map(|known| known.code);
-        if known != Some(code) {
-            let at = self.now;
-            self.state.failed.add(Failure { identity, code, at });
+        let known = self.state.failed.find(&identity);
+        if known.is_none_or(|known| known.code != code) {
+            self.state.failed.add(Failure {
+                identity,
+                code: code.older().into(),
+                at: self.now,
+            });
         }
     }
 

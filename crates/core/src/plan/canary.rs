@@ -1,16 +1,16 @@
 //! Canaries: nodes that run an identity for a while before the others of their pool may boot it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::Planner;
 use super::pools::{some, what};
-use crate::drain::later;
 use crate::identity::{Identity, NodeName};
 use crate::node::NodeView;
 use crate::pool::{Canary, CanaryWho};
 use crate::reason::{Code, Reason};
+use crate::time::Time;
 use crate::values::{Outcome, Phase, RebootResult};
 
 /// How far one identity is in one pool.
@@ -19,6 +19,8 @@ pub(super) struct Trial<'a> {
     nodes: Vec<Tried<'a>>,
     /// Members that run it or have a slot for it.
     under_way: BTreeSet<&'a NodeName>,
+    /// Members that try something else, and when they will have run it for long enough.
+    elsewhere: BTreeMap<&'a NodeName, Option<Time>>,
     /// What everybody is told who has neither.
     told: Option<Reason>,
 }
@@ -26,7 +28,7 @@ pub(super) struct Trial<'a> {
 struct Tried<'a> {
     name: &'a NodeName,
     chosen: bool,
-    soaked: Option<Timestamp>,
+    soaked: Option<Time>,
 }
 
 impl<'a> Planner<'a> {
@@ -63,7 +65,7 @@ impl<'a> Planner<'a> {
             CanaryWho::Nodes(_) => trial.chosen(self.now),
         };
         let Err(wait) = judged else { return Ok(()) };
-        self.wakes.extend(wait.until);
+        self.wakes.extend(wait.wake);
         let version = node.agent.needed_version.as_deref();
         let what = what(identity, version);
         let text = match (wait.names.is_empty(), wait.until) {
@@ -103,11 +105,54 @@ impl<'a> Planner<'a> {
             entry.identity == *identity && (!known || member(name))
         });
         let under_way = run.chain(slots.map(|(name, _)| name)).collect();
+        let elsewhere = match canary.who {
+            CanaryWho::Count(count) => self.elsewhere(place, (count, canary.soak), identity),
+            CanaryWho::Nodes(_) => BTreeMap::new(),
+        };
         Trial {
             nodes,
             under_way,
+            elsewhere,
             told: None,
         }
+    }
+
+    /// Members of the pool that try another identity than this. Whoever gets to stage something first is no canary of that while a canary is
+    /// at work: with a version every hour each node would try another one, and nothing would ever be tried for as long as it was meant to.
+    fn elsewhere(
+        &self,
+        place: usize,
+        (count, soak): (usize, SignedDuration),
+        identity: &Identity,
+    ) -> BTreeMap<&'a NodeName, Option<Time>> {
+        let members = &self.pools.all[place].members;
+        let entry = |node: &NodeView| self.ledger.entries.get(&node.name);
+        let tries = |node: &'a NodeView| -> Option<(Identity, Option<Time>)> {
+            if let Some(entry) = entry(node) {
+                return Some((entry.identity, None));
+            }
+            let booted = node.agent.booted.value()?;
+            let result = node.agent.result.value()?;
+            // Not what it ran when it first told of itself, or what it has run ever since.
+            let updated = result.outcome == Outcome::Done && result.at >= booted.since;
+            let soaked = soaked(node, &booted.identity, soak)?;
+            (updated && soaked > self.now).then_some((booted.identity, Some(soaked)))
+        };
+        let tried = members
+            .iter()
+            .filter_map(|node| Some((&node.name, tries(node)?)));
+        let mut tried: Vec<_> = tried.collect();
+        tried.retain(|(_, (other, _))| other != identity);
+        let mut known = BTreeMap::new();
+        let mut open = |other: &Identity| -> bool {
+            *known.entry(*other).or_insert_with(|| {
+                let ends = members.iter().filter_map(|node| soaked(node, other, soak));
+                ends.filter(|end| *end <= self.now).count() < count
+            })
+        };
+        tried.retain(|(_, (other, _))| open(other));
+        let ends = tried.into_iter().map(|(name, (_, end))| (name, end));
+        ends.collect()
     }
 
     /// The node gets a slot for `identity`.
@@ -125,12 +170,14 @@ impl<'a> Planner<'a> {
 struct Wait {
     names: String,
     /// When they may go, if that is known.
-    until: Option<Timestamp>,
+    until: Option<Time>,
+    /// When it is worth looking again.
+    wake: Option<Time>,
 }
 
 impl Trial<'_> {
     /// The first `count` nodes that come to run it are the canaries.
-    fn counted(&self, count: usize, node: &NodeName, now: Timestamp) -> Result<(), Wait> {
+    fn counted(&self, count: usize, node: &NodeName, now: Time) -> Result<(), Wait> {
         let demanded = count.min(self.nodes.len());
         let mut ends: Vec<_> = self.nodes.iter().filter_map(|tried| tried.soaked).collect();
         ends.sort_unstable();
@@ -138,16 +185,25 @@ impl Trial<'_> {
             None => return Ok(()),
             Some(last) => ends.get(last).copied(),
         };
-        let others = || self.under_way.iter().filter(|name| **name != node);
+        let all = || {
+            let own = self.under_way.iter().copied();
+            let elsewhere = self.elsewhere.keys().copied();
+            own.chain(elsewhere.filter(|name| !self.under_way.contains(name)))
+        };
+        let others = || all().filter(|name| *name != node);
         if until.is_some_and(|until| until <= now) || others().count() < count {
             return Ok(());
         }
-        let names = some(others().copied());
-        Err(Wait { names, until })
+        let names = some(others());
+        let wake = until
+            .into_iter()
+            .chain(self.elsewhere.values().flatten().copied());
+        let wake = wake.min();
+        Err(Wait { names, until, wake })
     }
 
     /// All chosen ones have to run it.
-    fn chosen(&self, now: Timestamp) -> Result<(), Wait> {
+    fn chosen(&self, now: Time) -> Result<(), Wait> {
         let chosen = || self.nodes.iter().filter(|tried| tried.chosen);
         let left: Vec<_> = chosen()
             .filter(|tried| tried.soaked.is_none_or(|soaked| soaked > now))
@@ -156,15 +212,17 @@ impl Trial<'_> {
             return Ok(());
         }
         let until: Option<Vec<_>> = left.iter().map(|tried| tried.soaked).collect();
+        let until = until.and_then(|ends| ends.into_iter().max());
         Err(Wait {
             names: some(left.iter().map(|tried| tried.name)),
-            until: until.and_then(|ends| ends.into_iter().max()),
+            until,
+            wake: until,
         })
     }
 }
 
 /// When the node has run `identity` for long enough; `None` if it does not run it, or not well.
-fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<Timestamp> {
+fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<Time> {
     let agent = &node.agent;
     let status = agent.status.value()?;
     let booted = agent.booted.value()?;
@@ -177,10 +235,9 @@ fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<
     }
     // A node is done with a grant some time after the boot. Whatever came of an earlier one says nothing of this version.
     // Nor had it been given up, with a time that is when it became healthy after all.
-    let about = |result: &&RebootResult| {
-        result.outcome == Outcome::Done || result.code == Some(Code::Unhealthy)
-    };
+    let about =
+        |result: &&RebootResult| result.outcome == Outcome::Done || result.gave(Code::Unhealthy);
     let ended = agent.result.value().filter(about);
     let since = ended.map_or(booted.since, |result| result.at.max(booted.since));
-    Some(later(since, soak))
+    Some(since.later(soak))
 }

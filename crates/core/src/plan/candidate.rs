@@ -2,12 +2,11 @@
 
 use super::{Planner, goes_back, holds};
 use crate::agent::trouble;
-use crate::drain::later;
-use crate::identity::{Identity, NodeName};
+use crate::identity::Identity;
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
-use crate::values::Phase;
+use crate::values::{Cordoned, Phase};
 
 impl Planner<'_> {
     /// Whether a node without a slot may have one.
@@ -17,8 +16,13 @@ impl Planner<'_> {
             let text = "what is left of an earlier grant on the Node has to go first";
             return Err(Reason::new(Code::Reserved, text));
         }
-        if self.seen.resting.contains(&node.name) {
+        let writes = &self.seen.writes;
+        if writes.resting.contains(&node.name) {
             return Err(Code::WriteRefused.into());
+        }
+        if writes.under_way.contains(&node.name) {
+            let text = "a write to the Node is under way";
+            return Err(Reason::new(Code::Reserved, text));
         }
         self.rested(node)
     }
@@ -28,7 +32,7 @@ impl Planner<'_> {
         let Some(since) = self.ledger.unanswered.get(&node.name) else {
             return Ok(());
         };
-        let until = later(*since, self.policy.accept_timeout);
+        let until = since.later(self.policy.accept_timeout);
         // A time that is yet to come was written while the clock was ahead.
         if self.now < *since || self.now >= until {
             return Ok(());
@@ -61,6 +65,11 @@ impl Planner<'_> {
         if node.deleting || boot.is_none() || !(ready || back) {
             return Err(Code::NodeNotReady.into());
         }
+        if let Some(by) = node.cordoned_by_other()
+            && self.pools.cordoned(&node.name) == Cordoned::Hold
+        {
+            return Err(Reason::new(Code::CordonedByOther, by));
+        }
         if self.policy.paused {
             return Err(Code::ClusterPaused.into());
         }
@@ -69,15 +78,17 @@ impl Planner<'_> {
 
     /// The identity failed on this node, or on as many as make its pools give it up.
     fn failed_before(&self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        if let Some(own) = node.agent.failed.value().and_then(|own| own.find(identity)) {
+            let text = format!("{identity} failed on this node ({})", own.code);
+            return Err(Reason::new(Code::IdentityFailed, text));
+        }
         let Some(failed) = self.failures.get(identity) else {
             return Ok(());
         };
         let pools = self.pools.asks(&node.name);
         let most = pools.map(|pool| pool.max_failures.max(1)).min();
-        let here = |(name, _): &&(&NodeName, Option<Code>)| **name == node.name;
-        let own = failed.iter().find(here);
         let tried_enough = failed.len() >= most.unwrap_or(1);
-        let Some((name, code)) = own.or(failed.first().filter(|_| tried_enough)) else {
+        let Some((name, code)) = failed.first().filter(|_| tried_enough) else {
             return Ok(());
         };
         let how = match code {

@@ -34,16 +34,19 @@ mod slot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::agent::trouble;
+use crate::control_plane::Rule;
+use crate::features::Feature;
 use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::pool::{FoundPool, Pool};
-use crate::reason::{Code, Reason};
-use crate::values::{Field, Phase, to_second};
+use crate::reason::{AnyCode, Code, Reason};
+use crate::time::Time;
+use crate::values::{Field, Phase};
 
 use canary::Trial;
 use numbers::{are_ours, last_seq};
@@ -65,8 +68,21 @@ pub struct Snapshot {
     pub pools: Vec<FoundPool>,
     /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`]; otherwise they are as the watch told.
     pub pools_live: bool,
-    /// Nodes that the API server did not let the operator write just now: nothing is written to them for a while. They count as ever.
+    /// How it is with what is written to Nodes.
+    pub writes: Writes,
+}
+
+/// What is known of writes to Nodes. Whatever is here, all of them count as ever.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// Nodes that the API server did not let the operator write just now: nothing is written to them for a while.
     pub resting: BTreeSet<NodeName>,
+    /// Nodes whose last write failed: the others go first.
+    pub suspect: BTreeSet<NodeName>,
+    /// Nodes with a write under way, or one that the watch has yet to bring: nothing is written to them before that.
+    pub under_way: BTreeSet<NodeName>,
+    /// No more writes to Nodes can be sent now.
+    pub full: bool,
 }
 
 /// What administrators want of the whole cluster.
@@ -76,6 +92,8 @@ pub struct Policy {
     pub builtin: Pool,
     /// Nothing new is granted, in no pool.
     pub paused: bool,
+    /// Which nodes are of the control plane.
+    pub control_plane: Rule,
     /// How long an agent may take to accept.
     pub accept_timeout: SignedDuration,
 }
@@ -103,15 +121,17 @@ pub struct Plan {
     /// What is next.
     pub act: Act,
     /// When to plan again at the latest.
-    pub wake: Option<Timestamp>,
+    pub wake: Option<Time>,
     /// Nodes that count against a budget.
     pub used: BTreeSet<NodeName>,
+    /// Nodes of the control plane.
+    pub control_plane: BTreeSet<NodeName>,
     /// The pools in numbers, the built-in one last.
     pub pools: Vec<PoolReport>,
 }
 
 /// Decides.
-pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
+pub fn plan(seen: &Snapshot, policy: &Policy, now: Time) -> Plan {
     let empty = Ledger::default();
     let (ledger, sound) = match &seen.ledger {
         Field::Absent => (&empty, are_ours(seen, &empty)),
@@ -124,7 +144,7 @@ pub fn plan(seen: &Snapshot, policy: &Policy, now: Timestamp) -> Plan {
             )
         }
     };
-    let mut work = Planner::new(seen, policy, ledger, to_second(now));
+    let mut work = Planner::new(seen, policy, ledger, now);
     match sound {
         Ok(()) => work.all(),
         Err(reason) => work.nothing(&reason),
@@ -138,21 +158,21 @@ const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";
 struct Planner<'a> {
     seen: &'a Snapshot,
     policy: &'a Policy,
-    now: Timestamp,
+    now: Time,
     ledger: &'a Ledger,
     /// The highest number of a grant that was ever seen; the Nodes remember where somebody deleted the ledger.
     last_seq: u64,
     pools: Pools<'a>,
     /// What failed, on which nodes and how; without a code where that can't be read.
-    failures: BTreeMap<Identity, Vec<(&'a NodeName, Option<Code>)>>,
+    failures: Failed<'a>,
     /// How far identities are in the pools that have canaries.
     trials: BTreeMap<(usize, Identity), Trial<'a>>,
     verdicts: BTreeMap<NodeName, Reason>,
-    wakes: Vec<Timestamp>,
+    wakes: Vec<Time>,
 }
 
 impl<'a> Planner<'a> {
-    fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Timestamp) -> Self {
+    fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Time) -> Self {
         Self {
             seen,
             policy,
@@ -160,7 +180,7 @@ impl<'a> Planner<'a> {
             ledger,
             last_seq: last_seq(seen, ledger),
             pools: Pools::new(seen, policy, ledger, now),
-            failures: failures(seen),
+            failures: failures(seen, ledger),
             trials: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             wakes: Vec::new(),
@@ -170,7 +190,8 @@ impl<'a> Planner<'a> {
     fn all(&mut self) -> Plan {
         let used = self.pools.used.iter().copied().cloned().collect();
         let (restore, slots) = (self.restore(), self.slots());
-        let act = restore.or(slots).or_else(|| self.orphans());
+        let act = restore.or(slots);
+        let act = act.or_else(|| self.orphans()).or_else(|| self.only_node());
         let act = self.others(act);
         self.done(act, used)
     }
@@ -189,6 +210,7 @@ impl<'a> Planner<'a> {
             act,
             wake: self.wakes.iter().min().copied(),
             verdicts: std::mem::take(&mut self.verdicts),
+            control_plane: self.pools.controllers.iter().copied().cloned().collect(),
             used,
             pools,
         }
@@ -239,9 +261,16 @@ impl<'a> Planner<'a> {
         act
     }
 
-    /// A write that was refused just now is not tried at once again: it would keep everybody else waiting.
+    /// A write that was refused just now is not tried at once again: it would keep everybody else waiting. Nor is there ever more than one
+    /// under way for one Node.
     fn rests(&self, act: &Act) -> bool {
-        matches!(act, Act::WriteNode(name, _) if self.seen.resting.contains(name))
+        let writes = &self.seen.writes;
+        match act {
+            Act::WriteNode(name, _) => {
+                writes.full || writes.resting.contains(name) || writes.under_way.contains(name)
+            }
+            Act::Wait | Act::WriteLedger(_) | Act::Confirm(_) | Act::ConfirmPools => false,
+        }
     }
 
     /// A reservation whose entry was dropped, or labels without what they belong to, are removed.
@@ -255,15 +284,43 @@ impl<'a> Planner<'a> {
                 .is_some_and(|reserved| known != Some(reserved.id));
             let label = known.is_none() && (operator.before || operator.after);
             // What is not understood is left for a person, and everything beside it.
-            let clean =
-                orphan || label && operator.reserved.is_absent() && operator.grant.is_absent();
+            let clean = orphan || label && !operator.has_slot();
             let keep = Allotted {
                 grant: operator.grant.value().cloned(),
                 ..Allotted::default()
             };
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none();
-            let rests = self.seen.resting.contains(name);
-            (clean && whole && !rests).then(|| Act::WriteNode(name.clone(), Box::new(keep)))
+            let act = (clean && whole).then(|| Act::WriteNode(name.clone(), Box::new(keep)));
+            act.filter(|act| !self.rests(act))
+        })
+    }
+
+    /// The only node that takes pods is told so, and no other one: its drain has nowhere to bring them.
+    fn only_node(&self) -> Option<Act> {
+        let nodes = &self.seen.nodes;
+        let taking = || nodes.values().filter(|node| node.takes_pods);
+        let only = match (taking().count(), nodes.len()) {
+            (1, _) => taking().next(),
+            (0, 1) => nodes.values().next(),
+            _ => None,
+        };
+        let only = only.map(|node| &node.name);
+        nodes.values().find_map(|node| {
+            let (operator, is) = (&node.operator, only == Some(&node.name));
+            let knows = Feature::OnlyNode.is_in(&node.agent.features);
+            let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none()
+                && trouble(&operator.reserved, keys::REBOOT_RESERVED).is_none();
+            let keep = Allotted {
+                reserved: operator.reserved.value().cloned(),
+                grant: operator.grant.value().cloned(),
+                before: operator.before,
+                after: operator.after,
+                only_node: Some(is),
+                ..Allotted::default()
+            };
+            let other = operator.only_node != is && knows && whole;
+            let act = other.then(|| Act::WriteNode(node.name.clone(), Box::new(keep)));
+            act.filter(|act| !self.rests(act))
         })
     }
 
@@ -338,15 +395,20 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Everything that failed anywhere, and what may have where that can't be read.
-fn failures(seen: &Snapshot) -> BTreeMap<Identity, Vec<(&NodeName, Option<Code>)>> {
+/// What failed, on which nodes and how; without a code where that can't be read.
+type Failed<'a> = BTreeMap<Identity, Vec<(&'a NodeName, Option<&'a AnyCode>)>>;
+
+/// Everything that failed anywhere, and what may have where that can't be read. What a node says of something that it was never granted counts
+/// for nobody else: any node could say it of anything.
+fn failures<'a>(seen: &'a Snapshot, ledger: &Ledger) -> Failed<'a> {
     let mut failures: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for node in seen.nodes.values() {
         let list = node.agent.failed.value();
         let list = list.iter().flat_map(|failed| &failed.identities);
-        let known = list.map(|failure| (failure.identity, Some(failure.code)));
+        let known = list.map(|failure| (failure.identity, Some(&failure.code)));
         let suspected = node.agent.suspected.iter();
-        for (identity, code) in known.chain(suspected.map(|identity| (*identity, None))) {
+        let told = known.chain(suspected.map(|identity| (*identity, None)));
+        for (identity, code) in told.filter(|(identity, _)| was_granted(node, ledger, identity)) {
             failures
                 .entry(identity)
                 .or_default()
@@ -356,11 +418,22 @@ fn failures(seen: &Snapshot) -> BTreeMap<Identity, Vec<(&NodeName, Option<Code>)
     failures
 }
 
+/// The node has, or had, a grant for `identity`.
+fn was_granted(node: &NodeView, ledger: &Ledger, identity: &Identity) -> bool {
+    let operator = &node.operator;
+    let noted = operator.granted.value();
+    let noted = noted.is_some_and(|granted| granted.identities.contains(identity));
+    let grant = operator.grant.value();
+    let entry = ledger.entries.get(&node.name);
+    let entry = entry.filter(|entry| entry.stage == Stage::Granted);
+    noted
+        || grant.is_some_and(|grant| grant.identity == *identity)
+        || entry.is_some_and(|entry| entry.identity == *identity)
+}
+
 /// The Node carries something of a slot, understood or not.
 fn holds(node: &NodeView) -> bool {
-    !(node.operator.reserved.is_absent()
-        && node.operator.grant.is_absent()
-        && node.agent.progress.is_absent())
+    node.operator.has_slot() || !node.agent.progress.is_absent()
 }
 
 /// The node does not become healthy with what it runs, has given its slot back, and wants to go back to what it ran before. That it is

@@ -1,11 +1,10 @@
 //! Which of the nodes that may go is first.
 
-use jiff::Timestamp;
-
 use super::{Planner, goes_back};
 use crate::identity::NodeName;
 use crate::node::NodeView;
 use crate::pool::{Order, OrderBy};
+use crate::time::Time;
 
 /// A node's place in the queue: the smallest goes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +13,10 @@ pub(super) struct Rank<'a> {
     own: bool,
     /// One that goes back to what it ran before is out of service for as long as it waits.
     well: bool,
+    /// The last write to it failed, and others need not wait for the next.
+    suspect: bool,
     /// When it let its last grant lapse.
-    lapsed: Option<Timestamp>,
+    lapsed: Option<Time>,
     /// Before the workers, one of them, or after them.
     kind: Kind,
     by: By<'a>,
@@ -53,16 +54,17 @@ impl<'a> Planner<'a> {
         Rank {
             own: self.seen.own_node.as_ref() == Some(&node.name),
             well: !goes_back(node),
+            suspect: self.seen.writes.suspect.contains(&node.name),
             lapsed: self.ledger.unanswered.get(&node.name).copied(),
-            kind: kind(order, node),
+            kind: kind(order, self.pools.controllers.contains(&node.name)),
             by: by(order, node),
             name: &node.name,
         }
     }
 }
 
-fn kind(order: Option<&Order>, node: &NodeView) -> Kind {
-    match (node.control_plane, order) {
+fn kind(order: Option<&Order>, controls: bool) -> Kind {
+    match (controls, order) {
         (false, _) => Kind::Worker,
         (true, Some(order)) if order.control_plane_first => Kind::ControlPlaneFirst,
         (true, _) => Kind::ControlPlaneLast,

@@ -3,16 +3,17 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{Planner, Policy, Snapshot, goes_back, holds, unavailable};
-use crate::drain::later;
+use crate::features::Feature;
 use crate::identity::{Identity, NodeName, PoolName};
 use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
 use crate::reason::{Code, Reason};
-use crate::values::Outcome;
+use crate::time::Time;
+use crate::values::{Cordoned, DrainMode, DrainPolicy, Outcome};
 
 /// How many names a reason has room for.
 const NAMED: usize = 5;
@@ -28,11 +29,11 @@ pub(super) struct Seen<'a> {
     /// The nodes that count against its budget.
     pub used: BTreeSet<&'a NodeName>,
     /// When the open window ends; `None` if none is open.
-    pub open: Option<Timestamp>,
+    pub open: Option<Time>,
     /// When the next one opens, if none is.
-    pub opens: Option<Timestamp>,
+    pub opens: Option<Time>,
     /// The last of its nodes that ended an update, and when.
-    last: Option<(Timestamp, &'a NodeName)>,
+    last: Option<(Time, &'a NodeName)>,
     /// What most of a large pool is told.
     full: OnceCell<Reason>,
 }
@@ -44,6 +45,8 @@ pub(super) struct Pools<'a> {
     of: HashMap<&'a NodeName, Vec<usize>>,
     /// A pool of which not even its nodes are known.
     broken: Option<usize>,
+    /// Nodes of the control plane.
+    pub controllers: BTreeSet<&'a NodeName>,
     /// Nodes of the control plane that are rebooting or out of service, and slots of unknown Nodes.
     pub control: BTreeSet<&'a NodeName>,
     /// All nodes that count against a budget.
@@ -51,16 +54,16 @@ pub(super) struct Pools<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn new(name: Option<&'a PoolName>, asks: Result<&'a Pool, &'a str>, now: Timestamp) -> Self {
-        let calendar = asks.ok().map(|pool| &pool.calendar);
+    fn new(name: Option<&'a PoolName>, asks: Result<&'a Pool, &'a str>, now: Time) -> Self {
+        let (calendar, stamp) = (asks.ok().map(|pool| &pool.calendar), now.timestamp());
         Self {
             name,
             asks,
             members: vec![],
             budget: 0,
             used: BTreeSet::new(),
-            open: calendar.and_then(|calendar| calendar.open(now)),
-            opens: calendar.and_then(|calendar| calendar.next_opening(now)),
+            open: calendar.and_then(|calendar| Some(calendar.open(stamp)?.into())),
+            opens: calendar.and_then(|calendar| Some(calendar.next_opening(stamp)?.into())),
             last: None,
             full: OnceCell::new(),
         }
@@ -73,21 +76,21 @@ impl<'a> Seen<'a> {
     }
 
     /// One of its nodes.
-    fn counts(&mut self, node: &'a NodeView, now: Timestamp) {
+    fn counts(&mut self, node: &'a NodeView, now: Time) {
         self.members.push(node);
         let settle = self.asks.map_or(SignedDuration::ZERO, |pool| pool.settle);
         let ended = node.agent.result.value().filter(|result| {
             // A time that is yet to come was written by a clock that is ahead: a little, or so much that it says nothing.
-            result.outcome != Outcome::Refused && result.at <= later(now, settle)
+            result.outcome != Outcome::Refused && result.at <= now.later(settle)
         });
         self.last = self.last.max(ended.map(|result| (result.at, &node.name)));
     }
 
     /// Until when it is left alone, and because of which node.
-    fn settling(&self, now: Timestamp) -> Option<(Timestamp, &'a NodeName)> {
+    fn settling(&self, now: Time) -> Option<(Time, &'a NodeName)> {
         let settle = self.asks.ok()?.settle;
         let (at, node) = self.last?;
-        let until = later(at, settle);
+        let until = at.later(settle);
         (now < until).then_some((until, node))
     }
 
@@ -123,7 +126,7 @@ impl<'a> Seen<'a> {
 }
 
 impl<'a> Pools<'a> {
-    pub fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Timestamp) -> Self {
+    pub fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Time) -> Self {
         let mut all: Vec<_> = seen
             .pools
             .iter()
@@ -151,6 +154,7 @@ impl<'a> Pools<'a> {
             all,
             of,
             broken: selectors.iter().position(Option::is_none),
+            controllers: control_plane(seen, policy),
             control: BTreeSet::new(),
             used: BTreeSet::new(),
         };
@@ -159,7 +163,7 @@ impl<'a> Pools<'a> {
     }
 
     /// Members, and whoever counts against a budget: nodes with a slot, and those that are out of service for any other reason.
-    fn count(&mut self, seen: &'a Snapshot, ledger: &'a Ledger, now: Timestamp) {
+    fn count(&mut self, seen: &'a Snapshot, ledger: &'a Ledger, now: Time) {
         for (name, node) in &seen.nodes {
             for place in self.of.get(name).into_iter().flatten() {
                 self.all[*place].counts(node, now);
@@ -187,7 +191,7 @@ impl<'a> Pools<'a> {
     /// The node counts against its budgets.
     pub fn take(&mut self, node: &'a NodeView) {
         self.used.insert(&node.name);
-        if node.control_plane {
+        if self.controllers.contains(&node.name) {
             self.control.insert(&node.name);
         }
         for place in self.of.get(&node.name).into_iter().flatten() {
@@ -224,9 +228,20 @@ impl<'a> Pools<'a> {
     }
 
     /// When the first of the windows closes that are open now in the node's pools; `None` if not all have an open one.
-    pub fn closes(&self, node: &NodeName) -> Option<Timestamp> {
+    pub fn closes(&self, node: &NodeName) -> Option<Time> {
         let ends: Option<Vec<_>> = self.of(node).map(|pool| pool.open).collect();
         ends?.into_iter().min()
+    }
+
+    /// What the node's pools want to be done while somebody else has cordoned it: each has to want it updated.
+    pub fn cordoned(&self, node: &NodeName) -> Cordoned {
+        match self
+            .asks(node)
+            .all(|pool| pool.cordoned == Cordoned::Update)
+        {
+            true => Cordoned::Update,
+            false => Cordoned::Hold,
+        }
     }
 
     /// The longest that a drain may take in any pool. Which pool a grant came from is not known once its Node is gone.
@@ -239,7 +254,8 @@ impl<'a> Pools<'a> {
     /// Whether `node` may have a slot beside those that count.
     pub fn fits(&self, node: &NodeView) -> Result<(), Reason> {
         let mut busy = self.control.iter().filter(|name| **name != &node.name);
-        if let Some(busy) = busy.next().filter(|_| node.control_plane) {
+        let controls = self.controllers.contains(&node.name);
+        if let Some(busy) = busy.next().filter(|_| controls) {
             let text = format!("waits for control-plane node {busy}");
             return Err(Reason::new(Code::ControlPlaneBusy, text));
         }
@@ -257,6 +273,21 @@ impl<'a> Pools<'a> {
             Some(Reason::new(Code::PoolInvalid, text))
         };
         found.filter_map(told).next().map_or(Ok(()), Err)
+    }
+
+    /// The node's agent can do what its pools want.
+    fn understood(&self, node: &NodeView) -> Result<(), Reason> {
+        let features = &node.agent.features;
+        let pools = self.of(&node.name);
+        let mut asks = pools.filter_map(|pool| Some((pool.called(), pool.asks.ok()?)));
+        let modern = |drain: &DrainPolicy| drain.mode != DrainMode::Evict;
+        match asks.find(|(_, pool)| modern(&pool.drain) && !Feature::DrainMode.is_in(features)) {
+            None => Ok(()),
+            Some((called, _)) => {
+                let text = format!("{called}its agent does not know `drain.mode`");
+                Err(Reason::new(Code::AgentTooOld, text))
+            }
+        }
     }
 
     /// One drain and one set of checks go into a grant.
@@ -282,6 +313,13 @@ impl<'a> Pools<'a> {
     }
 }
 
+/// The nodes of the control plane.
+fn control_plane<'a>(seen: &'a Snapshot, policy: &Policy) -> BTreeSet<&'a NodeName> {
+    let nodes = seen.nodes.values();
+    let nodes = nodes.filter(|node| policy.control_plane.counts(node));
+    nodes.map(|node| &node.name).collect()
+}
+
 fn selector(found: &FoundPool) -> Option<&crate::selector::Selector> {
     match found {
         FoundPool::Valid(pool) => Some(&pool.selector),
@@ -294,6 +332,7 @@ impl Planner<'_> {
     pub(super) fn consent(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
         self.pools.invalid(&node.name)?;
         self.pools.alike(&node.name)?;
+        self.pools.understood(node)?;
         let version = node.agent.needed_version.as_deref();
         // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
         let forth = !goes_back(node);

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use super::{Planner, has_failed, unavailable};
 use crate::identity::{GrantId, Identity, NodeName, PoolName};
 use crate::ledger::Stage;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
+use crate::time::Time;
 use crate::values::Field;
 
 /// More targets than this are not told of one pool: those that the fewest nodes need or run are left out.
@@ -42,7 +41,7 @@ pub struct PoolReport {
     /// Nodes may be granted now, as far as its windows go.
     pub open: bool,
     /// When they may the next time, if not now.
-    pub next_opening: Option<Timestamp>,
+    pub next_opening: Option<Time>,
     /// Why no node gets a slot now, though some need one.
     pub why: Option<Reason>,
 }
@@ -59,7 +58,7 @@ pub struct SlotReport {
     /// How far it is.
     pub stage: Stage,
     /// When it was reserved, or granted.
-    pub since: Timestamp,
+    pub since: Time,
     /// What it waits for, if that is not the node itself.
     pub why: Option<Reason>,
 }

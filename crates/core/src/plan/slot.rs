@@ -2,13 +2,13 @@
 
 use super::{Act, Planner, holds};
 use crate::agent::trouble;
-use crate::drain::later;
-use crate::identity::{GrantId, NodeName};
+use crate::features::Feature;
+use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::reason::{Code, Reason};
-use crate::values::{Grant, Outcome, Reservation};
+use crate::values::{Cordoned, Grant, Granted, Outcome, Reservation};
 
 /// What is next for a slot.
 pub(super) struct Next {
@@ -109,7 +109,7 @@ impl Planner<'_> {
         let asked = node.operator.before != before.is_empty();
         if shown != Some(entry.id) || !asked {
             // Without its reservation the node only keeps others from their turn.
-            if self.seen.resting.contains(&node.name) {
+            if self.seen.writes.resting.contains(&node.name) {
                 return Next::act(self.drop_entry(&node.name), Code::WriteRefused);
             }
             return Next::act(self.reservation(node, entry, before), Code::Reserved);
@@ -165,17 +165,17 @@ impl Planner<'_> {
             Some(None) => return Next::only(self.drop_entry(name)),
             Some(Some(live)) => live,
         };
-        let acts_until = later(
-            later(entry.since, self.policy.accept_timeout),
-            self.pools.longest_drain(),
-        );
+        let acts_until = entry
+            .since
+            .later(self.policy.accept_timeout)
+            .later(self.pools.longest_drain());
         // The watch is behind. Whatever else is there may be what another operator has made of the slot meanwhile.
         if holds(live) {
             return Next::wait(Code::Granted);
         }
         if live.protocol.is_absent() && self.now <= acts_until {
             self.wakes
-                .push(later(acts_until, jiff::SignedDuration::from_secs(1)));
+                .push(acts_until.later(jiff::SignedDuration::from_secs(1)));
             let text = "the Node was made anew in the middle of it; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
@@ -215,8 +215,8 @@ impl Planner<'_> {
             .value()
             .filter(|result| result.id == entry.id);
         let lapsed = match answer {
-            Some(answer) => answer.code == Some(Code::GrantExpired),
-            None => self.now > later(entry.since, self.policy.accept_timeout),
+            Some(answer) => answer.gave(Code::GrantExpired),
+            None => self.now > entry.since.later(self.policy.accept_timeout),
         };
         let mut ledger = self.without(&node.name);
         ledger.unanswered.remove(&node.name);
@@ -263,26 +263,37 @@ impl Planner<'_> {
             return Next::act(self.take_back(node, entry), reason);
         }
         // The ledger tells how long the agent can act on the grant, whatever becomes of the Node.
-        if self.now > later(entry.since, self.policy.accept_timeout / 2) {
+        if self.now > entry.since.later(self.policy.accept_timeout / 2) {
             return Next::act(self.begin(node, entry), Code::Reserved);
+        }
+        // The watch that tells of pools may be behind for any time, and the drain and the deadline come from them.
+        if !self.seen.pools_live {
+            return Next::act(Act::ConfirmPools, Code::Reserved);
         }
         // They all want the same, or the node would not go.
         let asks = self.pools.asks(&node.name).next();
         let (drain, pods) = asks.map_or_else(Default::default, |pool| {
             (pool.drain.clone(), pool.pods.clone())
         });
+        let cordoned = match Feature::Cordoned.is_in(&node.agent.features) {
+            true => self.pools.cordoned(&node.name),
+            // Without the field it does so.
+            false => Cordoned::default(),
+        };
         let closes = self.pools.closes(&node.name);
-        let limit = later(entry.since, self.policy.accept_timeout);
+        let limit = entry.since.later(self.policy.accept_timeout);
         let grant = Grant {
             id: entry.id,
             identity: entry.identity,
             boot: entry.boot,
             issued: self.now,
             deadline: closes.map_or(limit, |end| end.min(limit)),
-            drain,
+            drain: drain.within(&node.agent.features),
             pods,
+            cordoned,
         };
         let allotted = Allotted {
+            granted: noted(node, grant.identity),
             grant: Some(grant),
             ..Allotted::default()
         };
@@ -303,7 +314,7 @@ impl Planner<'_> {
             .is_some_and(|progress| progress.id == entry.id);
         match answer {
             Some(answer) if answer.outcome == Outcome::Done => self.after(node, grant),
-            Some(_) => Next::only(self.write(node, Allotted::default())),
+            Some(_) => Next::only(self.release(node, grant)),
             None if accepted => Next::wait(Code::Rebooting),
             None => {
                 // An agent of another version may have accepted.
@@ -313,7 +324,7 @@ impl Planner<'_> {
                 let wanted = self.still_wanted(node, entry);
                 let expired = self.now > grant.deadline;
                 self.wakes
-                    .push(later(grant.deadline, jiff::SignedDuration::from_secs(1)));
+                    .push(grant.deadline.later(jiff::SignedDuration::from_secs(1)));
                 match wanted {
                     Ok(()) if expired => Next::act(self.take_back(node, entry), Code::GrantExpired),
                     Ok(()) => Next::wait(Code::Granted),
@@ -338,9 +349,29 @@ impl Planner<'_> {
         }
         match missing(node, checks, Code::AfterChecks) {
             Some(reason) => Next::wait(reason),
-            None => Next::only(self.write(node, Allotted::default())),
+            None => Next::only(self.release(node, grant)),
         }
     }
+
+    /// The grant is taken off the Node. One of an operator that did not note what it granted is noted now.
+    fn release(&self, node: &NodeView, grant: &Grant) -> Act {
+        let allotted = Allotted {
+            granted: noted(node, grant.identity),
+            ..Allotted::default()
+        };
+        self.write(node, allotted)
+    }
+}
+
+/// The note of what the node was granted, with `identity` in it; `None` if it is there.
+fn noted(node: &NodeView, identity: Identity) -> Option<Granted> {
+    let known = node.operator.granted.value();
+    if known.is_some_and(|known| known.identities.contains(&identity)) {
+        return None;
+    }
+    let mut noted = known.cloned().unwrap_or_default();
+    noted.add(identity);
+    Some(noted)
 }
 
 /// See [`Planner::take_back`].

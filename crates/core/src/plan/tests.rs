@@ -6,8 +6,8 @@ use crate::node::OperatorFields;
 use crate::pool::MaxUnavailable;
 use crate::raw::RawNode;
 use crate::values::{
-    Booted, DrainPolicy, Failure, Failures, Grant, Outcome, Phase, Progress, RebootResult,
-    Reservation, Status,
+    Booted, Cordoned, DrainPolicy, Failure, Failures, Grant, Granted, Outcome, Phase, Progress,
+    RebootResult, Reservation, Status,
 };
 use crate::window::{Calendar, Windows};
 
@@ -23,8 +23,8 @@ const NEXT: BootId = BootId::from_bytes([2; 16]);
 /// Monday 2026-11-23, 21:00 UTC.
 const NOW: i64 = 1_795_467_600;
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
+fn at(second: i64) -> Time {
+    Time::from_second(second)
 }
 
 fn name(text: &str) -> NodeName {
@@ -72,12 +72,20 @@ fn phase(node: &mut NodeView, phase: Phase) {
 fn failed(identity: Identity) -> Field<Failures> {
     let failure = Failure {
         identity,
-        code: Code::RolledBack,
+        code: Code::RolledBack.into(),
         at: at(NOW),
     };
     Field::Value(Failures {
         identities: vec![failure],
     })
+}
+
+/// The node had a grant for it, and it failed there.
+fn fails(node: &mut NodeView, identity: Identity) {
+    node.agent.failed = failed(identity);
+    let mut granted = Granted::default();
+    granted.add(identity);
+    node.operator.granted = Field::Value(granted);
 }
 
 /// A cluster with its operator.
@@ -101,11 +109,12 @@ impl World {
                 own_node: None,
                 pools: vec![],
                 pools_live: false,
-                resting: BTreeSet::new(),
+                writes: Writes::default(),
             },
             policy: Policy {
                 builtin: Pool::default(),
                 paused: false,
+                control_plane: Rule::default(),
                 accept_timeout: SignedDuration::from_secs(300),
             },
             now: NOW,
@@ -223,7 +232,7 @@ impl World {
         node.agent.result = Field::Value(RebootResult {
             id,
             outcome,
-            code,
+            code: code.map(AnyCode::from),
             at: now,
         });
         node.unschedulable = false;
@@ -333,6 +342,7 @@ fn a_slot_goes_through_its_steps_and_its_checks() {
         issued: at(NOW),
         deadline: at(NOW + 300),
         pods: Default::default(),
+        cordoned: Cordoned::Hold,
         drain: DrainPolicy::default(),
     };
     assert_eq!(world.node("n1").operator.grant, Field::Value(grant));
@@ -400,12 +410,8 @@ fn every_reason_to_wait_has_its_code() {
             world.node("n1").agent.needed = Field::Absent
         }),
         (Code::Paused, |world| world.node("n1").paused = true),
-        (Code::IdentityFailed, |world| {
-            world.node("n1").agent.failed = failed(NEW)
-        }),
-        (Code::IdentityFailed, |world| {
-            world.node("n2").agent.failed = failed(NEW)
-        }),
+        (Code::IdentityFailed, |world| fails(world.node("n1"), NEW)),
+        (Code::IdentityFailed, |world| fails(world.node("n2"), NEW)),
         (Code::AgentHolds, |world| {
             world.node("n1").agent.status = Field::Absent
         }),
@@ -491,14 +497,14 @@ fn reasons_say_what_is_in_the_way_without_a_clock() {
         ("AgentHolds: held: Hold: because of the holidays", |world| {
             phase(world.node("n1"), Phase::Held);
             let reason = Reason::new(Code::Hold, "because of the holidays");
-            world.node("n1").agent.reason = Field::Value(reason);
+            world.node("n1").agent.reason = Field::Value(reason.read());
         }),
         ("AgentHolds: the agent is staging", |world| {
             phase(world.node("n1"), Phase::Staging)
         }),
         (
             "IdentityFailed: 0202020202020202020202020202020202020202020202020202020202020202 failed on node n2 (RolledBack)",
-            |world| world.node("n2").agent.failed = failed(NEW),
+            |world| fails(world.node("n2"), NEW),
         ),
     ];
     for (expected, change) in cases {
@@ -613,7 +619,10 @@ fn whoever_is_out_of_service_counts_whatever_the_cause() {
             world.node("n2").operator.reserved = Field::OtherVersion(2)
         }),
         // A node that is out of service itself counts once.
-        (true, |world| world.node("n1").unschedulable = true),
+        (true, |world| {
+            world.policy.builtin.cordoned = Cordoned::Update;
+            world.node("n1").unschedulable = true;
+        }),
         (true, |world| {
             world.node("n2").ready = false;
             world.policy.builtin.max_unavailable = MaxUnavailable::Count(2);
@@ -669,9 +678,7 @@ const WITHDRAWN: [(Code, Change); 12] = [
     }),
     (Code::NodeNotReady, |world| world.node("n1").ready = false),
     (Code::NodeNotReady, |world| world.node("n1").deleting = true),
-    (Code::IdentityFailed, |world| {
-        world.node("n2").agent.failed = failed(NEW)
-    }),
+    (Code::IdentityFailed, |world| fails(world.node("n2"), NEW)),
     (Code::ProtocolUnknown, |world| {
         world.node("n1").protocol = Field::OtherVersion(2)
     }),
@@ -1128,10 +1135,7 @@ fn a_grant_does_not_outlive_what_the_ledger_says_of_it() {
         let ledger = world.ledger();
         let since = ledger.entries[&name("n1")].since;
         let deadline = world.node("n1").operator.grant.value().unwrap().deadline;
-        assert_eq!(
-            deadline,
-            crate::drain::later(since, SignedDuration::from_secs(300))
-        );
+        assert_eq!(deadline, since.later(SignedDuration::from_secs(300)));
     }
 }
 
@@ -1162,7 +1166,7 @@ fn an_identity_that_failed_anywhere_is_tried_nowhere_but_another_one_is() {
     world.granted("n1");
     world.accept("n1");
     world.answer("n1", Outcome::Failed, Some(Code::RolledBack));
-    world.node("n1").agent.failed = failed(NEW);
+    fails(world.node("n1"), NEW);
     world.node("n1").agent.needed = Field::Absent;
     let expected = [
         ("n1", Code::UpToDate),
@@ -1195,6 +1199,7 @@ fn an_empty_cluster_is_at_rest() {
         act: Act::Wait,
         wake: None,
         used: BTreeSet::new(),
+        control_plane: BTreeSet::new(),
         pools: vec![PoolReport {
             budget: 1,
             open: true,

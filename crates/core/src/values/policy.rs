@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::features::Feature;
 use crate::selector::Selector;
+use crate::values::Names;
 
 /// What happens when a drain does not finish in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +19,39 @@ pub enum OnTimeout {
     Delete,
     /// As `Delete`, and if pods are still there then, delete them without any grace and reboot, gone or not.
     Force,
+}
+
+/// Whether pods have to leave before the reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrainMode {
+    /// They are evicted.
+    #[default]
+    Evict,
+    /// The node is cordoned and rebooted with its pods, which the kubelet ends at the shutdown: where there is nowhere else for them.
+    None,
+}
+
+/// What a grant is worth where the API server says beforehand that it would refuse evictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreflightMode {
+    /// It is told, and the drain begins: much that refuses gives way once the node is cordoned or an eviction is real.
+    #[default]
+    Inform,
+    /// The node is not cordoned before everything would be evicted.
+    Require,
+}
+
+/// What a grant is worth on a node that somebody else has cordoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cordoned {
+    /// Nothing: whoever cordoned it may be at work there.
+    #[default]
+    Hold,
+    /// The node is updated, and stays cordoned.
+    Update,
 }
 
 /// What is done about a pod that loses something by leaving.
@@ -34,6 +69,12 @@ pub enum Treatment {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DrainPolicy {
+    /// Whether pods have to leave.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: DrainMode,
+    /// Whether the API server has to agree beforehand.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub preflight: PreflightMode,
     /// How long it may take from acceptance, in seconds.
     pub timeout_seconds: u32,
     /// What happens then.
@@ -85,7 +126,7 @@ pub struct PodMatch {
     pub selector: Selector,
 }
 
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -101,6 +142,8 @@ impl Default for DrainPolicy {
     /// Ten minutes, as CLUO had it, but never a reboot after a drain that failed.
     fn default() -> Self {
         Self {
+            mode: DrainMode::Evict,
+            preflight: PreflightMode::Inform,
             timeout_seconds: 600,
             on_timeout: OnTimeout::Abort,
             grace_period_seconds: None,
@@ -115,6 +158,19 @@ impl Default for DrainPolicy {
 }
 
 impl DrainPolicy {
+    /// The same as agents understand it that have not these `features`; what they can't do is left out.
+    #[must_use]
+    pub fn within(mut self, features: &Names) -> Self {
+        // Without the field they do as `Require` says.
+        if !Feature::Preflight.is_in(features) {
+            self.preflight = PreflightMode::default();
+        }
+        if !Feature::DrainMode.is_in(features) {
+            self.mode = DrainMode::default();
+        }
+        self
+    }
+
     /// The time-out as a duration.
     pub fn timeout(&self) -> SignedDuration {
         SignedDuration::from_secs(self.timeout_seconds.into())

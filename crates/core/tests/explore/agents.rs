@@ -3,9 +3,9 @@
 use cuo_core::agent::health::Health;
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{
-    Act, Asked, NodeSeen, Observation, Preflight, Settings, Step, step, wants_pods,
+    Act, Asked, NodeSeen, Observation, Questions, Settings, Step, step, wants_pods,
 };
-use cuo_core::drain::{EvictionTry, How, RawPod};
+use cuo_core::drain::{Answer, EvictionTry, How, RawPod};
 use cuo_core::identity::Identity;
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 use crate::bugs::Bug;
 use crate::search::Violation;
-use crate::world::{Pod, Sent, Site, Who, time};
+use crate::world::{Pod, Sent, Site, Who, clocks};
 
 fn settings(at: &Site) -> Settings {
     Settings {
@@ -49,9 +49,9 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
     };
     let refused = at.agent.refused.map(|moment| EvictionTry {
         uid: "u".into(),
-        at: time(moment),
+        at: clocks(moment).tick,
         how: How::Evict,
-        refused: Some("budget".into()),
+        answer: Answer::Refused("budget".into()),
     });
     let wanted = wants_pods(&at.agent.disk, node, &at.boot_id(), at.agent.asked.as_ref());
     Observation {
@@ -86,24 +86,28 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
 
 /// One decision on the picture `node`, with the truth read live where the agent asks for it. `truth` is where [`Bug`]s may lie.
 pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug>) -> Step {
-    let look = |node: Option<&NodeView>, live: bool, preflight: Option<Preflight>| {
+    let look = |node: Option<&NodeView>, live: bool, preflight: Option<Questions>| {
         let mut seen = observe(at, node, live);
         seen.preflight = preflight;
         if let Some(bug) = bug {
             bug.blind_agent(&mut seen, &at.agent.disk);
         }
-        step(&at.agent.disk, &seen, &settings(at), time(moment))
+        step(&at.agent.disk, &seen, &settings(at), clocks(moment))
     };
     let mut first = look(node, false, None);
     if let Act::Preflight { grant, pods } = &first.act {
         // It changes nothing, so it is no step of its own here.
+        let blocked = at.machine.pod == Pod::Blocked;
         let answers = pods.iter().map(|pod| EvictionTry {
             uid: pod.uid.clone(),
-            at: time(moment),
+            at: clocks(moment).tick,
             how: How::Evict,
-            refused: (at.machine.pod == Pod::Blocked).then(|| "budget".into()),
+            answer: match blocked {
+                true => Answer::Refused("budget".into()),
+                false => Answer::Accepted,
+            },
         });
-        let preflight = Preflight {
+        let preflight = Questions {
             grant: *grant,
             answers: answers.collect(),
         };
@@ -124,7 +128,7 @@ pub fn decide(at: &Site, node: Option<&NodeView>, moment: usize, bug: Option<Bug
 fn cut_off(at: &Site, moment: usize) -> Result<(), Violation> {
     let mut seen = observe(at, None, false);
     seen.node = NodeSeen::Unknown("refused".into());
-    match step(&at.agent.disk, &seen, &settings(at), time(moment)).act {
+    match step(&at.agent.disk, &seen, &settings(at), clocks(moment)).act {
         Act::Wait | Act::Stage | Act::Check => Ok(()),
         act => Err(Violation::new("I6: acted without the API server", &act)),
     }
@@ -380,7 +384,12 @@ fn asks(at: &mut Site, act: &Act, moment: usize) {
         return;
     };
     let id = attempt.progress.id;
-    agent.asked = Some(Asked::next(agent.asked.take(), id, act, time(moment), None));
+    agent.asked = Some(Asked::next(
+        agent.asked.take(),
+        id,
+        act,
+        clocks(moment).tick,
+    ));
 }
 
 /// An act in a few words.
@@ -392,7 +401,7 @@ pub fn brief(act: &Act) -> String {
     let result = want
         .result
         .as_ref()
-        .map(|result| (result.id, result.outcome, result.code));
+        .map(|result| (result.id, result.outcome, &result.code));
     let (phase, owned, unschedulable) = (want.status.phase, want.owned, want.unschedulable);
     format!(
         "says {phase}, progress {progress:?}, owned {owned:?}, unschedulable {unschedulable:?}, result {result:?}"

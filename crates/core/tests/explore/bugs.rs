@@ -4,8 +4,8 @@ use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{NodeSeen, Observation};
 use cuo_core::identity::GrantId;
 use cuo_core::node::NodeView;
+use cuo_core::time::Time;
 use cuo_core::values::{DrainPolicy, Failures, Field, Grant};
-use jiff::Timestamp;
 
 use crate::world::{NEW, OLD, Scope, deployment};
 use crate::{ALONE, CLUSTER, POOLS, SICK, WIDE};
@@ -136,10 +136,11 @@ impl Bug {
             },
             identity: NEW,
             boot,
-            issued: Timestamp::UNIX_EPOCH,
-            deadline: Timestamp::MAX,
+            issued: Time::EPOCH,
+            deadline: Time::last(),
             drain: DrainPolicy::default(),
             pods: Default::default(),
+            cordoned: Default::default(),
         });
     }
 }

@@ -6,14 +6,14 @@ use cuo_core::agent::Act;
 use cuo_core::agent::state::State;
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::NodeView;
+use cuo_core::time::Time;
 use cuo_core::values::Field;
-use jiff::Timestamp;
 
 use crate::shared::{Pool, Shared};
 use crate::world::{Operator, Sent, Site, World, Write};
 
 /// Stands for every time that no decision depends on.
-const NO_TIME: Timestamp = Timestamp::UNIX_EPOCH;
+const NO_TIME: Time = Time::EPOCH;
 
 /// One copy of each part, of all states that are looked at.
 #[derive(Default)]

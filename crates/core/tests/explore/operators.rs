@@ -20,6 +20,7 @@ fn policy(paused: bool, scope: &Scope) -> Policy {
     Policy {
         builtin: built_in(scope.budget),
         paused,
+        control_plane: Default::default(),
         accept_timeout: SignedDuration::from_secs(300),
     }
 }
@@ -50,7 +51,7 @@ fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
         own_node: Some(node_name(0)),
         pools: pools(at.pools.unwrap_or(world.pools)),
         pools_live: false,
-        resting: Default::default(),
+        writes: Default::default(),
     }
 }
 
@@ -281,9 +282,11 @@ fn judged_well(
         if current || entry.stage == Stage::Granted {
             beyond(scope, world.pools, &nodes, ledger, name)?;
         }
+        // A Node that was made anew tells of failures that nobody can vouch for.
         let failed = |node: &&&NodeView| {
-            let failed = node.agent.failed.value();
-            failed.is_some_and(|failed| failed.find(&entry.identity).is_some())
+            let (failed, granted) = (node.agent.failed.value(), node.operator.granted.value());
+            let granted = granted.is_some_and(|list| list.identities.contains(&entry.identity));
+            granted && failed.is_some_and(|failed| failed.find(&entry.identity).is_some())
         };
         if current && nodes.iter().any(|node| failed(&node)) {
             return Err(Violation::new("I10: a new slot for what failed", entry));

@@ -277,7 +277,7 @@ impl Options<'_> {
             // Whoever cordons a node that still says that the agent did, without taking that away, leaves the cordon to the agent:
             // nobody can tell the two apart. Unless the agent knows by then that its own cordon was undone.
             let result = at.agent.disk.result.as_ref();
-            let undone = result.filter(|result| result.code == Some(Code::Uncordoned));
+            let undone = result.filter(|result| result.gave(Code::Uncordoned));
             let owned = node.agent.owned.value();
             let owned = owned.is_some() && owned != undone.map(|result| &result.id);
             let who = if owned { Who::Unclear } else { Who::Admin };

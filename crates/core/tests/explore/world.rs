@@ -1,6 +1,7 @@
 //! The cluster: what the API server holds, the hosts, and the processes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cuo_core::agent::state::State;
 use cuo_core::agent::{Act, Asked};
@@ -9,11 +10,11 @@ use cuo_core::identity::{BootId, Identity, NodeName};
 use cuo_core::ledger::Ledger;
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::raw::RawNode;
-use jiff::Timestamp;
 
 use crate::bugs::Bug;
 use crate::pools::{GROUPS, LABEL};
 use crate::shared::Shared;
+use cuo_core::time::{Now, Tick, Time};
 
 /// What runs at first.
 pub const OLD: Identity = Identity::Commit([1; 32]);
@@ -30,8 +31,17 @@ pub const WINDOWS: [&str; 2] = ["00:00 10m", "03:00 3h"];
 /// Faults come before this moment, so that there is time to get over the last one.
 pub const QUIET: usize = 4;
 
-pub fn time(moment: usize) -> Timestamp {
-    Timestamp::from_second(MOMENTS[moment]).unwrap()
+pub fn time(moment: usize) -> Time {
+    Time::from_second(MOMENTS[moment])
+}
+
+/// What every clock shows then.
+pub fn clocks(moment: usize) -> Now {
+    let second = u64::try_from(MOMENTS[moment]).unwrap();
+    Now {
+        time: time(moment),
+        tick: Tick::after(Duration::from_secs(second)),
+    }
 }
 
 /// How large a search is.

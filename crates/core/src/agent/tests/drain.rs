@@ -2,16 +2,15 @@
 
 use super::*;
 use crate::drain::Claim;
+use crate::raw::Cordon;
 use crate::selector::Selector;
-use crate::values::{OnTimeout, PodMatch, Treatment};
+use crate::values::{DrainMode, OnTimeout, PodMatch, PreflightMode, Treatment};
 
 /// A grant with this policy.
 fn granted(change: impl Fn(&mut Grant)) -> World {
     let mut world = World::new();
     world.grant();
-    if let Field::Value(grant) = &mut world.node().operator.grant {
-        change(grant);
-    }
+    change(world.granted());
     world
 }
 
@@ -47,9 +46,9 @@ fn tried(world: &mut World, refused: Option<&str>) {
     for pod in removal.pods {
         world.seen.evictions.push(EvictionTry {
             uid: pod.uid,
-            at: at(world.now),
+            at: world.clocks().tick,
             how: removal.how,
-            refused: refused.map(str::to_owned),
+            answer: answer(refused),
         });
     }
 }
@@ -72,7 +71,7 @@ fn a_drain_that_would_not_get_through_does_not_begin() {
         (
             Code::PreflightBlocked,
             "default/web: the budget is used up",
-            |_| {},
+            |grant| grant.drain.preflight = PreflightMode::Require,
             web(),
             Some("the budget is used up"),
         ),
@@ -111,7 +110,7 @@ fn a_drain_that_would_not_get_through_does_not_begin() {
         assert_eq!(world.released(), Ok((Outcome::Refused, Some(code))));
         assert!(!world.node().unschedulable, "{text}");
         assert_eq!(message(&mut world), text);
-        assert_eq!(world.run().wake, Some(at(1060)), "it is tried again then");
+        assert_eq!(world.wakes(), Some(1060), "it is tried again then");
 
         // Another grant, after the pause, and nothing in the way any more.
         world.now = 1061;
@@ -125,11 +124,216 @@ fn a_drain_that_would_not_get_through_does_not_begin() {
     }
 }
 
+/// A budget that has room once the node is cordoned, a webhook that acts on real evictions alone: what is refused beforehand is told, and the
+/// drain begins.
+#[test]
+fn what_is_refused_beforehand_is_told_and_tried() {
+    let mut world = granted(|_| {});
+    world.seen.pods = Ok(vec![web()]);
+    world.refuses = Some("the budget is used up".into());
+    let step = world.run();
+    let shown = (step.phase, step.reason.map(|reason| reason.code), step.act);
+    let begins = (
+        Phase::Draining,
+        Some(Code::PreflightBlocked),
+        removes(How::Evict, None),
+    );
+    assert_eq!(shown, begins);
+    assert_eq!(message(&mut world), "default/web: the budget is used up");
+    assert!(world.node().unschedulable);
+    tried(&mut world, Some("no"));
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::Draining));
+    assert_eq!(message(&mut world), "blocked: default/web: no.");
+    world.seen.pods = Ok(vec![]);
+    assert_eq!(world.shows(), finalizes());
+}
+
+/// With slow webhooks the answers may take longer than there is to accept the grant.
+#[test]
+fn questions_hold_a_drain_up_for_half_of_the_time_to_accept_it_at_most() {
+    for mode in [PreflightMode::Inform, PreflightMode::Require] {
+        let mut world = granted(|grant| grant.drain.preflight = mode);
+        world.seen.pods = Ok(vec![web()]);
+        world.seen.preflight = Some(Questions {
+            grant: ID,
+            answers: vec![EvictionTry {
+                uid: web().uid,
+                at: tick(1000),
+                how: How::Evict,
+                answer: Answer::Open,
+            }],
+        });
+        assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+        assert_eq!(world.wakes(), Some(1010));
+        world.now = 1010;
+        assert_eq!(world.shows(), waits(Phase::Waiting, Code::Preflight));
+        assert_eq!(message(&mut world), "no answer yet about default/web");
+        world.now = 1149;
+        assert_eq!(world.shows(), waits(Phase::Waiting, Code::Preflight));
+        world.now = 1150;
+        let expected = match mode {
+            PreflightMode::Inform => (Phase::Draining, None, removes(How::Evict, None)),
+            PreflightMode::Require => waits(Phase::Waiting, Code::Preflight),
+        };
+        assert_eq!(world.shows(), expected, "{mode:?}");
+    }
+}
+
+/// Where there is nowhere else for the pods.
+#[test]
+fn without_a_drain_the_node_is_cordoned_and_reboots_with_its_pods() {
+    let mut world = granted(|grant| {
+        grant.drain.mode = DrainMode::None;
+        grant.drain.delay_seconds = 5;
+        grant.pods.blocking = vec![PodMatch {
+            namespace: Some("other".into()),
+            selector: Selector::default(),
+        }];
+    });
+    world.seen.pods = Ok(vec![web()]);
+    world.refuses = Some("budget".into());
+    world.node().volumes_in_use = ["csi^web".to_owned()].into();
+    assert_eq!(world.shows(), waits(Phase::Draining, Code::DrainDelay));
+    assert!(world.node().unschedulable);
+    assert_eq!(world.seen.preflight, None);
+    world.now += 5;
+    assert_eq!(world.shows(), finalizes());
+    world.boots(NEW, None, &[OLD]);
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    assert_eq!(world.released(), Ok((Outcome::Done, None)));
+
+    let mut world = granted(|grant| {
+        grant.drain.mode = DrainMode::None;
+        grant.pods.blocking = vec![PodMatch::default()];
+    });
+    world.seen.pods = Ok(vec![web()]);
+    assert_eq!(world.shows(), waits(Phase::Held, Code::BlockingPod));
+}
+
+#[test]
+fn a_node_that_somebody_else_cordoned_is_left_alone_until_he_uncordons_it() {
+    let cordon = |world: &mut World| {
+        let node = world.node();
+        node.unschedulable = true;
+        node.cordon = Some(Cordon {
+            by: "kubectl-cordon".into(),
+            at: Some(at(900)),
+        });
+    };
+    let mut world = granted(|_| {});
+    cordon(&mut world);
+    assert_eq!(world.shows(), waits(Phase::Held, Code::CordonedByOther));
+    let text = "cordoned by kubectl-cordon since 1970-01-01T00:15:00Z";
+    assert_eq!(message(&mut world), text);
+    // An operator of the release before would take the code for malformed.
+    assert_eq!(world.result(), Some((Outcome::Refused, Some(Code::Paused))));
+    world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
+    assert_eq!(world.shows(), waits(Phase::Held, Code::CordonedByOther));
+    (world.node().unschedulable, world.node().cordon) = (false, None);
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+
+    // In the moment before the agent would have.
+    let mut world = granted(|_| {});
+    world.seen.pods = Ok(vec![web()]);
+    let accepted = step(&world.state, &world.seen, &world.settings, world.clocks());
+    world.state = accepted.state;
+    world.answers(ID, &[web()]);
+    let accepted = step(&world.state, &world.seen, &world.settings, world.clocks());
+    let Act::Publish(want) = accepted.act else {
+        panic!("not accepted: {:?}", accepted.act);
+    };
+    want.apply(world.node());
+    world.state = accepted.state;
+    cordon(&mut world);
+    assert_eq!(world.shows(), waits(Phase::Held, Code::CordonedByOther));
+    assert!(world.node().unschedulable);
+}
+
+/// Its own cordon is what the agent gives up with, so that is told, and the next drain comes later each time.
+#[test]
+fn a_drain_that_ends_as_the_one_before_is_tried_again_after_a_longer_pause() {
+    let mut world = granted(|_| {});
+    world.settings.retry.cap = SignedDuration::from_hours(1);
+    world.seen.pods = Ok(vec![web()]);
+    let gives_up = |world: &mut World, pause: i64| {
+        world.run();
+        tried(world, Some("budget"));
+        world.now += 601;
+        assert_eq!(world.shows(), waits(Phase::Held, Code::DrainBlocked));
+        assert_eq!(world.wakes(), Some(world.now + pause));
+        world.now += pause;
+        world.seen.evictions.clear();
+        assert_eq!(world.shows().0, Phase::Waiting);
+        let seq = world.granted().id.seq + 1;
+        world.grant();
+        let now = at(world.now);
+        let grant = world.granted();
+        (grant.id.seq, grant.issued) = (seq, now);
+        grant.deadline = now.later(SignedDuration::from_secs(300));
+    };
+    gives_up(&mut world, 60);
+    let once = "1 pods did not leave in time: default/web: budget";
+    // Twice as long for the second, and four times for the same pods.
+    gives_up(&mut world, 480);
+    gives_up(&mut world, 960);
+    let told = world.state.backoff.clone().unwrap().reason.message;
+    assert_eq!(told, format!("{once}; 3 drains in a row ended so"));
+    world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
+    let other = RawPod {
+        uid: "u2".into(),
+        name: "db".into(),
+        ..web()
+    };
+    world.seen.pods = Ok(vec![other]);
+    gives_up(&mut world, 480);
+}
+
+/// Static pods show that the node is of the control plane, though nobody had said so: its grant may be beside another one's.
+#[test]
+fn a_node_that_turns_out_to_be_of_the_control_plane_is_granted_anew() {
+    let mirror = |ready| RawPod {
+        namespace: "kube-system".into(),
+        name: "etcd-n1".into(),
+        uid: "etcd".into(),
+        mirror: true,
+        ready,
+        ..RawPod::default()
+    };
+    let mut world = granted(|_| {});
+    world.seen.pods = Ok(vec![mirror(true)]);
+    assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+    assert_eq!(
+        world.result(),
+        Some((Outcome::Refused, Some(Code::GrantMismatch)))
+    );
+    let marked = world.node().agent.control_plane_pods.to_string();
+    assert_eq!(marked, "etcd");
+
+    // The operator sees the mark, and grants it as such.
+    world.node().control_plane = true;
+    world.granted().id.seq += 1;
+    assert_eq!(world.shows(), finalizes());
+    world.boots(NEW, None, &[OLD]);
+    let verifying = waits(Phase::Verifying, Code::ControlPlaneNotReady);
+    for pods in [Err(String::new()), Ok(vec![]), Ok(vec![mirror(false)])] {
+        world.seen.pods = pods;
+        assert_eq!(world.shows(), verifying);
+    }
+    assert_eq!(message(&mut world), "etcd-n1");
+    world.seen.pods = Ok(vec![mirror(true)]);
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    // What was seen once stays told.
+    world.seen.pods = Ok(vec![]);
+    world.run();
+    let marked = world.node().agent.control_plane_pods.to_string();
+    assert_eq!(marked, "etcd");
+}
+
 /// Whatever else holds is noticed between two questions.
 #[test]
 fn the_api_server_is_asked_about_a_few_pods_at_a_time() {
     let mut world = granted(|_| {});
-    let pods = (0..10).map(|number| RawPod {
+    let pods = (0..20).map(|number| RawPod {
         uid: format!("u{number}"),
         name: format!("web-{number}"),
         ..web()
@@ -137,7 +341,7 @@ fn the_api_server_is_asked_about_a_few_pods_at_a_time() {
     world.seen.pods = Ok(pods.collect());
     let mut counts = Vec::new();
     for _ in 0..20 {
-        let next = step(&world.state, &world.seen, &world.settings, at(world.now));
+        let next = step(&world.state, &world.seen, &world.settings, world.clocks());
         world.state = next.state;
         match next.act {
             Act::Publish(want) => want.apply(world.node()),
@@ -149,12 +353,12 @@ fn the_api_server_is_asked_about_a_few_pods_at_a_time() {
             _ => break,
         }
     }
-    assert_eq!(counts, [8, 2]);
+    assert_eq!(counts, [16, 4]);
 
     // Answers for another grant count for nothing.
-    let mut world = granted(|_| {});
+    let mut world = granted(|grant| grant.drain.preflight = PreflightMode::Require);
     world.seen.pods = Ok(vec![web()]);
-    world.seen.preflight = Some(Preflight {
+    world.seen.preflight = Some(Questions {
         grant: GrantId { seq: 6, salt: 1 },
         answers: vec![],
     });
@@ -291,7 +495,7 @@ fn volumes_of_pods_that_left_are_waited_for() {
     world.seen.volumes = Some(VolumesSeen {
         claims: claims.clone(),
         volumes: Err("forbidden".into()),
-        at: at(1000),
+        at: tick(1000),
     });
     assert_eq!(world.shows(), waits(Phase::Draining, Code::VolumesInUse));
     assert!(message(&mut world).contains("forbidden"));
@@ -300,7 +504,7 @@ fn volumes_of_pods_that_left_are_waited_for() {
     world.seen.volumes = Some(VolumesSeen {
         claims,
         volumes: Ok(used(&["csi^log"])),
-        at: at(1005),
+        at: tick(1005),
     });
     assert_eq!(world.shows(), waits(Phase::Draining, Code::VolumesInUse));
     assert_eq!(message(&mut world), "csi^web");
@@ -344,7 +548,7 @@ fn the_delay_counts_from_the_end_of_the_drain_and_survives_the_agent() {
     world.now = 1600;
     world.seen.pods = Ok(vec![]);
     assert_eq!(world.shows(), waits(Phase::Draining, Code::DrainDelay));
-    assert_eq!(world.run().wake, Some(at(1630)));
+    assert_eq!(world.wakes(), Some(1630));
     assert!(message(&mut world).contains("1970-01-01T00:27:10Z"));
     world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
     world.now = 1629;
@@ -360,7 +564,7 @@ fn the_delay_counts_from_the_end_of_the_drain_and_survives_the_agent() {
     assert_eq!(world.run().act, removes(How::Evict, None));
     world.seen.pods = Ok(vec![]);
     world.now = 1020;
-    assert_eq!(world.run().wake, Some(at(1050)));
+    assert_eq!(world.wakes(), Some(1050));
     world.seen.pods = Ok(vec![web()]);
     world.now = 1620;
     assert_eq!(world.shows(), waits(Phase::Held, Code::DrainBlocked));
@@ -377,7 +581,7 @@ fn progress_is_told_now_and_then_and_what_blocks_at_once() {
     let mut world = granted(|_| {});
     world.seen.pods = Ok(vec![pod("a"), pod("b")]);
     assert_eq!(world.shows(), (Phase::Draining, None, Act::Wait));
-    assert_eq!(world.run().wake, Some(at(1010)));
+    assert_eq!(world.wakes(), Some(1010));
     world.now = 1009;
     assert_eq!(world.shows(), (Phase::Draining, None, Act::Wait));
     world.now = 1010;
@@ -385,13 +589,13 @@ fn progress_is_told_now_and_then_and_what_blocks_at_once() {
         assert_eq!(world.shows().1, Some(Code::Draining));
         message(world)
     };
-    let both = "2 pods are leaving: default/a is ending; default/b is ending";
-    let one = "1 pod is leaving: default/a is ending";
+    let both = "2 pods are leaving: default/a is ending; default/b is ending.";
+    let one = "1 pod is leaving: default/a is ending.";
     assert_eq!(told(&mut world), both);
     world.seen.pods = Ok(vec![pod("a")]);
     world.now = 1019;
     assert_eq!(told(&mut world), both);
-    assert_eq!(world.run().wake, Some(at(1020)));
+    assert_eq!(world.wakes(), Some(1020));
     world.now = 1020;
     assert_eq!(told(&mut world), one);
     world.seen.pods = Ok(vec![pod("a"), web()]);
@@ -399,7 +603,7 @@ fn progress_is_told_now_and_then_and_what_blocks_at_once() {
     tried(&mut world, Some("budget"));
     assert_eq!(
         told(&mut world),
-        format!("blocked: default/web: budget. Also, {one}")
+        format!("blocked: default/web: budget. {one}")
     );
     world.seen.pods = Ok(vec![web()]);
     assert!(told(&mut world).ends_with(one), "too soon");
@@ -410,7 +614,7 @@ fn progress_is_told_now_and_then_and_what_blocks_at_once() {
 /// The cordon was an administrator's before the grant came.
 #[test]
 fn who_uncordons_a_node_that_he_had_cordoned_wants_to_keep_it() {
-    let mut world = granted(|_| {});
+    let mut world = granted(|grant| grant.cordoned = Cordoned::Update);
     world.node().unschedulable = true;
     world.seen.pods = Ok(vec![web()]);
     assert_eq!(world.run().act, removes(How::Evict, None));
@@ -427,19 +631,18 @@ fn who_uncordons_a_node_that_he_had_cordoned_wants_to_keep_it() {
 /// Found by the search: a cordon that is made then could arrive after the agent was started anew and gave up.
 #[test]
 fn a_foreign_cordon_that_is_taken_back_is_not_made_again_while_the_host_goes_down() {
-    let mut world = granted(|_| {});
+    let mut world = granted(|grant| grant.cordoned = Cordoned::Update);
     world.node().unschedulable = true;
     assert_eq!(world.shows(), finalizes());
     world.seen.asked = Some(Asked {
         id: ID,
-        at: at(1000),
+        at: tick(1000),
         times: 1,
         unlocked: true,
         again: None,
         refused: None,
         busy: None,
         unheard: false,
-        uptime: None,
     });
     world.node().unschedulable = false;
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));

@@ -130,7 +130,7 @@ fn only_a_person_leaves_a_version() {
         ("it failed, which is told already", |world| {
             world.state.failed.add(Failure {
                 identity: NEW,
-                code: Code::Unhealthy,
+                code: Code::Unhealthy.into(),
                 at: at(1),
             });
         }),

@@ -89,8 +89,12 @@ fn a_node_that_does_not_become_healthy_goes_back_by_a_reboot_of_its_own() {
     let node = world.node();
     assert_eq!(node.agent.owned, Field::Absent);
     assert!(!node.unschedulable);
-    let known = world.state.failed.find(&NEW).map(|failure| failure.code);
-    assert_eq!(known, Some(Code::Unhealthy), "it is not tried again");
+    let known = world
+        .state
+        .failed
+        .find(&NEW)
+        .map(|failure| failure.code.clone());
+    assert_eq!(known, Some(Code::Unhealthy.into()), "it is not tried again");
 }
 
 /// Then it is as if nothing were configured: it keeps its slot.
@@ -108,7 +112,7 @@ fn without_a_way_back_the_slot_is_kept() {
         ("it failed before", |world| {
             world.state.failed.add(Failure {
                 identity: OLD,
-                code: Code::RolledBack,
+                code: Code::RolledBack.into(),
                 at: at(0),
             })
         }),
@@ -136,7 +140,7 @@ fn a_node_that_becomes_healthy_stays_where_it_is() {
     world.node().ready = true;
     let settles = (Phase::Held, Some(Code::Settling), Act::Wait);
     assert_eq!(world.shows(), settles);
-    assert_eq!(world.run().wake, Some(at(2631)));
+    assert_eq!(world.wakes(), Some(2631));
     world.now = 2620;
     world.node().ready = false;
     assert_eq!(world.shows(), WANTS);
@@ -254,7 +258,7 @@ fn a_refusal_is_tried_again_later() {
     let mut world = turned_back();
     grant(&mut world);
     let (_, _, act) = world.shows();
-    let mut asked = Asked::next(None, BACK, &act, at(2601), None);
+    let mut asked = Asked::next(None, BACK, &act, tick(2601));
     asked.refused = Some(Code::FinalizeFailed.into());
     world.seen.asked = Some(asked);
     let pauses = (Phase::Held, Some(Code::FinalizeFailed), Act::Wait);
@@ -274,8 +278,8 @@ fn nothing_reboots_before_the_order_of_boots_is_seen() {
     for round in 0..3 {
         let (phase, code, act) = world.shows();
         assert_eq!((phase, code, act.clone()), rolls_back(), "{round}");
-        let (before, now) = (world.seen.asked.take(), at(world.now));
-        world.seen.asked = Some(Asked::next(before, BACK, &act, now, None));
+        let (before, now) = (world.seen.asked.take(), world.clocks().tick);
+        world.seen.asked = Some(Asked::next(before, BACK, &act, now));
         let waits = (Phase::Rebooting, None, Act::Wait);
         assert_eq!(world.shows(), waits, "{round}");
         world.now += 301;

@@ -97,7 +97,7 @@ fn what_failed_is_replaced_by_whatever_is_newer() {
     assert_eq!(world.run().act, Act::Wait);
     world.state.failed.add(Failure {
         identity: NEW,
-        code: Code::RolledBack,
+        code: Code::RolledBack.into(),
         at: at(1),
     });
     assert_eq!(world.run().act, Act::Stage);

@@ -25,7 +25,7 @@ fn told(world: &mut World) -> String {
     let reason = world.run().reason;
     assert_eq!(
         world.node().agent.reason.value(),
-        reason.as_ref(),
+        reason.clone().map(Reason::read).as_ref(),
         "the Node shows what the step says"
     );
     reason.unwrap().to_string()
@@ -71,7 +71,7 @@ fn a_version_that_failed_is_told_with_the_words_about_it() {
         world.run();
         world.state.failed.add(Failure {
             identity: NEW,
-            code: Code::FinalizationFailed,
+            code: Code::FinalizationFailed.into(),
             at: at(1000),
         });
         world.state.lost = Some(state::Lost {

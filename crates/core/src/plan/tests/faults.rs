@@ -16,13 +16,6 @@ fn what_may_have_failed_where_it_can_not_be_read_is_tried_nowhere() {
             Code::ProtocolUnknown,
         ),
         (
-            format!(
-                r#"{{"v":1,"identities":[{}]}}"#,
-                entry.replace("RolledBack", "Melted")
-            ),
-            Code::MalformedAnnotation,
-        ),
-        (
             format!(r#"{{"v":1,"identities":[{entry}"#),
             Code::MalformedAnnotation,
         ),
@@ -38,6 +31,7 @@ fn what_may_have_failed_where_it_can_not_be_read_is_tried_nowhere() {
         };
         let agent = NodeView::parse(&raw).unwrap().agent;
         let node = world.node("n2");
+        fails(node, NEW);
         (node.agent.failed, node.agent.suspected) = (agent.failed, agent.suspected);
         // Only what is named there waits: one Node does not stop everything.
         world.node("n3").agent.needed = Field::Value(OTHER);
@@ -62,7 +56,7 @@ fn a_node_that_may_not_be_written_lets_others_go_first() {
     let plan = world.run_until("ledger: n1 Reserved");
     assert_eq!(codes(&plan)[1], ("n2", Code::BudgetExhausted));
     // The reservation is refused.
-    world.seen.resting = [name("n1")].into();
+    world.seen.writes.resting = [name("n1")].into();
     world.log.clear();
     let expected = [("n1", Code::WriteRefused), ("n2", Code::Granted)];
     assert_eq!(codes(&world.run()), expected);
@@ -72,7 +66,7 @@ fn a_node_that_may_not_be_written_lets_others_go_first() {
     let expected = [("n1", Code::WriteRefused), ("n2", Code::UpToDate)];
     assert_eq!(codes(&world.run()), expected);
     // It is tried again by itself.
-    world.seen.resting.clear();
+    world.seen.writes.resting.clear();
     assert_eq!(codes(&world.run())[0], ("n1", Code::Granted));
 }
 
@@ -84,7 +78,7 @@ fn what_can_not_be_taken_off_a_node_counts_and_holds_up_nothing_else() {
     world.granted("n1");
     world.accept("n1");
     world.answer("n1", Outcome::Done, None);
-    world.seen.resting = [name("n1")].into();
+    world.seen.writes.resting = [name("n1")].into();
     let plan = world.run();
     let expected = [
         ("n1", Code::UpToDate),

@@ -412,9 +412,9 @@ fn the_first_canaries_run_it_for_a_while_before_the_others() {
     assert_eq!(codes(&world.run())[3].1, Code::Granted);
 }
 
-/// A pool that is smaller than the number of its canaries is canaries only; what else is needed needs canaries of its own.
+/// Whatever they need: two versions would be tried at once, and neither for as long as it was meant to.
 #[test]
-fn canaries_are_counted_for_each_identity() {
+fn no_more_canaries_are_at_work_than_there_are_to_be() {
     let mut p = pool("p");
     p.max_unavailable = MaxUnavailable::Count(9);
     p.canary = Some(Canary {
@@ -426,9 +426,59 @@ fn canaries_are_counted_for_each_identity() {
     let expected = [
         ("a", Code::Granted),
         ("b", Code::CanaryFirst),
-        ("c", Code::Granted),
+        ("c", Code::CanaryFirst),
     ];
     assert_eq!(codes(&world.run()), expected);
+}
+
+/// A version every half a minute, and a soak of one: whoever gets to stage a version first would be its canary, and each node would run what
+/// no other has run for as long as it was meant to.
+#[test]
+fn whoever_stages_a_version_first_is_no_canary_while_one_is_at_work() {
+    let mut p = pool("p");
+    p.max_unavailable = MaxUnavailable::Count(9);
+    p.canary = Some(Canary {
+        who: CanaryWho::Count(1),
+        soak: SignedDuration::from_secs(60),
+    });
+    let mut world = world(&["a=p", "b=p", "c=p"], vec![p]);
+    for text in ["b", "c"] {
+        world.node(text).agent.needed = Field::Absent;
+    }
+    world.granted("a");
+    world.accept("a");
+    world.answer("a", Outcome::Done, None);
+    world.run();
+    // The next version is on the others at once, and on the canary later.
+    let wants = |world: &mut World, text: &str, identity| {
+        world.node(text).agent.needed = Field::Value(identity);
+    };
+    wants(&mut world, "c", OTHER);
+    wants(&mut world, "b", NEW);
+    world.now += 29;
+    let waits = ("c", Code::CanaryFirst);
+    let plan = world.run();
+    assert_eq!(codes(&plan)[1..], [("b", Code::CanaryFirst), waits]);
+    let text = &plan.verdicts[&name("c")].message;
+    assert!(text.contains("a have to run"), "{text}");
+    assert_eq!(plan.wake, Some(at(NOW + 60)));
+    // The canary itself may go on to it, and then the others wait for that.
+    wants(&mut world, "a", OTHER);
+    phase(world.node("a"), Phase::Waiting);
+    let plan = world.run();
+    assert_eq!(codes(&plan)[0], ("a", Code::Granted));
+    assert_eq!(codes(&plan)[2], waits);
+    world.accept("a");
+    world.answer("a", Outcome::Done, None);
+    let node = world.node("a");
+    if let Field::Value(booted) = &mut node.agent.booted {
+        (booted.identity, booted.since) = (OTHER, at(NOW + 29));
+    }
+    world.run();
+    world.now = NOW + 88;
+    assert_eq!(codes(&world.run())[2], waits);
+    world.now = NOW + 89;
+    assert_eq!(codes(&world.run())[2], ("c", Code::Granted));
 }
 
 #[test]
@@ -520,7 +570,7 @@ fn a_canary_counts_from_when_it_came_to_run_the_version() {
         let Field::Value(result) = &mut world.node("a").agent.result else {
             panic!("no result");
         };
-        (result.outcome, result.code) = ended;
+        (result.outcome, result.code) = (ended.0, ended.1.map(AnyCode::from));
         let Field::Value(booted) = &mut world.node("a").agent.booted else {
             panic!("nothing runs");
         };
@@ -543,7 +593,7 @@ fn whoever_runs_it_badly_vouches_for_nothing() {
     let changes: [(Change, bool); 4] = [
         (|_| {}, true),
         (|world| phase(world.node("b"), Phase::Failed), false),
-        (|world| world.node("b").agent.failed = failed(NEW), false),
+        (|world| fails(world.node("b"), NEW), false),
         (|world| world.node("b").agent.suspected = vec![NEW], false),
     ];
     for (index, (change, vouches)) in changes.into_iter().enumerate() {
@@ -624,7 +674,7 @@ fn an_identity_is_given_up_after_as_many_failures_as_the_strictest_pool_bears() 
             world.node(failed_on).agent.needed = Field::Absent;
         }
         for failed_on in ["x", "y", "z"].into_iter().take(failures) {
-            world.node(failed_on).agent.failed = failed(NEW);
+            fails(world.node(failed_on), NEW);
         }
         let found = codes(&world.run())[0].1;
         assert_eq!(found, expected, "{failures} of {mine} and {other}");
@@ -632,7 +682,7 @@ fn an_identity_is_given_up_after_as_many_failures_as_the_strictest_pool_bears() 
     // Whoever failed with it does not try it again, whatever the pool bears.
     let mut world = world(&["a=p"], vec![pool("p")]);
     edit(&mut world, 0, |pool| pool.max_failures = 9);
-    world.node("a").agent.failed = failed(NEW);
+    fails(world.node("a"), NEW);
     assert_eq!(codes(&world.run()), [("a", Code::IdentityFailed)]);
 }
 
@@ -729,7 +779,7 @@ fn each_pool_is_told_in_numbers_with_the_reason_why_nothing_happens() {
     runs(&mut world, "b", NEW, NOW - 60);
     world.node("c").ready = false;
     world.node("f").paused = true;
-    world.node("g").agent.failed = failed(NEW);
+    fails(world.node("g"), NEW);
     world.node("a").agent.needed_version = Some("2".into());
     let plan = world.run();
     let target = |version: &str, nodes| TargetReport {

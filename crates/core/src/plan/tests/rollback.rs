@@ -22,7 +22,7 @@ fn sick(world: &mut World, text: &str) {
 fn failures(code: Code) -> Field<Failures> {
     let failure = Failure {
         identity: NEW,
-        code,
+        code: code.into(),
         at: at(NOW),
     };
     Field::Value(Failures {
@@ -62,9 +62,7 @@ fn only_what_is_known_not_to_work_is_left() {
         (Code::IdentityFailed, |world| {
             world.node("n1").agent.needed = Field::Value(NEW)
         }),
-        (Code::IdentityFailed, |world| {
-            world.node("n2").agent.failed = super::failed(OLD)
-        }),
+        (Code::IdentityFailed, |world| fails(world.node("n2"), OLD)),
         (Code::NodeNotReady, |world| world.node("n1").deleting = true),
         (Code::Paused, |world| world.node("n1").paused = true),
         (Code::ClusterPaused, |world| world.policy.paused = true),
@@ -99,7 +97,7 @@ fn what_is_about_new_versions_does_not_hold_the_way_back() {
             world.node("n1").agent.result = Field::Value(RebootResult {
                 id: id(1),
                 outcome: Outcome::Failed,
-                code: Some(Code::Unhealthy),
+                code: Some(Code::Unhealthy.into()),
                 at: at(NOW),
             });
         },

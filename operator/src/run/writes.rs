@@ -1,0 +1,252 @@
+//! Writes to Nodes: side by side, one at a time for each Node, and whatever is in the way of one is that Node's alone.
+//!
+//! An admission webhook may refuse the writes of some Nodes, fail, or answer none of them for half a minute. The others go on meanwhile: a
+//! Node whose write failed rests, each time longer, and one whose write takes its time is left out of account until it is answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cuo_cluster::node::{Keep, patch_node};
+use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
+use cuo_core::identity::NodeName;
+use cuo_core::node::NodeView;
+use cuo_core::pause::doubled;
+use cuo_core::plan::Writes;
+use cuo_core::raw::{NodePatch, RawNode};
+use cuo_telemetry::gate::gate;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::tell::Prepared;
+
+/// How long a write may take. A webhook has 30 s at most.
+pub const LIMIT: Duration = Duration::from_secs(35);
+/// The first pause after somebody else's write won: long enough for the watch to bring it.
+const CONFLICT: Duration = Duration::from_millis(50);
+/// The longest pause after that: it ends by itself once the watch is up to date.
+const LAST_CONFLICT: Duration = Duration::from_secs(5);
+/// The first pause after a failure.
+const FIRST: Duration = Duration::from_millis(500);
+/// The first pause after a refusal: that takes somebody who allows it.
+const REFUSED: Duration = Duration::from_secs(30);
+/// The longest pause.
+const LAST: Duration = Duration::from_secs(300);
+/// A write that takes longer than this holds nobody else up: usually it takes milliseconds. Where it does so again, it is given twice as long.
+const SLOW: Duration = Duration::from_secs(1);
+/// As many writes may be under way that are not slow. The API server takes 200 changes at once unless told otherwise.
+const AT_ONCE: usize = 100;
+/// As many slow ones may be waited for; each has a connection of its own.
+const WAITED_FOR: usize = 64;
+
+/// A write that is to be made.
+#[derive(Debug)]
+pub struct Order {
+    /// What it does, and what is told of it.
+    pub prepared: Prepared,
+    /// The Node as it was when that was decided.
+    pub known: NodeView,
+    /// The change.
+    pub patch: NodePatch,
+}
+
+/// A write that has ended.
+#[derive(Debug)]
+pub struct Written {
+    /// What it was to do.
+    pub order: Order,
+    /// The Node as it is now.
+    pub result: Result<RawNode, ApiError>,
+}
+
+/// One that is under way.
+#[derive(Debug)]
+struct Sent {
+    task: AbortHandle,
+    since: Instant,
+    /// It was found to take its time.
+    slow: bool,
+}
+
+/// What was in the way of the last writes to a Node.
+#[derive(Debug)]
+struct Trouble {
+    failures: u32,
+    /// How often in a row a write took its time.
+    slow: u32,
+    /// Nothing is written before this.
+    until: Instant,
+    told: Option<String>,
+}
+
+/// All writes to Nodes.
+#[derive(Debug, Default)]
+pub struct NodeWrites {
+    tasks: JoinSet<Written>,
+    under_way: BTreeMap<NodeName, Sent>,
+    trouble: BTreeMap<NodeName, Trouble>,
+}
+
+impl NodeWrites {
+    /// Sends a write, beside the loop.
+    pub fn send(&mut self, source: &ClientSource, keep: &Keep, order: Order) {
+        let name = order.known.name.clone();
+        let (source, keep) = (source.clone(), keep.clone());
+        self.start(name, async move {
+            let step = order.prepared.write.as_str();
+            gate(&format!("operator-before-{step}")).await;
+            let node = order.known.name.as_str();
+            let result = patch_node(&source, node, &order.patch, &keep, LIMIT).await;
+            gate(&format!("operator-after-{step}")).await;
+            Written { order, result }
+        });
+    }
+
+    fn start(&mut self, name: NodeName, write: impl Future<Output = Written> + Send + 'static) {
+        let task = self.tasks.spawn(write);
+        let sent = Sent {
+            task,
+            since: Instant::now(),
+            slow: false,
+        };
+        self.under_way.insert(name, sent);
+    }
+
+    /// The next write that ends; never, while none is under way.
+    pub async fn next(&mut self) -> Written {
+        loop {
+            match self.tasks.join_next_with_id().await {
+                Some(Ok((_, written))) => {
+                    let name = &written.order.known.name;
+                    if let Some(sent) = self.under_way.remove(name) {
+                        self.ended(name.clone(), &sent, &written);
+                    }
+                    return written;
+                }
+                Some(Err(error)) => self.cut_off(error.id()),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// A write was cut off. Whether it was made, the watch tells.
+    fn cut_off(&mut self, task: Id) {
+        let mut all = self.under_way.iter();
+        let name = all.find(|(_, sent)| sent.task.id() == task);
+        let Some(name) = name.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        self.under_way.remove(&name);
+        let trouble = self.trouble(name);
+        let pause = doubled(FIRST, trouble.failures, LAST);
+        trouble.failures = trouble.failures.saturating_add(1);
+        trouble.until = Instant::now() + scattered(pause, 0.5);
+    }
+
+    /// Nothing is to be written any more.
+    pub fn stop(&mut self) {
+        self.tasks.abort_all();
+        self.under_way.clear();
+        self.trouble.clear();
+    }
+
+    fn ended(&mut self, name: NodeName, sent: &Sent, written: &Written) {
+        let Err(error) = &written.result else {
+            match self.trouble.get_mut(&name).filter(|_| sent.slow) {
+                // It may be so again.
+                Some(trouble) => (trouble.failures, trouble.until) = (0, Instant::now()),
+                None => drop(self.trouble.remove(&name)),
+            }
+            return;
+        };
+        let write = written.order.prepared.write.as_str();
+        let trouble = self.trouble(name.clone());
+        let longer = |first, last| (doubled(first, trouble.failures, last), 0.5);
+        let (pause, least) = match error.retry_class() {
+            Retry::Reread => longer(CONFLICT, LAST_CONFLICT),
+            Retry::Later(Some(asked)) => (asked.clamp(FIRST, LAST), 1.0),
+            Retry::Later(None) | Retry::Credentials => longer(FIRST, LAST),
+            Retry::Denied => longer(REFUSED, LAST),
+        };
+        trouble.failures = trouble.failures.saturating_add(1);
+        trouble.until = Instant::now() + scattered(pause, least);
+        let text = format!("{write} of node {name}: {error}");
+        if error.retry_class() == Retry::Reread {
+            debug!("{text}; it is read again");
+        } else if trouble.told.as_ref() != Some(&text) {
+            warn!(node = %name, "{text}; others go first, and it is tried again");
+            trouble.told = Some(text);
+        }
+    }
+
+    fn trouble(&mut self, name: NodeName) -> &mut Trouble {
+        self.trouble.entry(name).or_insert_with(|| Trouble {
+            failures: 0,
+            slow: 0,
+            until: Instant::now(),
+            told: None,
+        })
+    }
+
+    /// How it is with them at `now`. Nodes that are not `known` any more have no trouble either.
+    pub fn at(&mut self, now: Instant, known: impl Fn(&NodeName) -> bool) -> Writes {
+        self.slow_down(now);
+        self.trouble.retain(|name, _| known(name));
+        let rests = |name: &NodeName, trouble: &Trouble| {
+            let sent = self.under_way.get(name);
+            now < trouble.until || sent.is_some_and(|sent| sent.slow)
+        };
+        let trouble = || self.trouble.iter();
+        let resting = trouble().filter(|(name, trouble)| rests(name, trouble));
+        let suspect = trouble().filter(|(_, trouble)| trouble.failures > 0 || trouble.slow > 0);
+        let names = |(name, _): (&NodeName, &Trouble)| name.clone();
+        let quick = self.under_way.values().filter(|sent| !sent.slow);
+        Writes {
+            resting: resting.map(names).collect(),
+            suspect: suspect.map(names).collect(),
+            under_way: self.under_way.keys().cloned().collect::<BTreeSet<_>>(),
+            full: quick.count() >= AT_ONCE,
+        }
+    }
+
+    /// Finds those that take their time, and cuts the oldest of them off where they are too many.
+    fn slow_down(&mut self, now: Instant) {
+        let late = self.under_way.iter().filter(|(name, sent)| {
+            let patience = self.patience(name);
+            !sent.slow && now >= sent.since + patience
+        });
+        let late: Vec<_> = late.map(|(name, _)| name.clone()).collect();
+        for name in late {
+            debug!(node = %name, "the write to node {name} takes its time");
+            if let Some(sent) = self.under_way.get_mut(&name) {
+                sent.slow = true;
+            }
+            let trouble = self.trouble(name);
+            trouble.slow = trouble.slow.saturating_add(1);
+        }
+        let mut slow: Vec<_> = self.under_way.values().filter(|sent| sent.slow).collect();
+        slow.sort_by_key(|sent| sent.since);
+        let too_many = slow.len().saturating_sub(WAITED_FOR);
+        for oldest in slow.into_iter().take(too_many) {
+            oldest.task.abort();
+        }
+    }
+
+    /// How long the next write to the node may take before it counts as slow.
+    fn patience(&self, name: &NodeName) -> Duration {
+        let times = self.trouble.get(name).map_or(0, |trouble| trouble.slow);
+        doubled(SLOW, times, LIMIT)
+    }
+
+    /// When something of this changes by itself.
+    pub fn wake(&self, now: Instant) -> Option<Instant> {
+        let rests = self.trouble.values().map(|trouble| trouble.until);
+        let quick = self.under_way.iter().filter(|(_, sent)| !sent.slow);
+        let slow = quick.map(|(name, sent)| sent.since + self.patience(name));
+        rests.chain(slow).filter(|at| *at > now).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "writes_tests.rs"]
+mod tests;
