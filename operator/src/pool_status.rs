@@ -6,6 +6,7 @@ use cuo_core::plan::PoolReport;
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
+use cuo_core::trust::{Chosen, RESTRICTED};
 
 /// The status of `pool`; `before` is what was told last.
 pub fn status(
@@ -19,9 +20,9 @@ pub fn status(
         ("Progressing", progressing(report)),
         ("Held", held(report)),
         ("Degraded", degraded(report)),
+        ("SelectorTrusted", trusted(pool)),
     ];
-    let conditions = conditions.map(|(kind, (holds, reason, message))| {
-        let status = if holds { "True" } else { "False" };
+    let conditions = conditions.map(|(kind, (status, reason, message))| {
         let known = before.conditions.iter().find(|known| known.kind == kind);
         let since = known.filter(|known| known.status == status);
         Condition {
@@ -75,10 +76,11 @@ fn targets(report: &PoolReport) -> Vec<Target> {
 }
 
 /// Whether a condition holds, and why: a word and a sentence.
-type Why = (bool, String, String);
+type Why = (&'static str, String, String);
 
 fn why(holds: bool, reason: &str, message: impl Into<String>) -> Why {
-    (holds, reason.to_owned(), message.into())
+    let status = if holds { "True" } else { "False" };
+    (status, reason.to_owned(), message.into())
 }
 
 fn accepted(pool: &PoolObject) -> Why {
@@ -137,6 +139,37 @@ fn degraded(report: &PoolReport) -> Why {
     }
 }
 
+/// Whether no node chooses for itself whether it is selected.
+fn trusted(pool: &PoolObject) -> Why {
+    let chosen = match &pool.found {
+        FoundPool::Valid(pool) => Chosen::of(pool),
+        FoundPool::Invalid { .. } => {
+            let (status, reason) = ("Unknown", Code::PoolInvalid.as_str());
+            return (status, reason.to_owned(), "The pool makes no sense.".into());
+        }
+    };
+    let fields = [
+        ("nodeSelector", &chosen.members),
+        ("canary.nodeSelector", &chosen.canaries),
+    ];
+    let fields = fields.iter().filter(|(_, labels)| !labels.is_empty());
+    let fields: Vec<_> = fields
+        .map(|(field, labels)| {
+            let labels: Vec<_> = labels.iter().copied().collect();
+            format!("{field} looks at {}", labels.join(", "))
+        })
+        .collect();
+    if fields.is_empty() {
+        let text = "Nodes can't write the labels by which they are selected.";
+        return why(true, "NodesCannotChoose", text);
+    }
+    let text = format!(
+        "Nodes can write on themselves the labels that select them: {}. Labels that begin with {RESTRICTED}/ are out of their reach.",
+        fields.join("; ")
+    );
+    why(false, "NodesChooseThemselves", text)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -144,6 +177,9 @@ mod tests {
     use cuo_core::identity::{GrantId, Identity};
     use cuo_core::ledger::Stage;
     use cuo_core::plan::{SlotReport, TargetReport};
+    use cuo_core::pool::{Canary, CanaryWho, Pool};
+    use cuo_core::selector::Selector;
+    use jiff::SignedDuration;
 
     use super::*;
 
@@ -249,6 +285,12 @@ mod tests {
                     "False",
                     "NoFailures",
                     "No update failed on a node of this pool.",
+                ),
+                condition(
+                    "SelectorTrusted",
+                    "True",
+                    "NodesCannotChoose",
+                    "Nodes can't write the labels by which they are selected.",
                 ),
             ],
         };
@@ -370,7 +412,7 @@ mod tests {
                 .zip(expected)
                 .map(|(kind, (status, reason))| (kind, status, reason))
                 .collect();
-            assert_eq!(conditions(&found), expected, "{report:?}");
+            assert_eq!(conditions(&found)[..4], expected, "{report:?}");
         }
     }
 
@@ -395,7 +437,83 @@ mod tests {
                 .iter()
                 .map(|found| found.last_transition_time)
                 .collect();
-            assert_eq!(times, [at(10), at(10), at(since), at(10)], "at {second}");
+            let expected = [at(10), at(10), at(since), at(10), at(10)];
+            assert_eq!(times, expected, "at {second}");
+        }
+    }
+
+    #[test]
+    fn labels_that_nodes_write_themselves_are_named() {
+        let selector = |keys: &[&str]| Selector {
+            match_labels: keys
+                .iter()
+                .map(|key| ((*key).to_owned(), "x".to_owned()))
+                .collect(),
+            ..Selector::default()
+        };
+        let found = |members: &[&str], canaries: &[&str]| {
+            let who = CanaryWho::Nodes(selector(canaries));
+            let soak = SignedDuration::ZERO;
+            pool(FoundPool::Valid(Box::new(Pool {
+                selector: selector(members),
+                canary: Some(Canary { who, soak }),
+                ..Pool::default()
+            })))
+        };
+        let invalid = pool(FoundPool::Invalid {
+            name: "p".parse().unwrap(),
+            selector: Some(selector(&["pool"])),
+            why: "settle: no".into(),
+        });
+        let safe = "node-restriction.kubernetes.io/pool";
+        let beyond =
+            "Labels that begin with node-restriction.kubernetes.io/ are out of their reach.";
+        let themselves = |labels: &str| {
+            let text = format!(
+                "Nodes can write on themselves the labels that select them: {labels}. {beyond}"
+            );
+            ("False", "NodesChooseThemselves", text)
+        };
+        let trusted = "Nodes can't write the labels by which they are selected.";
+        let cases = [
+            (
+                found(&[safe], &[safe]),
+                ("True", "NodesCannotChoose", trusted.to_owned()),
+            ),
+            (
+                found(&["zone", safe, "edge"], &[safe]),
+                themselves("nodeSelector looks at edge, zone"),
+            ),
+            (
+                found(&["edge"], &["kubernetes.io/hostname"]),
+                themselves(
+                    "nodeSelector looks at edge; canary.nodeSelector looks at kubernetes.io/hostname",
+                ),
+            ),
+            (
+                invalid,
+                (
+                    "Unknown",
+                    "PoolInvalid",
+                    "The pool makes no sense.".to_owned(),
+                ),
+            ),
+        ];
+        for (pool, (expected, reason, message)) in cases {
+            let before = PoolStatus::default();
+            let told = status(&pool, &PoolReport::default(), &before, at(100));
+            let expected = Condition {
+                kind: "SelectorTrusted".into(),
+                status: expected.into(),
+                reason: reason.into(),
+                message,
+                last_transition_time: at(100),
+                observed_generation: 4,
+            };
+            assert_eq!(told.conditions.last(), Some(&expected));
+            // Told once: nothing is written again while it stays so.
+            let again = status(&pool, &PoolReport::default(), &told, at(200));
+            assert_eq!(again, told);
         }
     }
 }

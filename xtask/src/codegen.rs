@@ -21,7 +21,7 @@ use cuo_operator::config::Config as OperatorConfig;
 use cuo_operator::metrics::Metrics;
 use jiff::SignedDuration;
 
-use crate::{behaviours, examples, root, yaml};
+use crate::{behaviours, examples, policies, root, yaml};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -53,6 +53,26 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             "deploy/operator.yaml",
             "UpdatePool",
             yaml::document(&schema::definition()),
+        ),
+        (
+            "deploy/operator.yaml",
+            "when a key of the operator changes",
+            policies::an_operators_key_changes(),
+        ),
+        (
+            "deploy/operator.yaml",
+            "the operator's keys",
+            policies::operators_keys(),
+        ),
+        (
+            "deploy/operator.yaml",
+            "what nodes write",
+            policies::nodes_keys(),
+        ),
+        (
+            "deploy/agent-identity.yaml",
+            "what agents write",
+            policies::agents_keys(),
         ),
     ])
 }
@@ -95,7 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     behaviours::check()
 }
 
-/// `page` with `text` as the part `name`.
+/// `page` with `text` as the part `name`, as far to the right as its first comment.
 fn replace(page: &str, name: &str, text: &str) -> Result<String> {
     // In a manifest a comment begins with another sign.
     let (open, close) = if page.contains("<!-- ") {
@@ -114,7 +134,20 @@ fn replace(page: &str, name: &str, text: &str) -> Result<String> {
     let (_, after) = rest
         .split_once(&end)
         .with_context(|| format!("no line `{}`", end.trim_end()))?;
-    Ok(format!("{before}{begin}{text}{end}{after}"))
+    let indent = before.rsplit('\n').next().unwrap_or_default();
+    ensure!(
+        indent.trim().is_empty(),
+        "`{}` is not alone on its line",
+        begin.trim_end()
+    );
+    let mut part = String::new();
+    for line in text.split_inclusive('\n') {
+        if line != "\n" {
+            part += indent;
+        }
+        part += line;
+    }
+    Ok(format!("{before}{begin}{part}{indent}{end}{after}"))
 }
 
 /// The lines that differ, without what is the same before and after them.
@@ -166,7 +199,7 @@ fn key_table() -> String {
         vec![
             format!("`{name}`"),
             key.kind.into(),
-            key.writer.into(),
+            key.writer.to_string(),
             key.value.into(),
         ]
     };
@@ -328,7 +361,11 @@ mod tests {
         let manifest = "# generated: x\nold\n# end of x\n";
         let expected = "# generated: x\nnew\n# end of x\n";
         assert_eq!(replace(manifest, "x", "new\n").unwrap(), expected);
-        for broken in ["a\n", "<!-- generated: x -->\n", &page.repeat(2)] {
+        let nested = "a:\n  # generated: x\n  old\n  # end of x\nb\n";
+        let expected = "a:\n  # generated: x\n  new\n\n    more\n  # end of x\nb\n";
+        assert_eq!(replace(nested, "x", "new\n\n  more\n").unwrap(), expected);
+        let beside = manifest.replace("# g", "a # g");
+        for broken in ["a\n", "<!-- generated: x -->\n", &page.repeat(2), &beside] {
             assert!(replace(broken, "x", "").is_err(), "{broken}");
         }
     }

@@ -7,6 +7,7 @@ mod demo;
 mod examples;
 mod image;
 mod oci;
+mod policies;
 mod rpm;
 mod setup;
 mod test;

@@ -1,7 +1,16 @@
-//! Every label and annotation key of the protocol, each with its writer. `docs/protocol.md` prints [`TABLE`].
+//! Every label and annotation key of the protocol, each with its writer. `docs/protocol.md` prints [`TABLE`], and the admission policies in
+//! `deploy` let nobody else write them (`cargo xtask codegen`).
+
+use std::fmt;
 
 /// Prefix of all keys.
 pub const PREFIX: &str = "cuo.coreos.com/";
+
+/// How every new key of agents has to begin.
+///
+/// Agents are upgraded before the admission policies as often as after them. A policy knows by name the keys that there were when it was
+/// printed, and refuses whole writes because of one that it does not know, unless it begins like this.
+pub const AGENTS_PREFIX: &str = "cuo.coreos.com/agent-";
 
 /// Version of the protocol that this build speaks, written by the agent as the value of [`PROTOCOL`] and as `v` in each JSON value.
 ///
@@ -27,7 +36,7 @@ pub fn play(version: u32) {
     SPOKEN.store(version, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// One key for the documentation.
+/// One key, for the documentation and the admission policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// The whole key.
@@ -35,13 +44,68 @@ pub struct Key {
     /// `annotation`, `label`, or both.
     pub kind: &'static str,
     /// The only one who writes it.
-    pub writer: &'static str,
+    pub writer: Writer,
     /// What its value says.
     pub value: &'static str,
 }
 
+impl Key {
+    /// It is used as an annotation.
+    pub fn is_annotation(&self) -> bool {
+        self.kind.contains("annotation")
+    }
+
+    /// It is used as a label.
+    pub fn is_label(&self) -> bool {
+        self.kind.contains("label")
+    }
+}
+
+/// Who writes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// The agent on the node, by the credential of the node or by one of its own.
+    Agent,
+    /// The operator, and whoever else may do what its role calls `grant`.
+    Operator,
+    /// A person, or a program, that may patch Nodes; no node.
+    Administrator,
+}
+
+impl fmt::Display for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Agent => "agent",
+            Self::Operator => "operator",
+            Self::Administrator => "administrator",
+        })
+    }
+}
+
+/// The operator's keys that whoever may patch the Node may remove, since that only stops something.
+pub const REVOCABLE: &[&str] = &[REBOOT_OK];
+
+/// Annotations that hold a list to which the agent adds, and from which it takes nothing away.
+pub const GROWING: &[&str] = &[CONTROL_PLANE_PODS];
+
+/// The administrators' keys that a node may bring along when it is made, as labels by its kubelet's `--node-labels`, since they only stop
+/// something.
+pub const BROUGHT: &[&str] = &[REBOOT_PAUSED];
+
+macro_rules! writer {
+    ("agent") => {
+        Writer::Agent
+    };
+    ("operator") => {
+        Writer::Operator
+    };
+    ("administrator") => {
+        Writer::Administrator
+    };
+}
+
 macro_rules! keys {
-    ($($konst:ident = $name:literal, $kind:literal, $writer:literal, $value:literal;)*) => {
+    ($($konst:ident = $name:literal, $kind:literal, $writer:tt, $value:literal;)*) => {
         $(
             #[doc = concat!("`cuo.coreos.com/", $name, "` (", $kind, ", written by the ", $writer, "): ", $value)]
             pub const $konst: &str = concat!("cuo.coreos.com/", $name);
@@ -49,7 +113,7 @@ macro_rules! keys {
 
         /// All keys, in the order of the documentation.
         pub const TABLE: &[Key] = &[
-            $(Key { name: $konst, kind: $kind, writer: $writer, value: $value }),*
+            $(Key { name: $konst, kind: $kind, writer: writer!($writer), value: $value }),*
         ];
     };
 }
@@ -119,5 +183,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), TABLE.len());
+    }
+
+    #[test]
+    fn what_begins_like_a_key_of_agents_is_one() {
+        let like = TABLE
+            .iter()
+            .filter(|key| key.name.starts_with(AGENTS_PREFIX));
+        let found: Vec<_> = like.map(|key| (key.name, key.writer)).collect();
+        let expected = [(AGENT_MADE_UNSCHEDULABLE, Writer::Agent)];
+        assert_eq!(found, expected);
     }
 }

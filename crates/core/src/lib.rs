@@ -22,5 +22,6 @@ pub mod reason;
 pub mod selector;
 pub mod survey;
 pub mod time;
+pub mod trust;
 pub mod values;
 pub mod window;

@@ -96,6 +96,19 @@ fn all() -> Result<Vec<Command>> {
     Ok(found)
 }
 
+/// The manifest in `section` of `page`.
+pub fn manifest(page: &str, section: &str) -> Result<String> {
+    let all = all()?;
+    let mut found = all
+        .iter()
+        .filter(|command| command.page == page && command.section == section)
+        .filter_map(|command| command.text.strip_prefix(DRY_RUN)?.strip_suffix("END"));
+    let manifest = found.next();
+    manifest
+        .map(str::to_owned)
+        .with_context(|| format!("{page} has no manifest in {section:?}"))
+}
+
 /// Runs every command but those of the last section, with `NODE` as n1.
 pub async fn run_all(bench: &Bench) -> Result<()> {
     let all = all()?;

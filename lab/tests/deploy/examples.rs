@@ -1,9 +1,10 @@
 //! `deploy/examples`: each file is taken by the API server as it is, and by the operator.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use cuo_cluster::pool::list_pools;
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::pool::FoundPool;
+use cuo_core::trust::Chosen;
 
 use crate::{Bench, repository};
 
@@ -38,7 +39,11 @@ pub async fn each(bench: &Bench) -> Result<()> {
     let names: Vec<_> = found.iter().map(|pool| pool.name.as_str()).collect();
     assert_eq!(names, ["control-plane", "edge", "production"]);
     for pool in found {
-        ensure!(matches!(pool.found, FoundPool::Valid(_)), "{pool:#?}");
+        let FoundPool::Valid(valid) = &pool.found else {
+            bail!("{pool:#?}");
+        };
+        // An example shows labels that no node writes for itself.
+        assert_eq!(Chosen::of(valid), Chosen::default(), "{}", pool.name);
     }
     for file in &files {
         let file = file.to_str().context("the path is text")?;

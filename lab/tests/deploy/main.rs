@@ -2,10 +2,12 @@
 //!
 //! One control plane serves all steps, one after the other.
 
+mod checks;
 mod commands;
 mod examples;
 mod identity;
 mod image;
+mod labels;
 mod policy;
 mod rights;
 mod workload;
@@ -23,7 +25,7 @@ use serde_json::Value;
 const NAMESPACE: &str = "cuo-system";
 const SOON: Duration = Duration::from_secs(30);
 /// Every object of the manifest, and where it is.
-const OBJECTS: [(&str, &str); 13] = [
+const OBJECTS: [(&str, &str); 15] = [
     (
         "customresourcedefinition.apiextensions.k8s.io/updatepools.cuo.coreos.com",
         "",
@@ -54,6 +56,14 @@ const OBJECTS: [(&str, &str); 13] = [
     ),
     (
         "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-operator-keys",
+        "",
+    ),
+    (
+        "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-node-keys",
+        "",
+    ),
+    (
+        "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-node-keys",
         "",
     ),
     ("poddisruptionbudget.policy/cuo-operator", NAMESPACE),
@@ -105,8 +115,16 @@ async fn one_file_is_the_whole_operator() {
     rights::ledger_and_lease_stay(&bench).await.unwrap();
     step("the examples of pools are what they say");
     examples::each(&bench).await.unwrap();
-    step("a node can't write the operator's keys, and all of its own");
+    step("a node writes the labels of which CUO knows that it does");
+    labels::are_judged_as_by_the_api_server(&bench)
+        .await
+        .unwrap();
+    step("keys are written by those whose they are");
     policy::guards(&bench).await.unwrap();
+    step("the documentation's check answers and can't grant");
+    checks::a_check_answers_and_can_not_grant(&bench)
+        .await
+        .unwrap();
     step("the commands of the documentation work");
     commands::run_all(&bench).await.unwrap();
     step("what the documentation says of uninstalling leaves nothing");

@@ -84,8 +84,11 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     let nodes = ("", "nodes", "*", "get list patch watch");
     let pools = ("cuo.coreos.com", "updatepools", "*", "list watch");
     let status = ("cuo.coreos.com", "updatepools/status", "*", "patch");
+    // What the admission policy asks for.
+    let grants = ("cuo.coreos.com", "nodes", "*", "grant");
     let own = [
         nodes,
+        grants,
         pools,
         status,
         ("", "configmaps", "cuo-ledger", "create get patch update"),
@@ -98,6 +101,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     ];
     let events = [
         nodes,
+        grants,
         pools,
         status,
         ("events.k8s.io", "events", "*", "create"),
@@ -105,7 +109,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     for (namespace, expected) in [
         (NAMESPACE, &own[..]),
         ("default", &events),
-        ("kube-system", &[nodes, pools, status]),
+        ("kube-system", &[nodes, grants, pools, status]),
     ] {
         let all = rights(bench, &operator, namespace).await?;
         let shared = rights(bench, &anybody, namespace).await?;

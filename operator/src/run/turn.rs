@@ -209,7 +209,9 @@ impl Operator {
     /// How it is with what is written to Nodes.
     fn know_writes(&mut self) {
         let (now, nodes) = (Instant::now(), &self.seen.nodes);
-        let mut writes = self.writes.at(now, |name| nodes.contains_key(name));
+        let mut writes = self.writes.at(now, |name, uid| {
+            nodes.get(name).is_some_and(|node| node.uid == uid)
+        });
         let behind = self.watched.behind(nodes, now);
         writes.under_way.extend(behind.cloned());
         self.seen.writes = writes;

@@ -63,6 +63,8 @@ pub struct Written {
 #[derive(Debug)]
 struct Sent {
     task: AbortHandle,
+    /// `metadata.uid` of the Node.
+    uid: String,
     since: Instant,
     /// It was found to take its time.
     slow: bool,
@@ -71,11 +73,14 @@ struct Sent {
 /// What was in the way of the last writes to a Node.
 #[derive(Debug)]
 struct Trouble {
+    /// `metadata.uid` of the Node: another one of the same name has no trouble yet.
+    uid: String,
     failures: u32,
     /// How often in a row a write took its time.
     slow: u32,
     /// Nothing is written before this.
     until: Instant,
+    /// The failure that was told last; none while all that was in the way were others' writes.
     told: Option<String>,
 }
 
@@ -90,9 +95,9 @@ pub struct NodeWrites {
 impl NodeWrites {
     /// Sends a write, beside the loop.
     pub fn send(&mut self, source: &ClientSource, keep: &Keep, order: Order) {
-        let name = order.known.name.clone();
+        let (name, uid) = (order.known.name.clone(), order.known.uid.clone());
         let (source, keep) = (source.clone(), keep.clone());
-        self.start(name, async move {
+        self.start(name, uid, async move {
             let step = order.prepared.write.as_str();
             gate(&format!("operator-before-{step}")).await;
             let node = order.known.name.as_str();
@@ -102,10 +107,16 @@ impl NodeWrites {
         });
     }
 
-    fn start(&mut self, name: NodeName, write: impl Future<Output = Written> + Send + 'static) {
+    fn start(
+        &mut self,
+        name: NodeName,
+        uid: String,
+        write: impl Future<Output = Written> + Send + 'static,
+    ) {
         let task = self.tasks.spawn(write);
         let sent = Sent {
             task,
+            uid,
             since: Instant::now(),
             slow: false,
         };
@@ -119,7 +130,7 @@ impl NodeWrites {
                 Some(Ok((_, written))) => {
                     let name = &written.order.known.name;
                     if let Some(sent) = self.under_way.remove(name) {
-                        self.ended(name.clone(), &sent, &written);
+                        self.ended(&sent, &written);
                     }
                     return written;
                 }
@@ -136,8 +147,10 @@ impl NodeWrites {
         let Some(name) = name.map(|(name, _)| name.clone()) else {
             return;
         };
-        self.under_way.remove(&name);
-        let trouble = self.trouble(name);
+        let Some(sent) = self.under_way.remove(&name) else {
+            return;
+        };
+        let trouble = self.trouble(name, &sent.uid);
         let pause = doubled(FIRST, trouble.failures, LAST);
         trouble.failures = trouble.failures.saturating_add(1);
         trouble.until = Instant::now() + scattered(pause, 0.5);
@@ -150,17 +163,21 @@ impl NodeWrites {
         self.trouble.clear();
     }
 
-    fn ended(&mut self, name: NodeName, sent: &Sent, written: &Written) {
+    fn ended(&mut self, sent: &Sent, written: &Written) {
+        let name = written.order.known.name.clone();
         let Err(error) = &written.result else {
             match self.trouble.get_mut(&name).filter(|_| sent.slow) {
                 // It may be so again.
-                Some(trouble) => (trouble.failures, trouble.until) = (0, Instant::now()),
+                Some(trouble) => {
+                    (trouble.failures, trouble.until) = (0, Instant::now());
+                    trouble.told = None;
+                }
                 None => drop(self.trouble.remove(&name)),
             }
             return;
         };
         let write = written.order.prepared.write.as_str();
-        let trouble = self.trouble(name.clone());
+        let trouble = self.trouble(name.clone(), &sent.uid);
         let longer = |first, last| (doubled(first, trouble.failures, last), 0.5);
         let (pause, least) = match error.retry_class() {
             Retry::Reread => longer(CONFLICT, LAST_CONFLICT),
@@ -179,8 +196,9 @@ impl NodeWrites {
         }
     }
 
-    fn trouble(&mut self, name: NodeName) -> &mut Trouble {
+    fn trouble(&mut self, name: NodeName, uid: &str) -> &mut Trouble {
         self.trouble.entry(name).or_insert_with(|| Trouble {
+            uid: uid.to_owned(),
             failures: 0,
             slow: 0,
             until: Instant::now(),
@@ -188,17 +206,18 @@ impl NodeWrites {
         })
     }
 
-    /// How it is with them at `now`. Nodes that are not `known` any more have no trouble either.
-    pub fn at(&mut self, now: Instant, known: impl Fn(&NodeName) -> bool) -> Writes {
+    /// How it is with them at `now`. Nodes that are not `known` any more, by name and uid, have no trouble either.
+    pub fn at(&mut self, now: Instant, known: impl Fn(&NodeName, &str) -> bool) -> Writes {
         self.slow_down(now);
-        self.trouble.retain(|name, _| known(name));
+        self.trouble
+            .retain(|name, trouble| known(name, &trouble.uid));
         let rests = |name: &NodeName, trouble: &Trouble| {
             let sent = self.under_way.get(name);
             now < trouble.until || sent.is_some_and(|sent| sent.slow)
         };
         let trouble = || self.trouble.iter();
         let resting = trouble().filter(|(name, trouble)| rests(name, trouble));
-        let suspect = trouble().filter(|(_, trouble)| trouble.failures > 0 || trouble.slow > 0);
+        let suspect = trouble().filter(|(_, trouble)| trouble.told.is_some() || trouble.slow > 0);
         let names = |(name, _): (&NodeName, &Trouble)| name.clone();
         let quick = self.under_way.values().filter(|sent| !sent.slow);
         Writes {
@@ -218,10 +237,12 @@ impl NodeWrites {
         let late: Vec<_> = late.map(|(name, _)| name.clone()).collect();
         for name in late {
             debug!(node = %name, "the write to node {name} takes its time");
-            if let Some(sent) = self.under_way.get_mut(&name) {
-                sent.slow = true;
-            }
-            let trouble = self.trouble(name);
+            let Some(sent) = self.under_way.get_mut(&name) else {
+                continue;
+            };
+            sent.slow = true;
+            let uid = sent.uid.clone();
+            let trouble = self.trouble(name, &uid);
             trouble.slow = trouble.slow.saturating_add(1);
         }
         let mut slow: Vec<_> = self.under_way.values().filter(|sent| sent.slow).collect();

@@ -87,7 +87,8 @@ async fn up_to_date(world: &World) -> Result<()> {
                 ["Accepted", "True"],
                 ["Progressing", "False"],
                 ["Held", "False"],
-                ["Degraded", "False"]
+                ["Degraded", "False"],
+                ["SelectorTrusted", "False"]
             ]),
         "{status:#}"
     );

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use jiff::SignedDuration;
 use tokio::time::timeout;
 
+use super::status::Condition;
 use super::*;
 use crate::double::{Api, Reply};
 use crate::watch::{Change, watch_pools};
@@ -355,6 +356,31 @@ async fn pools_are_told_as_they_are_and_as_they_change() {
         lines[0],
         "GET /apis/cuo.coreos.com/v1alpha1/updatepools?&limit=100"
     );
+}
+
+/// Operators of two versions lead one after the other.
+#[test]
+fn the_status_of_a_later_version_is_read() {
+    let condition = json!({
+        "type": "Later", "status": "False", "reason": "R", "message": "m",
+        "lastTransitionTime": "2026-11-23T21:00:00Z", "observedGeneration": 2, "later": true,
+    });
+    let mut later = object("a", "9", json!({}));
+    later["status"] = json!({"observedGeneration": 2, "conditions": [condition], "later": {}});
+    let read: WirePool = serde_json::from_value(later).unwrap();
+    let expected = PoolStatus {
+        observed_generation: 2,
+        conditions: vec![Condition {
+            kind: "Later".into(),
+            status: "False".into(),
+            reason: "R".into(),
+            message: "m".into(),
+            last_transition_time: "2026-11-23T21:00:00Z".parse().unwrap(),
+            observed_generation: 2,
+        }],
+        ..PoolStatus::default()
+    };
+    assert_eq!(read.into_object().unwrap().status, expected);
 }
 
 #[tokio::test]
