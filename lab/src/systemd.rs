@@ -15,9 +15,35 @@ pub const NAME: &str = "org.freedesktop.systemd1";
 
 const PATH: &str = "/org/freedesktop/systemd1";
 
+/// What writes a staged update to the disk when the host goes down.
+pub const FINALIZER: &str = "ostree-finalize-staged.service";
+
+/// Since when [`FINALIZER`] is active.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finalizer {
+    /// Since the first staging of a boot: it is static, and rpm-ostreed starts it. Seen with rpm-ostree 2026.2 and libostree 2025.2.
+    #[default]
+    FromStaging,
+    /// Since the boot, as other versions of libostree have it.
+    FromBoot,
+}
+
+impl Finalizer {
+    /// Its state at the beginning of a boot.
+    fn at_boot(self) -> &'static str {
+        match self {
+            Self::FromStaging => "inactive",
+            Self::FromBoot => "active",
+        }
+    }
+}
+
 /// What a test tells systemd: `lab/units.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Units {
+    /// Since when the finalizer is active, from the next boot on.
+    #[serde(default)]
+    pub finalizer: Finalizer,
     /// `ActiveState` by the unit's name. There are no others.
     pub states: BTreeMap<String, String>,
     /// `Result` of services, by the unit's name; of all others it is `success`.
@@ -29,19 +55,43 @@ pub struct Units {
 
 impl Default for Units {
     fn default() -> Self {
+        Self::new(Finalizer::default())
+    }
+}
+
+impl Units {
+    /// Those of a host that has just booted.
+    pub fn new(finalizer: Finalizer) -> Self {
         let states = [
             ("boot-complete.target", "active"),
             ("cuo-agent.service", "active"),
             ("kubelet.service", "active"),
             ("ostree-boot-complete.service", "inactive"),
-            ("ostree-finalize-staged.service", "active"),
+            (FINALIZER, finalizer.at_boot()),
         ];
         let owned = |(name, state): (&str, &str)| (name.to_owned(), state.to_owned());
         Self {
+            finalizer,
             states: states.map(owned).into(),
             results: BTreeMap::new(),
             refuse: None,
         }
+    }
+
+    /// Puts a unit into a state.
+    pub fn set(&mut self, unit: &str, state: &str) {
+        self.states.insert(unit.to_owned(), state.to_owned());
+    }
+
+    /// A clean shutdown writes what is staged to the disk.
+    pub(crate) fn finalizes(&self) -> bool {
+        self.states.get(FINALIZER).map(String::as_str) == Some("active")
+    }
+
+    /// What a boot makes of ostree's two; the word of a failure that the last shutdown left is in `complete`.
+    pub(crate) fn boot(&mut self, complete: &str) {
+        self.set("ostree-boot-complete.service", complete);
+        self.set(FINALIZER, self.finalizer.at_boot());
     }
 }
 
@@ -62,6 +112,11 @@ type Listed = (
     String,
     OwnedObjectPath,
 );
+
+fn no_such(name: &str) -> Failure {
+    let text = format!("Unit {name} not loaded.");
+    Failure::new("org.freedesktop.systemd1.NoSuchUnit", text)
+}
 
 /// `/org/freedesktop/systemd1`.
 struct Manager(NodeRoot);
@@ -114,8 +169,7 @@ impl Manager {
         let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
         let units: Units = self.0.load().map_err(|error| failed(&error))?;
         if !units.states.contains_key(&name) {
-            let text = format!("Unit {name} not loaded.");
-            return Err(Failure::new("org.freedesktop.systemd1.NoSuchUnit", text));
+            return Err(no_such(&name));
         }
         let escape = |byte: u8| match byte {
             byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
@@ -125,7 +179,7 @@ impl Manager {
         let path = OwnedObjectPath::try_from(format!("{PATH}/unit/{escaped}"));
         let path = path.map_err(|error| failed(&error))?;
         server
-            .at(&path, Unit)
+            .at(&path, Unit(name.clone()))
             .await
             .map_err(|error| failed(&error))?;
         let service = Service(self.0.clone(), name);
@@ -134,6 +188,23 @@ impl Manager {
             .await
             .map_err(|error| failed(&error))?;
         Ok(path)
+    }
+
+    /// The job is done when this returns; nobody asks for it.
+    async fn start_unit(&self, name: String, _mode: String) -> Result<OwnedObjectPath, Failure> {
+        let started = self.0.edit(|units: &mut Units| {
+            let known = units.states.contains_key(&name);
+            if known {
+                units.set(&name, "active");
+            }
+            known
+        });
+        match started {
+            Ok(true) => OwnedObjectPath::try_from(format!("{PATH}/job/1"))
+                .map_err(|error| Failure::failed(error.to_string())),
+            Ok(false) => Err(no_such(&name)),
+            Err(error) => Err(Failure::failed(format!("{error:#}"))),
+        }
     }
 
     /// As [`Manager::get_unit`]: of others there is no file.
@@ -146,8 +217,8 @@ impl Manager {
     }
 }
 
-/// One unit, which every boot starts.
-struct Unit;
+/// One unit, which every boot starts unless it is static.
+struct Unit(String);
 
 #[interface(name = "org.freedesktop.systemd1.Unit")]
 impl Unit {
@@ -158,7 +229,10 @@ impl Unit {
 
     #[zbus(property)]
     fn wanted_by(&self) -> Vec<String> {
-        vec!["multi-user.target".to_owned()]
+        match self.0.as_str() {
+            FINALIZER => vec![],
+            _ => vec!["multi-user.target".to_owned()],
+        }
     }
 
     #[zbus(property)]

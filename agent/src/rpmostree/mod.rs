@@ -9,6 +9,7 @@ mod finalize;
 mod limits;
 mod origin;
 mod peer;
+mod pin;
 mod read;
 mod rollback;
 mod session;
@@ -21,6 +22,7 @@ use zbus::{Str, Variant};
 pub use error::Error;
 pub use limits::Limits;
 pub use origin::Origin;
+pub use pin::Pin;
 
 use crate::bus::Bus;
 use crate::survey::NAME;
@@ -51,16 +53,24 @@ pub enum Staged {
         /// commit; 2026.1 did so for every container image. Worth a warning, not a decision.
         unstaged: Option<String>,
     },
-    /// Nothing new will ever come by itself: the origin is pinned.
-    Pinned {
-        /// In rpm-ostree's words.
-        why: String,
-    },
+    /// Nothing new will ever come by itself.
+    Pinned(Pin),
     /// What a reboot would boot has changed, and not by this run: somebody else was at work in the meantime.
     Foreign {
         /// What a reboot would boot now, other than the booted deployment.
         pending: Option<Deployment>,
     },
+}
+
+/// What a look without staging came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// There is nothing that is neither booted nor pending.
+    Nothing,
+    /// There is this version.
+    Update(String),
+    /// Nothing new will ever come by itself.
+    Pinned(Pin),
 }
 
 /// What one look at rpm-ostreed shows.
@@ -208,8 +218,10 @@ impl Client {
             result => result,
         }
         .map_err(|error| error.with_requests(&first.requested()))?;
-        if let (Staged::NoUpdate { .. }, Some(why)) = (&staged, said.pinned.take()) {
-            return Ok(Staged::Pinned { why });
+        let commit = said.pinned.take().map(Pin::Commit);
+        let pin = commit.or_else(|| first.digest().map(Pin::Digest));
+        if let (Staged::NoUpdate { .. }, Some(pin)) = (&staged, pin) {
+            return Ok(Staged::Pinned(pin));
         }
         // For an image nothing on the host tells of an update that was not staged, until it is looked for.
         if staged == (Staged::NoUpdate { unstaged: None }) && first.is_image() && !said.nothing_new
@@ -223,29 +235,33 @@ impl Client {
         Ok(staged)
     }
 
-    /// Has rpm-ostree look for an update and nothing more; the version of one that is neither booted nor pending.
+    /// Has rpm-ostree look for an update and nothing more.
     ///
     /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
     ///
     /// # Errors
     /// Any of [`Error`].
-    pub async fn check(
-        &self,
-        mut progress: impl FnMut(&str) + Send,
-    ) -> Result<Option<String>, Error> {
-        let (session, Snapshot { os_path, .. }) = self.begin().await?;
+    pub async fn check(&self, mut progress: impl FnMut(&str) + Send) -> Result<Checked, Error> {
+        let (session, first) = self.begin().await?;
+        let os_path = &first.os_path;
         let mut options = check();
         options.extend([DRIVER]);
-        let look = self.look(&session, &os_path, &options, &mut progress);
-        match look.await {
+        let look = self.look(&session, os_path, &options, &mut progress);
+        let found = match look.await {
             Err(error) if no_unit(&error) => {
                 options.remove(DRIVER.0);
-                self.look(&session, &os_path, &options, &mut progress).await
+                self.look(&session, os_path, &options, &mut progress).await
             }
             result => result,
-        }
+        };
+        Ok(match (found?, first.digest()) {
+            (Some(version), _) => Checked::Update(version),
+            (None, Some(reference)) => Checked::Pinned(Pin::Digest(reference)),
+            (None, None) => Checked::Nothing,
+        })
     }
 
+    /// The version of an update that is neither booted nor pending.
     async fn look(
         &self,
         session: &Session,

@@ -81,6 +81,13 @@ impl Snapshot {
         }
     }
 
+    /// The image that is followed by its digest, as updates go on from the default deployment.
+    pub(super) fn digest(&self) -> Option<String> {
+        let default = self.deployment_property("DefaultDeployment");
+        let image = text(&default, "container-image-reference");
+        image.filter(|reference| reference.contains('@'))
+    }
+
     /// The host follows an image and no branch.
     pub(super) fn is_image(&self) -> bool {
         let booted = self.deployment_property("BootedDeployment");

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::Agent;
 use super::reboots::Answered;
 use crate::journal::Event;
-use crate::rpmostree::{Error, Staged};
+use crate::rpmostree::{Checked, Error, Pin, Staged};
 use crate::steps::Named;
 
 /// How long it may take to find out which volumes some claims are bound to.
@@ -30,8 +30,8 @@ pub enum Done {
     Progress(String),
     /// Staging ended.
     Staged(Result<Staged, Error>),
-    /// A check ended, with the version of an update.
-    Checked(Result<Option<String>, Error>),
+    /// A check ended.
+    Checked(Result<Checked, Error>),
     /// The API server said whether it would evict this pod, for this grant.
     Foreseen(GrantId, RawPod, Said),
     /// The API server said what becomes of this pod, that was to leave in this way for this grant.
@@ -201,6 +201,10 @@ impl Agent {
 
     /// Takes the result of a task in.
     pub(super) fn finished(&mut self, done: Done) {
+        // Whatever was looked at meanwhile is as old as what rpm-ostree had not done yet.
+        if !matches!(done, Done::Progress(_)) {
+            self.around.outdated();
+        }
         match done {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Foreseen(grant, pod, said) => self.foreseen(grant, &pod, said),
@@ -228,14 +232,7 @@ impl Agent {
             }
             Done::Checked(result) => {
                 let retry = self.settings.retry;
-                let available = |version: String| {
-                    info!(version, "there is an update");
-                    let text = format!(
-                        "version {version} is available, and mode = \"check\" stages nothing"
-                    );
-                    Reason::new(Code::UpdateAvailable, text)
-                };
-                let result = result.map(|version| version.map(available));
+                let result = result.map(found);
                 self.host.look_ended(result, &self.config.check, &retry);
             }
             Done::Asked(id, answer) => self.answered(id, answer),
@@ -299,16 +296,32 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
             return (Ok(Some(Reason::new(Code::NothingStaged, text))), None);
         }
         Staged::NoUpdate { unstaged: None } => info!("no update"),
-        Staged::Pinned { why } => {
-            let text = format!("there will be no update: rpm-ostree says {why:?}");
-            warn!(message_id = Event::NotStaged.id(), "{text}");
-            return (Ok(Some(Reason::new(Code::OriginUnusable, text))), None);
-        }
+        Staged::Pinned(pin) => return (Ok(Some(pinned(&pin))), None),
         Staged::Foreign { .. } => {
             info!("somebody else deployed something in the meantime, which is left as it is")
         }
     }
     (Ok(None), None)
+}
+
+/// Logs what a check came to; gives what is to be told of it.
+fn found(checked: Checked) -> Option<Reason> {
+    match checked {
+        Checked::Nothing => None,
+        Checked::Update(version) => {
+            info!(version, "there is an update");
+            let text =
+                format!("version {version} is available, and mode = \"check\" stages nothing");
+            Some(Reason::new(Code::UpdateAvailable, text))
+        }
+        Checked::Pinned(pin) => Some(pinned(&pin)),
+    }
+}
+
+fn pinned(pin: &Pin) -> Reason {
+    let text = format!("there will be no update: {pin}");
+    warn!(message_id = Event::NotStaged.id(), "{text}");
+    Reason::new(Code::OriginUnusable, text)
 }
 
 /// Hands lines of progress to the loop. They are for people: where it does not keep up, some are left out.
@@ -339,11 +352,25 @@ mod tests {
         assert_eq!((reason.code, ours), (Code::NothingStaged, None));
         assert!(reason.message.contains("43.1"), "{reason}");
         assert_eq!(unstaged(None), (Ok(None), None));
-        let why = "Pinned to commit; no upgrade available".to_owned();
-        let (result, ours) = told(Ok(Staged::Pinned { why }));
-        let reason = result.unwrap().unwrap();
-        assert_eq!((reason.code, ours), (Code::OriginUnusable, None));
-        assert!(reason.message.contains("Pinned to commit"), "{reason}");
+        let image = "ostree-unverified-registry:quay.io/os@sha256:aa";
+        for (pin, why) in [
+            (
+                Pin::Commit("Pinned to commit; no upgrade available".into()),
+                "rpm-ostree says \"Pinned to commit; no upgrade available\"".to_owned(),
+            ),
+            (
+                Pin::Digest(image.into()),
+                format!(
+                    "the host follows {image}, and what a digest names never changes; `rpm-ostree rebase` to a tag ends that"
+                ),
+            ),
+        ] {
+            let text = format!("there will be no update: {why}");
+            let reason = Reason::new(Code::OriginUnusable, text);
+            let staged = told(Ok(Staged::Pinned(pin.clone())));
+            assert_eq!(staged, (Ok(Some(reason.clone())), None));
+            assert_eq!(found(Checked::Pinned(pin)), Some(reason));
+        }
         let busy = || Error::Busy { who: "x".into() };
         assert_eq!(told(Err(busy())), (Err(busy()), None));
     }

@@ -190,18 +190,21 @@ impl HostSide {
     /// When something is to be looked at here, at the latest.
     pub fn wake(&self) -> Option<Instant> {
         // A check that is overdue but not allowed now comes with whatever allows it.
-        let check = (self.staging.is_none() && !self.check_due()).then_some(self.next_check);
+        let idle = self.staging.is_none();
+        let check = (idle && !self.check_due()).then_some(self.next_check);
         let told = self
             .staging
             .filter(|_| self.staging() == Staging::Begun)
             .map(|since| since + LASTING);
-        [check, told, self.retry_at].into_iter().flatten().min()
+        let retry = self.retry_at.filter(|_| idle);
+        [check, told, retry].into_iter().flatten().min()
     }
 
-    /// Reads the deployments if they may have changed. A download changes nothing until it ends.
+    /// Reads the deployments if they may have changed. While a run of the agent's own is on nobody else can change them, and what it stages
+    /// itself shows before it is done with it: its end tells.
     pub async fn refresh(&mut self) {
         let retry = self.retry_at.is_some_and(|at| Instant::now() >= at);
-        if !self.outdated && !retry {
+        if self.staging.is_some() || !self.outdated && !retry {
             return;
         }
         self.outdated = false;

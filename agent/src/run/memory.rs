@@ -156,6 +156,9 @@ impl Agent {
             .retain(|failure| what != "all" && failure.identity.to_string() != what);
         state.backoff = None;
         (state.lost, state.spoiled) = (None, None);
+        state
+            .left
+            .retain(|left| what != "all" && left.identity.to_string() != what);
         match self.save(state) {
             Ok(()) => info!("forgotten: {what}"),
             Err(error) => error!(

@@ -144,7 +144,10 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
             Some(result) = results.recv() => agent.finished(result),
             Some(found) = news.recv() => agent.node.hear(found),
             found = agent.pods.next() => agent.pods.hear(found),
-            () = changed(&mut deployments) => agent.host.heard(),
+            () = changed(&mut deployments) => {
+                agent.host.heard();
+                agent.around.outdated();
+            }
             () = changed(&mut files) => {
                 agent.host.outdated();
                 agent.around.outdated();

@@ -24,6 +24,8 @@ pub enum Answered {
     Busy(String),
     /// It did not do it, and what is in the way.
     Refused(Reason),
+    /// It went away or was silent, and what it did is not known.
+    Unheard,
 }
 
 impl From<Error> for Answered {
@@ -66,7 +68,11 @@ impl Agent {
                     info!("rpm-ostree has finalized and reboots");
                     Answered::Finalized
                 }
-                Err(error @ (Error::Lost { .. } | Error::Timeout { .. } | Error::Rebooting)) => {
+                Err(error @ (Error::Lost { .. } | Error::Timeout { .. })) => {
+                    warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
+                    Answered::Unheard
+                }
+                Err(error @ Error::Rebooting) => {
                     warn!("whether rpm-ostree reboots is not known, and waited for: {error}");
                     return;
                 }
@@ -134,7 +140,7 @@ impl Agent {
 
     /// Takes in what rpm-ostree answered to what it was asked for because of grant `id`.
     pub(super) fn answered(&mut self, id: GrantId, answer: Answered) {
-        if let Answered::Refused(_) | Answered::RolledBack = answer {
+        if let Answered::Refused(_) | Answered::RolledBack | Answered::Unheard = answer {
             self.host.outdated();
         }
         let Some(asked) = self.asked.as_mut().filter(|asked| asked.id == id) else {
@@ -146,6 +152,7 @@ impl Agent {
                 // Only the reboot is left, and nobody was asked for that yet.
                 self.asked = None;
             }
+            Answered::Unheard => asked.unheard = true,
             Answered::Busy(why) => asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why)),
             Answered::Refused(why) => {
                 // logind has taken the reboot meanwhile.

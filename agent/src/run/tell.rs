@@ -239,10 +239,14 @@ fn place(
             Some(Event::Verifying),
             "has booted; what runs and the node's health are being checked".to_owned(),
         ),
-        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::Unhealthy) => (
-            Some(Event::Unhealthy),
-            "is not healthy after the boot, and keeps its slot".to_owned(),
-        ),
+        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::Unhealthy) => {
+            let slot = match attempt {
+                Some(_) => "keeps its slot",
+                None => "has given its slot back",
+            };
+            let text = format!("is not healthy after the boot, and {slot}");
+            (Some(Event::Unhealthy), text)
+        }
         Phase::Failed if reason.is_some_and(|reason| reason.code == Code::RollbackWanted) => (
             Some(Event::Unhealthy),
             "is not healthy after the boot, and asks for the reboot back".to_owned(),

@@ -274,6 +274,17 @@ fn what_failed_after_the_boot_is_told_apart_from_a_reboot_that_never_came() {
         };
         assert_eq!(told, [expected]);
     }
+    // With `health.rollback` and nothing to go back to.
+    let (rest, code) = (State::default(), Code::Unhealthy);
+    let decision = step(rest.clone(), Phase::Failed, Some(Reason::new(code, "x")));
+    let text = "is not healthy after the boot, and has given its slot back: Unhealthy: x";
+    let expected = Entry {
+        level: Level::Error,
+        reason: Some(code),
+        ..entry(Some(Event::Unhealthy), Phase::Failed, text)
+    };
+    let told = news(&rest, &decision, &before, Some(&node()), target());
+    assert_eq!(told, [expected]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ codes! {
     BootIncomplete, "agent", "The boot is not complete, so what runs is neither vouched for nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.";
     UnitsInactive, "agent", "Units that the agent's configuration demands do not run, after the boot or already before it.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.";
     Settling, "agent", "The node is healthy and is watched a little longer before its slot is given back.", "Nothing.";
-    Unhealthy, "agent", "The node has not become healthy in time after the boot, so its slot is kept and nothing else boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
+    Unhealthy, "agent", "The node has not become healthy in time after the boot, and no other node boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.";
     RollbackWanted, "agent", "The node did not become healthy with the update, and waits for its turn to go back to what it ran before.", "Nothing: it is granted that reboot when its turn comes. To keep it where it is, set `rollback = false` in `[health]`, or pause the node.";
     UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.";
     ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.";
@@ -72,7 +72,7 @@ codes! {
     ControlPlaneFound, "agent", "Static pods of the control plane were found on the node, which did not count as one of the control plane when it was granted.", "Nothing: it is granted again as one of the control plane.", older GrantMismatch;
     ControlPlaneNotReady, "agent", "Static pods of the control plane are not Ready on the node after the boot.", "Look at the pods that the reason names. Where the node is no longer of the control plane, remove its annotation cuo.coreos.com/control-plane.", older NodeNotReady;
     DaemonSetsNotReady, "agent", "Pods of DaemonSets are not Ready on the node after the boot.", "Look at the pods that the reason names.";
-    IdentityFailed, "both", "This version failed on a node before and is not tried again.", "Publish a fixed version, or on the node that failed run `cuo-agent forget` once the cause is gone.";
+    IdentityFailed, "both", "This version failed on a node before, or somebody went back from it there, and it is not tried again.", "Publish a newer version, or run `cuo-agent forget` on that node once the cause is gone.";
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.";
     StageFailed, "agent", "Downloading or staging an update failed.", "The reason quotes rpm-ostree; it is tried again by itself.";
     NetworkFailed, "agent", "The place of the updates could not be reached, or did not answer as it should.", "Nothing, unless it lasts: then look at the network and at the server that the reason names; it is tried again by itself, with longer pauses.";

@@ -92,8 +92,8 @@ const REBASES: [&str; 2] = [
 ];
 const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
 const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
-/// Stopping it writes what is staged to the disk. It is there since ostree 2018, and active from the boot on since 2025.2; before that
-/// from the staging on.
+/// Stopping it writes what is staged to the disk. It is there since ostree 2018. Most versions start it a moment after the first staging
+/// of a boot was noted, and it is inactive until then; with others it is active from the boot on.
 pub const FINALIZE: &str = "ostree-finalize-staged.service";
 /// Fails if that failed at the last shutdown, and does not run otherwise; since ostree 2022.3.
 pub const FINALIZED: &str = "ostree-boot-complete.service";

@@ -184,7 +184,7 @@ phases! {
     Rebooting = "rebooting", "The update is being finalized and the reboot is under way.";
     Verifying = "verifying", "The node has booted; what it booted and its health are being checked.";
     Held = "held", "A reboot is needed, but something on the node holds it; the reason says what.";
-    Failed = "failed", "The node needs a person and keeps its slot, or it is to go back to what it ran before and waits for a grant of that (`RollbackWanted`).";
+    Failed = "failed", "The node needs a person, and keeps its slot unless `health.rollback` gave it back; or it is to go back to what it ran before and waits for a grant of that (`RollbackWanted`).";
 }
 
 impl fmt::Display for Phase {

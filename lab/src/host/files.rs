@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::machine::{HostSpec, binary};
 use crate::ostree::{Faults, NodeRoot, Release, Remote, Sysroot};
+use crate::systemd::{FINALIZER, Finalizer};
 
 /// Where programs and packages of the lab are on a host.
 const DOUBLE: &str = "/usr/libexec/lab-rpm-ostreed";
@@ -56,6 +57,10 @@ const FILES: &[(&str, &str)] = &[
     (
         "usr/lib/systemd/system/lab-ostree.service",
         include_str!("../../assets/host/lab-ostree.service"),
+    ),
+    (
+        "usr/lib/systemd/system/ostree-finalize-staged.service",
+        include_str!("../../assets/host/ostree-finalize-staged.service"),
     ),
     (
         "usr/share/dbus-1/system-services/org.projectatomic.rpmostree1.service",
@@ -116,7 +121,9 @@ pub(super) fn lay_out(folder: &Path, spec: &HostSpec) -> Result<NodeRoot> {
         Permissions::from_mode(0o755),
     )
     .context("make rpm-ostree a program")?;
-    for (folder, unit) in ENABLED {
+    let from_boot = ("basic.target.wants", FINALIZER);
+    let from_boot = Some(&from_boot).filter(|_| spec.finalizer == Finalizer::FromBoot);
+    for (folder, unit) in ENABLED.iter().chain(from_boot) {
         let wants = root.join("disk/etc/systemd/system").join(folder);
         fs::create_dir_all(&wants).with_context(|| format!("create {}", wants.display()))?;
         symlink(format!("/usr/lib/systemd/system/{unit}"), wants.join(unit))

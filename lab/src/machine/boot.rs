@@ -70,8 +70,9 @@ impl Machine {
     /// When something can't be stopped, written or started.
     pub async fn reboot(&mut self, kind: Reboot) -> Result<()> {
         self.power_off().await?;
+        let finalizes = self.root.load::<Units>()?.finalizes();
         self.root
-            .edit(|sysroot: &mut Sysroot| reboot_deployments(sysroot, kind))?;
+            .edit(|sysroot: &mut Sysroot| reboot_deployments(sysroot, kind, finalizes))?;
         self.root
             .edit(|inhibitors: &mut Inhibitors| inhibitors.locks.clear())?;
         // Runs only if the last shutdown left it word of a failure.
@@ -79,10 +80,7 @@ impl Machine {
             Reboot::FinalizeFailed => "failed",
             _ => "inactive",
         };
-        self.root.edit(|units: &mut Units| {
-            let unit = "ostree-boot-complete.service".to_owned();
-            units.states.insert(unit, word.to_owned());
-        })?;
+        self.root.edit(|units: &mut Units| units.boot(word))?;
         self.fresh_boot()?;
         self.boot().await
     }
@@ -212,9 +210,9 @@ impl Machine {
     }
 }
 
-/// What shutdown and boot loader make of the deployments.
-fn reboot_deployments(sysroot: &mut Sysroot, kind: Reboot) {
-    let finalized = kind != Reboot::PowerCut && kind != Reboot::FinalizeFailed;
+/// What shutdown and boot loader make of the deployments. What nothing `finalizes` is lost, however cleanly the host goes down.
+fn reboot_deployments(sysroot: &mut Sysroot, kind: Reboot, finalizes: bool) {
+    let finalized = finalizes && kind != Reboot::PowerCut && kind != Reboot::FinalizeFailed;
     if finalized {
         sysroot.shut_down();
     }

@@ -27,7 +27,7 @@ use tokio::process::Child;
 
 use crate::logind::{Inhibitors, REQUEST, RebootRequest};
 use crate::ostree::{CallRecord, Fault, Faults, NodeRoot, Origin, Release, Remote, Sysroot};
-use crate::systemd::Units;
+use crate::systemd::{Finalizer, Units};
 use crate::wait::until;
 
 pub use agent::Notification;
@@ -57,6 +57,8 @@ pub struct HostSpec {
     pub layered: Vec<String>,
     /// Stateroot.
     pub osname: String,
+    /// Since when ostree's finalizer is active.
+    pub finalizer: Finalizer,
 }
 
 impl HostSpec {
@@ -68,6 +70,7 @@ impl HostSpec {
             newest: None,
             layered: Vec::new(),
             osname: "fedora-coreos".to_owned(),
+            finalizer: Finalizer::default(),
         }
     }
 
@@ -132,7 +135,7 @@ impl Machine {
         root.save(&remote)?;
         root.save(&Faults::none())?;
         root.save(&Inhibitors::default())?;
-        root.save(&Units::default())?;
+        root.save(&Units::new(spec.finalizer))?;
         let machine = Self {
             name: name.to_owned(),
             root,

@@ -86,6 +86,8 @@ pub enum Stage {
     Pull,
     /// The download is done, nothing is deployed.
     Deploy,
+    /// The deployment is staged, noted and shown; the work that is left takes its time.
+    Staged,
     /// Everything is done, `Finished` is not yet sent.
     Finish,
     /// `Finished` was sent, the reboot is about to be requested.
@@ -132,8 +134,12 @@ pub struct Pace {
     pub pull: u64,
     /// Time between two `DownloadProgress` signals.
     pub progress: u64,
-    /// How long writing a deployment takes.
+    /// How long writing a deployment takes, until it is noted and shown.
     pub deploy: u64,
+    /// How long the transaction is at work after that: from 200 to 1 800 were seen.
+    pub staged: u64,
+    /// The same with layered packages, where it was longest.
+    pub staged_layers: u64,
     /// How long a cancelled transaction takes to notice.
     pub cancel: u64,
 }
@@ -146,6 +152,8 @@ impl Default for Pace {
             pull: 100,
             progress: 1_000,
             deploy: 30,
+            staged: 200,
+            staged_layers: 1_800,
             cancel: 500,
         }
     }

@@ -34,6 +34,6 @@ pub use failure::Failure;
 pub use faults::{Effect, Fault, Faults, Pace, Policy, Stage};
 pub use files::{LabFile, NodeRoot};
 pub use power::{boot, os_release, shut_down};
-pub use release::{Release, Remote, Trouble};
+pub use release::{Layers, Release, Remote, Trouble};
 pub use serve::{NAME, run};
 pub use state::{CachedUpdate, Deployed, Origin, Sysroot};

@@ -81,6 +81,8 @@ pub struct Remote {
     pub newest: String,
     /// Set while the other end can't be used.
     pub trouble: Option<Trouble>,
+    /// Set while layered packages can't be had.
+    pub layers: Option<Layers>,
 }
 
 /// Why nothing can be fetched. The texts are those of rpm-ostree 2026.2, see [`super::texts::trouble`].
@@ -88,14 +90,25 @@ pub struct Remote {
 pub enum Trouble {
     /// Nobody listens.
     Down,
-    /// The server answers 500.
-    ServerError,
+    /// The server answers everything with this status.
+    Status(u16),
     /// The branch or tag does not exist.
     NoSuchBranch,
     /// GPG verification is on, the commit has no signature.
     Unsigned,
     /// The disk of the host is full.
     DiskFull,
+    /// The disk of the host is as full as ostree lets it be.
+    DiskReserved,
+}
+
+/// What is wrong with the repository of layered packages; only hosts that have some notice. The texts are in [`super::texts::layers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layers {
+    /// Its metadata is not there.
+    NoMetadata,
+    /// It does not have the packages any more.
+    NoPackages,
 }
 
 impl LabFile for Remote {
@@ -109,6 +122,7 @@ impl Remote {
             releases: vec![Release::new(newest)],
             newest: newest.to_owned(),
             trouble: None,
+            layers: None,
         }
     }
 

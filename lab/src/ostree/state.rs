@@ -46,6 +46,14 @@ impl Origin {
         }
     }
 
+    /// The digest by which an image is followed in place of a tag: there is never anything newer.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Ostree { .. } => None,
+            Self::Container { reference } => reference.split_once('@').map(|(_, digest)| digest),
+        }
+    }
+
     /// The branch without its remote, or the image with registry and tag but without transport.
     pub fn name(&self) -> &str {
         let text = self.text();

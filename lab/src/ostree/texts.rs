@@ -1,6 +1,6 @@
 //! Error texts and names as rpm-ostree 2026.2 gives them, for the double and for tests that inject them.
 
-use super::release::{Release, Trouble};
+use super::release::{Layers, Release, Trouble};
 use super::state::Origin;
 
 /// Error name of nearly every failed call (`G_IO_ERROR_FAILED`).
@@ -82,67 +82,95 @@ pub fn manifest_unknown(digest: &str, origin: &Origin) -> String {
     ))
 }
 
-/// `Finished`: the branch went back in time.
+/// `Finished`: the branch or the tag went back in time.
 pub fn older(target: &Release, current: &Release, origin: &Origin) -> String {
-    pulling(
-        origin,
-        &format!(
-            "Upgrade target revision '{}' with timestamp '{}' is chronologically older than current revision '{}' with \
-             timestamp '{}'; use --allow-downgrade to permit",
-            target.commit(),
-            date(target.timestamp),
-            current.commit(),
-            date(current.timestamp),
+    let container = matches!(origin, Origin::Container { .. });
+    let revision = |release: &Release| match container {
+        true => release.merge_commit(),
+        false => release.commit(),
+    };
+    let older = format!(
+        "Upgrade target revision '{}' with timestamp '{}' is chronologically older than current revision '{}' with \
+         timestamp '{}'; use --allow-downgrade to permit",
+        revision(target),
+        date(target.timestamp),
+        revision(current),
+        date(current.timestamp),
+    );
+    match container {
+        true => format!("While checking against deployment timestamp: {older}"),
+        false => pulling(origin, &older),
+    }
+}
+
+/// `Finished`: layered packages can't be had.
+pub fn layers(trouble: Layers, packages: &[String]) -> String {
+    const METADATA: &str = "http://127.0.0.1:8973/lab/repodata/repomd.xml (IP: 127.0.0.1)";
+    match trouble {
+        Layers::NoPackages => format!("Packages not found: {}", packages.join(", ")),
+        Layers::NoMetadata => format!(
+            "Updating rpm-md repo 'lab': cannot update repo 'lab': Cannot download repomd.xml: Cannot download repodata/repomd.xml: \
+             All mirrors were tried; Last error: Status code: 404 for {METADATA}"
         ),
-    )
+    }
 }
 
 /// `Finished`: nothing can be fetched.
 pub fn trouble(trouble: Trouble, origin: &Origin, head: &Release) -> String {
-    const SUMMARY: &str = "http://127.0.0.1:8971/remote/summary.sig";
-    if trouble == Trouble::DiskFull {
-        return "min-free-space-percent '3%' would be exceeded, at least 12.3 MB requested"
-            .to_owned();
-    }
-    let name = origin.name();
-    match origin {
-        Origin::Ostree { .. } => pulling(
+    match (trouble, origin) {
+        (Trouble::DiskFull, _) => pulling(origin, "No space left on device"),
+        (Trouble::DiskReserved, _) => pulling(
             origin,
-            &match trouble {
-                Trouble::Down => {
-                    format!("While fetching {SUMMARY}: [7] Could not connect to server")
-                }
-                Trouble::ServerError => {
-                    format!("While fetching {SUMMARY}: Server returned HTTP 500")
-                }
-                Trouble::NoSuchBranch => format!("No such branch '{name}' in repository summary"),
-                _ => format!(
-                    "Commit {}: GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)",
-                    head.commit()
-                ),
-            },
+            "Writing content object: min-free-space-size 921600MB would be exceeded, at least 36.9 kB requested",
         ),
-        Origin::Container { .. } => {
-            let registry = name.split('/').next().unwrap_or(name);
-            let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
-            open_image(&match trouble {
-                Trouble::Down => format!(
-                    "pinging container registry {registry}: Get \"http://{registry}/v2/\": dial tcp {registry}: connect: connection refused"
-                ),
-                Trouble::ServerError => format!(
-                    "reading manifest {tag} in {}: received unexpected HTTP status: 500 Internal Server Error",
-                    repository(origin)
-                ),
-                Trouble::NoSuchBranch => format!(
-                    "reading manifest {tag} in {}: manifest unknown",
-                    repository(origin)
-                ),
-                _ => "A signature was required, but no signature exists".to_owned(),
-            })
-        }
+        (_, Origin::Ostree { .. }) => pulling(origin, &of_remote(trouble, origin, head)),
+        (_, Origin::Container { .. }) => open_image(&of_registry(trouble, origin)),
     }
 }
 
+/// What the server of a branch has to do with. Who is refused the summary's signature sees that, who is refused a file sees the branch.
+fn of_remote(trouble: Trouble, origin: &Origin, head: &Release) -> String {
+    const REMOTE: &str = "http://127.0.0.1:8971/remote";
+    let name = origin.name();
+    match trouble {
+        Trouble::Down => {
+            format!("While fetching {REMOTE}/summary.sig: [7] Could not connect to server")
+        }
+        Trouble::Status(status @ (403 | 404)) => {
+            format!("While fetching {REMOTE}/refs/heads/{name}: Server returned HTTP {status}")
+        }
+        Trouble::Status(status) => {
+            format!("While fetching {REMOTE}/summary.sig: Server returned HTTP {status}")
+        }
+        Trouble::NoSuchBranch => format!("No such branch '{name}' in repository summary"),
+        _ => format!(
+            "Commit {}: GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)",
+            head.commit()
+        ),
+    }
+}
+
+/// The same of an image; 401, 403 and 500 were seen.
+fn of_registry(trouble: Trouble, origin: &Origin) -> String {
+    let name = origin.name();
+    let registry = name.split('/').next().unwrap_or(name);
+    let ping = format!("pinging container registry {registry}");
+    let manifest = format!("reading manifest {} in {}", tag(origin), repository(origin));
+    match trouble {
+        Trouble::Down => format!(
+            "{ping}: Get \"http://{registry}/v2/\": dial tcp {registry}: connect: connection refused"
+        ),
+        Trouble::Status(401) => format!("{manifest}: authentication required"),
+        Trouble::Status(500) => {
+            format!("{ping}: received unexpected HTTP status: 500 Internal Server Error")
+        }
+        Trouble::Status(status) => format!("{ping}: StatusCode: {status}, \"\""),
+        Trouble::NoSuchBranch => format!("{manifest}: manifest unknown"),
+        _ => "A signature was required, but no signature exists".to_owned(),
+    }
+}
+
+/// How failures of a pull begin; for images, where this was not seen, they have no beginning.
 fn pulling(origin: &Origin, what: &str) -> String {
     match origin {
         Origin::Ostree { .. } => format!("While pulling {}: {what}", origin.name()),
@@ -152,6 +180,12 @@ fn pulling(origin: &Origin, what: &str) -> String {
 
 fn open_image(what: &str) -> String {
     format!("Preparing import: Fetching manifest: failed to invoke method OpenImage: {what}")
+}
+
+/// The tag or digest of an image.
+fn tag(origin: &Origin) -> &str {
+    let tag = || origin.name().rsplit_once(':').map(|(_, tag)| tag);
+    origin.digest().or_else(tag).unwrap_or("latest")
 }
 
 /// The image without its tag or digest; a colon before the last slash is a port.

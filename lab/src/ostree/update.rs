@@ -10,7 +10,7 @@ use super::task::{Goal, Update};
 use super::texts;
 use super::transaction::Signal;
 use super::view::Reload;
-use super::work::{Break, Done, Work, check_inhibitors};
+use super::work::{Break, Done, Work, check_inhibitors, start_finalizer};
 
 /// Does the work of one update.
 pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Break> {
@@ -42,7 +42,11 @@ pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Bre
         check_inhibitors(work).await?;
     }
     let fresh = target.version != current.release.version || origin != current.origin;
-    fetch(work, update, &origin, &target, fresh).await?;
+    fetch(work, update, &origin, &target, &current, fresh).await?;
+    // Also where the base has nothing new. That it comes after the fetch is of the source of rpm-ostree 2026.2.
+    if let Some(trouble) = remote.layers.filter(|_| !current.packages.is_empty()) {
+        return Err(texts::layers(trouble, &current.packages).into());
+    }
     if update.download_only {
         work.message("Update downloaded.");
         return Ok(Done::default());
@@ -95,8 +99,8 @@ fn resolve(
         return Err(texts::trouble(trouble, origin, head).into());
     }
     let pinned = match &update.goal {
-        Goal::Newest => None,
-        Goal::Refspec(refspec) => refspec.split_once('@').map(|(_, digest)| digest),
+        // A deployment by digest keeps its tag, whose head is taken again by the next plain upgrade.
+        Goal::Newest | Goal::Refspec(_) => origin.digest(),
         Goal::Revision(revision) => Some(revision.as_str()),
     };
     let target = match (pinned, origin) {
@@ -106,11 +110,25 @@ fn resolve(
             by_revision(work, update, revision, origin, remote)?
         }
     };
-    let older = target.timestamp < current.release.timestamp;
-    if older && !update.allow_downgrade && matches!(origin, Origin::Ostree { .. }) {
-        return Err(texts::older(&target, &current.release, origin).into());
+    // Of an image it is known only once it was fetched, and a check does not fetch it.
+    if matches!(origin, Origin::Ostree { .. }) {
+        guard(update, origin, &target, current)?;
     }
     Ok(target)
+}
+
+/// Refuses to go back in time.
+fn guard(
+    update: &Update,
+    origin: &Origin,
+    target: &Release,
+    current: &Deployed,
+) -> Result<(), Break> {
+    let older = target.timestamp < current.release.timestamp;
+    if older && !update.allow_downgrade {
+        return Err(texts::older(target, &current.release, origin).into());
+    }
+    Ok(())
 }
 
 fn by_digest(revision: &str, origin: &Origin, remote: &Remote) -> Result<Release, Break> {
@@ -239,6 +257,7 @@ async fn fetch(
     update: &Update,
     origin: &Origin,
     target: &Release,
+    current: &Deployed,
     fresh: bool,
 ) -> Result<(), Break> {
     let newest = matches!(update.goal, Goal::Newest);
@@ -267,6 +286,7 @@ async fn fetch(
             if newest {
                 work.edit(|sysroot| sysroot.image_pulled = Some(target.clone()))?;
             }
+            guard(update, origin, target, current)?;
         }
     }
     work.transaction.send(Signal::ProgressEnd);
@@ -297,10 +317,10 @@ async fn deploy(
 ) -> Result<(), Break> {
     work.strike(Stage::Deploy).await?;
     let sysroot = work.load()?;
-    if sysroot
+    let layered = sysroot
         .default()
-        .is_some_and(|one| !one.packages.is_empty())
-    {
+        .is_some_and(|one| !one.packages.is_empty());
+    if layered {
         for percent in [0, 50, 100] {
             work.transaction
                 .send(Signal::Percent("Checking out packages".to_owned(), percent));
@@ -310,20 +330,36 @@ async fn deploy(
         .send(Signal::TaskBegin("Staging deployment".to_owned()));
     sleep(ms(work.pace.deploy)).await;
     work.edit(|sysroot| sysroot.stage(target.clone(), origin.clone(), update.lock))?;
+    start_finalizer(work).await;
     work.reload(Reload::All).await;
-    work.transaction.send(Signal::TaskEnd("done".to_owned()));
-    if sysroot.staged().is_some() {
-        if matches!(origin, Origin::Container { .. }) {
-            work.message("Pruned images: 0 (layers: 1)");
-        }
-        work.message("Freed: 229.0 kB (pkgcache branches: 0)");
-    }
+    work.strike(Stage::Staged).await?;
+    let replaces = sysroot.staged().is_some();
+    tidy_up(work, origin, layered, replaces).await;
     if matches!(update.goal, Goal::Newest) {
         work.edit(staged_cache)?;
     }
     work.strike(Stage::Finish).await?;
     work.reload(Reload::All).await;
     Ok(())
+}
+
+/// The rest of a staging. Seen with rpm-ostree 2026.2: what is staged is noted and shown long before the end, and the task ends in the
+/// middle of what is left.
+async fn tidy_up(work: &Work<'_>, origin: &Origin, layered: bool, replaces: bool) {
+    let rest = if layered {
+        work.pace.staged_layers
+    } else {
+        work.pace.staged
+    };
+    sleep(ms(rest / 2)).await;
+    work.transaction.send(Signal::TaskEnd("done".to_owned()));
+    if replaces {
+        if matches!(origin, Origin::Container { .. }) {
+            work.message("Pruned images: 0 (layers: 1)");
+        }
+        work.message("Freed: 229.0 kB (pkgcache branches: 0)");
+    }
+    sleep(ms(rest - rest / 2)).await;
 }
 
 /// What staging by branch or tag leaves in the cached update; an image loses its version here.

@@ -14,6 +14,7 @@ use super::texts;
 use super::transaction::{Signal, Transaction};
 use super::view::Reload;
 use super::{actions, update};
+use crate::systemd;
 
 /// What is left to do after success.
 #[derive(Debug, Default)]
@@ -163,7 +164,23 @@ const LOGIND: (&str, &str, &str) = (
     "/org/freedesktop/login1",
     "org.freedesktop.login1.Manager",
 );
-const LOGIND_DEADLINE: Duration = Duration::from_secs(30);
+/// For calls of logind and systemd.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Makes sure that what was staged is written to the disk when the host goes down. Seen with rpm-ostree 2026.2 and libostree 2025.2: the
+/// unit is inactive from the boot on until this.
+pub(super) async fn start_finalizer(work: &Work<'_>) {
+    let body = (systemd::FINALIZER, "replace");
+    let path = "/org/freedesktop/systemd1";
+    let interface = Some("org.freedesktop.systemd1.Manager");
+    let bus = &work.daemon.bus;
+    let call = bus.call_method(Some(systemd::NAME), path, interface, "StartUnit", &body);
+    match timeout(DEADLINE, call).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => error!(%error, "systemd did not start {}", systemd::FINALIZER),
+        Err(_) => error!("systemd did not answer"),
+    }
+}
 
 /// An inhibitor: what, who, why, mode, user id, process id.
 type Inhibitor = (String, String, String, String, u32, u32);
@@ -173,7 +190,7 @@ pub(super) async fn check_inhibitors(work: &Work<'_>) -> Result<(), Break> {
     let (name, path, interface) = LOGIND;
     let bus = &work.daemon.bus;
     let call = bus.call_method(Some(name), path, Some(interface), "ListInhibitors", &());
-    let answer = timeout(LOGIND_DEADLINE, call).await;
+    let answer = timeout(DEADLINE, call).await;
     let listed = match answer {
         Err(_) => Err("Timeout was reached".to_owned()),
         Ok(Err(error)) => Err(as_gdbus(&error)),
@@ -218,7 +235,7 @@ pub(super) async fn reboot(daemon: Arc<Daemon>, transaction: Arc<Transaction>) {
     let call = daemon
         .bus
         .call_method(Some(name), path, Some(interface), "RebootWithFlags", &0_u64);
-    match timeout(LOGIND_DEADLINE, call).await {
+    match timeout(DEADLINE, call).await {
         Ok(Ok(_)) => info!("reboot requested"),
         Ok(Err(error)) => error!(%error, "logind refused the reboot"),
         Err(_) => error!("logind did not answer"),

@@ -1,6 +1,6 @@
 //! What else updates the host, and being the one that does.
 
-use cuo_agent::rpmostree::Staged;
+use cuo_agent::rpmostree::{Checked, Staged};
 use cuo_agent::survey::{Further, look};
 use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
@@ -30,8 +30,7 @@ async fn rival(bench: &Bench) -> Option<String> {
 }
 
 fn set(bench: &Bench, unit: &str, state: &str) {
-    let change = |units: &mut Units| units.states.insert(unit.to_owned(), state.to_owned());
-    bench.machine.root().edit(change).unwrap();
+    bench.set_unit(unit, state);
 }
 
 #[tokio::test]
@@ -177,7 +176,7 @@ async fn an_agent_outside_of_any_unit_updates_all_the_same() {
     assert!(!bench.machine.root().join(DRIVER).exists());
     bench.publish(NEWER);
     let found = bench.client().check(|_| ()).await;
-    assert_eq!(found, Ok(Some(NEWER.to_owned())));
+    assert_eq!(found, Ok(Checked::Update(NEWER.to_owned())));
     let calls = bench.calls("AutomaticUpdateTrigger");
     assert_eq!(calls.len(), 2, "{calls:?}");
 }

@@ -13,6 +13,7 @@ use cuo_lab::logind::Inhibitors;
 use cuo_lab::machine::{HostSpec, Machine, binary};
 use cuo_lab::ostree::{self, Deployed, Fault, Faults, Remote, Sysroot};
 use cuo_lab::process::bound;
+use cuo_lab::systemd::Units;
 use cuo_lab::wait::until;
 use futures::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
@@ -130,6 +131,11 @@ impl Bench {
     }
 
     pub fn set_sysroot(&self, change: impl FnOnce(&mut Sysroot)) {
+        self.machine.root().edit(change).unwrap();
+    }
+
+    pub fn set_unit(&self, unit: &str, state: &str) {
+        let change = |units: &mut Units| units.set(unit, state);
         self.machine.root().edit(change).unwrap();
     }
 

@@ -50,7 +50,7 @@ async fn what_rpm_ostree_says_is_passed_on() {
     };
     let head = Release::new(NEW);
     for spec in [branch(), image()] {
-        for trouble in [Trouble::Down, Trouble::ServerError, Trouble::DiskFull] {
+        for trouble in [Trouble::Down, Trouble::Status(500), Trouble::DiskFull] {
             let bench = Bench::new(spec.clone()).await;
             let origin = bench.sysroot().deployments.remove(0).origin;
             bench.set_remote(|remote| remote.trouble = Some(trouble));

@@ -1,7 +1,7 @@
 //! What keeps an agent from a reboot that waits: told with who and why, and no reason to wake rpm-ostreed.
 
 use cuo_lab::logind::Lock;
-use cuo_lab::systemd::Units;
+use cuo_lab::systemd::FINALIZER;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, branch, image};
@@ -49,14 +49,7 @@ async fn what_is_in_the_way_of_a_reboot_is_told_and_wakes_nobody() {
         tells(&bench, None).await;
         assert_eq!((starts(&bench), bench.awake().await), (before, false));
 
-        let finalizer = |state: &str| {
-            let state = state.to_owned();
-            let change = |units: &mut Units| {
-                let unit = "ostree-finalize-staged.service".to_owned();
-                units.states.insert(unit, state)
-            };
-            bench.machine.root().edit(change).unwrap();
-        };
+        let finalizer = |state: &str| bench.set_unit(FINALIZER, state);
         finalizer("inactive");
         check(&bench).await;
         let text = "FinalizerInactive: ostree-finalize-staged.service is inactive";

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use cuo_agent::rpmostree::{Error, Limits, Staged};
+use cuo_agent::rpmostree::{Checked, Error, Limits, Pin, Staged};
 use cuo_core::agent::state::Retry;
 use cuo_core::look::Looks;
 use cuo_core::reason::{Code, Reason};
-use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Fault, Release, Stage, Trouble, texts};
+use cuo_lab::machine::{HostSpec, Reboot};
+use cuo_lab::ostree::{Effect, Fault, Origin, Release, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use jiff::SignedDuration;
 
@@ -42,8 +42,12 @@ async fn fails(bench: &Bench, code: Code, sentence: &str, again: bool) {
 
 #[tokio::test]
 async fn a_remote_that_went_back_is_never_followed() {
-    let layered = layered(HostSpec::ostree(NEW));
-    for spec in [HostSpec::ostree(NEW), layered] {
+    for spec in [
+        HostSpec::ostree(NEW),
+        layered(HostSpec::ostree(NEW)),
+        HostSpec::container(NEW),
+        layered(HostSpec::container(NEW)),
+    ] {
         let bench = Bench::new(spec).await;
         bench.publish(OLD);
         let origin = bench.sysroot().deployments.remove(0).origin;
@@ -108,7 +112,7 @@ async fn a_check_tells_of_an_update_and_stages_nothing() {
         let client = bench.client();
         assert_eq!(
             client.check(|_| ()).await,
-            Ok(Some(NEW.to_owned())),
+            Ok(Checked::Update(NEW.to_owned())),
             "{}",
             bench.log()
         );
@@ -121,10 +125,13 @@ async fn a_check_tells_of_an_update_and_stages_nothing() {
             assert!(!calls[0].contains(option), "{calls:?}");
         }
         bench.publish(NEWER);
-        assert_eq!(client.check(|_| ()).await, Ok(Some(NEWER.to_owned())));
+        assert_eq!(
+            client.check(|_| ()).await,
+            Ok(Checked::Update(NEWER.to_owned()))
+        );
         bench.publish(OLD);
         if bench.sysroot().local_ref.is_none() {
-            assert_eq!(client.check(|_| ()).await, Ok(None));
+            assert_eq!(client.check(|_| ()).await, Ok(Checked::Nothing));
         }
         bench.set_remote(|remote| remote.trouble = Some(Trouble::Down));
         let error = client.check(|_| ()).await.unwrap_err();
@@ -231,7 +238,12 @@ async fn a_check_that_joins_one_that_is_over_is_repeated() {
         bench.wait_calls("AutomaticUpdateTrigger", joined + 2).await;
         held.close().await.unwrap();
     });
-    assert_eq!(found, Ok(Some(NEW.to_owned())), "{}", bench.log());
+    assert_eq!(
+        found,
+        Ok(Checked::Update(NEW.to_owned())),
+        "{}",
+        bench.log()
+    );
 }
 
 #[tokio::test]
@@ -247,7 +259,12 @@ async fn a_check_whose_transaction_is_gone_before_it_is_reached_is_repeated() {
         bench.wait_calls("AutomaticUpdateTrigger", 3).await;
         other.bus.close().await.unwrap();
     });
-    assert_eq!(found, Ok(Some(NEW.to_owned())), "{}", bench.log());
+    assert_eq!(
+        found,
+        Ok(Checked::Update(NEW.to_owned())),
+        "{}",
+        bench.log()
+    );
 }
 
 #[tokio::test]
@@ -256,7 +273,37 @@ async fn a_pinned_origin_is_not_taken_for_one_without_updates() {
     let why = "Pinned to commit; no upgrade available".to_owned();
     bench.inject("Upgrade", Stage::Deploy, Effect::Say(why.clone()));
     let staged = bench.client().stage(None, |_| ()).await;
-    assert_eq!(staged, Ok(Staged::Pinned { why }), "{}", bench.log());
+    assert_eq!(
+        staged,
+        Ok(Staged::Pinned(Pin::Commit(why))),
+        "{}",
+        bench.log()
+    );
+}
+
+/// rpm-ostree finds nothing and says nothing, for ever. What was deployed by its digest below a tag is no pin.
+#[tokio::test]
+async fn an_image_that_is_followed_by_its_digest_is_told() {
+    let pinned = format!(
+        "ostree-unverified-registry:127.0.0.1:8972/fcos@{}",
+        Release::new(OLD).digest()
+    );
+    for spec in [image(), layered(image())] {
+        let bench = Bench::new(spec).await;
+        bench.set_sysroot(|sysroot| sysroot.deployments[0].origin = Origin::parse(&pinned));
+        let client = bench.client();
+        let pin = || Pin::Digest(pinned.clone());
+        assert_eq!(client.check(|_| ()).await, Ok(Checked::Pinned(pin())));
+        let staged = client.stage(None, |_| ()).await;
+        assert_eq!(staged, Ok(Staged::Pinned(pin())), "{}", bench.log());
+        assert_eq!(bench.staged(), None);
+    }
+    let mut bench = Bench::new(image()).await;
+    bench.machine.admin_deploy(NEW).await.unwrap();
+    bench.machine.reboot(Reboot::Clean).await.unwrap();
+    bench.publish(NEWER);
+    let found = bench.client().check(|_| ()).await;
+    assert_eq!(found, Ok(Checked::Update(NEWER.to_owned())));
 }
 
 #[tokio::test]
@@ -268,11 +315,11 @@ async fn a_crash_at_any_point_of_a_check_is_noticed_and_the_next_one_succeeds() 
         match (&first, point) {
             (Err(error), _) => assert_eq!(error.code(), Code::RpmOstreeDied, "{point:?} {error}"),
             // Nobody listened any more, so it was asked for again.
-            (Ok(Some(version)), Stage::Opened) => assert_eq!(version, NEW),
+            (Ok(Checked::Update(version)), Stage::Opened) => assert_eq!(version, NEW),
             _ => panic!("{point:?}: {first:?}\n{}", bench.log()),
         }
         let second = bench.client().check(|_| ()).await;
-        assert_eq!(second, Ok(Some(NEW.to_owned())), "{point:?}");
+        assert_eq!(second, Ok(Checked::Update(NEW.to_owned())), "{point:?}");
         assert!(bench.struck(), "{point:?}: it did not happen");
     }
 }
@@ -287,7 +334,7 @@ async fn a_burst_of_messages_is_borne_at_each_point() {
         let mut count = |line: &str| lines += u32::from(line.starts_with("burst "));
         bursts("AutomaticUpdateTrigger");
         let found = bench.client().check(&mut count).await;
-        assert_eq!(found, Ok(Some(NEW.to_owned())), "{point:?}");
+        assert_eq!(found, Ok(Checked::Update(NEW.to_owned())), "{point:?}");
         bursts("Upgrade");
         bench.client().stage(None, &mut count).await.unwrap();
         assert_eq!(

@@ -21,6 +21,7 @@ mod logind;
 mod looks;
 #[cfg(test)]
 mod period;
+mod phases;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

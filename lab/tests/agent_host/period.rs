@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cuo_agent::network::metered;
-use cuo_core::reason::Code;
+use cuo_core::reason::{Code, Reason};
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Stage};
+use cuo_lab::ostree::{Effect, Origin, Release, Stage, texts};
 use cuo_lab::systemd::Units;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, upgrade_options};
-use crate::service::start;
+use crate::bench::{Bench, NEW, NEWER, OLD, PATIENCE, branch, image, upgrade_options};
+use crate::service::{check, start};
 
 fn configure(bench: &Bench, text: &str) {
     let path = "etc/cuo-agent/config.d/50-test.toml";
@@ -158,15 +158,40 @@ async fn a_tag_that_is_moved_back_is_not_followed_into_a_reboot() {
     let mut bench = Bench::new(HostSpec::container(NEW)).await;
     bench.publish(OLD);
     start(&mut bench, &[]);
-    let text = format!("OlderVersion: what the host follows has gone back from {NEW} to {OLD}");
-    let held = |answer: &Value| answer["phase"] == "held" && answer["reason"] == text.as_str();
-    says(&bench, "that it holds", held).await;
+    let origin = bench.sysroot().deployments.remove(0).origin;
+    let why = texts::older(&Release::new(OLD), &Release::new(NEW), &origin);
+    let text = Reason::new(
+        Code::OlderVersion,
+        format!("Upgrade of rpm-ostreed failed: {why}"),
+    );
+    let text = text.to_string();
+    let refused = |answer: &Value| answer["phase"] == "idle" && answer["reason"] == text.as_str();
+    says(&bench, "that rpm-ostree refuses it", refused).await;
+    assert_eq!(bench.staged(), None);
 
     bench.publish(NEWER);
-    // Without a cluster the agent replaces nothing; a person does.
-    bench.machine.admin_upgrade().await.unwrap();
-    let waits = |answer: &Value| answer["phase"] == "waiting";
+    check(&bench).await;
+    let waits = |answer: &Value| answer["phase"] == "waiting" && answer["reason"].is_null();
     says(&bench, "that it waits", waits).await;
+    assert_eq!(bench.staged(), Some((NEWER.to_owned(), true)));
+}
+
+#[tokio::test]
+async fn a_host_that_follows_a_digest_says_that_nothing_will_come() {
+    for mode in ["stage", "check"] {
+        let mut bench = Bench::new(image()).await;
+        let digest = Release::new(OLD).digest();
+        let reference = format!("ostree-unverified-registry:127.0.0.1:8972/fcos@{digest}");
+        bench.set_sysroot(|sysroot| sysroot.deployments[0].origin = Origin::parse(&reference));
+        configure(&bench, &format!("mode = \"{mode}\"\n"));
+        start(&mut bench, &[]);
+        let text = format!(
+            "OriginUnusable: there will be no update: the host follows {reference}, and what a digest names never changes; \
+             `rpm-ostree rebase` to a tag ends that"
+        );
+        let told = |answer: &Value| answer["phase"] == "idle" && answer["reason"] == text.as_str();
+        says(&bench, "that nothing will come", told).await;
+    }
 }
 
 /// NetworkManager as far as it tells what the network costs, which a test changes.

@@ -1,6 +1,6 @@
 //! Staging that works, alone and beside others.
 
-use cuo_agent::rpmostree::{Error, Staged};
+use cuo_agent::rpmostree::{Checked, Error, Staged};
 use cuo_core::host::Host;
 use cuo_lab::machine::Reboot;
 use cuo_lab::ostree::{Effect, Release, Stage, Sysroot};
@@ -248,7 +248,10 @@ async fn success_is_not_taken_for_a_staged_update() {
 async fn what_a_check_found_before_a_tag_went_back_is_not_missed() {
     let bench = Bench::new(image()).await;
     let client = bench.client();
-    assert_eq!(client.check(|_| ()).await, Ok(Some(NEW.to_owned())));
+    assert_eq!(
+        client.check(|_| ()).await,
+        Ok(Checked::Update(NEW.to_owned()))
+    );
     bench.publish(OLD);
     let nothing = Ok(Staged::NoUpdate { unstaged: None });
     assert_eq!(client.stage(None, |_| ()).await, nothing);
@@ -263,12 +266,12 @@ async fn a_check_that_is_stuck_or_blind_hides_no_update() {
     assert_eq!(bench.staged(), None);
     bench.publish(NEWER);
     let stuck = bench.client().check(|_| ()).await;
-    assert_eq!(stuck, Ok(Some(NEW.to_owned())));
+    assert_eq!(stuck, Ok(Checked::Update(NEW.to_owned())));
     bench.client().stage(None, |_| ()).await.unwrap();
     assert_eq!(bench.staged(), Some((NEWER.to_owned(), true)));
 
     let bench = Bench::new(layered(image())).await;
-    assert_eq!(bench.client().check(|_| ()).await, Ok(None));
+    assert_eq!(bench.client().check(|_| ()).await, Ok(Checked::Nothing));
     bench.client().stage(None, |_| ()).await.unwrap();
     assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 }

@@ -2,7 +2,7 @@
 
 use cuo_core::reason::{Code, Reason};
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Origin, Release, Stage, Trouble, texts};
+use cuo_lab::ostree::{Effect, Layers, Origin, Release, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 
@@ -32,6 +32,7 @@ struct Row {
 
 enum Cause {
     Remote(Trouble),
+    Layers(Layers),
     Upgrade(Stage, Effect),
 }
 
@@ -81,10 +82,13 @@ fn common(origin: &Origin) -> Vec<Row> {
             Soon,
         ),
         trouble(Trouble::Down, Code::NetworkFailed, Soon),
-        trouble(Trouble::ServerError, Code::NetworkFailed, Soon),
+        trouble(Trouble::Status(500), Code::NetworkFailed, Soon),
         trouble(Trouble::NoSuchBranch, Code::OriginUnusable, Later),
         trouble(Trouble::Unsigned, Code::SignatureRefused, Later),
+        trouble(Trouble::Status(401), Code::SignatureRefused, Later),
+        trouble(Trouble::Status(403), Code::SignatureRefused, Later),
         trouble(Trouble::DiskFull, Code::DiskFull, Soon),
+        trouble(Trouble::DiskReserved, Code::DiskFull, Soon),
         says(
             "Writing content object: No space left on device",
             Code::DiskFull,
@@ -174,6 +178,15 @@ fn of_images() -> Vec<Row> {
 
 /// What only hosts with layered packages have.
 fn of_layers() -> Vec<Row> {
+    let layers = |trouble, code, again| {
+        let text = texts::layers(trouble, &["htop".to_owned()]);
+        let with = match code {
+            Code::LayeringConflict => ", with htop requested on this host",
+            _ => "",
+        };
+        let sentence = format!("Upgrade of rpm-ostreed failed{with}: {text}");
+        row(Cause::Layers(trouble), code, sentence, again)
+    };
     let conflict = |text: &str| Row {
         sentence: format!(
             "Upgrade of rpm-ostreed failed, with htop requested on this host: {text}"
@@ -185,7 +198,8 @@ fn of_layers() -> Vec<Row> {
             "Could not depsolve transaction; 1 problem detected: Problem: conflicting requests",
         ),
         conflict("Some base packages would be replaced: htop-1-1.x86_64"),
-        conflict("Packages not found: htop"),
+        layers(Layers::NoPackages, Code::LayeringConflict, Later),
+        layers(Layers::NoMetadata, Code::NetworkFailed, Soon),
         conflict("While applying overrides for pkg htop: Could not find package"),
     ]
 }
@@ -230,6 +244,7 @@ async fn happens(bench: &Bench, row: &Row) {
     bench.publish(NEW);
     match &row.cause {
         Cause::Remote(trouble) => bench.set_remote(|remote| remote.trouble = Some(*trouble)),
+        Cause::Layers(trouble) => bench.set_remote(|remote| remote.layers = Some(*trouble)),
         Cause::Upgrade(stage, effect) => bench.inject("Upgrade", *stage, effect.clone()),
     }
     check(bench).await;
@@ -273,7 +288,7 @@ async fn happens(bench: &Bench, row: &Row) {
     slot_is_free(bench, reason).await;
 
     // A look that finds nothing to do takes all of it back.
-    bench.set_remote(|remote| remote.trouble = None);
+    bench.set_remote(|remote| (remote.trouble, remote.layers) = (None, None));
     bench.set_sysroot(|sysroot| sysroot.local_ref = None);
     bench.publish(OLD);
     check(bench).await;

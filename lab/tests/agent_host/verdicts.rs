@@ -14,7 +14,7 @@ use cuo_core::reason::{Code, Reason};
 use cuo_core::time::{Now, Tick, Time};
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
 use cuo_lab::machine::{HostSpec, Reboot};
-use cuo_lab::systemd::Units;
+use cuo_lab::systemd::FINALIZER;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bench::{Bench, NEW, NEWER, OLD, branch, image, layered};
@@ -134,6 +134,7 @@ impl Granted {
                 again: None,
                 refused: None,
                 busy: None,
+                unheard: false,
             }),
         }
     }
@@ -286,11 +287,8 @@ async fn what_runs_counts_for_more_than_what_ostree_says_of_the_shutdown() {
         let mut granted = Granted::new(spec).await;
         granted.finalize().await;
         granted.reboot(Reboot::Clean).await;
-        let failed = |units: &mut Units| {
-            let unit = "ostree-boot-complete.service".to_owned();
-            units.states.insert(unit, "failed".into());
-        };
-        granted.bench.machine.root().edit(failed).unwrap();
+        let unit = "ostree-boot-complete.service";
+        granted.bench.set_unit(unit, "failed");
         let (result, host, state) = granted.verdict().await;
         assert_eq!(result, Some((Outcome::Done, None)));
         assert_eq!((&host.booted.version[..], state.backoff), (NEW, None));
@@ -338,6 +336,7 @@ async fn an_update_of_the_same_version_is_told_from_what_ran_before() {
             sysroot.stage(release, origin, true);
             sysroot.deployments[0].packages = vec!["htop".into()];
         });
+        bench.set_unit(FINALIZER, "active");
         let mut granted = Granted::of(bench).await;
         granted.finalize().await;
         granted.reboot(kind).await;

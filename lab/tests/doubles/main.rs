@@ -5,8 +5,11 @@
 
 mod client;
 mod faults;
+mod finalizer;
 mod foreign;
 mod neighbours;
 mod power;
 mod slot;
+mod staging;
+mod troubles;
 mod updates;

@@ -1,7 +1,7 @@
 //! Checks, updates and the life of their transactions, as transcripts of rpm-ostree 2026.2 show them.
 
-use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Faults, Origin, Release, Remote, Trouble, texts};
+use cuo_lab::machine::{HostSpec, OriginKind, Reboot};
+use cuo_lab::ostree::{Faults, Origin, Release, Remote, texts};
 use zbus::Variant;
 
 use super::client::{Client, Dictionary, Host, OS, Options, Peer, V1, V2, V3, options};
@@ -262,88 +262,136 @@ async fn a_deployment_is_picked_by_revision() {
     }
 }
 
-#[tokio::test]
-async fn failures_of_the_other_end_are_texts_of_finished() {
-    let ostree = "While pulling fedora/x86_64/coreos/stable: ";
-    let fetching = "While fetching http://127.0.0.1:8971/remote/summary.sig: ";
-    let image = "Preparing import: Fetching manifest: failed to invoke method OpenImage: ";
-    let cases = [
-        (
-            HostSpec::ostree(V1),
-            Trouble::Down,
-            format!("{ostree}{fetching}[7] Could not connect to server"),
-        ),
-        (
-            HostSpec::ostree(V1),
-            Trouble::ServerError,
-            format!("{ostree}{fetching}Server returned HTTP 500"),
-        ),
-        (
-            HostSpec::ostree(V1),
-            Trouble::NoSuchBranch,
-            format!("{ostree}No such branch 'fedora/x86_64/coreos/stable' in repository summary"),
-        ),
-        (
-            HostSpec::ostree(V1),
-            Trouble::Unsigned,
-            format!(
-                "{ostree}Commit {}: GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)",
-                Release::new(V2).commit()
-            ),
-        ),
-        (
-            HostSpec::container(V1),
-            Trouble::Down,
-            format!(
-                "{image}pinging container registry 127.0.0.1:8972: Get \"http://127.0.0.1:8972/v2/\": dial tcp 127.0.0.1:8972: \
-                 connect: connection refused"
-            ),
-        ),
-        (
-            HostSpec::container(V1),
-            Trouble::NoSuchBranch,
-            format!("{image}reading manifest stable in 127.0.0.1:8972/fcos: manifest unknown"),
-        ),
-    ];
-    for (spec, trouble, text) in cases {
-        let host = Host::new(spec).await;
-        host.machine.publish(V2).unwrap();
-        host.machine
-            .root()
-            .edit(|remote: &mut Remote| remote.trouble = Some(trouble))
-            .unwrap();
-        let client = host.client().await;
-        let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
-        assert_eq!(outcome, format!("Finished false {text}"), "{trouble:?}");
-    }
+/// What runs, what is staged, and what a check leaves to be seen.
+async fn looks(host: &Host, client: &Client) -> (String, Option<String>, Option<String>) {
+    let peer = Peer::connect(&client.check().await).await;
+    assert!(peer.start().await);
+    let (signals, end) = peer.until_the_end().await;
+    assert_eq!(signals, [&title("upgrade (check only)"), "ProgressEnd"]);
+    assert_eq!(end, "Finished true");
+    client.wait_free().await;
+    client.reload().await;
+    let sysroot = host.machine.sysroot().unwrap();
+    let staged = sysroot.staged().map(|one| one.release.version.clone());
+    let booted = sysroot.booted().unwrap().release.version.clone();
+    (booted, staged, cached(client, "version").await)
 }
 
 #[tokio::test]
-async fn going_back_needs_permission() {
-    let host = Host::new(HostSpec::ostree(V2)).await;
-    host.machine.publish(V1).unwrap();
+async fn an_origin_by_digest_has_nothing_newer_and_says_nothing() {
+    let mut host = Host::new(HostSpec::container(V1)).await;
+    host.machine.publish(V2).unwrap();
+    let image = "ostree-unverified-registry:127.0.0.1:8972/fcos";
+    let pinned = format!("{image}@{}", Release::new(V2).digest());
     let client = host.client().await;
-    let (new, old) = (Release::new(V2).commit(), Release::new(V1).commit());
-    let refused = format!(
-        "Finished false While pulling fedora/x86_64/coreos/stable: Upgrade target revision '{old}' with timestamp 'Mon Jan  1 \
-         10:00:00 2024' is chronologically older than current revision '{new}' with timestamp 'Thu Feb  1 10:00:00 2024'; use \
-         --allow-downgrade to permit"
-    );
-    let allow = options([("allow-downgrade", true.into())]);
-    let revision = options([("set-revision", old.into())]);
-    assert_eq!(client.outcome("Upgrade", &(Options::new(),)).await, refused);
+    let rebase = options([("set-refspec", pinned.clone().into())]);
+    let rebase = (rebase, Options::new());
+    let outcome = client.outcome("UpdateDeployment", &rebase).await;
+    assert_eq!(outcome, "Finished true");
     client.wait_free().await;
-    assert_eq!(
-        client
-            .outcome("UpdateDeployment", &(revision.clone(), Options::new()))
-            .await,
-        refused
-    );
+    host.machine.reboot(Reboot::Clean).await.unwrap();
+    let client = host.client().await;
+    let key = "container-image-reference";
+    let reference = text(&client, OS, "BootedDeployment", key).await;
+    assert_eq!(reference, Some(pinned.clone()));
+
+    // Newer, and then gone from where the host never looks.
+    let nothing = (V2.to_owned(), None, None);
+    for version in [V2, V3] {
+        host.machine.publish(version).unwrap();
+        assert_eq!(looks(&host, &client).await, nothing);
+        let (signals, end) = client.run("Upgrade", &(Options::new(),)).await;
+        let pulled = format!("Message Pulling manifest: {pinned}");
+        let same = "Message No upgrade available.";
+        assert_eq!(signals, [&title("upgrade"), &*pulled, "ProgressEnd", same]);
+        assert_eq!(end, "Finished true");
+        client.wait_free().await;
+    }
+    assert_eq!(looks(&host, &client).await, nothing);
+    let gone = |remote: &mut Remote| remote.releases.retain(|one| one.version == V3);
+    host.machine.root().edit(gone).unwrap();
+    let unknown = texts::manifest_unknown(&Release::new(V2).digest(), &Origin::parse(&pinned));
+    let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
+    assert_eq!(outcome, format!("Finished false {unknown}"));
+}
+
+#[tokio::test]
+async fn a_deployment_by_digest_is_left_by_the_next_upgrade() {
+    let mut host = Host::new(HostSpec::container(V1)).await;
+    host.machine.publish(V2).unwrap();
+    host.machine.publish(V3).unwrap();
+    let client = host.client().await;
+    let deploy = (Release::new(V2).digest(), Options::new());
+    assert_eq!(client.outcome("Deploy", &deploy).await, "Finished true");
     client.wait_free().await;
-    assert_eq!(
-        client.outcome("UpdateDeployment", &(revision, allow)).await,
-        "Finished true"
-    );
+    host.machine.reboot(Reboot::Clean).await.unwrap();
+    let client = host.client().await;
+    let key = "container-image-reference";
+    let reference = text(&client, OS, "BootedDeployment", key).await;
+    let tag = "ostree-unverified-registry:127.0.0.1:8972/fcos:stable";
+    assert_eq!(reference.as_deref(), Some(tag));
+
+    let found = (V2.to_owned(), None, Some(V3.to_owned()));
+    assert_eq!(looks(&host, &client).await, found);
+    let outcome = client.outcome("Upgrade", &(Options::new(),)).await;
+    assert_eq!(outcome, "Finished true");
+    let order: Vec<_> = host.machine.sysroot().unwrap().deployments;
+    let order = order.into_iter().map(|one| one.release.version);
+    assert_eq!(order.collect::<Vec<_>>(), [V3, V2, V1]);
+}
+
+/// Of an image it is noticed once it was fetched.
+#[tokio::test]
+async fn going_back_needs_permission() {
+    let (one, two) = (Release::new(V1), Release::new(V2));
+    for (spec, prefix, [old, new], revision) in [
+        (
+            HostSpec::ostree(V2),
+            "While pulling fedora/x86_64/coreos/stable",
+            [one.commit(), two.commit()],
+            one.commit(),
+        ),
+        (
+            HostSpec::container(V2),
+            "While checking against deployment timestamp",
+            [one.merge_commit(), two.merge_commit()],
+            one.digest(),
+        ),
+    ] {
+        let image = spec.origin == OriginKind::Container;
+        let host = Host::new(spec).await;
+        host.machine.publish(V1).unwrap();
+        let client = host.client().await;
+        let refused = format!(
+            "Finished false {prefix}: Upgrade target revision '{old}' with timestamp 'Mon Jan  1 10:00:00 2024' is chronologically \
+             older than current revision '{new}' with timestamp 'Thu Feb  1 10:00:00 2024'; use --allow-downgrade to permit"
+        );
+        let allow = options([("allow-downgrade", true.into())]);
+        let revision = options([("set-revision", revision.into())]);
+        let (signals, end) = client.run("Upgrade", &(Options::new(),)).await;
+        assert_eq!(end, refused);
+        let last = if image {
+            "TaskEnd done"
+        } else {
+            &title("upgrade")
+        };
+        assert_eq!(signals.last().unwrap(), last);
+        client.wait_free().await;
+        let modified = (revision.clone(), Options::new());
+        let outcome = client.outcome("UpdateDeployment", &modified).await;
+        assert_eq!(outcome, refused);
+        client.wait_free().await;
+        assert_eq!(host.machine.sysroot().unwrap().staged(), None);
+
+        // A check of an image looks at no time.
+        let peer = Peer::connect(&client.check().await).await;
+        assert!(peer.start().await);
+        let end = peer.until_the_end().await.1;
+        assert_eq!(end, if image { "Finished true" } else { &refused });
+        client.wait_free().await;
+        let outcome = client.outcome("UpdateDeployment", &(revision, allow)).await;
+        assert_eq!(outcome, "Finished true");
+    }
 }
 
 #[tokio::test]

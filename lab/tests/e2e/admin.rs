@@ -1,5 +1,6 @@
 //! Administrators deploy things by hand: before CUO is there, and while it is.
 
+use cuo_agent::store::Store;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{OperatorSpec, SiteSpec};
@@ -58,7 +59,8 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
     // While it waits for a grant, check after check leaves it alone.
     drop(operator);
     site.machine.lock().await.admin_deploy(V1).await.unwrap();
-    shows(&bench, "n1", Phase::Waiting, None).await;
+    let unlocked = Some(Code::StagedUnlocked);
+    shows(&bench, "n1", Phase::Waiting, unlocked).await;
     site.publish(V3).await.unwrap();
     let upgrades = async || {
         let calls = site.machine.lock().await.calls().unwrap();
@@ -98,6 +100,45 @@ async fn what_an_administrator_deploys_is_booted_as_it_stands() {
     site.publish(V3).await.unwrap();
     settled(&bench, V3).await;
     bench.judge(1).unwrap();
+}
+
+/// Whoever goes back by hand stays there: look after look finds what was left, which is held, and something newer is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_back_is_not_undone_by_the_next_look() {
+    for host in [HostSpec::container(V1), HostSpec::ostree(V1)] {
+        let (_folder, bench) = start(vec![SiteSpec::worker("n1", host)]).await;
+        let site = bench.site("n1").unwrap();
+        site.publish(V2).await.unwrap();
+        bench.start_agents().await.unwrap();
+        let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+        bench.settled(V2, PATIENCE).await.unwrap();
+
+        site.machine.lock().await.admin_rollback().await.unwrap();
+        boots(&bench, "n1", V1).await;
+        let left = Some(Code::IdentityFailed);
+        shows(&bench, "n1", Phase::Held, left).await;
+        site.kill_agent().await.unwrap();
+        site.start_agent().await.unwrap();
+        shows(&bench, "n1", Phase::Held, left).await;
+        // The boot loses what is staged, and not what was left.
+        site.reboot(Reboot::PowerCut).await.unwrap();
+        boots(&bench, "n1", V1).await;
+        shows(&bench, "n1", Phase::Held, left).await;
+        let node = bench.node("n1").unwrap();
+        assert!(node.agent.failed.is_absent(), "no other node minds");
+
+        let root = site.machine.lock().await.root().path().to_owned();
+        Store::new(&root).request_forget("all").unwrap();
+        site.hang_up().await.unwrap();
+        bench.settled(V2, PATIENCE).await.unwrap();
+
+        site.machine.lock().await.admin_rollback().await.unwrap();
+        boots(&bench, "n1", V1).await;
+        shows(&bench, "n1", Phase::Held, left).await;
+        site.publish(V3).await.unwrap();
+        bench.settled(V3, PATIENCE).await.unwrap();
+        bench.judge(1).unwrap();
+    }
 }
 
 /// `rpm-ostree rollback` is announced at once, and taken back at once by a second one.

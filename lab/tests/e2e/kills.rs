@@ -15,7 +15,7 @@ use futures::future::join_all;
 use tokio::sync::MutexGuard;
 
 use crate::look::steps_of_updates;
-use crate::{PATIENCE, V1, V2, V3, V4, cluster, web, web_ready};
+use crate::{PATIENCE, V1, V2, V3, V4, V5, cluster, web, web_ready};
 
 /// One for each node.
 const MOMENTS: [&str; 3] = ["decided", "before", "after"];
@@ -100,7 +100,9 @@ async fn at_every_step(back: Back) {
         site.gate().open(LOOK).unwrap();
     }
     trial.strike(WRITTEN).await;
-    bench.settled(V4, PATIENCE).await.unwrap();
+    // They stay where they were set back to, until there is something newer.
+    bench.publish(V5).await.unwrap();
+    bench.settled(V5, PATIENCE).await.unwrap();
 
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);

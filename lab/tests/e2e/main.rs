@@ -40,6 +40,7 @@ const V1: &str = "42.20260101.3.0";
 const V2: &str = "42.20260201.3.0";
 const V3: &str = "42.20260301.3.0";
 const V4: &str = "42.20260401.3.0";
+const V5: &str = "42.20260501.3.0";
 /// Long enough for a rollout over a few nodes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 

@@ -13,7 +13,12 @@ use crate::{V1, V2, V3, cluster};
 
 /// A reboot that does not come is asked for again after two seconds.
 async fn in_haste(site: &Site) {
-    let config = "[reboot]\nshutdown = \"2s\"\n";
+    patient(site, "2s").await;
+}
+
+/// From the agent's next start on, a reboot that does not come is waited for as long as that.
+async fn patient(site: &Site, shutdown: &str) {
+    let config = format!("[reboot]\nshutdown = \"{shutdown}\"\n");
     let machine = site.machine.lock().await;
     let path = "etc/cuo-agent/config.d/90-reboot.toml";
     machine.root().write(path, config).unwrap();
@@ -23,26 +28,28 @@ async fn logind(site: &Site, change: impl FnOnce(&mut Inhibitors)) {
     site.machine.lock().await.root().edit(change).unwrap();
 }
 
-/// rpm-ostreed dies at each point of a finalization. Before the update is unlocked, a reboot in another way would drop it, and after
-/// that only another way is left: whichever it is, the host boots what was granted, in one reboot.
+/// rpm-ostreed dies at each point of a finalization. Before the update is unlocked, a reboot in another way would drop it, so it is asked
+/// again, at once; after that only another way is left. Whichever it is, the host boots what was granted, in one reboot.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_update_is_dropped_wherever_rpm_ostreed_dies() {
     let (_folder, bench) = cluster(1).await;
     let site = bench.site("n1").unwrap();
-    in_haste(site).await;
     bench.start_agents().await.unwrap();
     settled(&bench, V1).await;
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     let stages = [
-        Stage::Call,
-        Stage::Opened,
-        Stage::Start,
-        Stage::Running,
-        Stage::Deploy,
-        Stage::Finish,
-        Stage::Reboot,
+        (Stage::Call, "1h"),
+        (Stage::Opened, "1h"),
+        (Stage::Start, "1h"),
+        (Stage::Running, "1h"),
+        (Stage::Deploy, "1h"),
+        (Stage::Finish, "2s"),
+        (Stage::Reboot, "2s"),
     ];
-    for (index, stage) in stages.into_iter().enumerate() {
+    for (index, (stage, shutdown)) in stages.into_iter().enumerate() {
+        site.kill_agent().await.unwrap();
+        patient(site, shutdown).await;
+        site.start_agent().await.unwrap();
         let version = format!("42.2026{:02}01.3.0", index + 2);
         let fault = Fault::once("FinalizeDeployment", stage, Effect::Crash);
         site.machine.lock().await.inject(fault).unwrap();

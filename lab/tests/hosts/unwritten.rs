@@ -37,10 +37,7 @@ Conflicts=final.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/true
 ExecStop=/usr/bin/ostree admin finalize-staged
-[Install]
-WantedBy=basic.target
 END
 cat > /etc/systemd/system/ostree-boot-complete.service <<'END'
 [Unit]
@@ -56,11 +53,8 @@ ExecStart=/usr/bin/ostree admin boot-complete
 [Install]
 WantedBy=multi-user.target
 END
-mkdir -p /etc/systemd/system/lab-ostree.service.d
-printf '[Service]\\nExecStop=\\n' > /etc/systemd/system/lab-ostree.service.d/50-no-end.conf
 systemctl daemon-reload
-systemctl enable --quiet ostree-boot-complete
-systemctl enable --quiet --now ostree-finalize-staged";
+systemctl enable --quiet ostree-boot-complete";
 const FULL: &str = "Installing kernel: regfile copy: No space left on device";
 const MERGE: &str = "During /etc merge: Not a directory";
 /// Pauses that are long enough for a reason to be seen, and for the next failure to be prepared.

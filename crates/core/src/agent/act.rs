@@ -191,12 +191,14 @@ impl Work<'_> {
             return self.abort(reason.clone());
         }
         let last = asked.again.unwrap_or(asked.at);
+        let nothing = self.came_to_nothing(&attempt, asked);
         let left = last.later(self.settings.shutdown).since(self.tick);
-        if left.is_positive() {
+        if left.is_positive() && !nothing {
             return self.publish_or(Phase::Rebooting, None, Act::Wait, Some(left));
         }
         let pending = match self.still_wanted(&attempt, node) {
             Ok(pending) => pending,
+            Err(Some(reason)) if nothing => return self.abort(reason),
             Err(why) => {
                 let gone = self.tick.since(last).saturating_sub(self.settings.shutdown);
                 let patience = self.now.later(-gone);
@@ -211,6 +213,13 @@ impl Work<'_> {
             step.act = act;
         }
         step
+    }
+
+    /// rpm-ostree went away without an answer, and what is staged is still locked: it unlocks first, so it had not begun.
+    fn came_to_nothing(&self, attempt: &Attempt, asked: &Asked) -> bool {
+        let rests = asked.unheard && !self.seen.busy && asked.times < FINALIZATIONS;
+        let pending = self.wanted(attempt);
+        rests && pending.is_ok_and(|pending| self.locked(&pending))
     }
 
     /// The process that asked, or was about to, is gone. Asking again is safe while the grant stands.

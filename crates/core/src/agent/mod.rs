@@ -7,9 +7,11 @@
 mod act;
 mod drain;
 pub mod health;
+mod left;
 mod publish;
 mod rest;
 mod rollback;
+mod staging;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use crate::time::{Now, Tick, Time};
 use crate::values::{Field, Outcome, Phase, RebootResult};
 
 use health::Health;
+pub use left::Left;
 pub use rollback::{Ailing, target};
 use state::{Attempt, Retry, State};
 
@@ -147,6 +150,8 @@ pub struct Asked {
     pub refused: Option<Reason>,
     /// rpm-ostree was at work for somebody else, and is asked again in a while.
     pub busy: Option<Reason>,
+    /// rpm-ostree went away without an answer, and none will come.
+    pub unheard: bool,
 }
 
 impl Asked {
@@ -166,6 +171,7 @@ impl Asked {
             again: (before.is_some() && !finalizes).then_some(now),
             refused: None,
             busy: None,
+            unheard: false,
         }
     }
 }
@@ -303,6 +309,7 @@ pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) ->
     }
     work.state.bound_backoff(&settings.retry, now.time);
     work.adopt();
+    work.notes_step_back();
     match work.state.attempt.clone() {
         Some(attempt) if attempt.progress.boot != seen.boot => work.verify(attempt),
         Some(attempt) => work.act(attempt),

@@ -70,22 +70,6 @@ impl Work<'_> {
         });
     }
 
-    /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
-    fn claim(&mut self) {
-        let here = |run: &Intent| run.boot == self.seen.boot;
-        let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
-            self.state.staging = None;
-            return;
-        };
-        let (Some(pending), Staging::Idle) = (self.pending(), self.seen.staging) else {
-            return;
-        };
-        if pending.id != run.before && self.locked(pending) {
-            self.state.ours = Some(pending.id.clone());
-            self.state.staging = None;
-        }
-    }
-
     pub(super) fn locked(&self, pending: &Deployment) -> bool {
         let survey = self.seen.survey.as_ref().ok();
         survey.and_then(|survey| survey.locked(pending)) == Some(true)
@@ -124,7 +108,11 @@ impl Work<'_> {
                 let backoff = self.pause()?;
                 Some(backoff.reason.clone())
             })
-            .or_else(|| self.obstructed(self.pending()?))
+            .or_else(|| {
+                // Until rpm-ostree is done nothing is missed that follows what it stages.
+                let reason = self.obstructed(self.pending()?)?;
+                (reason.code != Code::RpmOstreeBusy).then_some(reason)
+            })
             .or_else(|| self.unready().filter(|_| !leaves))
     }
 
@@ -150,7 +138,10 @@ impl Work<'_> {
             None if self.state.spoiled.as_ref() == Some(&pending.id) => {
                 format!("the deployment {} failed here", pending.id)
             }
-            None => return self.lost_too_often(&pending.identity),
+            None => {
+                let left = self.left_before(pending);
+                return left.or_else(|| self.lost_too_often(&pending.identity));
+            }
         };
         Some(Reason::new(Code::IdentityFailed, text))
     }
@@ -166,13 +157,8 @@ impl Work<'_> {
         Some(Reason::new(Code::NodeNotReady, text))
     }
 
-    /// Why a reboot now would not bring what is staged.
-    pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
-        self.seen.survey.as_ref().ok()?.would_lose(pending)
-    }
-
-    /// The agent's own update turned out to be a step back: rpm-ostree guards branches against that, and images not. The next look
-    /// replaces it once there is something newer.
+    /// The agent's own update turned out to be a step back. rpm-ostree guards branches and images against that; this does not depend on
+    /// it. The next look replaces it once there is something newer.
     fn older(&self) -> Option<Reason> {
         let (booted, pending) = (&self.host()?.booted, self.pending()?);
         (self.is_ours(pending) && pending.published < booted.published).then(|| {
@@ -288,7 +274,7 @@ impl Work<'_> {
                 };
                 (Phase::Held, Some(reason))
             }
-            (Some(_), None) if lasting => (Phase::Staged, None),
+            (Some(pending), None) if self.not_yet(pending) => (Phase::Staged, None),
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
@@ -299,12 +285,6 @@ impl Work<'_> {
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
-    }
-
-    /// Why a grant that came is not answered yet.
-    fn occupied(&self) -> Option<Reason> {
-        let waits = self.seen.busy && self.open_grant().is_some();
-        waits.then(|| Code::RpmOstreeBusy.into())
     }
 
     /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.
@@ -320,7 +300,7 @@ impl Work<'_> {
 
     /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one. What is not staged any more was chosen by
     /// somebody: a rollback leads to what the agent once staged.
-    fn is_ours(&self, pending: &Deployment) -> bool {
+    pub(super) fn is_ours(&self, pending: &Deployment) -> bool {
         pending.staged && self.state.ours.as_ref() == Some(&pending.id)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::Ailing;
+use super::{Ailing, Left};
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
 use crate::reason::{Code, Reason};
@@ -45,6 +45,9 @@ pub struct State {
     /// The node is not healthy with what runs, and has given its slot back.
     #[serde(default)]
     pub ailing: Option<Ailing>,
+    /// What a person went back from, and is newer than what runs.
+    #[serde(skip)]
+    pub left: Vec<Left>,
     /// The pods that were in the way of the last drain, which was given up.
     #[serde(skip)]
     pub stuck: Option<Stuck>,
@@ -64,6 +67,9 @@ pub struct Stuck {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Beyond {
+    /// [`State::left`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Left>,
     /// How the accepted grant wants its node drained, where that is not all in the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain: Option<DrainPolicy>,
@@ -84,6 +90,7 @@ impl Beyond {
         let stuck = state.stuck.take();
         let mut beyond = Self {
             stuck,
+            left: std::mem::take(&mut state.left),
             ..Self::default()
         };
         if let Some(attempt) = &mut state.attempt {
@@ -112,6 +119,7 @@ impl Beyond {
         if let (Some(backoff), Some(code)) = (&mut state.backoff, self.pause) {
             backoff.reason.code = code;
         }
+        state.left = self.left;
     }
 }
 
@@ -437,6 +445,38 @@ mod tests {
         }
         let elsewhere = State::from_text(r#"{"version": 99, "state": {}}"#, Some(&boot));
         assert_eq!(elsewhere, Err(StateError::Newer(99)));
+    }
+
+    /// As an agent of the first release reads and writes it: without what is beside `state`.
+    #[test]
+    fn what_is_new_is_no_obstacle_for_an_older_agent() {
+        #[derive(Serialize, Deserialize)]
+        struct First {
+            version: u32,
+            state: serde_json::Value,
+        }
+        let left = Left {
+            identity: Identity::Commit([7; 32]),
+            published: 3,
+        };
+        let plain = State {
+            ours: Some("fedora-coreos-aa.0".into()),
+            ..State::default()
+        };
+        let state = State {
+            left: vec![left],
+            ..plain.clone()
+        };
+        let text = state.to_text().unwrap();
+        assert_eq!(State::from_text(&text, None), Ok(state));
+        let first: First = serde_json::from_str(&text).unwrap();
+        let before: First = serde_json::from_str(&plain.to_text().unwrap()).unwrap();
+        assert_eq!(
+            (first.version, &first.state),
+            (before.version, &before.state)
+        );
+        let text = serde_json::to_string(&first).unwrap();
+        assert_eq!(State::from_text(&text, None), Ok(plain));
     }
 
     #[test]

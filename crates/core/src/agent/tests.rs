@@ -2,11 +2,13 @@
 
 mod drain;
 mod health;
+mod left;
 mod looks;
 mod reboots;
 mod rivals;
 mod rollback;
 mod same;
+mod staging;
 mod unlocked;
 mod unwritable;
 mod unwritten;
@@ -647,7 +649,7 @@ fn an_update_that_can_not_be_written_three_times_has_failed_and_power_cuts_hold_
     assert_eq!(lose(Ok(Survey::default())), vec![cut; 5]);
 }
 
-/// It would be lost by the reboot. Older versions of ostree start the service a moment after the staging.
+/// It would be lost by the reboot.
 #[test]
 fn nothing_reboots_while_nothing_would_write_the_update() {
     let finalizer = |state| health::units(&[("ostree-finalize-staged.service", state)]);
@@ -909,7 +911,8 @@ fn only_what_the_agent_staged_itself_is_replaced_and_only_while_nobody_counts_on
     }
 }
 
-/// An image's tag can be moved back, and rpm-ostree follows it; with a branch it does not. What a person deploys is that person's wish.
+/// rpm-ostree does not follow a branch or a tag that is moved back, and the agent does not rely on that. What a person deploys is that
+/// person's wish.
 #[test]
 fn a_version_older_than_the_booted_one_is_not_asked_for_unless_a_person_deployed_it() {
     let older = Some(Code::OlderVersion);

@@ -642,6 +642,7 @@ fn a_foreign_cordon_that_is_taken_back_is_not_made_again_while_the_host_goes_dow
         again: None,
         refused: None,
         busy: None,
+        unheard: false,
     });
     world.node().unschedulable = false;
     assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));

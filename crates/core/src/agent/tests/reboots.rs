@@ -77,6 +77,52 @@ fn what_may_be_locked_is_finalized_again_and_not_rebooted_in_another_way() {
     }
 }
 
+/// The lock that ostree noted tells that rpm-ostreed died before it did anything: it unlocks first.
+#[test]
+fn what_is_still_locked_after_rpm_ostreed_died_is_finalized_again_at_once() {
+    let mut world = ready();
+    world.seen.survey = noted(true);
+    for times in 1..=3 {
+        assert_eq!(world.asks(), finalize(), "{times}");
+        assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
+        world.asked().unheard = true;
+    }
+    // Not for ever.
+    world.waits();
+    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), told);
+
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 5] = [
+        ("an answer may come", |world| world.asked().unheard = false),
+        ("it was unlocked", |world| world.seen.survey = noted(false)),
+        ("nobody knows", |world| {
+            world.seen.survey = Err("no bus".into())
+        }),
+        ("it goes on", |world| world.seen.busy = true),
+        ("rpm-ostreed is silent", |world| {
+            world.seen.host = Err("no answer".into());
+        }),
+    ];
+    for (what, change) in cases {
+        let mut world = ready();
+        world.seen.survey = noted(true);
+        world.asks();
+        world.asked().unheard = true;
+        change(&mut world);
+        let waits = (Phase::Rebooting, None, Act::Wait);
+        assert_eq!(world.shows(), waits, "{what}");
+    }
+
+    let mut world = ready();
+    world.seen.survey = noted(true);
+    world.asks();
+    world.asked().unheard = true;
+    world.node().paused = true;
+    world.run();
+    assert_eq!(world.released(), Ok((Outcome::Aborted, Some(Code::Paused))));
+}
+
 /// Nothing came of the first request, and whoever takes the node back meanwhile gets it.
 #[test]
 fn what_ends_a_drain_ends_a_reboot_that_did_not_come() {

@@ -1,0 +1,73 @@
+//! What a person went back from: the next look finds it again, and would undo what that person has booted on purpose.
+//!
+//! It is staged as ever, since only so something newer is found, but it is not asked for. That concerns this host alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::Work;
+use crate::host::{Deployment, Host};
+use crate::identity::Identity;
+use crate::reason::{Code, Reason};
+use crate::values::Booted;
+
+/// A version that was left for an older one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Left {
+    /// Which.
+    pub identity: Identity,
+    /// When it was published, in seconds since 1970.
+    pub published: u64,
+}
+
+impl Work<'_> {
+    /// Takes in, once a boot, what was left by it. What the Node tells of the boot before is what ran then. The agent never goes back by
+    /// itself but from what failed, which it holds for that.
+    pub(super) fn notes_step_back(&mut self) {
+        let (Some(node), Some(host)) = (self.node(), self.host()) else {
+            return;
+        };
+        let told = node.agent.booted.value();
+        let Some(before) = told.filter(|before| before.boot != self.seen.boot) else {
+            return;
+        };
+        let newer = |left: &Left| left.published > host.booted.published;
+        let known = self.state.left.iter().filter(|left| newer(left)).cloned();
+        let mut left: Vec<_> = known.collect();
+        let step = self.left(before, host).filter(|step| !left.contains(step));
+        left.extend(step);
+        self.state.left = left;
+    }
+
+    /// What ran `before` this boot, where this boot is a step back from it.
+    fn left(&self, before: &Booted, host: &Host) -> Option<Left> {
+        let identity = before.identity;
+        let default = host.pending.as_ref().unwrap_or(&host.booted);
+        // Whoever boots another one from the menu, as a boot loader does that falls back, leaves the default as it is.
+        if default.identity == identity || self.state.failed.find(&identity).is_some() {
+            return None;
+        }
+        let mut others = host.others.iter();
+        let found = others.find(|other| other.identity == identity)?;
+        let published = found.published;
+        (published > host.booted.published).then_some(Left {
+            identity,
+            published,
+        })
+    }
+
+    /// `pending` is what the agent itself has staged again after somebody went back from it.
+    pub(super) fn left_before(&self, pending: &Deployment) -> Option<Reason> {
+        let mut left = self.state.left.iter();
+        let left = left.any(|left| left.identity == pending.identity);
+        if !left || !self.is_ours(pending) {
+            return None;
+        }
+        let text = format!(
+            "somebody went back from {} to {} on this host; `cuo-agent forget {}` has it asked for again, and what is newer is asked for as usual",
+            pending.version,
+            self.host()?.booted.version,
+            pending.identity
+        );
+        Some(Reason::new(Code::IdentityFailed, text))
+    }
+}

@@ -1,0 +1,71 @@
+//! What is to be made of what can be seen while rpm-ostree is at work: it shows what it stages long before it is done with it.
+
+use super::state::Intent;
+use super::{Staging, Work};
+use crate::host::Deployment;
+use crate::reason::{Code, Reason};
+use crate::values::Field;
+
+impl Work<'_> {
+    /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
+    pub(super) fn claim(&mut self) {
+        let here = |run: &Intent| run.boot == self.seen.boot;
+        let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
+            self.state.staging = None;
+            return;
+        };
+        let Some(pending) = self.pending().filter(|_| !self.works()) else {
+            return;
+        };
+        if pending.id != run.before && self.locked(pending) {
+            self.state.ours = Some(pending.id.clone());
+            self.state.staging = None;
+        }
+    }
+
+    /// rpm-ostree is at work, for whomever.
+    fn works(&self) -> bool {
+        self.seen.staging != Staging::Idle || self.seen.busy
+    }
+
+    /// It is at work for this agent. What a process began that is gone since is known by its note.
+    fn works_for_us(&self) -> bool {
+        let noted = self.state.staging.as_ref();
+        let noted = noted.is_some_and(|run| run.boot == self.seen.boot);
+        self.seen.staging != Staging::Idle || self.seen.busy && noted
+    }
+
+    /// The agent's own run has just staged it, and is not over: nobody is to be asked for anything yet.
+    fn is_in_the_making(&self, pending: &Deployment) -> bool {
+        let run = self.state.staging.as_ref();
+        self.works_for_us() && run.is_some_and(|run| run.before != pending.id)
+    }
+
+    /// The node does not ask for the reboot into `pending` yet: it is being staged, or the look lasts that may bring something newer. Who
+    /// was chosen already is not held off because of a look, since most of them find nothing.
+    pub(super) fn not_yet(&self, pending: &Deployment) -> bool {
+        let operator = self.node().map(|node| &node.operator);
+        let reserved = operator.is_some_and(|operator| !matches!(operator.reserved, Field::Absent));
+        let chosen = reserved || self.open_grant().is_some();
+        let lasting = self.seen.staging == Staging::Lasting;
+        self.is_in_the_making(pending) || lasting && !chosen
+    }
+
+    /// Why a grant that came is not answered yet. The agent's own work is no reason to be told.
+    pub(super) fn occupied(&self) -> Option<Reason> {
+        let others = self.seen.busy && !self.works_for_us();
+        let waits = others && self.open_grant().is_some();
+        waits.then(|| Code::RpmOstreeBusy.into())
+    }
+
+    /// Why a reboot now would not bring what is staged. The unit that writes it is started a moment after the staging shows, so as long
+    /// as rpm-ostree is at work it is rpm-ostree that has to be waited for.
+    pub(super) fn would_lose(&self, pending: &Deployment) -> Option<Reason> {
+        let survey = self.seen.survey.as_ref().ok()?;
+        let inactive = survey.would_lose(pending)?;
+        Some(match self.works() {
+            true => Code::RpmOstreeBusy.into(),
+            false => inactive,
+        })
+    }
+}
