@@ -24,4 +24,6 @@ pub mod proxy;
 pub mod record;
 pub mod rpm;
 pub mod systemd;
+mod tls;
 pub mod wait;
+pub mod webhook;

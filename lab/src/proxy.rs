@@ -4,25 +4,23 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
+use axum::serve::Listener;
 use futures::StreamExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use kube::Client;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::controlplane::ControlPlane;
+use crate::tls::Tls;
 
 /// More than any object has.
 const LARGEST: usize = 8 << 20;
@@ -249,12 +247,8 @@ impl Proxy {
     /// # Errors
     /// When the file can't be used or changed, or no port can be had.
     pub async fn start(plane: &ControlPlane, kubeconfig: &Path) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("a port")?;
-        let address = listener.local_addr()?;
-        let tls = Tls {
-            listener,
-            acceptor: plane.acceptor()?,
-        };
+        let tls = Tls::listen(plane).await?;
+        let address = tls.local_addr()?;
         let shared = Arc::new(Shared {
             client: plane.client(kubeconfig).await?,
             state: Mutex::default(),
@@ -295,35 +289,6 @@ impl Proxy {
     /// What has met a fault so far, and when.
     pub fn refused(&self) -> Vec<(What, Instant)> {
         self.shared.state().refused.clone()
-    }
-}
-
-/// Connections with the cluster's own TLS.
-struct Tls {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-}
-
-impl axum::serve::Listener for Tls {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    // Who does not finish the handshake is gone again.
-                    if let Ok(stream) = self.acceptor.accept(stream).await {
-                        return (stream, address);
-                    }
-                }
-                Err(_) => sleep(Duration::from_millis(100)).await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.listener.local_addr()
     }
 }
 

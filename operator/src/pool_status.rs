@@ -21,6 +21,7 @@ pub fn status(
         ("Held", held(report)),
         ("Degraded", degraded(report)),
         ("SelectorTrusted", trusted(pool)),
+        ("Drainable", drainable(report)),
     ];
     let conditions = conditions.map(|(kind, (status, reason, message))| {
         let known = before.conditions.iter().find(|known| known.kind == kind);
@@ -170,6 +171,18 @@ fn trusted(pool: &PoolObject) -> Why {
     why(false, "NodesChooseThemselves", text)
 }
 
+/// Whether pods that have to leave a node have another one to go to.
+fn drainable(report: &PoolReport) -> Why {
+    let Some(lone) = &report.lone else {
+        let text = "No node of this pool is the only one that takes pods, or they are not drained.";
+        return why(true, "OtherNodes", text);
+    };
+    let text = format!(
+        "{lone} is the only node that takes pods, so those with a disruption budget do not leave it: `drain.mode: None` updates it without a drain."
+    );
+    why(false, "OnlyNode", text)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -291,6 +304,12 @@ mod tests {
                     "True",
                     "NodesCannotChoose",
                     "Nodes can't write the labels by which they are selected.",
+                ),
+                condition(
+                    "Drainable",
+                    "True",
+                    "OtherNodes",
+                    "No node of this pool is the only one that takes pods, or they are not drained.",
                 ),
             ],
         };

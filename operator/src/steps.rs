@@ -49,6 +49,7 @@ writes! {
     NodeAfter = "node-after", "The label of the after-reboot checks is put on the Node.";
     NodeRelease = "node-release", "The grant is taken off the Node after the agent answered it.";
     NodeClean = "node-clean", "What nothing in the ledger stands for is taken off the Node.";
+    NodeLone = "node-lone", "The only node that takes pods is told so, or one that no longer is.";
     LedgerDrop = "ledger-drop", "The slot is free.";
 }
 
@@ -92,6 +93,12 @@ fn on_node(ledger: &Field<Ledger>, node: &NodeView, allotted: &Allotted) -> Writ
         .value()
         .and_then(|ledger| ledger.entries.get(&node.name));
     let operator = &node.operator;
+    if allotted
+        .only_node
+        .is_some_and(|is| is != operator.only_node)
+    {
+        return Write::NodeLone;
+    }
     match (&allotted.reserved, &allotted.grant, operator.grant.value()) {
         (Some(next), ..) if Some(next.id) == entry.map(|entry| entry.id) => Write::NodeReserve,
         // Another number than the entry's takes the place of the grant.

@@ -1,8 +1,9 @@
 //! The cluster: credentials, whose they are, what they allow, and the clocks.
 
 use std::path::Path;
+use std::time::Duration;
 
-use cuo_cluster::node::{Identity, Keep, get_node, whoami};
+use cuo_cluster::node::{Identity, Keep, get_node, try_node, whoami};
 use cuo_cluster::rights::{Right, allowed, clock_ahead};
 use cuo_cluster::{ApiError, ClientSource, Status};
 use cuo_core::identity::{BootId, MachineId};
@@ -10,7 +11,7 @@ use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Check;
+use super::{Check, Verdict};
 use crate::config::Config;
 use crate::credentials::of_the_agent;
 use crate::status::PROGRAM;
@@ -22,6 +23,9 @@ const IDENTITY: &str = "identity";
 const NODE: &str = "Node";
 const RIGHTS: &str = "rights";
 const CLOCK: &str = "clock";
+
+/// How long a write may take: an admission webhook has 30 s.
+const WRITE: Duration = Duration::from_secs(35);
 
 /// A grant can be accepted for minutes, so this much makes no difference.
 const NOTICED: SignedDuration = SignedDuration::from_secs(5);
@@ -126,7 +130,21 @@ async fn node(source: &ClientSource, root: &Path, name: &str) -> Check {
         Err(error) => return Check::failed(NODE, error.to_string(), remedy(&error)),
     };
     let own = facts::boot_id(root).ok().zip(facts::machine_id(root));
-    seen(&raw, own)
+    let seen = seen(&raw, own);
+    match try_node(source, name, WRITE).await {
+        // It has nothing to do with how the Node is, and is worse.
+        Err(error) if seen.verdict != Verdict::Failed => unwritable(name, &error),
+        Ok(()) | Err(_) => seen,
+    }
+}
+
+/// The Node can be read, and a write would be refused.
+fn unwritable(name: &str, error: &ApiError) -> Check {
+    let found = format!("{name} can't be written: {error}");
+    match error.admission() {
+        Some(by) => Check::failed(NODE, found, by.remedy()),
+        None => Check::failed(NODE, found, remedy(error)),
+    }
 }
 
 /// Judges the Node `raw` for the host with this boot and machine id.
@@ -155,6 +173,12 @@ fn seen(raw: &RawNode, own: Option<(BootId, MachineId)>) -> Check {
             NODE,
             format!("{name} is not Ready"),
             "See the kubelet's journal.",
+        ),
+        Ok((None, view)) if view.operator.only_node => Check::ok(
+            NODE,
+            format!(
+                "{name} is Ready, and the only node that takes pods: those with a disruption budget do not leave it, and `drain.mode: None` in its pool updates it without a drain"
+            ),
         ),
         Ok((None, _)) => Check::ok(NODE, format!("{name} is Ready")),
     }
@@ -232,7 +256,6 @@ fn told(ahead: SignedDuration) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
 
     #[test]
     fn a_clock_matters_once_grants_do_not_last_as_they_should() {

@@ -37,22 +37,18 @@ impl Announcer {
         source: &ClientSource,
         node: Option<&NodeView>,
     ) {
-        let (Some(node), Some((severity, reason))) = (node, self.news(entry, decision)) else {
-            return;
-        };
-        let about = About {
-            kind: Kind::Node,
-            name: node.name.to_string(),
-            uid: node.uid.clone(),
-        };
-        let (source, at) = (source.clone(), Timestamp::now());
-        tokio::spawn(async move {
-            let instance = about.name.clone();
-            let told = publish(&source, &about, severity, "Drain", &reason, &instance, at).await;
-            if let Err(error) = told {
-                debug!(%error, "an Event could not be published");
-            }
-        });
+        if let Some((severity, reason)) = self.news(entry, decision) {
+            publish_about(node, severity, reason, source);
+        }
+    }
+
+    /// The same of a Node that can't be written.
+    pub fn refused(&mut self, why: &Reason, source: &ClientSource, node: Option<&NodeView>) {
+        let about = Some((why.code, What::Text(String::new())));
+        if self.last != about {
+            publish_about(node, Severity::Warning, why.clone(), source);
+            self.last = about;
+        }
     }
 
     fn news(&mut self, entry: &Entry, decision: &Step) -> Option<(Severity, Reason)> {
@@ -62,6 +58,33 @@ impl Announcer {
         self.last = about;
         (!repeated).then(|| (severity, Reason::new(code, message)))
     }
+}
+
+/// Beside the loop.
+fn publish_about(
+    node: Option<&NodeView>,
+    severity: Severity,
+    reason: Reason,
+    source: &ClientSource,
+) {
+    let Some(node) = node else { return };
+    let action = match reason.code {
+        Code::WriteRefused => "Write",
+        _ => "Drain",
+    };
+    let about = About {
+        kind: Kind::Node,
+        name: node.name.to_string(),
+        uid: node.uid.clone(),
+    };
+    let (source, at) = (source.clone(), Timestamp::now());
+    tokio::spawn(async move {
+        let instance = about.name.clone();
+        let told = publish(&source, &about, severity, action, &reason, &instance, at).await;
+        if let Err(error) = told {
+            debug!(%error, "an Event could not be published");
+        }
+    });
 }
 
 fn news(entry: &Entry, decision: &Step) -> Option<(Severity, Code, String, What)> {

@@ -337,14 +337,19 @@ impl Agent {
     fn show(&mut self, before: &State, decision: &Step) {
         let (node, target) = (self.node.view(), self.target());
         let named = target.as_ref().map(|(named, _)| &**named);
-        let line = tell::status(decision, named, self.host.progress());
+        let mut now = decision.clone();
+        if let Some(refused) = self.node.refused() {
+            now.reason = Some(refused.clone());
+            self.announcer.refused(refused, &self.source, node);
+        }
+        let line = tell::status(&now, named, self.host.progress());
         self.notify.status(&line);
         for entry in tell::news(before, decision, &self.shown, node, target) {
             entry.tell();
             self.announcer.tell(&entry, decision, &self.source, node);
         }
         self.shown = tell::shown(decision);
-        self.answer(decision);
+        self.answer(&now);
     }
 
     /// Tells whoever runs `cuo-agent status`, if there is something new to be told.

@@ -10,6 +10,7 @@ use cuo_core::identity::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
 use cuo_core::pause::doubled;
 use cuo_core::raw::RawNode;
+use cuo_core::reason::{Code, Reason};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -40,6 +41,8 @@ pub struct NodeSide {
     logged: Option<String>,
     /// The last write failed, and not because somebody else's came first.
     unwritten: bool,
+    /// The API server refused the last write for good, as far as it is up to the agent.
+    refused: Option<Reason>,
     retry_at: Option<Instant>,
     failures: u32,
     /// Writes in a row that lost against somebody else's.
@@ -71,6 +74,11 @@ impl NodeSide {
 
     pub fn view(&self) -> Option<&NodeView> {
         self.view.as_ref()
+    }
+
+    /// Why nothing can be written to the Node, if somebody has to allow it.
+    pub fn refused(&self) -> Option<&Reason> {
+        self.refused.as_ref()
     }
 
     /// When to try again after a failure.
@@ -180,6 +188,7 @@ impl NodeSide {
     /// Nothing is left to be written.
     fn written(&mut self) {
         (self.failures, self.conflicts, self.unwritten) = (0, 0, false);
+        self.refused = None;
     }
 
     /// Takes a failed call in: read again, or pause.
@@ -203,7 +212,11 @@ impl NodeSide {
                 after(longer(PAUSES[0], self.failures))
             }
         };
-        self.troubled(error.to_string(), event(error), at);
+        let why = match error.admission() {
+            Some(by) => format!("{error}. {}", by.remedy()),
+            None => error.to_string(),
+        };
+        self.troubled(why, event(error), at);
     }
 
     /// A pause after a failed call is on.
@@ -301,6 +314,7 @@ impl NodeSide {
             Err(error) => {
                 // Only a write that succeeds ends the pauses: the read between two tries does not.
                 self.unwritten = error.retry_class() != Retry::Reread;
+                self.refused = refusal(&error);
                 self.failed(&error);
             }
         }
@@ -311,6 +325,16 @@ impl NodeSide {
     pub fn call_failed(&mut self, error: &ApiError) {
         self.failed(error);
     }
+}
+
+/// What people are told of a write that the API server refuses, with whoever refused it.
+fn refusal(error: &ApiError) -> Option<Reason> {
+    let text = match (error.admission(), error.retry_class()) {
+        (Some(by), _) => format!("{by} ({error})"),
+        (None, Retry::Denied) => error.to_string(),
+        (None, _) => return None,
+    };
+    Some(Reason::new(Code::WriteRefused, text))
 }
 
 /// What the journal calls a failed call.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::admission::Admission;
 use crate::credentials::CredentialsError;
 
 /// A call that failed.
@@ -93,6 +94,18 @@ pub enum Retry {
 }
 
 impl ApiError {
+    /// The admission webhook or policy that refused the write, where one did.
+    pub fn admission(&self) -> Option<Admission> {
+        match self {
+            Self::Forbidden { message }
+            | Self::TooManyRequests { message, .. }
+            | Self::Conflict { message }
+            | Self::Server { message, .. }
+            | Self::Other { message } => Admission::named(message),
+            _ => None,
+        }
+    }
+
     /// What this error asks of the caller.
     pub fn retry_class(&self) -> Retry {
         match self {

@@ -4,12 +4,12 @@
 //! that each have a deadline and fail with an [`ApiError`], and streams that never end. What they say and hear are the shapes of
 //! `cuo_core`.
 
+pub mod admission;
 mod backoff;
 pub mod credentials;
 pub mod error;
 pub mod events;
 pub mod evict;
-
 pub mod lease;
 pub mod ledger;
 pub mod node;

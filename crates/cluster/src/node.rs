@@ -152,6 +152,27 @@ pub async fn patch_node(
     Ok(write.await?.into_raw(keep))
 }
 
+/// Whether the API server would take a change of the Node `name`: all that checks changes is asked, and nothing is changed.
+///
+/// # Errors
+/// What refuses it; any [`ApiError`].
+pub async fn try_node(
+    source: &ClientSource,
+    name: &str,
+    deadline: Duration,
+) -> Result<(), ApiError> {
+    let params = PatchParams {
+        dry_run: true,
+        field_manager: Some(source.program().name.to_owned()),
+        ..PatchParams::default()
+    };
+    let request = Request::new(NODES).patch(name, &params, &Patch::Merge(json!({})))?;
+    let tried = source.call_within(deadline, |client| async move {
+        client.request::<WireNode>(request).await
+    });
+    tried.await.map(drop)
+}
+
 /// Who the write is by, in `metadata.managedFields`. A cordon is by a manager of its own, whose time nothing else moves: it is the API
 /// server's time of the cordon.
 fn manager(program: &str, patch: &NodePatch) -> String {

@@ -124,7 +124,7 @@ codes! {
     BudgetExhausted, "operator", "As many nodes as allowed are rebooting or unavailable.", "Wait for, or repair, the nodes that the reason names.";
     ControlPlaneBusy, "operator", "Another control-plane node is rebooting or unavailable.", "Wait for, or repair, the node that the reason names.";
     OwnNodeLast, "operator", "The operator runs on this node, so those that are under way or about to be go first.", "Nothing.";
-    WriteRefused, "operator", "The API server refuses what the operator writes to this Node, so others go first.", "The operator's log quotes the refusal: look at the admission webhooks and policies that it names; it is tried again by itself.";
+    WriteRefused, "both", "The API server refuses what is written to this Node.", "Look at the admission webhook or policy that the reason, or the operator's log, names; it is tried again by itself.";
     Reserved, "operator", "The node is next; its slot is being confirmed.", "Nothing.";
     BeforeChecks, "operator", "The before-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.";
     AfterChecks, "operator", "The after-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.";

@@ -76,7 +76,7 @@ pub async fn special(bench: &Bench, name: &str, node: &str, metadata: &str, spec
 }
 
 /// Waits for an Event of the node's agent that says this.
-async fn event(bench: &Bench, name: &str, reason: &str, text: &str) {
+pub async fn event(bench: &Bench, name: &str, reason: &str, text: &str) {
     let events: Api<Event> = Api::namespaced(bench.plane.admin(), "default");
     let look = async || {
         let own = ListParams::default().fields("reportingController=cuo.coreos.com/cuo-agent");

@@ -12,6 +12,7 @@ mod checks;
 mod deletion;
 mod doctor;
 mod drain;
+mod evict;
 mod faults;
 mod hosts;
 mod identity;

@@ -88,7 +88,8 @@ async fn up_to_date(world: &World) -> Result<()> {
                 ["Progressing", "False"],
                 ["Held", "False"],
                 ["Degraded", "False"],
-                ["SelectorTrusted", "False"]
+                ["SelectorTrusted", "False"],
+                ["Drainable", "True"]
             ]),
         "{status:#}"
     );

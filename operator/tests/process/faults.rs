@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_core::keys::{BEFORE_REBOOT, REBOOT_PAUSED};
+use cuo_core::keys::{BEFORE_REBOOT, ONLY_NODE, REBOOT_PAUSED};
 use cuo_lab::wait::until;
 use cuo_operator::steps::GATES;
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,7 +43,7 @@ impl Bench {
                     provoked = bench.provoke(change).await?;
                 }
                 // The grant stays as it is until then.
-                Ok(killed || matches!(change, Change::None | Change::Label))
+                Ok(killed || matches!(change, Change::None | Change::Label | Change::Lone))
             })
             .await
             .with_context(|| format!("killed at {gate}"))?;
@@ -71,6 +71,7 @@ impl Bench {
                 let label = format!("{BEFORE_REBOOT}=true");
                 self.plane.kubectl(&["label", "node", "n3", &label]).await?;
             }
+            Change::Lone => self.agents.annotate("n3", ONLY_NODE, Some("true")).await?,
             _ if !granted => return Ok(false),
             Change::Pause => self.pause("n1", true).await?,
             Change::DeleteLedger => {
@@ -178,6 +179,8 @@ enum Change {
     Pause,
     /// Somebody sets a label of the operator.
     Label,
+    /// Somebody says that one of the nodes is the only one.
+    Lone,
     /// Somebody deletes the ledger while a grant is out.
     DeleteLedger,
 }
@@ -186,6 +189,7 @@ fn change(gate: &str) -> Change {
     match gate.rsplit_once("-node-").or(gate.rsplit_once("-ledger-")) {
         Some((_, "withdraw")) => Change::Pause,
         Some((_, "clean")) => Change::Label,
+        Some((_, "lone")) => Change::Lone,
         Some((_, "restore")) => Change::DeleteLedger,
         _ => Change::None,
     }

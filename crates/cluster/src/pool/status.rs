@@ -25,7 +25,7 @@ pub struct PoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
     pub next_window: Option<Time>,
-    /// `Accepted`, `Progressing`, `Held`, `Degraded` and `SelectorTrusted`.
+    /// `Accepted`, `Progressing`, `Held`, `Degraded`, `SelectorTrusted` and `Drainable`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

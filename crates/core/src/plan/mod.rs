@@ -26,6 +26,7 @@
 
 mod canary;
 mod candidate;
+mod lone;
 mod numbers;
 mod order;
 mod pools;
@@ -38,7 +39,6 @@ use jiff::SignedDuration;
 
 use crate::agent::trouble;
 use crate::control_plane::Rule;
-use crate::features::Feature;
 use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
@@ -191,7 +191,7 @@ impl<'a> Planner<'a> {
         let used = self.pools.used.iter().copied().cloned().collect();
         let (restore, slots) = (self.restore(), self.slots());
         let act = restore.or(slots);
-        let act = act.or_else(|| self.orphans()).or_else(|| self.only_node());
+        let act = act.or_else(|| self.orphans()).or_else(|| self.tell_lone());
         let act = self.others(act);
         self.done(act, used)
     }
@@ -291,35 +291,6 @@ impl<'a> Planner<'a> {
             };
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none();
             let act = (clean && whole).then(|| Act::WriteNode(name.clone(), Box::new(keep)));
-            act.filter(|act| !self.rests(act))
-        })
-    }
-
-    /// The only node that takes pods is told so, and no other one: its drain has nowhere to bring them.
-    fn only_node(&self) -> Option<Act> {
-        let nodes = &self.seen.nodes;
-        let taking = || nodes.values().filter(|node| node.takes_pods);
-        let only = match (taking().count(), nodes.len()) {
-            (1, _) => taking().next(),
-            (0, 1) => nodes.values().next(),
-            _ => None,
-        };
-        let only = only.map(|node| &node.name);
-        nodes.values().find_map(|node| {
-            let (operator, is) = (&node.operator, only == Some(&node.name));
-            let knows = Feature::OnlyNode.is_in(&node.agent.features);
-            let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none()
-                && trouble(&operator.reserved, keys::REBOOT_RESERVED).is_none();
-            let keep = Allotted {
-                reserved: operator.reserved.value().cloned(),
-                grant: operator.grant.value().cloned(),
-                before: operator.before,
-                after: operator.after,
-                only_node: Some(is),
-                ..Allotted::default()
-            };
-            let other = operator.only_node != is && knows && whole;
-            let act = other.then(|| Act::WriteNode(node.name.clone(), Box::new(keep)));
             act.filter(|act| !self.rests(act))
         })
     }

@@ -44,6 +44,8 @@ pub struct PoolReport {
     pub next_opening: Option<Time>,
     /// Why no node gets a slot now, though some need one.
     pub why: Option<Reason>,
+    /// The only node that takes pods, where it is one of its nodes and would be drained.
+    pub lone: Option<NodeName>,
 }
 
 /// One slot.
@@ -91,9 +93,13 @@ impl Planner<'_> {
                 ..PoolReport::default()
             })
             .collect();
+        let lone = self.lone();
         for (pool, report) in self.pools.all.iter().zip(&mut reports) {
             for node in &pool.members {
                 self.tell(node, report);
+                if lone == Some(&node.name) {
+                    report.lone = lone.cloned();
+                }
             }
             report.shorten();
         }

@@ -12,6 +12,7 @@ use crate::values::{
 use crate::window::{Calendar, Windows};
 
 mod faults;
+mod lone;
 mod pools;
 mod rollback;
 

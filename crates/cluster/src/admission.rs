@@ -1,0 +1,94 @@
+//! Who refused a write beside the API server itself: the admission webhooks and policies of the cluster.
+//!
+//! The API server tells of them in words only. The words are those of Kubernetes 1.37 (`k8s.io/apiserver`, `pkg/admission/plugin/webhook/errors`
+//! and `pkg/admission/plugin/policy/validating`), unchanged since webhooks exist; a test against the real one has each.
+
+use std::fmt;
+
+/// What stood in the way of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// The webhook of this name was asked and said no.
+    Denied(String),
+    /// The webhook of this name could not be asked, and its configuration says that nothing is written without it (`failurePolicy: Fail`).
+    Silent(String),
+    /// The ValidatingAdmissionPolicy of this name.
+    Policy(String),
+}
+
+impl Admission {
+    /// Who the words of a refusal name, if that is anybody.
+    pub fn named(message: &str) -> Option<Self> {
+        let between = |before: &str, end: char| {
+            let (_, rest) = message.split_once(before)?;
+            let (name, _) = rest.split_once(end)?;
+            Some(name.to_owned())
+        };
+        let silent = between("failed calling webhook \"", '"').map(Self::Silent);
+        let denied = || between("admission webhook \"", '"').map(Self::Denied);
+        let policy = || between("ValidatingAdmissionPolicy '", '\'').map(Self::Policy);
+        silent.or_else(denied).or_else(policy)
+    }
+
+    /// What a person can do, one sentence.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Denied(name) => {
+                format!(
+                    "Let the admission webhook {name} allow what CUO writes to Nodes, or leave Nodes out of its rules."
+                )
+            }
+            Self::Silent(name) => format!(
+                "Get the admission webhook {name} to answer, or leave Nodes out of its rules: its own pods may have been drained from this node."
+            ),
+            Self::Policy(name) => {
+                format!("Let the ValidatingAdmissionPolicy {name} allow what CUO writes to Nodes.")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(name) => write!(f, "the admission webhook {name} refuses it"),
+            Self::Silent(name) => write!(f, "the admission webhook {name} does not answer"),
+            Self::Policy(name) => write!(f, "the ValidatingAdmissionPolicy {name} refuses it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_refused_is_named() {
+        let silent = |name: &str| Some(Admission::Silent(name.into()));
+        let table = [
+            (
+                "Internal error occurred: failed calling webhook \"validate.kyverno.svc-fail\": failed to call webhook: Post \
+                 \"https://kyverno-svc.kyverno.svc:443/validate/fail?timeout=10s\": no endpoints available for service \"kyverno-svc\"",
+                silent("validate.kyverno.svc-fail"),
+            ),
+            (
+                "Timeout: request did not complete within requested timeout - context deadline exceeded; failed calling webhook \
+                 \"check.example.com\": context deadline exceeded",
+                silent("check.example.com"),
+            ),
+            (
+                "admission webhook \"validation.gatekeeper.sh\" denied the request: [must] no",
+                Some(Admission::Denied("validation.gatekeeper.sh".into())),
+            ),
+            (
+                "nodes \"n1\" is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: because",
+                Some(Admission::Policy("no".into())),
+            ),
+            ("nodes \"n1\" is forbidden: User \"x\" cannot patch", None),
+            ("", None),
+        ];
+        for (message, expected) in table {
+            assert_eq!(Admission::named(message), expected, "{message}");
+        }
+    }
+}

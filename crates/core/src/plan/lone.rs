@@ -1,0 +1,48 @@
+//! The only node that takes pods: its drain has nowhere to bring them, and what has a disruption budget stays.
+
+use super::{Act, Planner, trouble};
+use crate::features::Feature;
+use crate::identity::NodeName;
+use crate::keys;
+use crate::node::{Allotted, NodeView};
+use crate::values::DrainMode;
+
+impl<'a> Planner<'a> {
+    /// The node, if there is such a one and its pools want it drained.
+    pub(super) fn lone(&self) -> Option<&'a NodeName> {
+        let nodes = &self.seen.nodes;
+        let taking = || nodes.values().filter(|node| node.takes_pods);
+        let only = match (taking().count(), nodes.len()) {
+            (1, _) => taking().next(),
+            (0, 1) => nodes.values().next(),
+            _ => None,
+        };
+        let drains = |node: &&NodeView| {
+            let mut asks = self.pools.asks(&node.name);
+            asks.any(|pool| pool.drain.mode == DrainMode::Evict)
+        };
+        only.filter(drains).map(|node| &node.name)
+    }
+
+    /// It is told so, and no other one.
+    pub(super) fn tell_lone(&self) -> Option<Act> {
+        let lone = self.lone();
+        self.seen.nodes.values().find_map(|node| {
+            let (operator, is) = (&node.operator, lone == Some(&node.name));
+            let knows = Feature::OnlyNode.is_in(&node.agent.features);
+            let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none()
+                && trouble(&operator.reserved, keys::REBOOT_RESERVED).is_none();
+            let keep = Allotted {
+                reserved: operator.reserved.value().cloned(),
+                grant: operator.grant.value().cloned(),
+                before: operator.before,
+                after: operator.after,
+                only_node: Some(is),
+                ..Allotted::default()
+            };
+            let other = operator.only_node != is && knows && whole;
+            let act = other.then(|| Act::WriteNode(node.name.clone(), Box::new(keep)));
+            act.filter(|act| !self.rests(act))
+        })
+    }
+}
