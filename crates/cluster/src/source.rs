@@ -289,16 +289,13 @@ impl Keeper {
             return self.settle();
         }
         let (origin, files) = (found.origin.clone(), found.files.clone());
-        let built = match found.config().await {
-            Ok(config) => {
-                let life = Life::of(&config);
-                let client = build(config, self.program, &origin).await;
-                client.map(|client| (client, life))
-            }
+        let life = found.life();
+        let built = match found.config() {
+            Ok(config) => build(config, self.program, &origin).await,
             Err(problem) => Err(problem),
         };
-        let (client, life) = match built {
-            Ok(built) => built,
+        let client = match built {
+            Ok(client) => client,
             Err(problem) => return self.complain(problem),
         };
         if changed || Instant::now() > self.renew_from + FORGIVE {

@@ -185,3 +185,43 @@ async fn a_silent_server_costs_no_more_than_the_deadline() {
         .await;
     assert_eq!(called, Err(ApiError::Timeout { after: deadline }));
 }
+
+/// Each of these ended the program, or was found out only by a call.
+#[tokio::test]
+async fn what_the_library_can_not_bear_is_refused_in_a_sentence() {
+    let server = "http://192.0.2.1:1";
+    let sound = kubeconfig(server);
+    let user = |user: &str| sound.replace(r#""user":{}"#, &format!(r#""user":{{{user}}}"#));
+    let utf16: Vec<u8> = [0xff, 0xfe, b'a'].into();
+    let cases = [
+        (
+            sound.replace(server, "192.0.2.1:1").into_bytes(),
+            "cluster \"c\": server \"192.0.2.1:1\" does not begin with https:// or http://",
+        ),
+        (
+            user(r#""token":"a-secret\n""#).into_bytes(),
+            "user \"u\": token has a character that no header can carry, such as a line break",
+        ),
+        (
+            user(r#""auth-provider":{"name":"oidc","config":{"id-token":"a-secret\n"}}"#)
+                .into_bytes(),
+            "user \"u\": id-token has a character that no header can carry, such as a line break",
+        ),
+        (utf16, "is no kubeconfig: it is not text in UTF-8"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (text, expected) in cases {
+        let path = dir.path().join("kubeconfig");
+        std::fs::write(&path, text).unwrap();
+        let root = "/".into();
+        let credentials = Credentials::File {
+            path: path.clone(),
+            root,
+        };
+        let source = ClientSource::start(credentials, PROGRAM).await;
+        let called = get_node(&source, "n1", &Keep::default()).await;
+        let message = expected.to_owned();
+        let expected = CredentialsError::Malformed { path, message };
+        assert_eq!(called, Err(ApiError::Credentials(expected)));
+    }
+}
