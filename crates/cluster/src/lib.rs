@@ -18,6 +18,7 @@ pub mod pool;
 pub mod process;
 pub mod rights;
 pub mod source;
+mod tls;
 pub mod watch;
 mod wire;
 

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::backoff::Backoff;
 use crate::credentials::{Credentials, CredentialsError, FileIdentity, Life};
 use crate::error::{ApiError, chain};
+use crate::tls;
 
 /// Every call ends within this.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -370,7 +371,7 @@ async fn build(
     // On a thread of its own, because a credential plugin blocks it.
     let making = tokio::task::spawn_blocking(move || Client::try_from(config));
     match timeout(BUILD, making).await {
-        Ok(Ok(made)) => made.map_err(|error| malformed(chain(&error))),
+        Ok(Ok(made)) => made.map_err(|error| malformed(tls::own_in_words(&error))),
         Ok(Err(error)) => Err(malformed(chain(&error))),
         Err(_) => Err(malformed(format!(
             "the credential plugin did not answer within {BUILD:?}"

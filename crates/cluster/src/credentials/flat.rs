@@ -12,6 +12,7 @@ use super::current::{Current, Names};
 use super::material::{self, Wrong};
 use super::{Credentials, CredentialsError, Life, address};
 use crate::error::chain;
+use crate::tls;
 
 /// A kubeconfig with the contents of all files that it named in place of their paths. As far as can be seen here a client can be made
 /// of it.
@@ -74,7 +75,7 @@ impl Flat {
         config.root_cert.get_or_insert_default();
         match config.rustls_client_config() {
             Ok(_) => Ok(()),
-            Err(error) => Err(malformed(&self.path, chain(&error))),
+            Err(error) => Err(malformed(&self.path, tls::own_in_words(&error))),
         }
     }
 
