@@ -24,6 +24,8 @@ mod wire;
 
 #[cfg(test)]
 mod double;
+#[cfg(test)]
+mod proxy_tests;
 
 pub use backoff::scattered;
 pub use credentials::{Credentials, CredentialsError};
