@@ -4,6 +4,8 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::error::chain;
 
 mod address;
@@ -18,7 +20,7 @@ use current::Current;
 use flat::Flat;
 pub use flat::flatten;
 pub use life::Life;
-pub use places::PLACES;
+pub use places::{PLACES, PassedOver, passed_over};
 
 /// Which credentials to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub enum Credentials {
         /// Where the host's file system is: files that the kubeconfig names are also looked for under it.
         root: PathBuf,
     },
-    /// The first of [`PLACES`] under `root` that can be read.
+    /// The best of [`PLACES`] under `root`: those that can't be used are passed over, and so is what is older than another one.
     Host {
         /// Where the host's file system is, `/` unless in a test bench.
         root: PathBuf,
@@ -42,8 +44,8 @@ pub enum Credentials {
 /// Why there are no usable credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// None of the places has a kubeconfig.
-    #[error("no kubeconfig on this host; tried {}; join the node to a cluster or name one with --kubeconfig", Tried(.0))]
+    /// None of the places has a kubeconfig that can be used.
+    #[error("{}; join the node to a cluster or name one with --kubeconfig", Tried(.0))]
     NotFound(Vec<(PathBuf, String)>),
     /// A file that is named explicitly, or by a kubeconfig, can't be read.
     #[error("can't read {}: {message}; let this program's user read it, or name another kubeconfig", path.display())]
@@ -75,6 +77,9 @@ struct Tried<'a>(&'a [(PathBuf, String)]);
 
 impl fmt::Display for Tried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missing = self.0.iter().all(|(_, why)| why == files::NOT_THERE);
+        let usable = if missing { "" } else { " can be used" };
+        write!(f, "no kubeconfig on this host{usable}; tried ")?;
         for (index, (path, why)) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{} ({why})", path.display())?;
@@ -133,7 +138,7 @@ impl Credentials {
                 flat: None,
             }),
             Self::File { path, root } => Found::at(path, root),
-            Self::Host { root } => Found::at(&places::discover(root)?, root),
+            Self::Host { root } => Ok(places::discover(root, Timestamp::now())?.0),
         }
     }
 }

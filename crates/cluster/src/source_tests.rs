@@ -1,5 +1,7 @@
 use super::*;
-use crate::double::{Api, PROGRAM, Reply, certificate, eventually, kubeconfig, node};
+use crate::double::{
+    Api, PROGRAM, Reply, certificate, certificate_of, eventually, kubeconfig, node,
+};
 use crate::node::{Keep, get_node};
 
 /// A kubeconfig at `dir` whose client certificate is in files beside it.
@@ -88,13 +90,9 @@ async fn a_new_certificate_means_a_new_client_and_half_a_one_does_not() {
 async fn a_certificate_that_ends_has_its_files_looked_at_more_often() {
     let api = Api::start(|_| Reply::json(200, node("n1", "1"))).await;
     let dir = tempfile::tempdir().unwrap();
-    let mut asked = rcgen::CertificateParams::new(["n1".to_owned()]).unwrap();
-    asked.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    asked.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let old = asked.self_signed(&key).unwrap();
-    std::fs::write(dir.path().join("c.pem"), old.pem()).unwrap();
-    std::fs::write(dir.path().join("k.pem"), key.serialize_pem()).unwrap();
+    let (old, key) = certificate_of("n1", (2020, 2021));
+    std::fs::write(dir.path().join("c.pem"), old).unwrap();
+    std::fs::write(dir.path().join("k.pem"), key).unwrap();
     let credentials = with_certificate(dir.path(), &format!("http://{}", api.address));
     let source = ClientSource::start(credentials, PROGRAM).await;
     let life = source.status().life.unwrap();

@@ -31,9 +31,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
     Ok(bytes)
 }
 
-pub(super) fn error_text(error: &std::io::Error) -> String {
+/// What [`read`] says of a file that is not there.
+pub(super) const NOT_THERE: &str = "not there";
+
+fn error_text(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "not there".to_owned(),
+        ErrorKind::NotFound => NOT_THERE.to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
