@@ -25,6 +25,8 @@ mod wire;
 #[cfg(test)]
 mod double;
 #[cfg(test)]
+mod inputs_tests;
+#[cfg(test)]
 mod proxy_tests;
 
 pub use backoff::scattered;
