@@ -50,6 +50,13 @@ pub enum Command {
         identity: String,
     },
     /// Copy the kubelet's credentials to where the agent's user may read them (cuo-agent-credentials.service does this).
+    ///
+    /// They are those of the kubeconfig that the configuration names. Without one they are looked for in /etc/cuo-agent/kubeconfig,
+    /// which is used whenever it can be, and where installers put the kubelet's: /var/lib/kubelet/kubeconfig,
+    /// /etc/kubernetes/kubelet.conf (kubeadm), /var/lib/rancher/k3s/agent/kubelet.kubeconfig (k3s),
+    /// /var/lib/rancher/rke2/agent/kubelet.kubeconfig (RKE2), /run/k0s/nllb/kubeconfig.yaml and /var/lib/k0s/kubelet.conf (k0s), and
+    /// /var/lib/microshift/resources/kubelet/kubeconfig (MicroShift). What can't be used is passed over and told of; of the rest, the
+    /// one with the newest client certificate that has not ended is used, and of equal ones the first.
     Credentials,
     /// Look at the configuration.
     #[command(subcommand)]
@@ -206,6 +213,16 @@ mod tests {
         for name in &commands[1..] {
             let reference = format!("cuo\\-agent{}(8)", name.replace('-', "\\-"));
             assert!(text.contains(&reference), "{reference}");
+        }
+    }
+
+    #[test]
+    fn the_page_about_credentials_names_every_place() {
+        let mut command = Cli::command();
+        let about = command.find_subcommand_mut("credentials").unwrap();
+        let text = about.get_long_about().unwrap().to_string();
+        for place in cuo_cluster::credentials::PLACES {
+            assert!(text.contains(place), "{place}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cuo_cluster::credentials::flatten;
+use cuo_cluster::credentials::{flatten, passed_over};
 use cuo_cluster::{Credentials, CredentialsError};
 
 use crate::config::Config;
@@ -73,6 +73,15 @@ pub fn copy(root: &Path) -> Result<()> {
         )
     })?;
     println!("the credentials are in {}", target.display());
+    if config.kubeconfig.is_none() {
+        match passed_over(root) {
+            Ok(others) => others
+                .iter()
+                .for_each(|one| println!("passed over {}: {}", one.path.display(), one.why)),
+            // Since the copy was made.
+            Err(error) => eprintln!("{error}"),
+        }
+    }
     Ok(())
 }
 

@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use cuo_cluster::node::{Identity, Keep, get_node, try_node, whoami};
 use cuo_cluster::rights::{Right, allowed, clock_ahead};
-use cuo_cluster::{ApiError, ClientSource, Status};
+use cuo_cluster::{ApiError, ClientSource};
 use cuo_core::identity::{BootId, MachineId};
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::{Check, Verdict};
+use super::{Check, Verdict, kubeconfig};
 use crate::config::Config;
 use crate::credentials::of_the_agent;
 use crate::status::PROGRAM;
 use crate::{facts, feed};
 
-const KUBECONFIG: &str = "kubeconfig";
 const SERVER: &str = "API server";
 const IDENTITY: &str = "identity";
 const NODE: &str = "Node";
@@ -40,13 +39,11 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
         let rest = names.iter().map(|name| Check::not_looked_at(name, needs));
         checks.into_iter().chain(rest).collect()
     };
-    if let Some(problem) = &status.problem {
-        let remedy = "See `systemctl status cuo-agent-credentials`; run this as root to have it look for the kubelet's own.";
-        let failed = Check::failed(KUBECONFIG, problem.to_string(), remedy);
+    let mut checks = vec![kubeconfig::judged(root, config, given, &status)];
+    if status.problem.is_some() {
         let rest = [SERVER, IDENTITY, NODE, RIGHTS, CLOCK];
-        return without(vec![failed], &rest, "a kubeconfig");
+        return without(checks, &rest, "a kubeconfig");
     }
-    let mut checks = vec![kubeconfig(status)];
     let identity = match whoami(&source).await {
         Ok(identity) => identity,
         Err(error) => {
@@ -76,21 +73,6 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
     }
     checks.push(clock(&source).await);
     checks
-}
-
-fn kubeconfig(status: Status) -> Check {
-    let origin = status.origin.unwrap_or_default();
-    match status.life.filter(|life| life.ends_soon(Timestamp::now())) {
-        None => Check::ok(KUBECONFIG, origin),
-        Some(life) => Check::warning(
-            KUBECONFIG,
-            format!(
-                "{origin}, whose client certificate ends at {} and should have been renewed by now",
-                life.end
-            ),
-            "See the kubelet's journal: it renews its certificate, and the new one is taken as soon as it is there.",
-        ),
-    }
 }
 
 fn remedy(error: &ApiError) -> &'static str {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod host;
+mod kubeconfig;
 mod polkit;
 mod systemd;
 

@@ -9,15 +9,15 @@ use super::layouts::{KUBEADM, LAYOUTS, base64, lay_out, put};
 use cuo_cluster::credentials::PLACES;
 use cuo_cluster::{ClientSource, Credentials, Program};
 
-const COPY: &str = "run/cuo-agent/credentials/kubeconfig";
+pub const COPY: &str = "run/cuo-agent/credentials/kubeconfig";
 
-fn agent(root: &Path) -> Output {
+pub fn agent(root: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cuo-agent"));
     command.arg("--root").arg(root).arg("credentials");
     command.output().unwrap()
 }
 
-fn copied(root: &Path) -> String {
+pub fn copied(root: &Path) -> String {
     fs::read_to_string(root.join(COPY)).unwrap()
 }
 

@@ -137,7 +137,7 @@ users:
     link: None,
 };
 
-const K0S: Layout = Layout {
+pub const K0S: Layout = Layout {
     kubeconfig: (
         "var/lib/k0s/kubelet.conf",
         "apiVersion: v1
@@ -169,6 +169,57 @@ users:
         "kubelet-client-2026-01-05-10-00-00.pem",
         "var/lib/k0s/kubelet/pki/kubelet-client-current.pem",
     )),
+};
+
+/// Beside the one above, where k0s balances the load on each node.
+pub const K0S_BALANCED: Layout = Layout {
+    kubeconfig: (
+        "run/k0s/nllb/kubeconfig.yaml",
+        "apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: CA64
+    server: https://[::1]:7443
+  name: default-cluster
+contexts:
+- context:
+    cluster: default-cluster
+    namespace: default
+    user: default-auth
+  name: default-context
+current-context: default-context
+kind: Config
+users:
+- name: default-auth
+  user:
+    client-certificate: /var/lib/k0s/kubelet/pki/kubelet-client-current.pem
+    client-key: /var/lib/k0s/kubelet/pki/kubelet-client-current.pem
+",
+    ),
+    ..K0S
+};
+
+const MICROSHIFT: Layout = Layout {
+    kubeconfig: (
+        "var/lib/microshift/resources/kubelet/kubeconfig",
+        "apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: CA64
+    server: https://127.0.0.1:16443
+  name: microshift
+contexts:
+- context: {cluster: microshift, namespace: default, user: user}
+  name: microshift
+current-context: microshift
+kind: Config
+users:
+- name: user
+  user: {client-certificate-data: CERT64, client-key-data: KEY64}
+",
+    ),
+    files: &[],
+    link: None,
 };
 
 /// One's own, everything inside.
@@ -215,7 +266,17 @@ current-context: c
     link: None,
 };
 
-pub const LAYOUTS: &[&Layout] = &[&KUBEADM, &KUBELET, &K3S, &RKE2, &K0S, &EMBEDDED, &TOKEN];
+pub const LAYOUTS: &[&Layout] = &[
+    &KUBEADM,
+    &KUBELET,
+    &K3S,
+    &RKE2,
+    &K0S,
+    &K0S_BALANCED,
+    &MICROSHIFT,
+    &EMBEDDED,
+    &TOKEN,
+];
 
 pub fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);

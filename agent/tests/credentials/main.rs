@@ -4,4 +4,6 @@
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod finds;
+#[cfg(test)]
 mod layouts;

@@ -1,30 +1,26 @@
 //! Where credentials come from: which kubeconfig, which files it names, and whether any of them changed.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use jiff::Timestamp;
 
 use crate::error::chain;
 
+mod address;
+mod current;
+mod files;
 mod flat;
 mod life;
+mod material;
+mod places;
 
+use current::Current;
+use flat::Flat;
 pub use flat::flatten;
 pub use life::Life;
-
-/// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's in the places where
-/// installers put it.
-pub const PLACES: &[&str] = &[
-    "/etc/cuo-agent/kubeconfig",
-    "/var/lib/kubelet/kubeconfig",
-    "/etc/kubernetes/kubelet.conf",
-    "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
-    "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
-    "/var/lib/k0s/kubelet.conf",
-];
+pub use places::{PLACES, PassedOver, passed_over};
 
 /// Which credentials to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +32,7 @@ pub enum Credentials {
         /// Where the host's file system is: files that the kubeconfig names are also looked for under it.
         root: PathBuf,
     },
-    /// The first of [`PLACES`] under `root` that can be read.
+    /// The best of [`PLACES`] under `root`: those that can't be used are passed over, and so is what is older than another one.
     Host {
         /// Where the host's file system is, `/` unless in a test bench.
         root: PathBuf,
@@ -48,8 +44,8 @@ pub enum Credentials {
 /// Why there are no usable credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// None of the places has a kubeconfig.
-    #[error("no kubeconfig on this host; tried {}; join the node to a cluster or name one with --kubeconfig", Tried(.0))]
+    /// None of the places has a kubeconfig that can be used.
+    #[error("{}; join the node to a cluster or name one with --kubeconfig", Tried(.0))]
     NotFound(Vec<(PathBuf, String)>),
     /// A file that is named explicitly, or by a kubeconfig, can't be read.
     #[error("can't read {}: {message}; let this program's user read it, or name another kubeconfig", path.display())]
@@ -81,6 +77,9 @@ struct Tried<'a>(&'a [(PathBuf, String)]);
 
 impl fmt::Display for Tried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missing = self.0.iter().all(|(_, why)| why == files::NOT_THERE);
+        let usable = if missing { "" } else { " can be used" };
+        write!(f, "no kubeconfig on this host{usable}; tried ")?;
         for (index, (path, why)) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{} ({why})", path.display())?;
@@ -125,126 +124,55 @@ pub(crate) struct Found {
     pub origin: String,
     /// Every file that the client is made from. Taken before reading, so that a later change is never missed.
     pub files: Vec<FileIdentity>,
-    kubeconfig: Option<(PathBuf, Kubeconfig)>,
+    /// What is in them; none for a service account.
+    flat: Option<Flat>,
 }
 
 impl Credentials {
     /// Finds and reads the kubeconfig, if there is to be one.
     pub(crate) fn find(&self) -> Result<Found, CredentialsError> {
-        let (path, root) = match self {
-            Self::Pod => {
-                return Ok(Found {
-                    origin: "service account".to_owned(),
-                    files: Vec::new(),
-                    kubeconfig: None,
-                });
-            }
-            Self::File { path, root } => (path.clone(), root),
-            Self::Host { root } => (discover(root)?, root),
-        };
-        let kubeconfig_file = FileIdentity::of(&path);
-        let mut kubeconfig = read(&path)?;
-        let mut files = vec![kubeconfig_file];
-        for named in named_files(&mut kubeconfig) {
-            *named = locate(named, root);
-            files.push(FileIdentity::of(Path::new(named)));
+        match self {
+            Self::Pod => Ok(Found {
+                origin: "service account".to_owned(),
+                files: Vec::new(),
+                flat: None,
+            }),
+            Self::File { path, root } => Found::at(path, root),
+            Self::Host { root } => Ok(places::discover(root, Timestamp::now())?.0),
         }
-        Ok(Found {
-            origin: path.display().to_string(),
-            files,
-            kubeconfig: Some((path, kubeconfig)),
-        })
     }
 }
 
 impl Found {
-    /// The client's configuration. Certificates, keys and CA are read here, once.
-    pub(crate) async fn config(self) -> Result<kube::Config, CredentialsError> {
-        let Some((path, kubeconfig)) = self.kubeconfig else {
-            return kube::Config::incluster().map_err(|error| CredentialsError::Pod {
-                message: chain(&error),
-            });
-        };
-        let own_proxy = kubeconfig
-            .clusters
-            .iter()
-            .filter_map(|named| named.cluster.as_ref())
-            .any(|cluster| cluster.proxy_url.is_some());
-        let options = KubeConfigOptions::default();
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| CredentialsError::Malformed {
-                path,
-                message: chain(&error),
-            })?;
-        if !own_proxy {
-            // kube also takes HTTPS_PROXY from the environment, which a host sets for its downloads and not for its own cluster.
-            config.proxy_url = None;
+    /// Reads the kubeconfig at `path`, and what it names.
+    fn at(path: &Path, root: &Path) -> Result<Self, CredentialsError> {
+        let mut files = vec![FileIdentity::of(path)];
+        let mut current = Current::read(path)?;
+        for named in current.files() {
+            *named = locate(named, root);
+            files.push(FileIdentity::of(Path::new(named)));
         }
-        Ok(config)
+        Ok(Self {
+            origin: path.display().to_string(),
+            files,
+            flat: Some(Flat::of(path, current)?),
+        })
     }
-}
 
-fn discover(root: &Path) -> Result<PathBuf, CredentialsError> {
-    let mut tried = Vec::new();
-    for place in PLACES {
-        let path = under(root, Path::new(place));
-        match std::fs::File::open(&path) {
-            Ok(_) => return Ok(path),
-            Err(error) => tried.push((path, error_text(&error))),
+    /// How long the client certificate is good, if there is one that is understood.
+    pub(crate) fn life(&self) -> Option<Life> {
+        self.flat.as_ref()?.life
+    }
+
+    /// The client's configuration.
+    pub(crate) fn config(self) -> Result<kube::Config, CredentialsError> {
+        match self.flat {
+            Some(flat) => flat.config(),
+            None => kube::Config::incluster().map_err(|error| CredentialsError::Pod {
+                message: chain(&error),
+            }),
         }
     }
-    Err(CredentialsError::NotFound(tried))
-}
-
-fn error_text(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "not there".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> CredentialsError {
-    CredentialsError::Unreadable {
-        path: path.to_owned(),
-        message: error_text(error),
-    }
-}
-
-fn read(path: &Path) -> Result<Kubeconfig, CredentialsError> {
-    Kubeconfig::read_from(path).map_err(|error| match error {
-        kube::config::KubeconfigError::ReadConfig(error, path) => unreadable(&path, &error),
-        error => CredentialsError::Malformed {
-            path: path.to_owned(),
-            message: without_excerpt(&chain(&error)),
-        },
-    })
-}
-
-/// The parser also shows the lines around the place, which may hold a token or a key.
-fn without_excerpt(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
-}
-
-/// The paths in a kubeconfig. Those that were relative are relative to its directory already.
-fn named_files(kubeconfig: &mut Kubeconfig) -> impl Iterator<Item = &mut String> {
-    let clusters = kubeconfig.clusters.iter_mut();
-    let authorities =
-        clusters.filter_map(|named| named.cluster.as_mut()?.certificate_authority.as_mut());
-    let users = kubeconfig.auth_infos.iter_mut();
-    let own = users
-        .filter_map(|named| named.auth_info.as_mut())
-        .flat_map(|user| {
-            [
-                &mut user.client_certificate,
-                &mut user.client_key,
-                &mut user.token_file,
-            ]
-            .into_iter()
-            .flatten()
-        });
-    authorities.chain(own)
 }
 
 /// `named` as it is, or under `root` if it is only there.

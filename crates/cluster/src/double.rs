@@ -221,6 +221,16 @@ pub(crate) fn certificate(name: &str) -> (String, String) {
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
+/// The same, good from the beginning of one year to that of another.
+pub(crate) fn certificate_of(name: &str, years: (i32, i32)) -> (String, String) {
+    let mut asked = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    asked.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+    asked.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = asked.self_signed(&key).unwrap();
+    (made.pem(), key.serialize_pem())
+}
+
 /// The smallest Node.
 pub(crate) fn node(name: &str, version: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name, "resourceVersion": version}})

@@ -7,6 +7,7 @@ use kube::core::Status;
 
 use crate::admission::Admission;
 use crate::credentials::CredentialsError;
+use crate::tls::servers_in_words;
 
 /// A call that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -180,13 +181,13 @@ impl From<kube::Error> for ApiError {
         match &error {
             kube::Error::Api(status) => Self::from_status(status),
             kube::Error::HyperError(cause) => Self::Unreachable {
-                message: chain(cause),
+                message: servers_in_words(cause),
             },
             kube::Error::Service(cause) => Self::Unreachable {
-                message: chain(cause.as_ref()),
+                message: servers_in_words(cause.as_ref()),
             },
             kube::Error::ReadEvents(cause) => Self::Unreachable {
-                message: chain(cause),
+                message: servers_in_words(cause),
             },
             // A token file or a credential plugin that stopped working while the client was in use.
             kube::Error::Auth(cause) => Self::Unauthorized {

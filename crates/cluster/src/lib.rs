@@ -18,11 +18,16 @@ pub mod pool;
 pub mod process;
 pub mod rights;
 pub mod source;
+mod tls;
 pub mod watch;
 mod wire;
 
 #[cfg(test)]
 mod double;
+#[cfg(test)]
+mod inputs_tests;
+#[cfg(test)]
+mod proxy_tests;
 
 pub use backoff::scattered;
 pub use credentials::{Credentials, CredentialsError};

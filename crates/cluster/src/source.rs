@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::backoff::Backoff;
 use crate::credentials::{Credentials, CredentialsError, FileIdentity, Life};
 use crate::error::{ApiError, chain};
+use crate::tls;
 
 /// Every call ends within this.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -289,16 +290,13 @@ impl Keeper {
             return self.settle();
         }
         let (origin, files) = (found.origin.clone(), found.files.clone());
-        let built = match found.config().await {
-            Ok(config) => {
-                let life = Life::of(&config);
-                let client = build(config, self.program, &origin).await;
-                client.map(|client| (client, life))
-            }
+        let life = found.life();
+        let built = match found.config() {
+            Ok(config) => build(config, self.program, &origin).await,
             Err(problem) => Err(problem),
         };
-        let (client, life) = match built {
-            Ok(built) => built,
+        let client = match built {
+            Ok(client) => client,
             Err(problem) => return self.complain(problem),
         };
         if changed || Instant::now() > self.renew_from + FORGIVE {
@@ -373,7 +371,7 @@ async fn build(
     // On a thread of its own, because a credential plugin blocks it.
     let making = tokio::task::spawn_blocking(move || Client::try_from(config));
     match timeout(BUILD, making).await {
-        Ok(Ok(made)) => made.map_err(|error| malformed(chain(&error))),
+        Ok(Ok(made)) => made.map_err(|error| malformed(tls::own_in_words(&error))),
         Ok(Err(error)) => Err(malformed(chain(&error))),
         Err(_) => Err(malformed(format!(
             "the credential plugin did not answer within {BUILD:?}"

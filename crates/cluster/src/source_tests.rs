@@ -1,5 +1,7 @@
 use super::*;
-use crate::double::{Api, PROGRAM, Reply, certificate, eventually, kubeconfig, node};
+use crate::double::{
+    Api, PROGRAM, Reply, certificate, certificate_of, eventually, kubeconfig, node,
+};
 use crate::node::{Keep, get_node};
 
 /// A kubeconfig at `dir` whose client certificate is in files beside it.
@@ -88,13 +90,9 @@ async fn a_new_certificate_means_a_new_client_and_half_a_one_does_not() {
 async fn a_certificate_that_ends_has_its_files_looked_at_more_often() {
     let api = Api::start(|_| Reply::json(200, node("n1", "1"))).await;
     let dir = tempfile::tempdir().unwrap();
-    let mut asked = rcgen::CertificateParams::new(["n1".to_owned()]).unwrap();
-    asked.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    asked.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let old = asked.self_signed(&key).unwrap();
-    std::fs::write(dir.path().join("c.pem"), old.pem()).unwrap();
-    std::fs::write(dir.path().join("k.pem"), key.serialize_pem()).unwrap();
+    let (old, key) = certificate_of("n1", (2020, 2021));
+    std::fs::write(dir.path().join("c.pem"), old).unwrap();
+    std::fs::write(dir.path().join("k.pem"), key).unwrap();
     let credentials = with_certificate(dir.path(), &format!("http://{}", api.address));
     let source = ClientSource::start(credentials, PROGRAM).await;
     let life = source.status().life.unwrap();
@@ -184,4 +182,44 @@ async fn a_silent_server_costs_no_more_than_the_deadline() {
         })
         .await;
     assert_eq!(called, Err(ApiError::Timeout { after: deadline }));
+}
+
+/// Each of these ended the program, or was found out only by a call.
+#[tokio::test]
+async fn what_the_library_can_not_bear_is_refused_in_a_sentence() {
+    let server = "http://192.0.2.1:1";
+    let sound = kubeconfig(server);
+    let user = |user: &str| sound.replace(r#""user":{}"#, &format!(r#""user":{{{user}}}"#));
+    let utf16: Vec<u8> = [0xff, 0xfe, b'a'].into();
+    let cases = [
+        (
+            sound.replace(server, "192.0.2.1:1").into_bytes(),
+            "cluster \"c\": server \"192.0.2.1:1\" does not begin with https:// or http://",
+        ),
+        (
+            user(r#""token":"a-secret\n""#).into_bytes(),
+            "user \"u\": token has a character that no header can carry, such as a line break",
+        ),
+        (
+            user(r#""auth-provider":{"name":"oidc","config":{"id-token":"a-secret\n"}}"#)
+                .into_bytes(),
+            "user \"u\": id-token has a character that no header can carry, such as a line break",
+        ),
+        (utf16, "is no kubeconfig: it is not text in UTF-8"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (text, expected) in cases {
+        let path = dir.path().join("kubeconfig");
+        std::fs::write(&path, text).unwrap();
+        let root = "/".into();
+        let credentials = Credentials::File {
+            path: path.clone(),
+            root,
+        };
+        let source = ClientSource::start(credentials, PROGRAM).await;
+        let called = get_node(&source, "n1", &Keep::default()).await;
+        let message = expected.to_owned();
+        let expected = CredentialsError::Malformed { path, message };
+        assert_eq!(called, Err(ApiError::Credentials(expected)));
+    }
 }

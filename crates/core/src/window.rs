@@ -180,7 +180,11 @@ impl Window {
 
     fn end_if_open(&self, at: Timestamp) -> Option<Timestamp> {
         self.starts(at, -8, 1)
-            .filter_map(|start| Some((start, start.checked_add(self.length).ok()?)))
+            // Where it would end after the end of time, it ends there.
+            .map(|start| {
+                let end = start.checked_add(self.length);
+                (start, end.unwrap_or(Timestamp::MAX))
+            })
             .filter(|(start, end)| *start <= at && at < *end)
             .map(|(_, end)| end)
             .max()

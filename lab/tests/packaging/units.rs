@@ -238,6 +238,7 @@ fn every_place_of_a_kubeconfig_is_watched() {
     // Where the certificates are that those name.
     let renewed = [
         "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        "/etc/kubernetes/pki/ca.crt",
         "/var/lib/k0s/kubelet/pki/kubelet-client-current.pem",
         "/var/lib/rancher/k3s/agent/client-kubelet.crt",
         "/var/lib/rancher/rke2/agent/client-kubelet.crt",

@@ -1,91 +1,186 @@
-//! One kubeconfig out of many files, for a program that may read none of them.
+//! One kubeconfig out of many files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use kube::config::Kubeconfig;
-use serde_json::{Value, json};
+use kube::client::ConfigExt;
+use kube::config::{
+    AuthInfo, ExecAuthCluster, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+};
+use rustls::pki_types::ServerName;
 
-use super::{Credentials, CredentialsError, unreadable};
+use super::current::{Current, Names};
+use super::material::{self, Wrong};
+use super::{Credentials, CredentialsError, Life, address};
+use crate::error::chain;
+use crate::tls;
+
+/// A kubeconfig with the contents of all files that it named in place of their paths. As far as can be seen here a client can be made
+/// of it.
+#[derive(Debug)]
+pub(crate) struct Flat {
+    path: PathBuf,
+    current: Current,
+    /// The client's configuration, still without a credential plugin's view of the cluster.
+    config: kube::Config,
+    /// Of the client certificate, if there is one that is understood.
+    pub life: Option<Life>,
+}
 
 /// The kubeconfig that `credentials` lead to, in JSON with the contents of all files it names in place of their paths, so that a
 /// program that may read none of them can use it.
 ///
 /// # Errors
-/// As for finding it; and when a file that it names can't be read.
+/// As for finding it; and when it asks for a program to be run.
 pub fn flatten(credentials: &Credentials) -> Result<String, CredentialsError> {
-    let Some((path, mut kubeconfig)) = credentials.find()?.kubeconfig else {
+    let Some(flat) = credentials.find()?.flat else {
         let message = "a service account has no kubeconfig".to_owned();
         return Err(CredentialsError::Pod { message });
     };
-    let malformed = |message: String| CredentialsError::Malformed {
-        path: path.clone(),
-        message,
-    };
-    keep_current(&mut kubeconfig).map_err(malformed)?;
-    refuse_programs(&kubeconfig).map_err(malformed)?;
-    let mut value =
-        serde_json::to_value(&kubeconfig).map_err(|error| malformed(error.to_string()))?;
-    for (list, item) in [("clusters", "cluster"), ("users", "user")] {
-        for named in value[list].as_array_mut().into_iter().flatten() {
-            if let Some(fields) = named[item].as_object_mut() {
-                inline(fields)?;
+    flat.refuse_programs()?;
+    flat.text()
+}
+
+impl Flat {
+    /// Reads what `current`, the kubeconfig at `path`, names.
+    pub fn of(path: &Path, mut current: Current) -> Result<Self, CredentialsError> {
+        let Names { cluster, user, .. } = current.names.clone();
+        let wrong = |place: String| {
+            move |wrong: Wrong| match wrong {
+                Wrong::File(error) => error,
+                Wrong::Here(why) => malformed(path, format!("{place}: {why}")),
             }
-        }
-    }
-    serde_json::to_string_pretty(&value).map_err(|error| malformed(error.to_string()))
-}
-
-/// Drops what the current context does not name: whoever reads the copy needs no other secrets.
-fn keep_current(kubeconfig: &mut Kubeconfig) -> Result<(), String> {
-    let name = kubeconfig.current_context.clone();
-    let name = name.ok_or("no current-context, so it is not known which credentials to use")?;
-    kubeconfig.contexts.retain(|context| context.name == name);
-    let context = kubeconfig.contexts.first();
-    let context = context.and_then(|context| context.context.clone());
-    let context =
-        context.ok_or_else(|| format!("there is no context {name:?}, the current one"))?;
-    let user = context.user.unwrap_or_default();
-    kubeconfig
-        .clusters
-        .retain(|cluster| cluster.name == context.cluster);
-    kubeconfig.auth_infos.retain(|info| info.name == user);
-    Ok(())
-}
-
-/// Whoever copies has more rights than who uses the copy, so it runs nothing that a kubeconfig names.
-fn refuse_programs(kubeconfig: &Kubeconfig) -> Result<(), String> {
-    let users = kubeconfig.auth_infos.iter();
-    for (name, user) in users.filter_map(|user| Some((&user.name, user.auth_info.as_ref()?))) {
-        let program = match (&user.exec, &user.auth_provider) {
-            (Some(exec), _) => exec.command.as_deref().unwrap_or("exec"),
-            (None, Some(provider)) => &provider.name,
-            (None, None) => continue,
         };
-        return Err(format!(
-            "user {name:?} gets its credentials from the plugin {program:?}, which is not run here; name a kubeconfig with a certificate or a token"
-        ));
+        let mut config =
+            cluster_config(&mut current).map_err(wrong(format!("cluster {cluster:?}")))?;
+        let life = user_config(&mut current.user).map_err(wrong(format!("user {user:?}")))?;
+        config.auth_info = current.user.clone();
+        let flat = Self {
+            path: path.to_owned(),
+            current,
+            config,
+            life,
+        };
+        flat.try_out()?;
+        Ok(flat)
     }
-    Ok(())
-}
 
-fn inline(fields: &mut serde_json::Map<String, Value>) -> Result<(), CredentialsError> {
-    for key in ["certificate-authority", "client-certificate", "client-key"] {
-        let data_key = format!("{key}-data");
-        if let Some(Value::String(path)) = fields.remove(key)
-            && !fields.contains_key(&data_key)
-        {
-            let bytes =
-                std::fs::read(&path).map_err(|error| unreadable(Path::new(&path), &error))?;
-            // The API's own byte string is base64 in JSON, as a kubeconfig's is.
-            fields.insert(data_key, json!(k8s_openapi::ByteString(bytes)));
+    /// Certificates and keys are something that the client can work with.
+    fn try_out(&self) -> Result<(), CredentialsError> {
+        if self.program().is_some() {
+            // It would be run.
+            return Ok(());
+        }
+        let mut config = self.config.clone();
+        // Those of this system are nothing to be judged here.
+        config.root_cert.get_or_insert_default();
+        match config.rustls_client_config() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(malformed(&self.path, tls::own_in_words(&error))),
         }
     }
-    if let Some(Value::String(path)) = fields.remove("tokenFile")
-        && !fields.contains_key("token")
-    {
-        let token =
-            std::fs::read_to_string(&path).map_err(|error| unreadable(Path::new(&path), &error))?;
-        fields.insert("token".to_owned(), json!(token.trim()));
+
+    /// The program that is asked to be run for credentials.
+    fn program(&self) -> Option<&str> {
+        let user = &self.current.user;
+        match (&user.exec, &user.auth_provider) {
+            (Some(exec), _) => Some(exec.command.as_deref().unwrap_or("exec")),
+            (None, Some(provider)) => Some(&provider.name),
+            (None, None) => None,
+        }
     }
-    Ok(())
+
+    /// Whoever copies has more rights than who uses the copy, so it runs nothing that a kubeconfig names.
+    pub fn refuse_programs(&self) -> Result<(), CredentialsError> {
+        let (user, Some(program)) = (&self.current.names.user, self.program()) else {
+            return Ok(());
+        };
+        let why = format!(
+            "user {user:?} gets its credentials from the plugin {program:?}, which is not run here; name a kubeconfig with a certificate or a token"
+        );
+        Err(malformed(&self.path, why))
+    }
+
+    /// Of this kubeconfig nothing but the current context: whoever reads the copy needs no other secrets.
+    fn text(self) -> Result<String, CredentialsError> {
+        let Current {
+            names,
+            context,
+            cluster,
+            user,
+        } = self.current;
+        let kubeconfig = Kubeconfig {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Config".to_owned()),
+            current_context: Some(names.context.clone()),
+            contexts: vec![NamedContext {
+                name: names.context,
+                context: Some(context),
+                ..NamedContext::default()
+            }],
+            clusters: vec![NamedCluster {
+                name: names.cluster,
+                cluster: Some(cluster),
+                ..NamedCluster::default()
+            }],
+            auth_infos: vec![NamedAuthInfo {
+                name: names.user,
+                auth_info: Some(user),
+                ..NamedAuthInfo::default()
+            }],
+            ..Kubeconfig::default()
+        };
+        // By way of a value, whose fields have an order: the same credentials are the same text.
+        serde_json::to_value(&kubeconfig)
+            .and_then(|value| serde_json::to_string_pretty(&value))
+            .map_err(|error| malformed(&self.path, error.to_string()))
+    }
+
+    /// The client's configuration.
+    pub fn config(self) -> Result<kube::Config, CredentialsError> {
+        let mut config = self.config;
+        if let Some(exec) = &mut config.auth_info.exec
+            && exec.provide_cluster_info
+        {
+            let cluster = ExecAuthCluster::try_from(&self.current.cluster);
+            exec.cluster = Some(cluster.map_err(|error| malformed(&self.path, chain(&error)))?);
+        }
+        Ok(config)
+    }
+}
+
+fn malformed(path: &Path, message: String) -> CredentialsError {
+    CredentialsError::Malformed {
+        path: path.to_owned(),
+        message,
+    }
+}
+
+/// What the client has to know of the cluster. Made by hand, because the library's own way also looks at HTTPS_PROXY and NO_PROXY in the
+/// environment, which a host sets for its downloads and not for its own cluster.
+fn cluster_config(current: &mut Current) -> Result<kube::Config, Wrong> {
+    let cluster = &mut current.cluster;
+    let server = cluster.server.as_deref().unwrap_or_default();
+    let server = address::server(server).map_err(|why| format!("server {why}"))?;
+    let proxy = cluster.proxy_url.as_deref().map(address::proxy).transpose();
+    let proxy = proxy.map_err(|why| format!("proxy-url {why}"))?;
+    if let Some(name) = &cluster.tls_server_name {
+        ServerName::try_from(name.as_str())
+            .map_err(|error| format!("tls-server-name {name:?} is no name: {error}"))?;
+    }
+    let mut config = kube::Config::new(server);
+    config.proxy_url = proxy;
+    config.root_cert = material::authorities(cluster)?;
+    config.tls_server_name = cluster.tls_server_name.clone();
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
+    if let Some(namespace) = &current.context.namespace {
+        config.default_namespace.clone_from(namespace);
+    }
+    Ok(config)
+}
+
+/// Brings the user's secrets inside.
+fn user_config(user: &mut AuthInfo) -> Result<Option<Life>, Wrong> {
+    let life = material::identity(user)?;
+    material::token(user)?;
+    Ok(life)
 }

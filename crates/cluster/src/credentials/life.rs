@@ -1,13 +1,13 @@
 //! From when until when a client certificate is good.
 //!
-//! Of a certificate nothing but two times is needed, which are at a fixed place in it, and a kubeconfig's base64 is read by the API's own
-//! type; so this takes no parser of certificates. What it does not understand it does not judge: the API server does.
+//! Of a certificate nothing but two times is needed, which are at a fixed place in it; so this takes no parser of certificates. What it
+//! does not understand it does not judge: the API server does.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use k8s_openapi::ByteString;
-use serde_json::{Value, from_value};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// The part of its life after which a certificate should have been renewed: kubelets do so before, by 90 % at the latest.
 const LATE: f64 = 0.95;
@@ -22,15 +22,10 @@ pub struct Life {
 }
 
 impl Life {
-    /// Of the client certificate that `config` names or holds, if there is one that is understood.
-    pub(crate) fn of(config: &kube::Config) -> Option<Self> {
-        let user = &config.auth_info;
-        let pem = match (&user.client_certificate_data, &user.client_certificate) {
-            (Some(data), _) => base64(data)?,
-            (None, Some(path)) => std::fs::read(path).ok()?,
-            (None, None) => return None,
-        };
-        in_pem(std::str::from_utf8(&pem).ok()?)
+    /// Of the first certificate in PEM, which is the client's own; others are of who signed it.
+    pub(super) fn in_pem(pem: &[u8]) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(pem).ok()?;
+        in_der(&der)
     }
 
     /// It should have been renewed by now.
@@ -38,19 +33,6 @@ impl Life {
         let life = self.end.duration_since(self.begin).as_secs_f64();
         now.duration_since(self.begin).as_secs_f64() > life * LATE
     }
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let text: String = text.split_whitespace().collect();
-    let ByteString(bytes) = from_value(Value::String(text)).ok()?;
-    Some(bytes)
-}
-
-/// Of the first certificate, which is the client's own; others are of who signed it.
-fn in_pem(text: &str) -> Option<Life> {
-    let (_, after) = text.split_once("-----BEGIN CERTIFICATE-----")?;
-    let (body, _) = after.split_once("-----END CERTIFICATE-----")?;
-    in_der(&base64(body)?)
 }
 
 fn in_der(der: &[u8]) -> Option<Life> {
@@ -125,11 +107,11 @@ mod tests {
             let (pem, _) = certificate(years);
             let begin = format!("{}-01-02T00:00:00Z", years.0).parse().unwrap();
             let end = format!("{}-03-04T00:00:00Z", years.1).parse().unwrap();
-            assert_eq!(in_pem(&pem), Some(Life { begin, end }));
+            assert_eq!(Life::in_pem(pem.as_bytes()), Some(Life { begin, end }));
             // With what else a file may hold, the first one counts.
             let (other, _) = certificate((2001, 2002));
             let chain = format!("subject=x\n{pem}{other}");
-            assert_eq!(in_pem(&chain), Some(Life { begin, end }));
+            assert_eq!(Life::in_pem(chain.as_bytes()), Some(Life { begin, end }));
         }
     }
 
@@ -146,8 +128,8 @@ mod tests {
         ] {
             assert_eq!(in_der(wrong), None);
         }
-        assert_eq!(in_pem(&pem.replace("M", "*")), None);
-        assert_eq!(in_pem("-----BEGIN CERTIFICATE-----"), None);
+        assert_eq!(Life::in_pem(pem.replace('M', "*").as_bytes()), None);
+        assert_eq!(Life::in_pem(b"-----BEGIN CERTIFICATE-----"), None);
         assert_eq!(time(0x17, b"260101"), None);
     }
 
