@@ -3,6 +3,7 @@
 use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{Settings, StateTrouble, Step};
 use cuo_core::identity::{GrantId, Identity};
+use cuo_core::look;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
@@ -29,6 +30,9 @@ pub struct Answer {
     pub grant: Option<Granted>,
     /// Looking for updates.
     pub check: Check,
+    /// How that went, for the next process.
+    #[serde(default)]
+    pub looks: look::Looks,
     /// What it will do next.
     pub next: Next,
     /// The answer to the last grant.
@@ -77,7 +81,7 @@ impl Granted {
 pub struct Check {
     /// When the agent last did since the boot, and had an answer.
     pub last: Option<Time>,
-    /// What that failed with, if it did.
+    /// What that failed with, if it did, with every word of rpm-ostree.
     pub error: Option<String>,
     /// When it is due again.
     pub next: Option<Time>,
@@ -88,6 +92,8 @@ pub struct Check {
 pub struct Looks {
     /// For updates.
     pub check: Check,
+    /// How that went.
+    pub looks: look::Looks,
     /// When rpm-ostree is asked again that did not answer.
     pub asks_again: Option<Time>,
 }
@@ -180,6 +186,7 @@ fn by_itself(code: Code) -> bool {
             | Code::Inhibited
             | Code::NodeNotReady
             | Code::FinalizerInactive
+            | Code::RebootPrepared
             | Code::RpmOstreeUnavailable
             | Code::ProtocolUnknown
             | Code::MalformedAnnotation
@@ -199,6 +206,16 @@ fn stops_looks(code: Code) -> bool {
     )
 }
 
+/// `reason` with all that the last look failed with, if it is about that: only the Node and Events have no room for it.
+fn whole(reason: Reason, error: Option<&str>) -> Reason {
+    let about = error.filter(|error| Reason::quoting(reason.code, error) == reason);
+    let message = about.map(str::to_owned);
+    Reason {
+        message: message.unwrap_or(reason.message),
+        ..reason
+    }
+}
+
 impl Answer {
     /// The answer after `decision`; `before` is the last one. `node` is the Node as it is known.
     pub fn of(
@@ -216,6 +233,7 @@ impl Answer {
             ..
         } = &decision.state;
         let (phase, reason) = (decision.phase, decision.reason.clone());
+        let reason = reason.map(|reason| whole(reason, looks.check.error.as_deref()));
         let known = node.and_then(|node| node.agent.status.value());
         let known = known.map(|status| (status.phase, status.since));
         let since = [before.map(|before| (before.phase, before.since)), known];
@@ -238,6 +256,7 @@ impl Answer {
                 .or_else(|| open.map(Granted::open)),
             next: Next::of(decision, settings, &looks, now),
             check: looks.check,
+            looks: looks.looks,
             result: result.clone(),
             failed: failed.identities.clone(),
         }

@@ -46,6 +46,7 @@ fn attempt() -> Attempt {
         pods: Default::default(),
         cordoned: Default::default(),
         foreign: false,
+        members: None,
         drained: None,
     }
 }
@@ -55,7 +56,11 @@ fn looks(next: Option<Time>, asks_again: Option<Time>) -> Looks {
         next,
         ..Check::default()
     };
-    Looks { check, asks_again }
+    Looks {
+        check,
+        looks: look::Looks::default(),
+        asks_again,
+    }
 }
 
 #[test]
@@ -255,4 +260,23 @@ fn a_grant_is_shown_as_open_until_it_is_accepted_and_not_once_it_is_answered() {
         ..State::default()
     };
     assert_eq!(shown(answered), None);
+}
+
+#[test]
+fn what_is_cut_for_the_node_is_whole_on_the_host() {
+    let settings = Config::default().settings(&[], None);
+    let long = format!("Upgrade of rpm-ostreed failed: {}", "word ".repeat(200));
+    let long = long.trim_end();
+    let told = |code: Code, text: &str| {
+        let mut looks = looks(None, None);
+        looks.check.error = Some(long.to_owned());
+        let decision = Step {
+            reason: Some(Reason::quoting(code, text)),
+            ..step(Phase::Idle)
+        };
+        let answer = Answer::of(&decision, &settings, None, looks, None);
+        answer.reason.unwrap().message
+    };
+    assert_eq!(told(Code::StageFailed, long), long);
+    assert_eq!(told(Code::OtherDriver, "another"), "another");
 }

@@ -52,11 +52,11 @@ pub enum Command {
     /// Copy the kubelet's credentials to where the agent's user may read them (cuo-agent-credentials.service does this).
     ///
     /// They are those of the kubeconfig that the configuration names. Without one they are looked for in /etc/cuo-agent/kubeconfig,
-    /// which is used whenever it can be, and where installers put the kubelet's: /var/lib/kubelet/kubeconfig,
+    /// which is used until its certificate has ended, and where installers put the kubelet's: /var/lib/kubelet/kubeconfig,
     /// /etc/kubernetes/kubelet.conf (kubeadm), /var/lib/rancher/k3s/agent/kubelet.kubeconfig (k3s),
     /// /var/lib/rancher/rke2/agent/kubelet.kubeconfig (RKE2), /run/k0s/nllb/kubeconfig.yaml and /var/lib/k0s/kubelet.conf (k0s), and
     /// /var/lib/microshift/resources/kubelet/kubeconfig (MicroShift). What can't be used is passed over and told of; of the rest, the
-    /// one with the newest client certificate that has not ended is used, and of equal ones the first.
+    /// one with the newest client certificate that has not ended is used, and of equal ones and k0s's two the first.
     Credentials,
     /// Look at the configuration.
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use cuo_core::agent::state::{State, StateError};
 use cuo_core::identity::BootId;
 use tracing::debug;
 
-use crate::answer::{Answer, Check};
+use crate::answer::Answer;
 use crate::files::write_atomic;
 
 /// State that survives, below the root.
@@ -175,13 +175,14 @@ impl Store {
         Ok(Some(answer).filter(|answer| answer.pid == pid))
     }
 
-    /// When the last agent since the boot looked for an update, and meant to look again. The folder does not outlive the boot.
-    pub fn last_check(&self) -> Option<Check> {
+    /// What the last agent since the boot said of itself: when it looked for an update, what came of it, and when it meant to look again. The
+    /// folder does not outlive the boot.
+    pub fn last_answer(&self) -> Option<Answer> {
         let text = std::fs::read(self.root.join(RUN).join(ANSWER)).ok()?;
         let answer = serde_json::from_slice::<Answer>(&text);
         let answer =
             answer.inspect_err(|error| debug!(%error, "not known when it was looked last"));
-        Some(answer.ok()?.check)
+        answer.ok()
     }
 
     /// Asks the running agent to forget failed identities.

@@ -4,9 +4,12 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
+use tokio::process::Command;
 use tokio::time::{Instant, sleep};
+
+use crate::process::{spawn_logged, tail};
 
 /// Time between two lines of progress while something takes long.
 pub(crate) const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -75,4 +78,36 @@ pub(crate) async fn locked(
             }
         }
     }
+}
+
+/// Runs `command`, which makes `what`, to its end, with its outputs at the end of the file `log`.
+pub(crate) async fn run_told(
+    command: &mut Command,
+    what: &str,
+    log: &Path,
+    deadline: Duration,
+    progress: &impl Fn(&str),
+) -> Result<()> {
+    let begin = Instant::now();
+    let mut child = spawn_logged(command, log)?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.with_context(|| format!("wait for {what}"))?,
+            () = sleep(TELL_EVERY) => progress(&format!("making {what}: {} s", begin.elapsed().as_secs())),
+        }
+        ensure!(
+            begin.elapsed() < deadline,
+            "{what} took longer than {deadline:?} to make; log: {}",
+            log.display()
+        );
+    };
+    if !status.success() {
+        bail!(
+            "{what} could not be made ({status}); its last words, from {}:\n{}",
+            log.display(),
+            tail(log)
+        );
+    }
+    progress(&format!("made {what} in {} s", begin.elapsed().as_secs()));
+    Ok(())
 }

@@ -19,6 +19,7 @@ pub mod kubelet;
 pub mod logind;
 pub mod machine;
 pub mod ostree;
+pub mod previous;
 pub mod process;
 pub mod proxy;
 pub mod record;

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -54,4 +54,17 @@ pub fn spawn_logged(command: &mut Command, log: &Path) -> Result<Child> {
         .stderr(Stdio::from(second))
         .spawn()
         .with_context(|| format!("start {:?}", command.as_std()))
+}
+
+/// The last lines of a log, for an error.
+pub(crate) fn tail(log: &Path) -> String {
+    const LINES: usize = 12;
+    match fs::read(log) {
+        Ok(text) => {
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(LINES)..].join("\n")
+        }
+        Err(error) => format!("(can't be read: {error})"),
+    }
 }

@@ -31,6 +31,8 @@ struct Seen {
     trouble: Vec<String>,
     /// All grants that were on each node.
     grants: BTreeMap<NodeName, BTreeSet<GrantId>>,
+    /// Whose they were, oldest first.
+    order: Vec<NodeName>,
 }
 
 /// What a [`Recorder`] has seen, for those who ask while the API server can't be.
@@ -76,6 +78,7 @@ impl Seen {
     fn reset(&mut self, now: Instant) {
         (self.most_down, self.most_granted, self.most_control_planes) = (0, 0, 0);
         self.spent.clear();
+        self.order.clear();
         for (_, since) in self.since.values_mut() {
             *since = now;
         }
@@ -121,7 +124,9 @@ impl Seen {
         }
         if let Some(grant) = view.operator.grant.value() {
             let known = self.grants.entry(view.name.clone()).or_default();
-            known.insert(grant.id);
+            if known.insert(grant.id) {
+                self.order.push(view.name.clone());
+            }
         }
         self.last.insert(view.name.clone(), view.clone());
         self.nodes.insert(view.name.clone(), view);
@@ -205,6 +210,12 @@ impl Recorder {
             (name.to_string(), grants as u64)
         });
         nodes.collect()
+    }
+
+    /// Whose each grant was, in the order in which they came.
+    pub fn order(&self) -> Vec<String> {
+        let seen = lock(&self.seen);
+        seen.order.iter().map(NodeName::to_string).collect()
     }
 
     /// What could not be understood.

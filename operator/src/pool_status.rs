@@ -48,6 +48,7 @@ pub fn status(
         },
         slots: report.slots.iter().map(slot).collect(),
         targets: targets(report),
+        control_plane: report.control_plane.clone(),
         next_window: report.next_opening,
         conditions: conditions.into(),
     }
@@ -254,6 +255,7 @@ mod tests {
             used: 2,
             slots: vec![slot],
             targets: BTreeMap::from([(identity, target)]),
+            control_plane: vec!["n7".parse().unwrap()],
             next_opening: Some(at(900)),
             ..PoolReport::default()
         };
@@ -288,6 +290,7 @@ mod tests {
                 version: Some("44.1".into()),
                 nodes: 5,
             }],
+            control_plane: vec!["n7".parse().unwrap()],
             next_window: Some(at(900)),
             conditions: vec![
                 condition("Accepted", "True", "Valid", "The pool makes sense."),
@@ -456,7 +459,7 @@ mod tests {
                 .iter()
                 .map(|found| found.last_transition_time)
                 .collect();
-            let expected = [at(10), at(10), at(since), at(10), at(10)];
+            let expected = [10, 10, since, 10, 10, 10].map(at);
             assert_eq!(times, expected, "at {second}");
         }
     }
@@ -529,7 +532,7 @@ mod tests {
                 last_transition_time: at(100),
                 observed_generation: 4,
             };
-            assert_eq!(told.conditions.last(), Some(&expected));
+            assert_eq!(told.conditions[4], expected);
             // Told once: nothing is written again while it stays so.
             let again = status(&pool, &PoolReport::default(), &told, at(200));
             assert_eq!(again, told);

@@ -4,7 +4,7 @@
 //! waits for another version. A text that only moves with the clock or with the queue is no news, and neither is anything that was so
 //! when this process began to lead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use cuo_core::reason::{Code, Reason};
 use cuo_core::values::Outcome;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::metrics::{Metrics, outcome_name};
 use crate::steps::Write;
@@ -62,6 +62,8 @@ pub struct Teller {
     told: BTreeMap<NodeName, (Code, Option<Identity>)>,
     /// Pools by name and uid, and whether they were told to make sense.
     pools: BTreeMap<(PoolName, String), bool>,
+    /// The nodes that were told to count as control plane; `None` before the first time.
+    control_plane: Option<BTreeSet<NodeName>>,
 }
 
 impl Teller {
@@ -72,6 +74,7 @@ impl Teller {
             metrics,
             told: BTreeMap::new(),
             pools: BTreeMap::new(),
+            control_plane: None,
         }
     }
 
@@ -79,6 +82,7 @@ impl Teller {
     pub fn forget(&mut self) {
         self.told.clear();
         self.pools.clear();
+        self.control_plane = None;
     }
 
     /// A write succeeded.
@@ -102,6 +106,9 @@ impl Teller {
     /// is told.
     pub fn settled(&mut self, seen: &Snapshot, plan: &Plan) {
         self.told.retain(|name, _| seen.nodes.contains_key(name));
+        if !seen.nodes.is_empty() {
+            self.control_plane(&plan.control_plane);
+        }
         for (name, reason) in &plan.verdicts {
             let open = seen.writes.under_way.contains(name);
             let Some(node) = seen.nodes.get(name).filter(|_| !open) else {
@@ -116,6 +123,25 @@ impl Teller {
                 Some(news) => self.tell(name, node.uid.clone(), news),
                 None => debug!(node = %name, code = %reason.code, "{name}: {reason}"),
             }
+        }
+    }
+
+    /// Tells which nodes count as control plane, once and when that changes.
+    fn control_plane(&mut self, nodes: &BTreeSet<NodeName>) {
+        if self.control_plane.as_ref() == Some(nodes) {
+            return;
+        }
+        self.control_plane = Some(nodes.clone());
+        let names: Vec<_> = nodes.iter().map(NodeName::as_str).collect();
+        match names.as_slice() {
+            [] => warn!(
+                "no node counts as control plane, so a pool may let several of its nodes go at once; if some of these are, label them, or name \
+                 their labels with --control-plane-nodes"
+            ),
+            names => info!(
+                "never two of these go at once, as they are of the control plane: {}",
+                names.join(", ")
+            ),
         }
     }
 

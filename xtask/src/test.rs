@@ -42,6 +42,8 @@ const fn slow(name: &'static str, arguments: &'static [&'static str]) -> Part {
 
 /// The part that not every machine can run.
 const HOSTS: &str = "hosts";
+/// The part that not every clone can run.
+const VERSIONS: &str = "versions";
 
 /// Always the whole workspace, so that every part is built with the same features, and once.
 const PARTS: &[Part] = &[
@@ -139,6 +141,18 @@ const PARTS: &[Part] = &[
         &["test", "--workspace", "--test", "process", "--locked"],
     ),
     slow(
+        "refusing nodes",
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "herd",
+            "--locked",
+            "--",
+            "--nocapture", // measurements are printed
+        ],
+    ),
+    slow(
         "pools",
         &[
             "test",
@@ -175,6 +189,18 @@ const PARTS: &[Part] = &[
         ],
     ),
     slow(
+        VERSIONS,
+        &[
+            "test",
+            "--workspace",
+            "--test",
+            "versions",
+            "--locked",
+            "--",
+            "--test-threads=4",
+        ],
+    ),
+    slow(
         HOSTS,
         &[
             "test",
@@ -205,12 +231,9 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     for programs in [setup::LAB, setup::RPM, setup::PACKAGING] {
         setup::ensure_programs(programs)?;
     }
-    let hosts = if arguments.quick {
-        Ok(())
-    } else {
-        hosts_are_possible().await
-    };
+    let mut impossible = Vec::new();
     if !arguments.quick {
+        impossible = what_is_impossible().await;
         setup::ensure_go()?;
     }
     let mut spent: Vec<(&str, Duration)> = Vec::new();
@@ -223,12 +246,9 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
             ));
             continue;
         }
-        if let (HOSTS, Err(error)) = (part.name, &hosts) {
-            let why = format!("{error:#}");
-            println!(
-                "\n=== {HOSTS}: SKIPPED, nothing was tested on hosts with a systemd of their own: {why}"
-            );
-            skipped.push((HOSTS, why));
+        if let Some((name, lacks, why)) = impossible.iter().find(|one| one.0 == part.name) {
+            println!("\n=== {name}: SKIPPED, nothing was tested {lacks}: {why}");
+            skipped.push((*name, why.clone()));
             continue;
         }
         println!("\n=== {}: cargo {}", part.name, part.arguments.join(" "));
@@ -260,6 +280,28 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         println!("{name:<26} SKIPPED: {why}");
     }
     Ok(())
+}
+
+/// Parts that can't be here, each with what is not tested thereby, and why.
+async fn what_is_impossible() -> Vec<(&'static str, &'static str, String)> {
+    let parts = [
+        (
+            HOSTS,
+            "on hosts with a systemd of their own",
+            hosts_are_possible().await,
+        ),
+        (
+            VERSIONS,
+            "with the release before this one",
+            cuo_lab::previous::possible().await,
+        ),
+    ];
+    let parts = parts.into_iter();
+    let failed = parts.filter_map(|(name, lacks, possible)| {
+        let why = format!("{:#}", possible.err()?);
+        Some((name, lacks, why))
+    });
+    failed.collect()
 }
 
 /// Whether containers with a systemd can be here.

@@ -4,10 +4,10 @@ use cuo_core::host::Deployment;
 use zbus::Variant;
 
 use super::peer::{self, Silence};
-use super::session::{Options, Session};
-use super::{Client, Error, lingers};
+use super::session::Options;
+use super::{Error, Ready, lingers};
 
-impl Client {
+impl Ready {
     /// Has rpm-ostreed unlock the staged `deployment` and reboot the host at once.
     ///
     /// rpm-ostreed compares the deployment with what is staged in the same step, so nothing else can be booted by this. Blocking
@@ -17,29 +17,24 @@ impl Client {
     /// `Lost`, `Timeout` and `Rebooting`, as `Ok`, leave it to the boot id to tell what happened: the reboot may come before the reply
     /// does. After any other error nothing was done, and the error says why.
     pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
-        let (session, first) = self.begin().await?;
-        let (os_path, identity) = (&first.os_path, deployment.identity.to_string());
-        let base = first.base(&deployment.id);
-        match (self.finalize_as(&session, os_path, &identity).await, base) {
+        let identity = deployment.identity.to_string();
+        let base = self.first.base(&deployment.id);
+        match (self.finalize_as(&identity).await, base) {
             // Until 2025.7 the expected checksum was the base commit for images too, which is not the deployment's own where packages
             // are layered; the answer names what it wants.
             (Err(Error::Failed { text, .. }), Some(base))
                 if text.starts_with("Expected staged base checksum ")
                     && text.ends_with(&format!(" found {base}")) =>
             {
-                self.finalize_as(&session, os_path, &base).await
+                self.finalize_as(&base).await
             }
             (result, _) => result,
         }
     }
 
-    async fn finalize_as(
-        &self,
-        session: &Session,
-        os_path: &str,
-        checksum: &str,
-    ) -> Result<(), Error> {
+    async fn finalize_as(&self, checksum: &str) -> Result<(), Error> {
         let what = "FinalizeDeployment";
+        let limits = &self.client.limits;
         // An update that somebody else staged may be unlocked, or unlocked by an attempt that an inhibitor stopped.
         let options = Options::from([
             ("checksum", Variant::from(checksum.to_owned())),
@@ -49,10 +44,11 @@ impl Client {
                 Variant::from("cuo-agent: finalize"),
             ),
         ]);
-        let silence = Silence::Ends(self.limits.finalize_idle);
-        for _ in 0..=self.limits.repeats {
-            let address = session.transaction(os_path, what, &options).await?;
-            let ended = peer::run(&address, what, &self.limits, silence, &mut |_| ()).await?;
+        let silence = Silence::Ends(limits.finalize_idle);
+        for _ in 0..=limits.repeats {
+            let os_path = &self.first.os_path;
+            let address = self.session.transaction(os_path, what, &options).await?;
+            let ended = peer::run(&address, what, limits, silence, &mut |_| ()).await?;
             match ended.map(|ended| (ended.started, ended.result)) {
                 // Whoever started it: it was this very deployment.
                 Some((_, Ok(()))) => return Ok(()),
@@ -61,7 +57,7 @@ impl Client {
                     return Err(Error::Failed { what, text });
                 }
                 // If one that is gone has finalized, the next call is refused with `Rebooting`.
-                Some((false, Err(_))) | None => self.pause().await,
+                Some((false, Err(_))) | None => self.client.pause().await,
             }
         }
         Err(lingers("finalization"))

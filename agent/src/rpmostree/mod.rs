@@ -11,6 +11,7 @@ mod origin;
 mod peer;
 mod pin;
 mod read;
+mod ready;
 mod rollback;
 mod session;
 
@@ -23,6 +24,7 @@ pub use error::Error;
 pub use limits::Limits;
 pub use origin::Origin;
 pub use pin::Pin;
+pub use ready::Ready;
 
 use crate::bus::Bus;
 use crate::survey::NAME;
@@ -84,6 +86,16 @@ pub struct Overview {
     pub busy: bool,
 }
 
+impl Overview {
+    fn of(snapshot: &Snapshot) -> Result<Self, Error> {
+        Ok(Self {
+            host: snapshot.host()?,
+            origin: snapshot.origin(),
+            busy: snapshot.busy(),
+        })
+    }
+}
+
 /// Talks to rpm-ostreed, each operation on a connection of its own.
 ///
 /// Every operation can be dropped at any point. A transaction that is running then goes on, and the same operation joins it when it
@@ -113,12 +125,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::host`].
     pub async fn overview(&self) -> Result<Overview, Error> {
-        let snapshot = self.read().await?;
-        Ok(Overview {
-            host: snapshot.host()?,
-            origin: snapshot.origin(),
-            busy: snapshot.busy(),
-        })
+        Overview::of(&self.read().await?)
     }
 
     /// Where the booted deployment came from. Starts rpm-ostreed if it does not run.
@@ -178,7 +185,7 @@ impl Client {
         Ok((session, snapshot))
     }
 
-    /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Client::finalize`]'s boots it.
+    /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Ready::finalize`]'s boots it.
     ///
     /// It replaces whatever is pending if there is something newer. `known` is the host that this was decided on: what somebody else
     /// deployed since then is left as it is. What is staged already and is the newest stays, locked or not. `progress` gets short lines

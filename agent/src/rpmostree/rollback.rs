@@ -5,11 +5,11 @@ use zbus::Variant;
 
 use super::peer::{self, Silence};
 use super::session::Options;
-use super::{Client, Error, lingers};
+use super::{Error, Ready, lingers};
 
 const METHOD: &str = "Rollback";
 
-impl Client {
+impl Ready {
     /// Makes `deployment`, the next one after the booted one, the one that the next boot boots. Nothing reboots because of this.
     ///
     /// rpm-ostreed compares nothing here, and a second call would undo the first. So what is first is read before each call, and only
@@ -17,24 +17,24 @@ impl Client {
     ///
     /// # Errors
     /// Any of [`Error`]. Whatever it is, nothing reboots, and the next call finds out by what is there.
-    pub async fn roll_back(&self, deployment: &Deployment) -> Result<(), Error> {
-        let (session, mut now) = self.begin().await?;
+    pub async fn roll_back(self, deployment: &Deployment) -> Result<(), Error> {
+        let (session, limits, mut now) = (self.session, &self.client.limits, self.first);
         let options = Options::from([(
             "initiating-command-line",
             Variant::from("cuo-agent: rollback"),
         )]);
-        let silence = Silence::Ends(self.limits.finalize_idle);
-        for _ in 0..=self.limits.repeats {
+        let silence = Silence::Ends(limits.finalize_idle);
+        for _ in 0..=limits.repeats {
             match stands(&now.host()?, deployment) {
                 Place::First => return Ok(()),
                 Place::Next => {}
                 Place::Elsewhere(text) => return Err(failed(text)),
             }
             let address = session.transaction(&now.os_path, METHOD, &options).await?;
-            let ended = peer::run(&address, METHOD, &self.limits, silence, &mut |_| ()).await?;
+            let ended = peer::run(&address, METHOD, limits, silence, &mut |_| ()).await?;
             let Some(own) = ended.filter(|ended| ended.started) else {
                 // Somebody else's, which may have been over before: what is there afterwards tells.
-                self.pause().await;
+                self.client.pause().await;
                 now = session.read().await?;
                 continue;
             };

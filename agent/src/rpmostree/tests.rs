@@ -10,7 +10,12 @@ fn operations_can_be_spawned() {
     spawn(client.stage(None, |_| ()));
     spawn(client.check(|_| ()));
     let deployment = deployment("one", true);
-    spawn(client.finalize(&deployment));
+    spawn(client.ready());
+    let ends = async |ready: Ready| {
+        spawn(ready.finalize(&deployment));
+        spawn(ready.roll_back(&deployment));
+    };
+    drop(ends);
 }
 
 fn deployment(id: &str, staged: bool) -> Deployment {

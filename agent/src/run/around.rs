@@ -134,7 +134,7 @@ fn remotes(root: &Path) -> BTreeSet<String> {
     names
 }
 
-/// The reason ends with a change that nobody tells of: of units, or of the network.
+/// The reason ends with a change that nobody tells of: of units, of the network, or of what a reboot would be.
 pub fn by_units(code: Option<Code>) -> bool {
     let Some(code) = code else { return false };
     matches!(
@@ -145,6 +145,7 @@ pub fn by_units(code: Option<Code>) -> bool {
             | Code::BootIncomplete
             | Code::UnitsInactive
             | Code::FinalizerInactive
+            | Code::RebootPrepared
             | Code::Unhealthy
             | Code::RollbackWanted
             | Code::Settling

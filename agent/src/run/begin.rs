@@ -64,7 +64,7 @@ impl Agent {
                 root,
                 Client::new(Bus::system(), Limits::default()),
                 &config.check,
-                store.last_check(),
+                store.last_answer(),
             ),
             around: Around::new(root, Bus::system()),
             node: NodeSide::new(boots, facts::machine_id(root)),

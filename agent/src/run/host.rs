@@ -8,17 +8,17 @@ use cuo_core::agent::state::Retry;
 use cuo_core::host::Host;
 use cuo_core::look::{Looks, first, resumed, spread};
 use cuo_core::node::{NodeView, SystemLabels};
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{Code, Reason, line};
 use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::answer::Check;
+use crate::answer::{Answer, Check};
 use crate::config;
 use crate::facts;
 use crate::journal::Event;
-use crate::rpmostree::{Client, Error, Overview};
+use crate::rpmostree::{Client, Error, Overview, Ready};
 
 /// Pause before rpm-ostree is asked again that was at work.
 const BUSY: Duration = Duration::from_secs(20);
@@ -35,6 +35,8 @@ const LASTING: Duration = Duration::from_secs(5);
 pub struct HostSide {
     root: PathBuf,
     client: Client,
+    /// For the one call that may follow the last look at the Node.
+    ready: Option<Ready>,
     known: Result<Host, String>,
     /// rpm-ostree was at work when it was asked last.
     busy: bool,
@@ -61,10 +63,17 @@ pub struct HostSide {
 }
 
 impl HostSide {
-    /// What the host is, is found out later; `earlier` is how far another process since the boot had got with looking for updates.
-    pub fn new(root: &Path, client: Client, check: &config::Check, earlier: Option<Check>) -> Self {
+    /// What the host is, is found out later; `earlier` is how far another process since the boot had got with looking for updates. What
+    /// that found is told until the next look, which may be hours away.
+    pub fn new(
+        root: &Path,
+        client: Client,
+        check: &config::Check,
+        earlier: Option<Answer>,
+    ) -> Self {
         let now = Time::from(Timestamp::now());
-        let earlier = earlier.unwrap_or_default();
+        let earlier = earlier.map(|answer| (answer.check, answer.looks));
+        let (earlier, looks) = earlier.unwrap_or_default();
         // An agent that is started over and over does not look over and over.
         let longest = spread(check.period.0, check.jitter.0, 1.0);
         let left = earlier.next.and_then(|next| resumed(next, now, longest));
@@ -73,6 +82,7 @@ impl HostSide {
         Self {
             root: root.to_owned(),
             client,
+            ready: None,
             known: Err("not asked yet".into()),
             busy: false,
             outdated: true,
@@ -84,7 +94,7 @@ impl HostSide {
             asked: false,
             staging: None,
             progress: None,
-            looks: Looks::default(),
+            looks,
             kept_off: None,
             free: None,
             check: Check {
@@ -141,6 +151,11 @@ impl HostSide {
     /// The last look for an update, and when the next one is due.
     pub fn check(&self) -> &Check {
         &self.check
+    }
+
+    /// How the looks for updates went.
+    pub fn looks(&self) -> &Looks {
+        &self.looks
     }
 
     /// What is to be told of the looks for updates.
@@ -207,9 +222,28 @@ impl HostSide {
         if self.staging.is_some() || !self.outdated && !retry {
             return;
         }
+        let found = self.client.overview().await;
+        self.learn(found);
+    }
+
+    /// Reads them in any case, and leaves nothing to be asked of rpm-ostreed before the call that leads to the reboot: it may take minutes
+    /// to answer, and who takes the node back meanwhile is to be heard.
+    pub async fn make_ready(&mut self) {
+        let ready = self.client.ready().await;
+        let found = ready.as_ref().map_err(Clone::clone);
+        self.learn(found.and_then(Ready::overview));
+        self.ready = ready.ok();
+    }
+
+    /// What [`HostSide::make_ready`] came to, for one use.
+    pub fn take_ready(&mut self) -> Option<Ready> {
+        self.ready.take()
+    }
+
+    fn learn(&mut self, found: Result<Overview, Error>) {
         self.outdated = false;
         self.retry_at = None;
-        match self.client.overview().await {
+        match found {
             Ok(Overview { host, origin, busy }) => {
                 let version = label_value(&host.booted.version);
                 let group = origin.stream().and_then(label_value);
@@ -254,11 +288,12 @@ impl HostSide {
         self.asked = false;
         self.progress = None;
         self.outdated();
-        let result = result.map_err(|error| self.reason(&error));
-        if !matches!(&result, Err(reason) if reason.code == Code::RpmOstreeBusy) {
+        let result = result.map_err(|error| self.failure(&error));
+        if !matches!(&result, Err((Code::RpmOstreeBusy, _))) {
             self.kept_off = None;
         }
-        self.check.error = result.as_ref().err().map(|reason| reason.message.clone());
+        self.check.error = result.as_ref().err().map(|(_, text)| text.clone());
+        let result = result.map_err(|(code, text)| Reason::quoting(code, &text));
         let period = spread(config.period.0, config.jitter.0, fastrand::f64());
         let pause = self.looks.ended(result, retry, period);
         if let Some(error) = &self.check.error {
@@ -274,9 +309,9 @@ impl HostSide {
         self.check.next = Some(now.later(pause));
     }
 
-    /// What failed, with what is known of it here.
-    fn reason(&mut self, error: &Error) -> Reason {
-        let (code, mut text) = (error.code(), error.to_string());
+    /// What failed, in one line with every word of it, and with what is known of it here.
+    fn failure(&mut self, error: &Error) -> (Code, String) {
+        let (code, mut text) = (error.code(), line(&error.to_string()));
         match code {
             Code::RpmOstreeBusy => {
                 let since = *self
@@ -292,7 +327,7 @@ impl HostSide {
             }
             _ => {}
         }
-        Reason::new(code, text)
+        (code, text)
     }
 
     /// What may have been in the way of looking for updates changed.
@@ -407,14 +442,34 @@ mod tests {
             text: text.into(),
         };
         let said = "Upgrade of rpm-ostreed failed: No space left on device";
-        let told = side.reason(&full("No space left on device"));
+        let told = side.failure(&full("No space left on device"));
         let expected = format!("{said}; 123 MB were free below /ostree before");
-        assert_eq!(told, Reason::new(Code::DiskFull, expected));
+        assert_eq!(told, (Code::DiskFull, expected));
         // Without the figure where it is not known.
         std::fs::remove_dir_all(&repo).unwrap();
         side.stage_started();
-        let told = side.reason(&full("No space left on device"));
-        assert_eq!(told, Reason::new(Code::DiskFull, said));
+        let told = side.failure(&full("No space left on device"));
+        assert_eq!(told, (Code::DiskFull, said.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn the_journal_has_every_word_and_the_node_the_cause() {
+        let root = tempfile::tempdir().unwrap();
+        let client = Client::new(Bus::at("unix:path=/nonexistent/bus"), Limits::default());
+        let config = Config::default().check;
+        let mut side = HostSide::new(root.path(), client, &config, None);
+        let retry = Config::default().settings(&[], None).retry;
+        let said = format!("a script\nfailed: {}\nerror: the cause", "log ".repeat(200));
+        let failed = Error::Failed {
+            what: "Upgrade".into(),
+            text: said.clone(),
+        };
+        side.look_ended(Err(failed), &config, &retry);
+        let whole = line(&format!("Upgrade of rpm-ostreed failed: {said}"));
+        assert_eq!(side.check().error, Some(whole.clone()));
+        let told = side.looked().unwrap();
+        assert_eq!(told, &Reason::quoting(Code::StageFailed, &whole));
+        assert!(told.message.ends_with("error: the cause"), "{told}");
     }
 
     #[test]

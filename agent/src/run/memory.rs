@@ -116,9 +116,10 @@ impl Agent {
         Ok(())
     }
 
-    /// Goes on with `state`.
+    /// Goes on with `state`. What was asked because of an attempt is of no use after its end; questions about a grant that is still to be
+    /// answered go on, for each is asked once.
     pub(super) fn put(&mut self, state: State) {
-        if state.attempt.is_none() {
+        if state.attempt.is_none() && self.state.attempt.is_some() {
             self.calls.abort_all();
             self.evictions.clear();
             (self.asked, self.volumes) = (None, None);
@@ -155,7 +156,7 @@ impl Agent {
             .identities
             .retain(|failure| what != "all" && failure.identity.to_string() != what);
         state.backoff = None;
-        (state.lost, state.spoiled) = (None, None);
+        (state.lost, state.spoiled, state.stuck) = (None, None, None);
         state
             .left
             .retain(|left| what != "all" && left.identity.to_string() != what);

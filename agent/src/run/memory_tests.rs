@@ -35,6 +35,7 @@ fn attempt(boot: BootId) -> Attempt {
         good: None,
         pods: Default::default(),
         foreign: false,
+        members: None,
         drained: None,
     }
 }
@@ -77,4 +78,30 @@ async fn nothing_is_begun_before_the_state_can_be_written() {
     agent.try_again().unwrap();
     assert_eq!(agent.settings.state_unusable, None);
     assert!(folder.join("state.json").is_file());
+}
+
+#[tokio::test]
+async fn calls_go_on_until_the_attempt_is_over_that_they_are_about() {
+    let root = tempfile::tempdir().unwrap();
+    let mut agent = agent(root.path()).await;
+    agent.calls.spawn(std::future::pending());
+    // As at the end of a look, while a grant is not answered yet.
+    agent.save(State::default()).unwrap();
+    let ended = async |agent: &mut Agent| {
+        let next = agent.calls.join_next();
+        let ended = tokio::time::timeout(Duration::from_millis(100), next).await;
+        ended
+            .ok()
+            .flatten()
+            .map(|end| end.unwrap_err().is_cancelled())
+    };
+    assert_eq!(ended(&mut agent).await, None, "cut off");
+    let attempt = Some(attempt(agent.boot));
+    let begun = State {
+        attempt,
+        ..State::default()
+    };
+    agent.save(begun).unwrap();
+    agent.save(State::default()).unwrap();
+    assert_eq!(ended(&mut agent).await, Some(true));
 }

@@ -58,7 +58,7 @@ use waits::{changed, tick, until};
 
 /// How often what sends no news is looked at while something depends on it: other programs during a drain, inhibitors that hold.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often units are looked at that hold updates up.
+/// How often units, and what else tells of no change, are looked at while they hold updates up.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 /// How often logind is asked whether a shutdown that it announced is still on.
 const SHUTDOWN: Duration = Duration::from_secs(60);
@@ -90,7 +90,7 @@ struct Agent {
     shutting_down: bool,
     memory: Memory,
     clock: Clock,
-    /// The pods have not been looked through yet for those that tell what the node is.
+    /// The Node has yet to show those of its pods that tell what it is.
     pods_unseen: bool,
 }
 
@@ -178,26 +178,35 @@ impl Agent {
         self.pods.catch_up();
         let needed = self.needs_look();
         self.look_around(needed).await;
-        let mut seen = self.observe().await;
-        self.pods_unseen &= !(seen.pods.is_ok() && self.node.view().is_some());
-        let mut decision = step(&self.state, &seen, &self.settings, self.clock.now());
-        if decision.act == Act::Confirm {
-            acts::gate("decided", Some(Named::Confirm)).await;
-            // logind compares nothing, so what it would boot is looked at as late as can be.
-            self.host.outdated();
-            self.host.refresh().await;
-            seen.host = self.host.known().clone();
-            self.around.outdated();
-            self.look_around(true).await;
-            seen.survey = self.around.known().clone();
-            // Last of all, for the host may take minutes to answer.
-            match self.node.confirm(&self.source).await {
-                Some(live) => seen.node = live,
-                None => return Ok(Next::Again),
-            }
-            decision = step(&self.state, &seen, &self.settings, self.clock.now());
-        }
-        self.carry_out(decision).await
+        let seen = self.observe().await;
+        self.pods_unseen &= !seen.marked();
+        let decision = step(&self.state, &seen, &self.settings, self.clock.now());
+        let decision = match decision.act {
+            Act::Confirm => self.confirm(seen).await,
+            _ => Some(decision),
+        };
+        let next = match decision {
+            Some(decision) => self.carry_out(decision).await,
+            None => Ok(Next::Again),
+        };
+        // What was not needed after all would keep rpm-ostreed awake.
+        self.host.take_ready();
+        next
+    }
+
+    /// Decides anew by what is there at the last moment. `None`: the Node is not known now.
+    async fn confirm(&mut self, mut seen: Observation) -> Option<Step> {
+        acts::gate("decided", Some(Named::Confirm)).await;
+        // logind compares nothing, so what it would boot is looked at as late as can be.
+        self.host.make_ready().await;
+        seen.host = self.host.known().clone();
+        self.around.outdated();
+        self.look_around(true).await;
+        seen.survey = self.around.known().clone();
+        // Last of all, for the host may take minutes to answer.
+        seen.node = self.node.confirm(&self.source).await?;
+        let now = self.clock.now();
+        Some(step(&self.state, &seen, &self.settings, now))
     }
 
     /// Looks at what else runs on the host, where that is `needed` or changed.
@@ -357,6 +366,7 @@ impl Agent {
         let (node, before) = (self.node.view(), self.answer.as_ref());
         let looks = Looks {
             check: self.host.check().clone(),
+            looks: self.host.looks().clone(),
             asks_again: self.host.asks_again(),
         };
         let answer = Answer::of(decision, &self.settings, node, looks, before);

@@ -3,7 +3,7 @@
 use cuo_core::agent::{Act, Asked};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{Code, Reason, line};
 use cuo_core::values::Phase;
 use tracing::{info, warn};
 
@@ -33,7 +33,11 @@ impl From<Error> for Answered {
         let why = error.to_string();
         match error {
             Error::Busy { .. } => Self::Busy(why),
-            _ => Self::Refused(Reason::new(error.refusal(), why)),
+            _ => {
+                // The journal has it whole; of the reason there may be only a part.
+                warn!("rpm-ostree refuses: {}", line(&why));
+                Self::Refused(Reason::quoting(error.refusal(), &why))
+            }
         }
     }
 }
@@ -48,6 +52,10 @@ impl Agent {
     }
 
     pub(super) fn finalize(&mut self, deployment: Deployment) {
+        // It is there, for nothing is finalized but after a confirmation; without it the next one makes it.
+        let Some(ready) = self.host.take_ready() else {
+            return;
+        };
         let Some(id) = self.ask(&Act::Finalize(deployment.clone())) else {
             return;
         };
@@ -60,9 +68,9 @@ impl Agent {
             deployment.version,
             deployment.identity.short()
         );
-        let (client, done) = (self.host.client().clone(), self.done.clone());
+        let done = self.done.clone();
         tokio::spawn(async move {
-            let answer = match client.finalize(&deployment).await {
+            let answer = match ready.finalize(&deployment).await {
                 // Whether the host reboots is for the boot id to tell.
                 Ok(()) => {
                     info!("rpm-ostree has finalized and reboots");
@@ -83,6 +91,9 @@ impl Agent {
     }
 
     pub(super) fn roll_back(&mut self, deployment: Deployment) {
+        let Some(ready) = self.host.take_ready() else {
+            return;
+        };
         let Some(id) = self.ask(&Act::RollBack(deployment.clone())) else {
             return;
         };
@@ -95,9 +106,9 @@ impl Agent {
             deployment.version,
             deployment.identity.short()
         );
-        let (client, done) = (self.host.client().clone(), self.done.clone());
+        let done = self.done.clone();
         tokio::spawn(async move {
-            let answer = match client.roll_back(&deployment).await {
+            let answer = match ready.roll_back(&deployment).await {
                 Ok(()) => Answered::RolledBack,
                 // Nothing reboots because of it, so what is not known may be given up.
                 Err(error) => error.into(),

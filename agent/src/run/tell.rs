@@ -9,7 +9,7 @@ use cuo_core::identity::{GrantId, Identity};
 use cuo_core::look;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
-use cuo_core::values::{Outcome, Phase, RebootResult};
+use cuo_core::values::{DrainMode, Outcome, Phase, RebootResult};
 use tracing::{error, info, warn};
 
 use crate::journal::Event;
@@ -222,7 +222,14 @@ fn place(
     let (named, identity) = target.unzip();
     let named = named.unwrap_or_else(|| "another deployment".to_owned());
     let (event, text) = match decision.phase {
-        Phase::Draining if entered => (Some(Event::DrainBegun), "drains the node".to_owned()),
+        Phase::Draining if entered => {
+            let mode = attempt.map(|attempt| attempt.drain.mode);
+            let text = match mode {
+                Some(DrainMode::None) => "cordons the node, whose pods stay",
+                Some(DrainMode::Evict) | None => "drains the node",
+            };
+            (Some(Event::DrainBegun), text.to_owned())
+        }
         Phase::Draining if reason.is_some_and(|reason| in_the_way(decision, reason)) => {
             (Some(Event::DrainWaits), "the drain is held up".to_owned())
         }

@@ -33,6 +33,7 @@ fn attempt() -> Attempt {
         pods: Default::default(),
         cordoned: Default::default(),
         foreign: false,
+        members: None,
         drained: None,
     }
 }
@@ -115,7 +116,16 @@ fn an_update_is_told_step_by_step() {
     let text = format!("accepts grant {ID} to reboot into 070707070707");
     let accepts = of_grant(entry(Some(Event::Accepted), Phase::Draining, &text));
     let begun = entry(Some(Event::DrainBegun), Phase::Draining, "drains the node");
-    assert_eq!(told, [accepts, of_grant(begun.clone())]);
+    assert_eq!(told, [accepts.clone(), of_grant(begun)]);
+
+    let mut stays = drains.clone();
+    if let Some(attempt) = &mut stays.state.attempt {
+        attempt.drain.mode = DrainMode::None;
+    }
+    let told = news(&rest, &stays, &before, Some(&node()), target());
+    let text = "cordons the node, whose pods stay";
+    let begun = of_grant(entry(Some(Event::DrainBegun), Phase::Draining, text));
+    assert_eq!(told, [accepts, begun]);
 
     let before = shown(&drains);
     let leaving = Reason::new(Code::Draining, "1 pod is leaving: default/web is ending");

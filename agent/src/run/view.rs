@@ -22,6 +22,10 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3
 /// The first pause after somebody else's write won; it doubles to the same last one. Somebody who keeps writing would be met forever.
 const CONFLICT: Duration = Duration::from_millis(50);
 
+/// The longest pause that is taken from whoever asks for one. An API server that has too much to do asks for seconds, but a webhook may ask
+/// for a day, and meanwhile no pause of an administrator is seen and no cordon taken back.
+const ASKED: Duration = Duration::from_mins(5);
+
 /// How long a write may take: an admission webhook has 30 s.
 const WRITE: Duration = Duration::from_secs(35);
 
@@ -205,7 +209,7 @@ impl NodeSide {
                 self.conflicts = self.conflicts.saturating_add(1);
                 return;
             }
-            Retry::Later(Some(pause)) => spread(1.0, pause),
+            Retry::Later(Some(pause)) => spread(1.0, pause.min(ASKED)),
             Retry::Denied => after(PAUSES[1]),
             Retry::Later(None) | Retry::Credentials => {
                 self.failures = self.failures.saturating_add(1);
@@ -321,9 +325,11 @@ impl NodeSide {
         true
     }
 
-    /// Takes in that the API server did not answer another call.
+    /// Takes in that the API server did not answer another call. Several that are under way fail of one cause, which counts once.
     pub fn call_failed(&mut self, error: &ApiError) {
-        self.failed(error);
+        if !self.pauses() {
+            self.failed(error);
+        }
     }
 }
 

@@ -40,8 +40,8 @@ fn each_class_of_failures_has_its_pause() {
         code: 503,
         message: message(),
     };
-    let busy = ApiError::TooManyRequests {
-        retry_after: Some(Duration::from_secs(7)),
+    let busy = |seconds| ApiError::TooManyRequests {
+        retry_after: Some(Duration::from_secs(seconds)),
         message: message(),
     };
     let cases = [
@@ -62,7 +62,9 @@ fn each_class_of_failures_has_its_pause() {
             [30_000; 4],
             false,
         ),
-        (busy, [7000; 4], false),
+        (busy(7), [7000; 4], false),
+        // As a webhook may say.
+        (busy(86_400), [300_000; 4], false),
     ];
     for (error, expected, still) in cases {
         let mut side = known();
@@ -88,6 +90,31 @@ fn each_class_of_failures_has_its_pause() {
         }
         (side.failures, side.conflicts) = (100, 100);
         expect(&mut side, last);
+    }
+}
+
+/// As many as are in flight during a drain.
+#[test]
+fn calls_that_fail_of_one_cause_count_once() {
+    let mut side = known();
+    let lost = ApiError::Server {
+        code: 503,
+        message: message(),
+    };
+    let mut fails = |side: &mut NodeSide| {
+        for _ in 0..16 {
+            side.call_failed(&lost);
+        }
+        side.retry_at().unwrap()
+    };
+    for (times, longest) in [(1, 1250), (2, 2500)] {
+        let latest = Instant::now() + Duration::from_millis(longest);
+        assert!(
+            fails(&mut side) < latest + Duration::from_secs(1),
+            "{times}"
+        );
+        assert_eq!(side.failures, times);
+        side.retry_at = Some(Instant::now());
     }
 }
 

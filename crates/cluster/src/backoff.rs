@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// The longest pause that anybody may ask for. A webhook, or a proxy on the way, can ask for any; and after five minutes, one call more costs
+/// nobody anything.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
 /// Doubling delays between two bounds.
 #[derive(Debug)]
 pub(crate) struct Backoff {

@@ -32,7 +32,7 @@ pub enum Credentials {
         /// Where the host's file system is: files that the kubeconfig names are also looked for under it.
         root: PathBuf,
     },
-    /// The best of [`PLACES`] under `root`: those that can't be used are passed over, and so is what is older than another one.
+    /// The best of [`PLACES`] under `root`: those that can't be used are passed over, and so is what has ended or is older than another one.
     Host {
         /// Where the host's file system is, `/` unless in a test bench.
         root: PathBuf,

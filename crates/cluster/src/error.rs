@@ -21,7 +21,7 @@ pub enum ApiError {
         /// The API server's words.
         message: String,
     },
-    /// 403: RBAC, the node authorizer or an admission policy refuses.
+    /// 403: RBAC or the node authorizer refuses. Any 4xx but 429: an admission webhook or policy does.
     #[error("forbidden: {message}")]
     Forbidden {
         /// The API server's words; they name the user, the verb and the object.
@@ -98,12 +98,15 @@ impl ApiError {
     /// The admission webhook or policy that refused the write, where one did.
     pub fn admission(&self) -> Option<Admission> {
         match self {
-            Self::Forbidden { message }
-            | Self::TooManyRequests { message, .. }
+            Self::Unauthorized { message }
+            | Self::Forbidden { message }
+            | Self::NotFound { message }
             | Self::Conflict { message }
+            | Self::Gone { message }
+            | Self::TooManyRequests { message, .. }
             | Self::Server { message, .. }
             | Self::Other { message } => Admission::named(message),
-            _ => None,
+            Self::Credentials(_) | Self::Unreachable { .. } | Self::Timeout { .. } => None,
         }
     }
 
@@ -122,7 +125,14 @@ impl ApiError {
 
     fn from_status(status: &Status) -> Self {
         let message = describe(status);
+        let denied = matches!(
+            Admission::named(&message),
+            Some(Admission::Denied(_) | Admission::Policy(_))
+        );
         match status.code {
+            // A webhook refuses with whatever code it likes, and a policy with one of several: that says nothing of the credentials, of
+            // the object or of the request. 429 is as good as its word.
+            400..=428 | 430..=499 if denied => Self::Forbidden { message },
             401 => Self::Unauthorized { message },
             403 => Self::Forbidden { message },
             404 => Self::NotFound { message },
@@ -294,6 +304,81 @@ mod tests {
             let found = ApiError::from(Status::failure("m", "Any").with_code(code));
             assert_eq!(found, expected);
             assert_eq!(found.retry_class(), retry, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_a_webhook_refuses_is_refused_whatever_code_it_gives() {
+        let message = text("admission webhook \"w\" denied the request: m");
+        let forbidden = || ApiError::Forbidden {
+            message: message.clone(),
+        };
+        let cases = [400, 401, 404, 409, 410, 413, 422].map(|code| (code, forbidden()));
+        let busy = ApiError::TooManyRequests {
+            retry_after: None,
+            message: message.clone(),
+        };
+        for (code, expected) in cases.into_iter().chain([(403, forbidden()), (429, busy)]) {
+            let found = ApiError::from(Status::failure(&message, "Any").with_code(code));
+            assert_eq!(found, expected, "{code}");
+            let by = Some(Admission::Denied(text("w")));
+            assert_eq!(found.admission(), by, "{code}");
+        }
+    }
+
+    /// As with Kubernetes 1.37, for each reason that a policy may give.
+    #[test]
+    fn what_a_policy_refuses_is_refused_whatever_reason_it_gives() {
+        let message = text(
+            "nodes \"n1\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        );
+        for (code, reason) in [
+            (401, "Unauthorized"),
+            (403, "Forbidden"),
+            (413, "RequestEntityTooLarge"),
+            (422, "Invalid"),
+        ] {
+            let found = ApiError::from(Status::failure(&message, reason).with_code(code));
+            let expected = ApiError::Forbidden {
+                message: message.clone(),
+            };
+            assert_eq!(found, expected, "{code}");
+            assert_eq!(found.admission(), Some(Admission::Policy(text("p"))));
+        }
+    }
+
+    #[test]
+    fn who_refused_is_told_by_every_error_that_has_the_api_servers_words() {
+        let message = || text("ValidatingAdmissionPolicy 'p' denied request: no");
+        let retry_after = None;
+        let spoken = [
+            ApiError::Unauthorized { message: message() },
+            ApiError::Forbidden { message: message() },
+            ApiError::NotFound { message: message() },
+            ApiError::Conflict { message: message() },
+            ApiError::Gone { message: message() },
+            ApiError::TooManyRequests {
+                retry_after,
+                message: message(),
+            },
+            ApiError::Server {
+                code: 500,
+                message: message(),
+            },
+            ApiError::Other { message: message() },
+        ];
+        for error in spoken {
+            let by = Some(Admission::Policy(text("p")));
+            assert_eq!(error.admission(), by, "{error:?}");
+        }
+        let silent = [
+            ApiError::Unreachable { message: message() },
+            ApiError::Timeout {
+                after: Duration::from_secs(1),
+            },
+        ];
+        for error in silent {
+            assert_eq!(error.admission(), None, "{error:?}");
         }
     }
 

@@ -244,10 +244,17 @@ mod tests {
                 retry_after: None,
             })
         };
+        let denied = "admission webhook \"w\" denied the request: m";
+        let by_policy = "pods \"web-1\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: m";
         let two_budgets = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         let cases = [
             (Reply::failure(404, "NotFound", "m"), Ok(Evicted::Gone)),
             (Reply::failure(409, "Conflict", "m"), Ok(Evicted::Gone)),
+            (Reply::failure(409, "Conflict", denied), refused_so(denied)),
+            (
+                Reply::failure(401, "Unauthorized", by_policy),
+                refused_so(by_policy),
+            ),
             (
                 Reply::json(429, refused),
                 Ok(Evicted::Refused {

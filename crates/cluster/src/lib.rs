@@ -29,7 +29,7 @@ mod inputs_tests;
 #[cfg(test)]
 mod proxy_tests;
 
-pub use backoff::scattered;
+pub use backoff::{LONGEST_ASKED, scattered};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ApiError, Retry};
 pub use source::{ClientSource, Program, Status};

@@ -37,7 +37,9 @@ async fn credentials_may_come_later() {
 
     std::fs::create_dir_all(root.path().join("etc/cuo-agent")).unwrap();
     let path = root.path().join("etc/cuo-agent/kubeconfig");
-    std::fs::write(&path, kubeconfig(&format!("http://{}", api.address))).unwrap();
+    let text = kubeconfig(&format!("http://{}", api.address));
+    let text = text.replace(r#""user":{}"#, r#""user":{"token":"t"}"#);
+    std::fs::write(&path, text).unwrap();
     let seen = source.status();
     let now = source.status_after(&seen).await;
     let origin = Some(path.display().to_string());

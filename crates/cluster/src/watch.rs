@@ -13,7 +13,7 @@ use kube::api::{ListParams, WatchEvent};
 use kube::core::Request;
 use tokio::time::{Instant, timeout};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, LONGEST_ASKED};
 use crate::error::{ApiError, Retry};
 use crate::node::{Keep, NODES};
 use crate::pool::{POOLS, PoolObject, WirePool};
@@ -171,11 +171,7 @@ impl<W: Wire, T: Send> Feed<W, T> {
                 Ok(Some(event)) => return event,
                 Ok(None) => {}
                 Err(error) => {
-                    let asked = match error.retry_class() {
-                        Retry::Later(Some(asked)) => asked,
-                        _ => Duration::ZERO,
-                    };
-                    self.pause = Some(self.backoff.delay().max(asked));
+                    self.pause = Some(pause(self.backoff.delay(), &error));
                     // The next try lists, so that what comes after it is known to be how it is now.
                     self.state = State::Unknown;
                     return Change::Disconnected(error);
@@ -303,6 +299,14 @@ impl<W: Wire, T: Send> Objects<W, T> {
             }
             WatchEvent::Error(status) => Err((*status).into()),
         }
+    }
+}
+
+/// How long to wait after `error`: `own`, or as long as was asked for.
+fn pause(own: Duration, error: &ApiError) -> Duration {
+    match error.retry_class() {
+        Retry::Later(Some(asked)) => own.max(asked.min(LONGEST_ASKED)),
+        _ => own,
     }
 }
 

@@ -215,3 +215,24 @@ async fn all_nodes_are_read_in_pages_and_told_as_one() {
         ]
     );
 }
+
+/// What asks for it may be anybody between here and the API server.
+#[test]
+fn nobody_asks_for_a_pause_that_stops_everything() {
+    let asks = |seconds| ApiError::TooManyRequests {
+        retry_after: Some(Duration::from_secs(seconds)),
+        message: "no".into(),
+    };
+    let own = Duration::from_secs(10);
+    for (seconds, expected) in [(1, 10), (60, 60), (300, 300), (4_000_000_000, 300)] {
+        assert_eq!(
+            pause(own, &asks(seconds)),
+            Duration::from_secs(expected),
+            "{seconds}"
+        );
+    }
+    let gone = ApiError::Gone {
+        message: "no".into(),
+    };
+    assert_eq!(pause(own, &gone), own);
+}

@@ -60,8 +60,8 @@ struct Meta {
     managed_fields: Vec<FieldOwner>,
 }
 
-/// Who wrote what of the object. Of the fields only those matter that tell of a cordon, and of a pod that was bound without the scheduler:
-/// the scheduler's own binding leaves no trace here (seen with Kubernetes 1.37).
+/// Who wrote what of the object. Of the fields only those matter that tell of a cordon, and of a pod that was made with the name of its
+/// node: a binding, whichever scheduler makes it, leaves no trace here (seen with Kubernetes 1.37).
 #[derive(Clone, Deserialize)]
 struct FieldOwner {
     #[serde(default)]
@@ -129,6 +129,11 @@ impl Taint {
     fn keeps_pods_away(&self) -> bool {
         matches!(self.effect.as_str(), "NoSchedule" | "NoExecute")
     }
+
+    /// Pods come here only where there is no better place.
+    fn advises(&self) -> bool {
+        self.effect == "PreferNoSchedule"
+    }
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -188,16 +193,14 @@ impl WireNode {
             boot_id,
             machine_id,
         } = self.status.node_info;
-        let mut writers = managed_fields.into_iter();
-        let cordon = writers.find(|owner| owner.fields.spec.unschedulable.is_some());
-        let taints = self.spec.taints.into_iter();
-        let taints = taints.filter(Taint::keeps_pods_away);
+        let tainted = |is: fn(&Taint) -> bool| {
+            let taints = self.spec.taints.iter().filter(|taint| is(taint));
+            taints.map(|taint| taint.key.clone()).collect()
+        };
         RawNode {
-            cordon: cordon.map(|owner| {
-                let (by, at) = (owner.manager, owner.time);
-                Box::new(Cordon { by, at })
-            }),
-            taints: taints.map(|taint| taint.key).collect(),
+            cordon: cordon(managed_fields).map(Box::new),
+            taints: tainted(Taint::keeps_pods_away),
+            soft_taints: tainted(Taint::advises),
             name,
             uid,
             resource_version,
@@ -211,6 +214,19 @@ impl WireNode {
             volumes_in_use: self.status.volumes_in_use,
         }
     }
+}
+
+/// Who cordoned the node. The time of an owner moves when it writes another of its fields, so of several the earliest is the nearest to the
+/// truth: a cordon that seems younger than it is makes pods that came after it look as if they had been there before.
+fn cordon(owners: Vec<FieldOwner>) -> Option<Cordon> {
+    let cordons = owners
+        .into_iter()
+        .filter(|owner| owner.fields.spec.unschedulable.is_some());
+    let first = cordons.min_by_key(|owner| (owner.time.is_none(), owner.time))?;
+    Some(Cordon {
+        by: first.manager,
+        at: first.time,
+    })
 }
 
 fn is_ready(conditions: &[Condition]) -> bool {
@@ -229,11 +245,25 @@ pub(crate) struct WirePod {
 }
 
 #[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PodSpec {
+    #[serde(default, deserialize_with = "or_default")]
+    scheduler_name: String,
     #[serde(default, deserialize_with = "or_default")]
     tolerations: Vec<Toleration>,
     #[serde(default, deserialize_with = "or_default")]
     volumes: Vec<Volume>,
+}
+
+/// The scheduler of whoever names none, which takes no pod to a cordoned node that does not tolerate it.
+const SCHEDULER: &str = "default-scheduler";
+
+impl PodSpec {
+    /// Its scheduler is another one. Whether that one heeds cordons is not known, and its binding leaves no trace: as far as a cordon is
+    /// concerned the pod is bound without the scheduler.
+    fn is_placed_by_another(&self) -> bool {
+        !["", SCHEDULER].contains(&self.scheduler_name.as_str())
+    }
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -309,6 +339,8 @@ impl WirePod {
         let meta = self.metadata;
         let mut tolerations = self.spec.tolerations.iter();
         let mut writers = meta.managed_fields.iter();
+        let by_hand = writers.any(|owner| owner.fields.spec.node_name.is_some());
+        let placed = by_hand || self.spec.is_placed_by_another();
         let volumes = self.spec.volumes;
         let claims: BTreeSet<_> = volumes
             .iter()
@@ -332,180 +364,11 @@ impl WirePod {
             terminating: meta.deletion_timestamp.is_some(),
             created: meta.creation_timestamp,
             tolerates_cordon: tolerations.any(Toleration::is_for_cordons),
-            placed: writers.any(|owner| owner.fields.spec.node_name.is_some()),
+            placed,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let owned = |(k, v): &(&str, &str)| (k.to_string(), v.to_string());
-        pairs.iter().map(owned).collect()
-    }
-
-    #[test]
-    fn a_node_is_read_with_what_decisions_need_and_nothing_else() {
-        let node = json!({
-            "apiVersion": "v1", "kind": "Node",
-            "metadata": {
-                "name": "n1", "uid": "u1", "resourceVersion": "7", "generation": 3,
-                "creationTimestamp": "2026-11-23T21:00:00Z", "deletionTimestamp": "2026-11-23T22:00:00Z",
-                "labels": {
-                    "cuo.coreos.com/id": "fedora", "kubernetes.io/os": "linux",
-                    "node-role.kubernetes.io/control-plane": "", "zone": "a",
-                },
-                "annotations": {
-                    "cuo.coreos.com/status": "idle since 2026-11-23T21:00:00Z",
-                    "example.com/check": "true", "example.com/other": "x",
-                },
-                "managedFields": [
-                    {"manager": "kubelet", "time": "2026-11-23T21:00:00Z", "fieldsV1": {"f:metadata": {"f:labels": {".": {}}}}},
-                    {"manager": "kubectl-cordon", "operation": "Update", "time": "2026-11-23T21:30:00Z",
-                     "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}},
-                ],
-            },
-            "spec": {
-                "unschedulable": true, "podCIDR": "10.0.0.0/24",
-                "taints": [
-                    {"key": "example.com/gpu", "effect": "NoSchedule", "value": "x"},
-                    {"key": "example.com/soft", "effect": "PreferNoSchedule"},
-                ],
-            },
-            "status": {
-                "conditions": [
-                    {"type": "MemoryPressure", "status": "False"},
-                    {"type": "Ready", "status": "True", "reason": "KubeletReady"},
-                ],
-                "images": [{"names": ["a"], "sizeBytes": 1}],
-                "volumesInUse": ["kubernetes.io/csi/d^v"],
-                "nodeInfo": {"bootID": "b1", "machineID": "m1", "kernelVersion": "6"},
-            },
-        });
-        let expected = RawNode {
-            cordon: Some(Box::new(Cordon {
-                by: "kubectl-cordon".into(),
-                at: Some("2026-11-23T21:30:00Z".parse().unwrap()),
-            })),
-            taints: ["example.com/gpu".to_owned()].into(),
-            name: "n1".into(),
-            uid: "u1".into(),
-            resource_version: "7".into(),
-            labels: map(&[
-                ("cuo.coreos.com/id", "fedora"),
-                ("node-role.kubernetes.io/control-plane", ""),
-                ("zone", "a"),
-            ]),
-            annotations: map(&[
-                ("cuo.coreos.com/status", "idle since 2026-11-23T21:00:00Z"),
-                ("example.com/check", "true"),
-            ]),
-            unschedulable: true,
-            ready: true,
-            boot_id: "b1".into(),
-            machine_id: "m1".into(),
-            deleting: true,
-            volumes_in_use: vec!["kubernetes.io/csi/d^v".into()],
-        };
-        let read: WireNode = serde_json::from_value(node).unwrap();
-        let mut keep = Keep::new(["example.com/check"]);
-        assert!(keep.grow([], ["zone"]));
-        assert!(!keep.grow(["example.com/check"], ["zone"]));
-        assert_eq!(read.into_raw(&keep), expected);
-
-        let bare = json!({
-            "metadata": {"name": "n2", "uid": "u2", "resourceVersion": "8", "annotations": null},
-            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
-        });
-        let expected = RawNode {
-            name: "n2".into(),
-            uid: "u2".into(),
-            resource_version: "8".into(),
-            ..RawNode::default()
-        };
-        let read: WireNode = serde_json::from_value(bare).unwrap();
-        assert_eq!(read.into_raw(&Keep::default()), expected);
-    }
-
-    #[test]
-    fn a_pod_is_read_with_its_controller_and_its_end() {
-        let pod = json!({
-            "metadata": {
-                "name": "web-1", "namespace": "default", "uid": "p1", "resourceVersion": "9",
-                "annotations": {"kubernetes.io/config.mirror": "abc"},
-                "labels": {"app": "web"}, "finalizers": ["example.com/stay"],
-                "creationTimestamp": "2026-11-23T21:00:00Z",
-                "deletionTimestamp": "2026-11-23T22:00:00Z",
-                "managedFields": [{"manager": "someone", "fieldsV1": {"f:spec": {"f:nodeName": {}}}}],
-                "ownerReferences": [
-                    {"kind": "Thing", "name": "t", "uid": "1"},
-                    {"kind": "ReplicaSet", "name": "web", "uid": "2", "controller": true},
-                ],
-            },
-            "spec": {"containers": [], "tolerations": [{"operator": "Exists"}], "volumes": [
-                {"name": "tmp", "emptyDir": {}},
-                {"name": "data", "persistentVolumeClaim": {"claimName": "pages"}},
-                {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {}}},
-                {"name": "token", "projected": {"sources": []}},
-            ]},
-            "status": {"phase": "Failed", "conditions": [{"type": "Ready", "status": "True"}]},
-        });
-        let expected = RawPod {
-            namespace: "default".into(),
-            name: "web-1".into(),
-            uid: "p1".into(),
-            labels: map(&[("app", "web")]),
-            controller: Some("ReplicaSet".into()),
-            mirror: true,
-            completed: true,
-            terminating: true,
-            finalizers: vec!["example.com/stay".into()],
-            ready: true,
-            empty_dir: true,
-            claims: ["pages".into(), "web-1-scratch".into()].into(),
-            created: Some("2026-11-23T21:00:00Z".parse().unwrap()),
-            tolerates_cordon: true,
-            placed: true,
-        };
-        let read: WirePod = serde_json::from_value(pod).unwrap();
-        assert_eq!(read.into_raw(), expected);
-    }
-
-    #[test]
-    fn a_toleration_is_for_cordons_as_the_scheduler_sees_it() {
-        let cases = [
-            (json!({"operator": "Exists"}), true),
-            (
-                json!({"key": CORDONED, "operator": "Exists", "effect": "NoSchedule"}),
-                true,
-            ),
-            (json!({"key": CORDONED, "effect": "NoSchedule"}), true),
-            (
-                json!({"key": CORDONED, "operator": "Equal", "value": ""}),
-                true,
-            ),
-            (
-                json!({"key": CORDONED, "operator": "Equal", "value": "x"}),
-                false,
-            ),
-            (
-                json!({"key": CORDONED, "operator": "Exists", "effect": "NoExecute"}),
-                false,
-            ),
-            (
-                json!({"key": "example.com/gpu", "operator": "Exists"}),
-                false,
-            ),
-            (json!({"operator": "Exists", "effect": "NoExecute"}), false),
-            (json!({"effect": "NoSchedule"}), false),
-        ];
-        for (toleration, expected) in cases {
-            let read: Toleration = serde_json::from_value(toleration.clone()).unwrap();
-            assert_eq!(read.is_for_cordons(), expected, "{toleration}");
-        }
-    }
-}
+#[path = "wire_tests.rs"]
+mod tests;

@@ -46,19 +46,22 @@ pub fn parts(pods: &[RawPod], node: &NodeName) -> Names {
     pods.iter().filter_map(|pod| part(pod, node)).collect()
 }
 
-/// Which of those that were seen on the node, or are there now, are not Ready.
-pub fn not_ready(pods: &[RawPod], node: &NodeName, seen: &Names) -> Vec<String> {
-    let ready = |part: &str| {
+/// Those that are on the node and Ready.
+pub fn ready(pods: &[RawPod], node: &NodeName) -> Names {
+    let whole = |part: &&str| {
         let mut own = pods
             .iter()
-            .filter(|pod| self::part(pod, node) == Some(part));
+            .filter(|pod| self::part(pod, node) == Some(*part));
         own.clone().any(|pod| pod.ready) && own.all(|pod| pod.ready)
     };
-    let there = parts(pods, node);
-    let known = PARTS
-        .into_iter()
-        .filter(|part| seen.contains(part) || there.contains(part));
-    let missing = known.filter(|part| !ready(part));
+    PARTS.into_iter().filter(whole).collect()
+}
+
+/// Which of those that are `demanded` are not Ready.
+pub fn not_ready(pods: &[RawPod], node: &NodeName, demanded: &Names) -> Vec<String> {
+    let ready = ready(pods, node);
+    let missing = PARTS.into_iter();
+    let missing = missing.filter(|part| demanded.contains(part) && !ready.contains(part));
     missing.map(|part| format!("{part}-{node}")).collect()
 }
 
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_has_to_be_there_and_ready() {
+    fn what_is_demanded_has_to_be_there_and_ready() {
         let node: NodeName = "cp-1".parse().unwrap();
         let both = [pod("etcd-cp-1", true), pod("kube-apiserver-cp-1", true)];
         let half = [pod("etcd-cp-1", false), pod("kube-apiserver-cp-1", true)];
@@ -111,8 +114,8 @@ mod tests {
         let cases: [(&[RawPod], &str, &[&str]); 6] = [
             (&[], "", &[]),
             (&both, "etcd,kube-apiserver", &[]),
-            (&half, "", &["etcd-cp-1"]),
-            (&half, "kube-apiserver", &["etcd-cp-1"]),
+            (&half, "kube-apiserver", &[]),
+            (&half, "etcd,kube-apiserver", &["etcd-cp-1"]),
             (
                 &[],
                 "etcd,kube-apiserver",
@@ -124,5 +127,6 @@ mod tests {
             assert_eq!(not_ready(pods, &node, &seen(marked)), expected, "{marked}");
         }
         assert_eq!(parts(&half, &node).to_string(), "etcd,kube-apiserver");
+        assert_eq!(ready(&half, &node).to_string(), "kube-apiserver");
     }
 }

@@ -94,10 +94,11 @@ enum Fate {
 
 /// The pod came to the node after it was cordoned, and the cordon does not keep the next one away: an eviction would only be repeated.
 ///
-/// Both times are the API server's, to the second; what was made in the very second of the cordon leaves once more.
+/// Both times are the API server's, to the second. What was made in the very second of the cordon counts, too: whatever is evicted by then is
+/// made anew within it, several times over, and what was there a moment before would only come back.
 fn comes_again(pod: &RawPod, cordoned: Option<Time>) -> bool {
     let after =
-        matches!((pod.created, cordoned), (Some(created), Some(cordoned)) if created > cordoned);
+        matches!((pod.created, cordoned), (Some(created), Some(cordoned)) if created >= cordoned);
     after && (pod.tolerates_cordon || pod.placed)
 }
 

@@ -322,7 +322,8 @@ fn what_comes_to_a_cordoned_node_and_would_come_again_stays() {
     let (leaves, stays) = ((1, 0), (0, 1));
     let cases = [
         (made(999, true, false), cordoned, leaves),
-        (made(1000, true, true), cordoned, leaves),
+        (made(999, true, true), cordoned, leaves),
+        (made(1000, true, true), cordoned, stays),
         (made(1001, true, false), cordoned, stays),
         (made(1001, false, true), cordoned, stays),
         // The scheduler had not heard of the cordon yet: the next one goes elsewhere.

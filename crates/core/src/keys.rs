@@ -14,8 +14,8 @@ pub const AGENTS_PREFIX: &str = "cuo.coreos.com/agent-";
 
 /// Version of the protocol that this build speaks, written by the agent as the value of [`PROTOCOL`] and as `v` in each JSON value.
 ///
-/// It rises whenever a value gains a field or a meaning: values are read strictly, and a version that is not this one is a reason to
-/// hold, never a permission.
+/// Another version is a reason to hold, never a permission, so this one stays: agents are upgraded by the very updates that a newer operator
+/// has to grant. What is new is announced as a [feature](crate::features).
 pub const VERSION: u32 = 1;
 
 /// What [`spoken`] says, in builds that tests run.

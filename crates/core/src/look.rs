@@ -3,6 +3,7 @@
 mod words;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 pub use words::class;
 
@@ -42,8 +43,8 @@ const DEATHS: u32 = 3;
 /// How often in a row somebody else may be at work before it is told: most work of others is over within a minute.
 const PATIENCE: u32 = 3;
 
-/// The looks so far.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The looks so far. Whoever goes on with them in another process of the same boot tells and waits as before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Looks {
     failures: u32,
     /// How many of the last failures are of the same code.

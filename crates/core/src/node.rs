@@ -169,10 +169,10 @@ impl NodeView {
             kubelet_boot: raw.boot_id.parse().ok(),
             kubelet_machine: raw.machine_id.parse().ok(),
             cordon: raw.cordon.as_deref().filter(|_| raw.unschedulable).cloned(),
-            control_plane: keys::CONTROL_PLANE
-                .iter()
-                .any(|key| labels.contains_key(*key) || raw.taints.contains(*key))
-                || !pods.is_empty(),
+            control_plane: keys::CONTROL_PLANE.iter().any(|key| {
+                let tainted = raw.taints.contains(*key) || raw.soft_taints.contains(*key);
+                labels.contains_key(*key) || tainted
+            }) || !pods.is_empty(),
             takes_pods: !raw.deleting
                 && (!raw.unschedulable || at(keys::AGENT_MADE_UNSCHEDULABLE).is_some())
                 && raw.taints.iter().all(|key| key.starts_with(CONDITIONS)),

@@ -29,13 +29,15 @@ pub struct RawNode {
     pub deleting: bool,
     /// Keys of those of `spec.taints` that keep pods away (`NoSchedule`, `NoExecute`).
     pub taints: BTreeSet<String>,
+    /// Keys of those that only advise against it (`PreferNoSchedule`).
+    pub soft_taints: BTreeSet<String>,
     /// Who set `spec.unschedulable`, where `metadata.managedFields` tells.
     pub cordon: Option<Box<Cordon>>,
     /// `status.volumesInUse`: volumes that pods on the node have, or that are not let go of yet.
     pub volumes_in_use: Vec<String>,
 }
 
-/// Who cordoned a Node, and when.
+/// Who cordoned a Node, and when: of several who say that it is cordoned, the first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cordon {
     /// The field manager: the program's name, such as `kubectl-cordon`.

@@ -1,5 +1,7 @@
 //! Why not now: stable codes, the same in annotations, Events, the journal, metric labels and documentation.
 
+mod quote;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -234,21 +236,25 @@ impl Reason {
     /// A reason with its sentence, brought to one line of at most [`MESSAGE_LIMIT`] characters, and no more bytes than an
     /// Event takes.
     pub fn new(code: Code, message: impl AsRef<str>) -> Self {
-        let line = message
-            .as_ref()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        let ends = line.char_indices().map(|(at, c)| at + c.len_utf8());
-        let ends = ends.take(MESSAGE_LIMIT);
-        let end = ends.take_while(|end| *end <= BYTES_LIMIT).last();
-        let end = end.unwrap_or_default();
-        let message = match end < line.len() {
-            true => format!("{}…", &line[..end]),
+        let line = line(message.as_ref());
+        let start = quote::start(&line, MESSAGE_LIMIT, BYTES_LIMIT);
+        let message = match start.len() < line.len() {
+            true => format!("{start}…"),
             false => line,
         };
         Self { code, message }
     }
+
+    /// The same of what quotes another program, which says at the end what the cause is: where that is too long, it is left out in the
+    /// middle.
+    pub fn quoting(code: Code, text: &str) -> Self {
+        Self::new(code, quote::cut(&line(text)))
+    }
+}
+
+/// `text` in one line.
+pub fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl From<Code> for Reason {

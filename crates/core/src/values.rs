@@ -66,7 +66,8 @@ impl<T> Field<T> {
 }
 
 /// Names in a sorted list that is separated by commas. Those that this build does not know are kept, and mean nothing to it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Names(BTreeSet<String>);
 
 impl Names {

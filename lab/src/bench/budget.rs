@@ -2,7 +2,7 @@
 //!
 //! A loop that asks again at once shows in no outcome, only in what it costs. So each end-to-end test is judged by the audit log, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(super) struct Course {
     pub grants: BTreeMap<String, u64>,
     /// How often operators were started.
     pub operators: u64,
+    /// Nodes with an agent of another build, whose calls are its own affair.
+    pub strange: BTreeSet<String>,
 }
 
 /// `evict_every` of the agents' configuration.
@@ -115,12 +117,23 @@ fn densest(times: &[i64]) -> u64 {
     times.iter().map(from).max().unwrap_or(0)
 }
 
+/// How often something may be tried again between the first and the last of these.
+fn tries(times: &[i64]) -> u64 {
+    let span = times.last().zip(times.first());
+    let span = span.map_or(0, |(last, first)| last - first);
+    let every = i64::try_from(EVICT_EVERY.as_millis()).unwrap_or(i64::MAX);
+    span.unsigned_abs() / every.unsigned_abs()
+}
+
 /// Which budgets the calls exceed, one line for each.
 pub(super) fn exceeded(entries: &[AuditEntry], course: &Course) -> Vec<String> {
     let calls = sorted(entries);
     let mut found = Vec::new();
     for (kind, by_object) in &calls {
         let node = kind.who.strip_prefix("cuo-agent on ");
+        if node.is_some_and(|node| course.strange.contains(node)) {
+            continue;
+        }
         let of = |counts: &BTreeMap<String, u64>| {
             node.and_then(|node| counts.get(node)).copied().unwrap_or(0)
         };
@@ -141,12 +154,14 @@ pub(super) fn exceeded(entries: &[AuditEntry], course: &Course) -> Vec<String> {
             }
             ("pods/eviction", false) => {
                 for (pod, times) in by_object {
-                    let span = times
-                        .last()
-                        .zip(times.first())
-                        .map_or(0, |(last, first)| last - first);
-                    let every = i64::try_from(EVICT_EVERY.as_millis()).unwrap_or(i64::MAX);
-                    let most = span.unsigned_abs() / every.unsigned_abs() + starts;
+                    let most = tries(times) + starts;
+                    check(&format!(" of {pod}"), times.len() as u64, most);
+                }
+            }
+            ("pods", _) if node.is_some() && kind.verb == "delete" => {
+                for (pod, times) in by_object {
+                    // Once more without any time to end.
+                    let most = tries(times) + starts + 1;
                     check(&format!(" of {pod}"), times.len() as u64, most);
                 }
             }
@@ -228,6 +243,7 @@ mod tests {
             starts: [("n1".to_owned(), 1)].into(),
             grants: [("n1".to_owned(), 1)].into(),
             operators: 1,
+            strange: BTreeSet::new(),
         };
         let cases = [
             (evictions(&[0.0, 1.0, 2.1]), None),
@@ -254,6 +270,11 @@ mod tests {
                 }
             }
         }
+        let strange = Course {
+            strange: ["n1".to_owned()].into(),
+            ..course
+        };
+        assert_eq!(exceeded(&questions(2), &strange), Vec::<String>::new());
         assert!(table(&questions(2)).contains("2 in all, 2 within 10 s, 2 about one object"));
     }
 }

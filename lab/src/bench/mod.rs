@@ -71,8 +71,17 @@ impl Bench {
     /// # Errors
     /// When any of it does not come up.
     pub async fn start(folder: &Path, sites: Vec<SiteSpec>) -> Result<Self> {
+        Self::deployed(folder, MANIFEST.as_ref(), sites).await
+    }
+
+    /// The same with the operator deployed as `manifest` says.
+    ///
+    /// # Errors
+    /// As [`Bench::start`].
+    pub async fn deployed(folder: &Path, manifest: &Path, sites: Vec<SiteSpec>) -> Result<Self> {
         let plane = Arc::new(ControlPlane::start(&folder.join("plane"), Options::default()).await?);
-        plane.kubectl(&["apply", "--filename", MANIFEST]).await?;
+        let manifest = manifest.display().to_string();
+        plane.kubectl(&["apply", "--filename", &manifest]).await?;
         let recorder = Recorder::start(&plane.admin_kubeconfig()).await;
         let mut started = BTreeMap::new();
         for spec in sites {
@@ -133,7 +142,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Starts an operator process of this build, with the credentials of the deployed ServiceAccount.
+    /// Starts an operator process with the credentials of the deployed ServiceAccount.
     ///
     /// # Errors
     /// When it can't be started.
@@ -228,8 +237,10 @@ impl Bench {
         let starts = self
             .sites()
             .map(|site| (site.name().to_owned(), site.starts()));
+        let strange = self.sites().filter(|site| site.had_strangers());
         let course = Course {
             starts: starts.collect(),
+            strange: strange.map(|site| site.name().to_owned()).collect(),
             grants: self.recorder.grants(),
             operators: self.operators.load(Ordering::Relaxed),
         };

@@ -1,8 +1,8 @@
-//! An operator process of this build, beside the cluster.
+//! An operator process, beside the cluster.
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -25,6 +25,8 @@ const SHOWN: usize = 40;
 pub struct OperatorSpec {
     /// Tells it from others of the same bench; `operator` when empty.
     pub name: String,
+    /// The program; this build's when empty.
+    pub program: Option<PathBuf>,
     /// More flags.
     pub flags: Vec<String>,
     /// It plans without being the leader (a hook of debug builds).
@@ -38,7 +40,7 @@ pub struct OperatorSpec {
 pub struct Operator {
     process: Child,
     gate: Gate,
-    log: std::path::PathBuf,
+    log: PathBuf,
     address: String,
 }
 
@@ -63,7 +65,10 @@ impl Operator {
             .and_then(|listener| listener.local_addr())
             .context("a free port")?
             .to_string();
-        let mut command = bound(binary("cuo-operator")?);
+        let mut command = bound(match spec.program {
+            Some(program) => program,
+            None => binary("cuo-operator")?,
+        });
         command
             .arg("--kubeconfig")
             .arg(&kubeconfig)

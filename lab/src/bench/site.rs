@@ -65,7 +65,7 @@ pub struct Site {
 }
 
 /// What the next reboot does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Plan {
     kind: Reboot,
     /// Start the agent after it.
@@ -74,11 +74,15 @@ struct Plan {
     kubelet: bool,
     /// Somebody may reboot the host although the Node can't be read.
     unseen: bool,
+    /// The agent's program; this build's when empty.
+    program: Option<PathBuf>,
     /// The agent speaks this version of the protocol.
     protocol: Option<u32>,
     reboots: u32,
     /// How often the agent was started.
     starts: u64,
+    /// Another build's agent was started.
+    strangers: bool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -125,9 +129,11 @@ impl Site {
                 agent: true,
                 kubelet: true,
                 unseen: false,
+                program: None,
                 protocol: None,
                 reboots: 0,
                 starts: 0,
+                strangers: false,
             }),
             violations: Mutex::default(),
             plane: Arc::clone(plane),
@@ -161,10 +167,17 @@ impl Site {
     /// # Errors
     /// When it can't be started.
     pub fn start_agent_on(&self, machine: &mut Machine) -> Result<()> {
-        locked(&self.plan).starts += 1;
-        let program = binary("cuo-agent")?;
+        let (program, protocol) = {
+            let mut plan = locked(&self.plan);
+            plan.starts += 1;
+            plan.strangers |= plan.program.is_some();
+            (plan.program.clone(), plan.protocol)
+        };
+        let program = match program {
+            Some(program) => program,
+            None => binary("cuo-agent")?,
+        };
         let gate = self.gate.folder.display().to_string();
-        let protocol = locked(&self.plan).protocol;
         let protocol = protocol.map(|version| version.to_string());
         let mut env = vec![("CUO_TEST_GATE", gate.as_str()), ("RUST_BACKTRACE", "1")];
         env.extend(protocol.iter().map(|version| (PROTOCOL, version.as_str())));
@@ -176,9 +189,19 @@ impl Site {
         locked(&self.plan).starts
     }
 
+    /// Whether an agent of another build has run.
+    pub fn had_strangers(&self) -> bool {
+        locked(&self.plan).strangers
+    }
+
     /// Agents that are started from now on are of another version: they speak this one of the protocol.
     pub fn speak(&self, protocol: Option<u32>) {
         locked(&self.plan).protocol = protocol;
+    }
+
+    /// Agents that are started from now on are this program, or this build's.
+    pub fn agents_are(&self, program: Option<&Path>) {
+        locked(&self.plan).program = program.map(Path::to_owned);
     }
 
     /// Has the agent read its configuration and look for updates now, once it is ready.
@@ -286,7 +309,7 @@ impl Site {
             let mut plan = locked(&self.plan);
             plan.reboots += 1;
             plan.kind = Reboot::Clean;
-            *plan
+            plan.clone()
         };
         // A host that goes down can't tell when the API server is down too.
         let _ = self.kubelet.down(Down::Announced).await;

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use tokio::time::{Instant, sleep};
+use anyhow::{Context, Result, ensure};
 
 use crate::cache;
-use crate::process::{bound, spawn_logged};
+use crate::process::bound;
 
 /// Both builds together took 7 minutes on two idle cores; a machine that needs longer than this is not usable for the lab.
 const BUILD_DEADLINE: Duration = Duration::from_secs(3600);
@@ -231,7 +230,6 @@ async fn build(
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     }
 
-    let begin = Instant::now();
     let mut command = bound("go");
     command
         .args(["build", "-trimpath", "-ldflags", flags, "-o"])
@@ -244,27 +242,7 @@ async fn build(
             ("GOFLAGS", "-mod=readonly"),
             ("GOWORK", "off"),
         ]);
-    let mut child = spawn_logged(&mut command, log)?;
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status.with_context(|| format!("wait for the build of {name}"))?,
-            () = sleep(cache::TELL_EVERY) => progress(&format!("building {name}: {} s", begin.elapsed().as_secs())),
-        }
-        ensure!(
-            begin.elapsed() < BUILD_DEADLINE,
-            "the build of {name} took longer than {BUILD_DEADLINE:?}; log: {}",
-            log.display()
-        );
-    };
-    if !status.success() {
-        bail!(
-            "the build of {name} failed ({status}); its last words, from {}:\n{}",
-            log.display(),
-            super::startup::tail(log)
-        );
-    }
-    progress(&format!("built {name} in {} s", begin.elapsed().as_secs()));
-    Ok(())
+    cache::run_told(&mut command, name, log, BUILD_DEADLINE, progress).await
 }
 
 /// Fails with the remedy when there is no Go toolchain.

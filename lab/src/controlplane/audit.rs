@@ -27,7 +27,7 @@ rules:
 
 impl AuditEntry {
     /// It is no read.
-    pub(super) fn is_write(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 }

@@ -1,6 +1,5 @@
 //! How the programs become ready.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::kubeconfig::{self, Proof};
 use super::pki::Authority;
 use super::supervisor::{Background, Program, Supervised};
 use super::{LONG, admin_kubeconfig, answered, programs, server};
+use crate::process::tail;
 use crate::wait::until;
 
 /// Time for a program to become ready; seconds are usual, a busy machine needs more.
@@ -126,17 +126,4 @@ pub(super) async fn running_until(
         log.display(),
         tail(log)
     )))
-}
-
-/// The last lines of a log, for an error.
-pub(super) fn tail(log: &Path) -> String {
-    const LINES: usize = 12;
-    match fs::read(log) {
-        Ok(text) => {
-            let text = String::from_utf8_lossy(&text);
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(LINES)..].join("\n")
-        }
-        Err(error) => format!("(can't be read: {error})"),
-    }
 }

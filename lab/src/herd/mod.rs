@@ -59,6 +59,11 @@ impl Drop for Herd {
     }
 }
 
+/// It wants or has something.
+fn is_busy(node: &NodeView) -> bool {
+    !node.agent.needed.is_absent() || node.operator.has_slot()
+}
+
 fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -113,11 +118,26 @@ impl Herd {
     /// # Errors
     /// When it can't be written in time.
     pub async fn want(&self, number: usize) -> Result<Instant> {
+        self.say(number, Phase::Waiting).await
+    }
+
+    /// The same for all nodes with these numbers; or none of them wants to reboot any more.
+    ///
+    /// # Errors
+    /// When one can't be written in time.
+    pub async fn want_all(&self, numbers: &[usize], want: bool) -> Result<()> {
+        let phase = if want { Phase::Waiting } else { Phase::Idle };
+        let wishes = stream::iter(numbers.iter().map(|number| self.say(*number, phase)));
+        let wishes = wishes.buffer_unordered(AT_ONCE);
+        wishes.try_for_each(async |_| Ok(())).await
+    }
+
+    async fn say(&self, number: usize, phase: Phase) -> Result<Instant> {
         let name = name(number);
         until("a node's wish to be written", PATIENCE, async || {
             let node = locked(&self.seen).nodes.get(&name).cloned();
             let node = node.context("no such node")?;
-            let want = node::published(&node, Phase::Waiting)?;
+            let want = node::published(&node, phase)?;
             if let Some(patch) = want.patch(&node) {
                 patch_node(&self.source, &name, &patch, &Keep::default(), DEADLINE).await?;
             }
@@ -154,13 +174,26 @@ impl Herd {
     pub async fn at_rest(&self) -> Result<()> {
         until("all nodes to be at rest", PATIENCE, async || {
             let seen = locked(&self.seen);
-            let busy = seen
-                .nodes
-                .values()
-                .find(|node| !node.agent.needed.is_absent() || node.operator.has_slot());
-            Ok(busy.is_none().then_some(()))
+            Ok((!seen.nodes.values().any(is_busy)).then_some(()))
         })
         .await
+    }
+
+    /// How many of the nodes with these numbers want or have something.
+    pub fn busy(&self, numbers: &[usize]) -> usize {
+        let seen = locked(&self.seen);
+        let nodes = numbers
+            .iter()
+            .filter_map(|number| seen.nodes.get(&name(*number)));
+        nodes.filter(|node| is_busy(node)).count()
+    }
+
+    /// The nodes that hold a grant, by name.
+    pub fn holders(&self) -> Vec<String> {
+        let seen = locked(&self.seen);
+        let nodes = seen.nodes.iter();
+        let holders = nodes.filter(|(_, node)| !node.operator.grant.is_absent());
+        holders.map(|(name, _)| name.clone()).collect()
     }
 
     /// For each answer to a grant since `since` that another grant followed: how long that took.

@@ -4,11 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use tokio::time::{Instant, sleep};
+use anyhow::{Context, Result};
 
 use crate::cache;
-use crate::process::{bound, spawn_logged};
+use crate::process::bound;
 
 /// It took 50 s on two idle cores; a machine that needs longer than this has no network to speak of.
 const DEADLINE: Duration = Duration::from_secs(900);
@@ -61,32 +60,8 @@ pub async fn base(progress: impl Fn(&str)) -> Result<PathBuf> {
     let mirror = std::env::var("CUO_LAB_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
     let mut command = bound("mmdebstrap");
     command.args(ARGUMENTS).arg(SUITE).arg(&partial).arg(mirror);
-    let mut child = spawn_logged(&mut command, &log)?;
-    let begin = Instant::now();
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status.context("wait for mmdebstrap")?,
-            () = sleep(cache::TELL_EVERY) => progress(&format!("making it: {} s", begin.elapsed().as_secs())),
-        }
-        if begin.elapsed() > DEADLINE {
-            bail!(
-                "mmdebstrap takes longer than {DEADLINE:?}; log: {}",
-                log.display()
-            );
-        }
-    };
-    if !status.success() {
-        let text = fs::read_to_string(&log).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        let end = lines
-            .get(lines.len().saturating_sub(20)..)
-            .unwrap_or_default();
-        bail!(
-            "mmdebstrap failed ({status}); {} ends with:\n{}",
-            log.display(),
-            end.join("\n")
-        );
-    }
+    let what = "the hosts' root file system";
+    cache::run_told(&mut command, what, &log, DEADLINE, &progress).await?;
     fs::rename(&partial, &published)
         .with_context(|| format!("publish it as {}", published.display()))?;
     Ok(published)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cuo_agent::bus::Bus;
 use cuo_agent::logind::Logind;
-use cuo_agent::rpmostree::{Client, Limits};
+use cuo_agent::rpmostree::{Client, Error, Limits};
 use cuo_core::host::Deployment;
 use cuo_lab::logind::Inhibitors;
 use cuo_lab::machine::{HostSpec, Machine, binary};
@@ -104,6 +104,11 @@ impl Bench {
 
     pub fn client_within(&self, limits: Limits) -> Client {
         Client::new(self.bus(), limits)
+    }
+
+    /// The agent's last call before the reboot.
+    pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
+        self.client().ready().await?.finalize(deployment).await
     }
 
     pub fn logind(&self) -> Logind {

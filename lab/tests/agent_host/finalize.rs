@@ -30,19 +30,11 @@ async fn staged(spec: HostSpec) -> (Bench, Deployment) {
 async fn the_staged_update_is_unlocked_and_the_host_rebooted() {
     for spec in [branch(), layered(branch()), image(), layered(image())] {
         let (bench, update) = staged(spec).await;
-        assert_eq!(
-            bench.client().finalize(&update).await,
-            Ok(()),
-            "{}",
-            bench.log()
-        );
+        assert_eq!(bench.finalize(&update).await, Ok(()), "{}", bench.log());
         assert_eq!(bench.staged(), Some((NEW.to_owned(), false)));
         assert_eq!(bench.rebooted().await.0, "RebootWithFlags");
         // From then on nothing new begins; what is there can be read.
-        assert_eq!(
-            bench.client().finalize(&update).await,
-            Err(Error::Rebooting)
-        );
+        assert_eq!(bench.finalize(&update).await, Err(Error::Rebooting));
         assert_eq!(
             bench.client().stage(None, |_| ()).await,
             Err(Error::Rebooting)
@@ -57,7 +49,7 @@ async fn another_update_than_the_granted_one_stays_locked() {
         let (bench, update) = staged(spec).await;
         let booted = seen(bench.sysroot().booted().unwrap());
         let (wrong, found) = (booted.identity.to_string(), update.identity.to_string());
-        let refused = bench.client().finalize(&booted).await;
+        let refused = bench.finalize(&booted).await;
         assert_eq!(refused, failed(texts::wrong_checksum(&wrong, &found)));
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
         assert_eq!(bench.machine.reboot_request().unwrap(), None);
@@ -79,7 +71,7 @@ async fn an_older_rpm_ostree_gets_the_commit_of_an_image() {
         // Until 2025.7 it expected the commit, which this double does not: the point is what it is asked for.
         let wanted = texts::wrong_checksum(&digest, &base);
         bench.inject("FinalizeDeployment", Stage::Running, Effect::Fail(wanted));
-        bench.client().finalize(&update).await.unwrap_err();
+        bench.finalize(&update).await.unwrap_err();
         let calls = bench.calls("FinalizeDeployment");
         assert_eq!(calls.len(), 2, "{calls:?}");
         assert!(calls[0].contains(&digest), "{calls:?}");
@@ -99,8 +91,7 @@ async fn a_finalization_that_is_over_is_asked_for_again() {
     let options = finalize_options(&update);
     let other = bench.foreign("FinalizeDeployment", &options).await;
     let held = other.finish().await;
-    let client = bench.client();
-    let (ended, ()) = tokio::join!(client.finalize(&update), async {
+    let (ended, ()) = tokio::join!(bench.finalize(&update), async {
         bench.wait_calls("FinalizeDeployment", 3).await;
         held.close().await.unwrap();
     });
@@ -115,8 +106,7 @@ async fn a_finalization_that_is_gone_before_it_is_reached_is_asked_for_again() {
     let other = bench.foreign("FinalizeDeployment", &options).await;
     let socket = bench.machine.root().join("run/rpm-ostree-transaction.sock");
     std::fs::remove_file(socket).unwrap();
-    let client = bench.client();
-    let (ended, ()) = tokio::join!(client.finalize(&update), async {
+    let (ended, ()) = tokio::join!(bench.finalize(&update), async {
         bench.wait_calls("FinalizeDeployment", 3).await;
         other.bus.close().await.unwrap();
     });
@@ -141,13 +131,13 @@ async fn refusals_are_passed_on_and_leave_everything_as_it_was() {
         let (bench, update) = staged(spec.clone()).await;
         let lock = Lock::on_shutdown("some-app", "for a test", "block");
         bench.set_logind(|logind| logind.locks.push(lock));
-        let refused = bench.client().finalize(&update).await;
+        let refused = bench.finalize(&update).await;
         assert_eq!(refused, failed(texts::inhibited("some-app", "for a test")));
         assert_eq!(refused.unwrap_err().refusal(), Code::Inhibited);
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
 
         let bench = Bench::new(spec).await;
-        let refused = bench.client().finalize(&update).await;
+        let refused = bench.finalize(&update).await;
         assert_eq!(refused, failed(texts::NOTHING_STAGED.to_owned()));
         assert_eq!(refused.unwrap_err().refusal(), Code::FinalizeFailed);
         assert_eq!(bench.machine.reboot_request().unwrap(), None);
@@ -170,7 +160,7 @@ async fn a_lost_daemon_leaves_it_open_what_happened() {
     {
         let (bench, update) = staged(spec).await;
         bench.inject("FinalizeDeployment", point, Effect::Crash);
-        let lost = bench.client().finalize(&update).await;
+        let lost = bench.finalize(&update).await;
         assert!(
             matches!(lost, Err(Error::Lost { .. })),
             "{point:?}: {lost:?}\n{}",
@@ -178,7 +168,7 @@ async fn a_lost_daemon_leaves_it_open_what_happened() {
         );
         // Whether or not it is unlocked by now, it can be done again.
         assert_eq!(
-            bench.client().finalize(&update).await,
+            bench.finalize(&update).await,
             Ok(()),
             "{point:?}\n{}",
             bench.log()
@@ -191,7 +181,7 @@ async fn a_lost_daemon_leaves_it_open_what_happened() {
 async fn a_daemon_that_is_lost_before_the_start_is_asked_once_more() {
     let (bench, update) = staged(branch()).await;
     bench.inject("FinalizeDeployment", Stage::Opened, Effect::Crash);
-    let result = bench.client().finalize(&update).await;
+    let result = bench.finalize(&update).await;
     match result {
         Ok(()) => assert_eq!(bench.staged(), Some((NEW.to_owned(), false))),
         // It was on the socket already when that closed.
@@ -209,7 +199,7 @@ async fn a_reboot_that_rpm_ostreed_forgets_leaves_the_update_unlocked() {
     for (forgets, spec) in [(Effect::Crash, branch()), (Effect::Nothing, image())] {
         let (bench, update) = staged(spec).await;
         bench.inject("FinalizeDeployment", Stage::Reboot, forgets.clone());
-        assert_eq!(bench.client().finalize(&update).await, Ok(()));
+        assert_eq!(bench.finalize(&update).await, Ok(()));
         let struck = async || Ok(bench.struck().then_some(()));
         until("the end of the reboot", PATIENCE, struck)
             .await

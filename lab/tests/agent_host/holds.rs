@@ -2,9 +2,10 @@
 
 use cuo_lab::logind::Lock;
 use cuo_lab::systemd::FINALIZER;
+use cuo_lab::wait::until;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, branch, image};
+use crate::bench::{Bench, PATIENCE, branch, image};
 use crate::period::says;
 use crate::service::{check, start};
 
@@ -59,4 +60,31 @@ async fn what_is_in_the_way_of_a_reboot_is_told_and_wakes_nobody() {
         tells(&bench, None).await;
         assert_eq!(bench.machine.reboot_request().unwrap(), None);
     }
+}
+
+/// Nothing tells that the folder is gone or the kernel unloaded, and the next look for an update is hours away.
+#[tokio::test]
+async fn a_reboot_of_another_kind_that_is_no_longer_prepared_holds_nothing() {
+    let mut bench = Bench::new(branch()).await;
+    bench.client().stage(None, |_| ()).await.unwrap();
+    let root = bench.machine.root().clone();
+    root.write("sys/kernel/kexec_loaded", "1\n").unwrap();
+    start(&mut bench, &[]);
+    let text = "RebootPrepared: /sys/kernel/kexec_loaded is 1, so a reboot would boot that kernel";
+    tells(&bench, Some(text)).await;
+    root.write("sys/kernel/kexec_loaded", "0\n").unwrap();
+    let waits = async || {
+        let text = std::fs::read_to_string(root.join("run/cuo-agent/agent/status.json"))?;
+        let answer: Value = serde_json::from_str(&text)?;
+        Ok((answer["phase"] == "waiting" && answer["reason"].is_null()).then_some(()))
+    };
+    // It is looked at twice a minute.
+    until("the end of the hold", 2 * PATIENCE, waits)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.calls("Upgrade").len(),
+        1,
+        "it took a look for an update"
+    );
 }

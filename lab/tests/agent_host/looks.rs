@@ -347,7 +347,7 @@ async fn a_burst_of_messages_is_borne_at_each_point() {
         if point != Stage::Pull {
             bursts("FinalizeDeployment");
             let pending = bench.client().host().await.unwrap().pending.unwrap();
-            assert_eq!(bench.client().finalize(&pending).await, Ok(()));
+            assert_eq!(bench.finalize(&pending).await, Ok(()));
             assert!(bench.struck(), "{point:?}");
             bench.rebooted().await;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cuo_agent::network::metered;
 use cuo_core::reason::{Code, Reason};
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Origin, Release, Stage, texts};
+use cuo_lab::ostree::{Effect, Origin, Release, Stage, Trouble, texts};
 use cuo_lab::systemd::Units;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
@@ -191,6 +191,43 @@ async fn a_host_that_follows_a_digest_says_that_nothing_will_come() {
         );
         let told = |answer: &Value| answer["phase"] == "idle" && answer["reason"] == text.as_str();
         says(&bench, "that nothing will come", told).await;
+    }
+}
+
+/// Its next look is hours away, and what the last one came to is no less true.
+#[tokio::test]
+async fn what_a_look_came_to_is_told_by_the_next_process_too() {
+    let digest = |bench: &Bench| {
+        let digest = Release::new(OLD).digest();
+        let reference = format!("ostree-unverified-registry:127.0.0.1:8972/fcos@{digest}");
+        bench.set_sysroot(|sysroot| sysroot.deployments[0].origin = Origin::parse(&reference));
+    };
+    let unsigned = |bench: &Bench| {
+        bench.set_remote(|remote| remote.trouble = Some(Trouble::Unsigned));
+    };
+    let cases: [(&dyn Fn(&Bench), Code); 2] = [
+        (&digest, Code::OriginUnusable),
+        (&unsigned, Code::SignatureRefused),
+    ];
+    for (trouble, code) in cases {
+        let mut bench = Bench::new(image()).await;
+        trouble(&bench);
+        start(&mut bench, &[]);
+        let told = |answer: &Value| {
+            let reason = answer["reason"].as_str().unwrap_or_default();
+            reason.starts_with(code.as_str())
+        };
+        let before = says(&bench, code.as_str(), told).await;
+        bench.machine.kill_agent().await.unwrap();
+        start(&mut bench, &[]);
+        let pid = bench.machine.agent_pid().unwrap();
+        let runs = |answer: &Value| answer["pid"] == pid && told(answer);
+        let after = says(&bench, "the same again", runs).await;
+        assert_eq!(
+            [&after["reason"], &after["check"]],
+            [&before["reason"], &before["check"]]
+        );
+        assert_eq!(bench.calls("Upgrade").len(), 1);
     }
 }
 

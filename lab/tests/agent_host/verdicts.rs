@@ -56,6 +56,7 @@ impl Granted {
             pods: Default::default(),
             cordoned: Default::default(),
             foreign: false,
+            members: None,
             drained: None,
         };
         Self { bench, attempt }
@@ -65,7 +66,7 @@ impl Granted {
     async fn finalize(&mut self) {
         let pending = self.bench.client().host().await.unwrap().pending.unwrap();
         self.attempt.requested = Some(self.attempt.progress.accepted);
-        self.bench.client().finalize(&pending).await.unwrap();
+        self.bench.finalize(&pending).await.unwrap();
     }
 
     async fn reboot(&mut self, kind: Reboot) {

@@ -1,5 +1,7 @@
 //! A node and its own Node.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_cluster::node::{Keep, get_node, patch_node, whoami};
@@ -10,7 +12,7 @@ use cuo_core::reason::{Code, Reason};
 use cuo_lab::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 
-use crate::SOON;
+use crate::{SOON, apply};
 
 async fn read(source: &ClientSource, name: &str) -> Result<RawNode> {
     let found = get_node(source, name, &Keep::default()).await?;
@@ -94,6 +96,62 @@ async fn change(n1: &ClientSource, patch: &NodePatch) -> Result<(RawNode, RawNod
         )))
     })
     .await
+}
+
+/// The reasons that a ValidatingAdmissionPolicy may give, each with a code of its own; 401 is none of the credentials'.
+const REASONS: [&str; 4] = [
+    "Unauthorized",
+    "Forbidden",
+    "Invalid",
+    "RequestEntityTooLarge",
+];
+/// The annotation that says which of them to refuse a write with.
+const REASON: &str = "example.com/reason";
+
+fn refuses() -> String {
+    let unless = |reason: &str| {
+        let annotation = format!("object.metadata.?annotations[?'{REASON}'].orValue('')");
+        format!(
+            "  - {{expression: \"{annotation} != '{reason}'\", message: not this way, reason: {reason}}}\n"
+        )
+    };
+    let group = "apiVersion: admissionregistration.k8s.io/v1";
+    let meta = "metadata: {name: reasons}";
+    let rule = "{apiGroups: [''], apiVersions: [v1], operations: [UPDATE], resources: [nodes]}";
+    format!(
+        "{group}\nkind: ValidatingAdmissionPolicy\n{meta}\nspec:\n  matchConstraints: {{resourceRules: [{rule}]}}\n  validations:\n{}---\n\
+         {group}\nkind: ValidatingAdmissionPolicyBinding\n{meta}\nspec: {{policyName: reasons, validationActions: [Deny]}}\n",
+        REASONS.map(unless).concat()
+    )
+}
+
+/// What a policy refuses is refused, with whatever reason, and the credentials stay as they are.
+pub async fn refused(plane: &ControlPlane, dir: &Path, n1: &ClientSource) -> Result<()> {
+    apply(plane, dir, &refuses()).await?;
+    until("the policy to be in force", SOON, async || {
+        let value = format!("{REASON}=Forbidden");
+        let question = ["annotate", "node", "n1", "--dry-run=server", &value];
+        Ok(plane.kubectl(&question).await.is_err().then_some(()))
+    })
+    .await?;
+    let generation = n1.status().generation;
+    for reason in REASONS {
+        let patch = NodePatch {
+            resource_version: read(n1, "n1").await?.resource_version,
+            annotations: [(REASON.to_owned(), Some(reason.to_owned()))].into(),
+            ..NodePatch::default()
+        };
+        let done = patch_node(n1, "n1", &patch, &Keep::default(), DEADLINE).await;
+        let why = "ValidatingAdmissionPolicy 'reasons' with binding 'reasons' denied request: not this way";
+        let message = format!("nodes \"n1\" is forbidden: {why}");
+        assert_eq!(done, Err(ApiError::Forbidden { message }), "{reason}");
+    }
+    assert_eq!(n1.status().generation, generation);
+    for kind in ["", "binding"] {
+        let kind = format!("validatingadmissionpolicy{kind}");
+        plane.kubectl(&["delete", &kind, "reasons"]).await?;
+    }
+    Ok(())
 }
 
 pub async fn event(plane: &ControlPlane, n1: &ClientSource) -> Result<()> {

@@ -37,7 +37,14 @@ pub async fn each(bench: &Bench) -> Result<()> {
     }
     let found = list_pools(&source).await?;
     let names: Vec<_> = found.iter().map(|pool| pool.name.as_str()).collect();
-    assert_eq!(names, ["control-plane", "edge", "production"]);
+    let all = [
+        "control-plane",
+        "edge",
+        "one-node",
+        "production",
+        "two-nodes",
+    ];
+    assert_eq!(names, all);
     for pool in found {
         let FoundPool::Valid(valid) = &pool.found else {
             bail!("{pool:#?}");

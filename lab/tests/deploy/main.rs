@@ -27,6 +27,14 @@ const SOON: Duration = Duration::from_secs(30);
 /// Every object of the manifest, and where it is.
 const OBJECTS: [(&str, &str); 16] = [
     (
+        "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-node-keys",
+        "",
+    ),
+    (
+        "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-node-keys",
+        "",
+    ),
+    (
         "customresourcedefinition.apiextensions.k8s.io/updatepools.cuo.coreos.com",
         "",
     ),
@@ -56,14 +64,6 @@ const OBJECTS: [(&str, &str); 16] = [
     ),
     (
         "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-operator-keys",
-        "",
-    ),
-    (
-        "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-node-keys",
-        "",
-    ),
-    (
-        "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-node-keys",
         "",
     ),
     ("poddisruptionbudget.policy/cuo-operator", NAMESPACE),
@@ -96,6 +96,25 @@ fn the_image_is_of_this_version() {
         matches!(&images[..], [one] if one.ends_with(&expected)),
         "deploy/operator.yaml should name the version in Cargo.toml: {images:?}"
     );
+}
+
+/// The policy for the operator's keys once was about nodes, too: its new version must not be in force without the one that is now.
+#[test]
+fn nodes_are_kept_from_granting_before_anything_else_is_applied() {
+    let text = std::fs::read_to_string(manifest()).unwrap();
+    let value = |object: &str, field: &str| {
+        let mut lines = object.lines();
+        let found = lines.find_map(|line| line.strip_prefix(field));
+        found.unwrap_or_default().to_owned()
+    };
+    let objects = text.split("\n---\n").take(2);
+    let objects = objects.map(|object| (value(object, "kind: "), value(object, "  name: ")));
+    let expected = [
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ];
+    let expected = expected.map(|kind| (kind.to_owned(), "cuo-node-keys".to_owned()));
+    assert_eq!(objects.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

@@ -168,4 +168,5 @@ async fn a_rollback_is_followed() {
     shows(&bench, "n1", Phase::Idle, None).await;
     let node = bench.node("n1").unwrap();
     assert!(!node.agent.needed_label && node.agent.needed.is_absent());
+    bench.judge(1).unwrap();
 }

@@ -10,8 +10,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 
+use crate::drain::says;
 use crate::look::{
-    answers, boots, held, is_free, no_slot, node, publish_to, seen, settled, shows, verdict,
+    answers, boots, held, is_free, no_slot, node, publish_to, reboots, seen, settled, shows,
+    verdict,
 };
 use crate::{PATIENCE, V1, V2, V3, cluster};
 
@@ -137,6 +139,18 @@ async fn a_node_that_is_deleted_with_a_reservation_or_before_its_release_is_let_
     assert_eq!(bench.recorder.most_down(), 1);
 }
 
+/// The operator goes by the pool, which has so many nodes.
+pub async fn pool_seen(bench: &Bench, name: &str, nodes: u32) {
+    let get = [
+        "get",
+        "updatepool",
+        name,
+        "--output=jsonpath={.status.nodes.total}",
+    ];
+    let count = async || Ok((bench.plane.kubectl(&get).await? == nodes.to_string()).then_some(()));
+    seen(bench, &format!("{nodes} nodes in the pool {name}"), count).await;
+}
+
 pub fn pods(bench: &Bench) -> Api<Pod> {
     Api::namespaced(bench.plane.admin(), "default")
 }
@@ -191,10 +205,19 @@ async fn administrators_uncordon_and_cordon_as_they_like() {
     settled(&bench, V1).await;
     run(&bench, "slow", "n1", "1h").await;
 
-    // Cordoned before its turn: it is the one that may go, as it is out of service anyway, and stays cordoned.
+    // Cordoned before its turn: it is somebody's, and counts as out of service.
     cordon(&bench, "n2", true).await;
     node(&bench, "n2", "to be cordoned", |node| node.unschedulable).await;
     bench.publish(V2).await.unwrap();
+    shows(&bench, "n2", Phase::Held, Some(Code::CordonedByOther)).await;
+    says(&bench, "n2", Code::CordonedByOther, "by kubectl").await;
+    verdict(&bench, &operator, Code::CordonedByOther, 1).await;
+    verdict(&bench, &operator, Code::BudgetExhausted, 1).await;
+    assert_eq!((reboots(&bench), bench.recorder.most_granted()), (0, 0));
+
+    // Where a pool says so it is the one that may go, as it is out of service anyway, and stays cordoned.
+    let pool = "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdatePool\nmetadata: {name: all}\nspec: {cordoned: Update}\n";
+    bench.apply("all.yaml", pool).await.unwrap();
     answers(&bench, "n2", Outcome::Done, None).await;
     boots(&bench, "n2", V2).await;
     node(&bench, "n2", "to be free", is_free).await;
@@ -232,9 +255,10 @@ async fn administrators_uncordon_and_cordon_as_they_like() {
     bench.judge(1).unwrap();
 }
 
-/// A budget that allows no disruption: the node is not even cordoned and the others go; once the budget is gone, it goes too.
+/// A budget that allows no disruption, and a pool that wants to know before: the node is not even cordoned and the others go; once the
+/// budget is gone, it goes too.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_that_would_be_blocked_does_not_begin_and_names_the_pod() {
+async fn a_drain_that_would_be_blocked_does_not_begin_where_the_pool_says_so() {
     let (_folder, bench) = cluster(2).await;
     let n1 = bench.site("n1").unwrap();
     rest_longer(n1).await;
@@ -251,6 +275,9 @@ async fn a_drain_that_would_be_blocked_does_not_begin_and_names_the_pod() {
         Ok((status.current_healthy == Some(1)).then_some(()))
     };
     seen(&bench, "the budget to be counted", counted).await;
+    let pool = "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdatePool\nmetadata: {name: all}\nspec: {drain: {preflight: Require}}\n";
+    bench.apply("all.yaml", pool).await.unwrap();
+    pool_seen(&bench, "all", 2).await;
     let before = pods(&bench).list(&ListParams::default()).await.unwrap();
     bench.recorder.reset();
 

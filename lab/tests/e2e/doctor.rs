@@ -31,7 +31,7 @@ impl Polkit {
 }
 
 /// What the agent's program prints as JSON on the host `n1`, and its exit code.
-async fn run(bench: &Bench, command: &str, kubeconfig: Option<&Path>) -> (i32, Value) {
+pub async fn run(bench: &Bench, command: &str, kubeconfig: Option<&Path>) -> (i32, Value) {
     let mut program = bound(binary("cuo-agent").unwrap());
     {
         let machine = bench.site("n1").unwrap().machine.lock().await;
@@ -53,7 +53,7 @@ async fn run(bench: &Bench, command: &str, kubeconfig: Option<&Path>) -> (i32, V
 }
 
 /// The checks of the cluster: name, verdict, finding, remedy.
-async fn checks(bench: &Bench, kubeconfig: Option<&Path>) -> Value {
+pub async fn checks(bench: &Bench, kubeconfig: Option<&Path>) -> Value {
     let (_, report) = run(bench, "doctor", kubeconfig).await;
     let all = report["checks"].as_array().unwrap();
     let names = [

@@ -209,4 +209,5 @@ async fn labels_stay_while_what_they_say_is_not_known() {
     faults(vec![]).unwrap();
     shows(&bench, "n1", Phase::Idle, None).await;
     assert!(labelled(&bench.node("n1").unwrap()));
+    bench.judge(1).unwrap();
 }

@@ -91,6 +91,7 @@ async fn a_broken_configuration_holds_and_names_file_and_line() {
     assert!(done.success());
     reason(&bench, None, "").await;
     bench.settled(V1, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +119,7 @@ async fn an_unreadable_kubeconfig_is_named_and_taken_up_once_it_is_good() {
     remove(&path);
     std::fs::write(&path, good).unwrap();
     bench.settled(V1, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
 }
 
 /// Puts something at `path` that can't be read; returns what the system says of it.
@@ -180,6 +182,7 @@ async fn a_missing_bus_or_rpm_ostree_is_told_on_the_node() {
     assert!(site.machine.lock().await.agent_running());
     std::fs::rename(&aside, &socket).unwrap();
     bench.settled(V1, PATIENCE).await.unwrap();
+    bench.judge(1).unwrap();
 }
 
 /// The agent puts its own keys right; the operator's are a reason to hold until a person removes them; neither falls over.

@@ -43,4 +43,5 @@ async fn an_update_is_told_as_a_story() {
         assert_eq!(log.matches(once).count(), 1, "{once}\n{log}");
     }
     assert!(!log.contains("message_id"), "{log}");
+    bench.judge(1).unwrap();
 }

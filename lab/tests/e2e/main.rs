@@ -9,6 +9,7 @@
 mod admin;
 mod boots;
 mod checks;
+mod control;
 mod deletion;
 mod doctor;
 mod drain;
@@ -25,10 +26,13 @@ mod outages;
 mod pools;
 mod quiet;
 mod reboots;
+mod refused;
+mod releases;
 mod rivals;
 mod rollback;
 mod rollout;
 mod skew;
+mod small;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors, Lock};
 use cuo_lab::machine::Reboot;
 use cuo_lab::ostree::{Effect, Fault, Faults, NodeRoot, Release, Stage};
 
-use crate::look::{answers, held, is_free, no_slot, seen, settled, shows};
+use crate::look::{answers, gives_up, held, is_free, no_slot, pause, seen, settled, shows};
 use crate::{V1, V2, V3, cluster};
 
 /// A reboot that does not come is asked for again after two seconds.
@@ -137,6 +137,35 @@ async fn a_refusal_at_the_last_moment_gives_the_slot_back() {
     ] {
         assert!(log.contains(&why), "{why}: {log}");
     }
+    bench.judge(1).unwrap();
+}
+
+/// rpm-ostree is slow to answer, and whoever takes the node back meanwhile is heard: once the Node was read for the last time, nothing is left
+/// to be asked of the host but what reboots it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_taken_back_while_rpm_ostree_is_slow_stays_up() {
+    let (_folder, bench) = cluster(1).await;
+    let site = bench.site("n1").unwrap();
+    let root = site.machine.lock().await.root().clone();
+    bench.start_agents().await.unwrap();
+    settled(&bench, V1).await;
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    let step = "agent-decided-confirm";
+    site.gate().shut(step).unwrap();
+    bench.publish(V2).await.unwrap();
+    held(&bench, "n1", step).await;
+    let slow = Fault::once("RegisterClient", Stage::Call, Effect::Delay(8_000));
+    site.machine.lock().await.inject(slow).unwrap();
+    site.gate().open(step).unwrap();
+    at_work(&bench, &root).await;
+    pause(&bench, "n1", true).await;
+    gives_up(&bench, "n1").await;
+    no_slot(&bench).await;
+    assert_eq!(site.reboots(), 0);
+    pause(&bench, "n1", false).await;
+    settled(&bench, V2).await;
+    answers(&bench, "n1", Outcome::Done, None).await;
+    assert_eq!(site.reboots(), 1);
     bench.judge(1).unwrap();
 }
 

@@ -108,6 +108,7 @@ async fn operators_of_other_versions_make_no_grant_that_is_taken() {
     let node = bench.node("n1").unwrap();
     assert_eq!(node.operator.grant, Field::OtherVersion(2));
     assert_eq!((site.reboots(), node.unschedulable), (0, false));
+    bench.judge(1).unwrap();
 }
 
 /// A grant of an older or newer operator, or one that nobody of CUO wrote, is no permission.
@@ -160,4 +161,5 @@ async fn the_agent_holds_what_it_does_not_know() {
             .map(drop))
     };
     until("n1 to run the update", PATIENCE, runs).await.unwrap();
+    bench.judge(1).unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod pause;
 mod pools;
+mod statuses;
 mod turn;
 mod watched;
 mod writes;
@@ -76,7 +77,7 @@ pub async fn run(config: Config) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = changed(&mut leadership) => operator.led(&leadership.borrow_and_update()),
-            written = operator.written() => operator.wrote(written),
+            ended = operator.ended() => operator.take_in(ended),
             Some(event) = pools.next() => operator.hear_pools(event),
             Some(event) = nodes.next() => {
                 operator.hear(event);

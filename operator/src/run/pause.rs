@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cuo_cluster::{ApiError, Retry, scattered};
+use cuo_cluster::{ApiError, LONGEST_ASKED, Retry, scattered};
 use cuo_core::pause::doubled;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -36,18 +36,23 @@ impl Pause {
         }
     }
 
-    /// A call failed: pauses, longer each time, and not in step with others.
+    /// A call failed: pauses, longer each time, and not in step with others. Calls that were under way when a pause began say nothing new.
     pub fn failed(&mut self, what: &str, error: &ApiError) {
-        let longer = |first: Duration| doubled(first, self.failures, LAST);
+        let now = Instant::now();
+        let on = self.until(now);
+        if on.is_none() {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let before = self.failures.saturating_sub(1);
+        let longer = |first: Duration| doubled(first, before, LAST);
         let (pause, least) = match error.retry_class() {
             Retry::Reread => (longer(CONFLICT), 0.5),
             // Not earlier than the API server says.
-            Retry::Later(Some(asked)) => (asked.max(FIRST), 1.0),
+            Retry::Later(Some(asked)) => (asked.clamp(FIRST, LONGEST_ASKED), 1.0),
             Retry::Later(None) | Retry::Credentials => (longer(FIRST), 0.5),
             Retry::Denied => (LAST, 0.5),
         };
-        self.failures = self.failures.saturating_add(1);
-        self.until = Some(Instant::now() + scattered(pause, least));
+        self.until = on.max(Some(now + scattered(pause, least)));
         let text = format!("{what}: {error}");
         if error.retry_class() == Retry::Reread {
             debug!("{text}; it is read again");
@@ -75,6 +80,10 @@ mod tests {
             retry_after: Some(Duration::from_secs(7)),
             message: message(),
         };
+        let for_ever = ApiError::TooManyRequests {
+            retry_after: Some(Duration::from_secs(4_000_000_000)),
+            message: message(),
+        };
         let unauthorized = ApiError::Unauthorized { message: message() };
         let cases = [
             (conflict, [50, 100, 200, 30_000], [1, 2]),
@@ -82,12 +91,14 @@ mod tests {
             (unauthorized, [500, 1000, 2000, 30_000], [1, 2]),
             (forbidden, [30_000, 30_000, 30_000, 30_000], [1, 2]),
             (busy, [7000, 7000, 7000, 7000], [2, 3]),
+            (for_ever, [300_000; 4], [2, 3]),
         ];
         // How long at least and at most, in halves.
         for (error, expected, [least, most]) in cases {
             let mut pause = Pause::default();
             let expect = |pause: &mut Pause, whole: u64| {
                 let (before, whole) = (Instant::now(), Duration::from_millis(whole));
+                pause.until = None;
                 pause.failed("a call", &error);
                 let until = pause.until(before).unwrap();
                 let range = before + whole * least / 2..=Instant::now() + whole * most / 2;
@@ -103,5 +114,31 @@ mod tests {
             pause.well();
             expect(&mut pause, first);
         }
+    }
+
+    /// A hundred writes may be under way when the API server says that it is overloaded.
+    #[test]
+    fn a_burst_of_failures_is_one() {
+        let asks = |seconds: Option<u64>| ApiError::TooManyRequests {
+            retry_after: seconds.map(Duration::from_secs),
+            message: "m".into(),
+        };
+        let start = Instant::now();
+        let mut pause = Pause::default();
+        for _ in 0..100 {
+            pause.failed("a call", &asks(None));
+        }
+        let most = FIRST + Duration::from_millis(100);
+        let until = pause.until(start).unwrap();
+        assert!(pause.failures == 1 && until <= start + most, "{pause:?}");
+        // Whoever asks for the longest is heard.
+        for seconds in [5, 1] {
+            pause.failed("a call", &asks(Some(seconds)));
+        }
+        let until = pause.until(start).unwrap();
+        assert!(until >= start + Duration::from_secs(5), "{pause:?}");
+        pause.until = None;
+        pause.failed("a call", &asks(None));
+        assert_eq!(pause.failures, 2);
     }
 }

@@ -1,25 +1,13 @@
-//! The pools as they are known, and what is written about them.
+//! The pools as they are known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use cuo_cluster::node::Keep;
-use cuo_cluster::pool::{PoolObject, PoolStatus, write_status};
+use cuo_cluster::pool::PoolObject;
 use cuo_cluster::watch::PoolsEvent;
-use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::identity::PoolName;
-use cuo_core::plan::PoolReport;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
-use cuo_core::time::Time;
-use tokio::time::Instant;
-use tracing::{debug, info, warn};
-
-use crate::pool_status::status;
-
-/// Shortest time between two writes of one status.
-const PACE: Duration = Duration::from_secs(3);
-/// When to write a status again that did not come back as it was written, or could not be.
-const AGAIN: Duration = Duration::from_secs(300);
+use tracing::{info, warn};
 
 /// All pools, and whether they are known as they are.
 #[derive(Debug)]
@@ -29,15 +17,6 @@ pub struct Pools {
     /// Why they are not.
     missing: Option<String>,
     all: BTreeMap<PoolName, PoolObject>,
-    told: BTreeMap<PoolName, Told>,
-}
-
-/// What was written of a pool last.
-#[derive(Debug)]
-struct Told {
-    uid: String,
-    status: PoolStatus,
-    at: Instant,
 }
 
 impl Default for Pools {
@@ -46,7 +25,6 @@ impl Default for Pools {
             heard: false,
             missing: Some("the pools have not been listed yet".to_owned()),
             all: BTreeMap::new(),
-            told: BTreeMap::new(),
         }
     }
 }
@@ -132,71 +110,6 @@ impl Pools {
         }
         keep.grow(annotations, labels)
     }
-
-    /// Writes what changed of what is told; returns when to write what was written too recently, and how it went.
-    pub async fn tell(
-        &mut self,
-        source: &ClientSource,
-        reports: &[PoolReport],
-        now: Time,
-    ) -> (Option<Instant>, Result<(), ApiError>) {
-        self.told.retain(|name, _| self.all.contains_key(name));
-        let (mut next, mut result) = (None, Ok(()));
-        let mut named: Vec<_> = reports
-            .iter()
-            .filter_map(|report| Some((self.all.get(report.name.as_ref()?)?, report)))
-            .collect();
-        // One that could not be told is not tried before all others.
-        named.sort_by_key(|(pool, _)| self.told.get(&pool.name).map(|told| told.at));
-        for (pool, report) in named {
-            let told = self
-                .told
-                .get(&pool.name)
-                .filter(|told| told.uid == pool.uid);
-            let before = told.map_or(&pool.status, |told| &told.status);
-            let want = status(pool, report, before, now);
-            if want == pool.status {
-                continue;
-            }
-            let due = told.map(|told| told.at + if told.status == want { AGAIN } else { PACE });
-            if let Some(due) = due.filter(|due| Instant::now() < *due) {
-                next = next.into_iter().chain([due]).min();
-                continue;
-            }
-            let mut silent = false;
-            let written = write_status(source, &pool.name, &pool.resource_version, &want).await;
-            let mut told = Told {
-                uid: pool.uid.clone(),
-                status: want,
-                at: Instant::now(),
-            };
-            if let Err(error) = written {
-                debug!(pool = %pool.name, "the status was not written: {error}");
-                if error.retry_class() != Retry::Denied {
-                    told.status = before.clone();
-                }
-                silent = matches!(
-                    error,
-                    ApiError::Timeout { .. }
-                        | ApiError::Unreachable { .. }
-                        | ApiError::Server { .. }
-                );
-                result = Err(error);
-            }
-            self.told.insert(pool.name.clone(), told);
-            // Nothing depends on it, so nothing waits for as many time-outs as there are pools.
-            if silent {
-                next = Some(Instant::now() + PACE);
-                break;
-            }
-        }
-        (next, result)
-    }
-
-    /// Somebody else led and wrote in between.
-    pub fn forget(&mut self) {
-        self.told.clear();
-    }
 }
 
 /// Versions are numbers that rise (Kubernetes 1.35 made that official); where they are something else, none is newer.
@@ -206,7 +119,8 @@ fn version(pool: &PoolObject) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use cuo_cluster::pool::pool;
+    use cuo_cluster::ApiError;
+    use cuo_cluster::pool::{PoolStatus, pool};
     use serde_json::{Value, json};
 
     use super::*;

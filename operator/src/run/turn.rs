@@ -22,6 +22,7 @@ use tracing::{error, info};
 
 use super::pause::Pause;
 use super::pools::Pools;
+use super::statuses::Statuses;
 use super::watched::Watched;
 use super::writes::{NodeWrites, Order, Written};
 use crate::config::Config;
@@ -52,6 +53,7 @@ pub struct Operator {
     list_anew: bool,
     pause: Pause,
     writes: NodeWrites,
+    statuses: Statuses,
     teller: Teller,
     metrics: Arc<Metrics>,
     health: Health,
@@ -87,6 +89,7 @@ impl Operator {
             list_anew: false,
             pause: Pause::default(),
             writes: NodeWrites::default(),
+            statuses: Statuses::default(),
             teller,
             metrics,
             health,
@@ -100,7 +103,7 @@ impl Operator {
         self.stored = None;
         self.writes.stop();
         self.teller.forget();
-        self.pools.forget();
+        self.statuses.forget();
         match leadership {
             Leadership::Leading => {}
             Leadership::Waiting {
@@ -187,7 +190,7 @@ impl Operator {
             // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
             self.pause.well();
             self.teller.settled(&self.seen, &plan);
-            let (told, rest) = (self.tell_pools(&plan).await, self.rest(&plan));
+            let (told, rest) = (self.tell_pools(&plan), self.rest(&plan));
             return Ok(Some(told.map_or(rest, |told| told.min(rest))));
         };
         let prepared = Prepared::new(write, name.clone(), &self.seen, &plan);
@@ -217,13 +220,24 @@ impl Operator {
         self.seen.writes = writes;
     }
 
-    /// The next write to a Node that ends; never, while none is under way.
-    pub async fn written(&mut self) -> Written {
-        self.writes.next().await
+    /// The next write beside the loop that ends; never, while none is under way.
+    pub async fn ended(&mut self) -> Ended {
+        tokio::select! {
+            written = self.writes.next() => Ended::Node(Box::new(written)),
+            told = self.statuses.next() => Ended::Status(told),
+        }
     }
 
-    /// Takes in how a write to a Node ended.
-    pub fn wrote(&mut self, written: Written) {
+    /// Takes in how it ended.
+    pub fn take_in(&mut self, ended: Ended) {
+        match ended {
+            Ended::Node(written) => self.wrote(*written),
+            Ended::Status(Ok(())) => {}
+            Ended::Status(Err(error)) => self.metrics.failed(&error),
+        }
+    }
+
+    fn wrote(&mut self, written: Written) {
         let Written { order, result } = written;
         match result {
             Ok(raw) => {
@@ -241,7 +255,9 @@ impl Operator {
                 if let ApiError::Unreachable { .. } = error {
                     self.stored = None;
                 }
-                if let ApiError::TooManyRequests { .. } = error {
+                // A webhook that says so means this Node alone.
+                if matches!(error, ApiError::TooManyRequests { .. }) && error.admission().is_none()
+                {
                     self.pause.failed("a write to a Node", &error);
                 }
             }
@@ -303,15 +319,12 @@ impl Operator {
         Ok(())
     }
 
-    /// Tells people of the pools; returns when to do so again. Nothing depends on it, so what fails is not a reason to wait.
-    async fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
-        self.teller.pools(self.pools.objects());
+    /// Tells people of the pools; returns when to do so again.
+    fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
+        let pools = self.pools.objects();
+        self.teller.pools(pools);
         let now = Timestamp::now().into();
-        let (next, result) = self.pools.tell(&self.source, &plan.pools, now).await;
-        if let Err(error) = result {
-            self.metrics.failed(&error);
-        }
-        next
+        self.statuses.tell(&self.source, pools, &plan.pools, now)
     }
 
     async fn write_ledger(&mut self, next: &Ledger, prepared: Prepared) -> Result<(), ApiError> {
@@ -335,6 +348,7 @@ impl Operator {
             let order = Order {
                 prepared,
                 known: known.clone(),
+                allotted: allotted.clone(),
                 patch,
             };
             self.writes.send(&self.source, &self.keep, order);
@@ -356,6 +370,15 @@ impl Operator {
         let others = others.into_iter().flatten();
         others.chain([now + left]).min().unwrap_or(now + LOOK)
     }
+}
+
+/// A write beside the loop that has ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// To a Node.
+    Node(Box<Written>),
+    /// Of a pool's status.
+    Status(Result<(), ApiError>),
 }
 
 /// A call that failed, and what it was to do.

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cuo_cluster::node::{Keep, patch_node};
-use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
+use cuo_cluster::{ApiError, ClientSource, LONGEST_ASKED, Retry, scattered};
 use cuo_core::identity::NodeName;
-use cuo_core::node::NodeView;
+use cuo_core::node::{Allotted, NodeView};
 use cuo_core::pause::doubled;
 use cuo_core::plan::Writes;
 use cuo_core::raw::{NodePatch, RawNode};
@@ -34,6 +34,8 @@ const REFUSED: Duration = Duration::from_secs(30);
 const LAST: Duration = Duration::from_secs(300);
 /// A write that takes longer than this holds nobody else up: usually it takes milliseconds. Where it does so again, it is given twice as long.
 const SLOW: Duration = Duration::from_secs(1);
+/// Where as many are not answered, the next is given a quarter of that: each has a slot meanwhile, which others could have.
+const HANGING: usize = 3;
 /// As many writes may be under way that are not slow. The API server takes 200 changes at once unless told otherwise.
 const AT_ONCE: usize = 100;
 /// As many slow ones may be waited for; each has a connection of its own.
@@ -46,6 +48,8 @@ pub struct Order {
     pub prepared: Prepared,
     /// The Node as it was when that was decided.
     pub known: NodeView,
+    /// What it is to carry.
+    pub allotted: Allotted,
     /// The change.
     pub patch: NodePatch,
 }
@@ -102,6 +106,7 @@ impl NodeWrites {
             gate(&format!("operator-before-{step}")).await;
             let node = order.known.name.as_str();
             let result = patch_node(&source, node, &order.patch, &keep, LIMIT).await;
+            let result = result.and_then(|raw| kept(&order.allotted, raw));
             gate(&format!("operator-after-{step}")).await;
             Written { order, result }
         });
@@ -156,11 +161,10 @@ impl NodeWrites {
         trouble.until = Instant::now() + scattered(pause, 0.5);
     }
 
-    /// Nothing is to be written any more.
+    /// Nothing is to be written any more. What was in the way stays known, for the time that this process may write again.
     pub fn stop(&mut self) {
         self.tasks.abort_all();
         self.under_way.clear();
-        self.trouble.clear();
     }
 
     fn ended(&mut self, sent: &Sent, written: &Written) {
@@ -181,7 +185,11 @@ impl NodeWrites {
         let longer = |first, last| (doubled(first, trouble.failures, last), 0.5);
         let (pause, least) = match error.retry_class() {
             Retry::Reread => longer(CONFLICT, LAST_CONFLICT),
-            Retry::Later(Some(asked)) => (asked.clamp(FIRST, LAST), 1.0),
+            // Not earlier than it was asked for; nor as often as that, if it goes on.
+            Retry::Later(Some(asked)) => {
+                let (longer, _) = longer(FIRST, LAST);
+                (asked.min(LONGEST_ASKED).max(longer), 1.0)
+            }
             Retry::Later(None) | Retry::Credentials => longer(FIRST, LAST),
             Retry::Denied => longer(REFUSED, LAST),
         };
@@ -256,7 +264,9 @@ impl NodeWrites {
     /// How long the next write to the node may take before it counts as slow.
     fn patience(&self, name: &NodeName) -> Duration {
         let times = self.trouble.get(name).map_or(0, |trouble| trouble.slow);
-        doubled(SLOW, times, LIMIT)
+        let hanging = self.under_way.values().filter(|sent| sent.slow).count();
+        let first = if hanging < HANGING { SLOW } else { SLOW / 4 };
+        doubled(first, times, LIMIT)
     }
 
     /// When something of this changes by itself.
@@ -265,6 +275,18 @@ impl NodeWrites {
         let quick = self.under_way.iter().filter(|(_, sent)| !sent.slow);
         let slow = quick.map(|(name, sent)| sent.since + self.patience(name));
         rests.chain(slow).filter(|at| *at > now).min()
+    }
+}
+
+/// The Node as it is after the write, if it carries what was written: a webhook may take that off again while the API server says that all
+/// is well, and the same write would be next at once.
+fn kept(allotted: &Allotted, raw: RawNode) -> Result<RawNode, ApiError> {
+    let carries = |view: NodeView| allotted.patch(&view).is_none();
+    match NodeView::parse(&raw).is_ok_and(carries) {
+        true => Ok(raw),
+        false => Err(ApiError::Other {
+            message: "it took what was written to the Node, but does not keep it; see the mutating admission webhooks and policies for Nodes".into(),
+        }),
     }
 }
 

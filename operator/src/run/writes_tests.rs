@@ -1,3 +1,7 @@
+use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::keys;
+use cuo_core::values::Reservation;
+
 use super::*;
 use crate::steps::Write;
 
@@ -9,16 +13,37 @@ fn uid(node: &str) -> String {
     format!("uid-{node}")
 }
 
-fn order(node: &str) -> Order {
-    let raw = RawNode {
+fn raw(node: &str) -> RawNode {
+    RawNode {
         name: node.into(),
         uid: uid(node),
         ..RawNode::default()
+    }
+}
+
+/// A reservation with the label of the before-reboot checks.
+fn reservation() -> Allotted {
+    let boot = BootId::from_bytes([1; 16]);
+    let id = GrantId {
+        seq: 7,
+        salt: boot.salt(),
     };
-    let known = NodeView::parse(&raw).unwrap();
+    let identity = Identity::Commit([2; 32]);
+    let reserved = Some(Reservation { id, identity, boot });
+    Allotted {
+        reserved,
+        before: true,
+        only_node: Some(true),
+        ..Allotted::default()
+    }
+}
+
+fn order(node: &str) -> Order {
+    let known = NodeView::parse(&raw(node)).unwrap();
     Order {
         prepared: Prepared::untold(Write::NodeClean, known.name.clone()),
         known,
+        allotted: Allotted::default(),
         patch: NodePatch::default(),
     }
 }
@@ -70,7 +95,7 @@ async fn a_failure_is_its_nodes_alone_and_each_kind_has_its_pause() {
     };
     let conflict = || ApiError::Conflict { message: message() };
     type Row = (&'static str, Box<dyn Fn() -> ApiError>, [u64; 2], [u64; 2]);
-    let rows: [Row; 5] = [
+    let rows: [Row; 7] = [
         ("a conflict", Box::new(conflict), [25, 50], [2500, 5000]),
         (
             "a failure",
@@ -85,10 +110,22 @@ async fn a_failure_is_its_nodes_alone_and_each_kind_has_its_pause() {
             [150_000, 300_000],
         ),
         (
+            "not kept",
+            Box::new(|| kept(&reservation(), raw("n1")).unwrap_err()),
+            [15_000, 30_000],
+            [150_000, 300_000],
+        ),
+        (
             "as asked",
-            Box::new(move || later(7)),
-            [7000, 10_500],
-            [7000, 10_500],
+            Box::new(move || later(70)),
+            [70_000, 105_000],
+            [128_000, 192_000],
+        ),
+        (
+            "asked for too little",
+            Box::new(move || later(1)),
+            [1000, 1500],
+            [128_000, 192_000],
         ),
         (
             "asked for too much",
@@ -159,6 +196,22 @@ async fn a_write_that_takes_its_time_is_left_out_of_account() {
     assert_eq!(writes.wake(Instant::now() + SLOW), None);
 }
 
+/// Where one is not answered, others may not be either: the slots that they have are not left to them for as long.
+#[tokio::test]
+async fn the_more_writes_hang_the_less_is_waited_for_the_next() {
+    let mut writes = NodeWrites::default();
+    for number in 0..HANGING {
+        assert_eq!(writes.patience(&name("other")), SLOW, "{number}");
+        hang(&mut writes, &format!("n{number}"));
+        at(&mut writes, SLOW);
+    }
+    assert_eq!(writes.patience(&name("other")), SLOW / 4);
+    // What took its time before is given more all the same.
+    assert_eq!(writes.patience(&name("n0")), SLOW / 2);
+    writes.stop();
+    assert_eq!(writes.patience(&name("other")), SLOW);
+}
+
 #[tokio::test]
 async fn only_so_many_are_sent_and_only_so_many_slow_ones_waited_for() {
     let mut writes = NodeWrites::default();
@@ -195,7 +248,59 @@ async fn nodes_that_are_gone_or_were_made_anew_have_no_trouble() {
     assert_eq!(left.resting, names(&["n2"]));
     let left = writes.at(Instant::now(), |_, known| known != uid("n2"));
     assert_eq!(left, Writes::default());
+}
+
+/// Another process leads for a while: the Nodes are what they were.
+#[tokio::test]
+async fn what_was_in_the_way_is_not_forgotten_when_nothing_is_to_be_written() {
+    let mut writes = NodeWrites::default();
     answered(&mut writes, "n1", Err(forbidden())).await;
+    hang(&mut writes, "slow");
+    hang(&mut writes, "quick");
+    writes.under_way.get_mut(&name("quick")).unwrap().since += SLOW;
+    at(&mut writes, SLOW);
     writes.stop();
-    assert_eq!(at(&mut writes, Duration::ZERO), Writes::default());
+    let expected = Writes {
+        resting: names(&["n1"]),
+        suspect: names(&["n1", "slow"]),
+        ..Writes::default()
+    };
+    assert_eq!(at(&mut writes, Duration::from_secs(2)), expected);
+    assert_eq!(writes.patience(&name("slow")), SLOW * 2);
+}
+
+/// A webhook takes all of it off again, or some of it.
+#[test]
+fn what_is_taken_but_not_kept_is_refused() {
+    let allotted = reservation();
+    let whole = {
+        let patch = allotted
+            .patch(&NodeView::parse(&raw("n1")).unwrap())
+            .unwrap();
+        let set = |changes: BTreeMap<String, Option<String>>| {
+            let changes = changes.into_iter();
+            changes
+                .filter_map(|(key, value)| Some((key, value?)))
+                .collect()
+        };
+        RawNode {
+            annotations: set(patch.annotations),
+            labels: set(patch.labels),
+            ..raw("n1")
+        }
+    };
+    assert_eq!(kept(&allotted, whole.clone()), Ok(whole.clone()));
+    let message = "it took what was written to the Node, but does not keep it; see the mutating admission webhooks and policies for Nodes";
+    let refused = Err(ApiError::Other {
+        message: message.into(),
+    });
+    let keys = [keys::REBOOT_RESERVED, keys::ONLY_NODE, keys::BEFORE_REBOOT];
+    for key in keys {
+        let mut lacks = whole.clone();
+        lacks.annotations.remove(key);
+        lacks.labels.remove(key);
+        assert_ne!(lacks, whole, "{key}");
+        assert_eq!(kept(&allotted, lacks), refused, "{key}");
+    }
+    assert_eq!(kept(&allotted, raw("n1")), refused);
 }

@@ -6,6 +6,7 @@
 mod fields;
 mod histories;
 mod refused;
+mod silent;
 mod together;
 mod unknown;
 mod watcher;
@@ -25,6 +26,8 @@ async fn pools_are_what_administrators_ask_for() {
     fields::each(&world).await.unwrap();
     step("nodes in several pools, moved between them, or left without one");
     together::each(&world).await.unwrap();
+    step("nothing waits for what is written of pools");
+    silent::each(&world).await.unwrap();
     step("no history exceeds a budget");
     histories::all(&mut world).await.unwrap();
     step("without the right to read pools nothing goes, and without the kind there are none");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kube::config::{AuthInfo, Cluster, Context, Kubeconfig};
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CredentialsError, files};
@@ -71,21 +71,16 @@ impl Current {
                 let cluster = &context.cluster;
                 format!("there is no cluster {cluster:?}, which the current context names")
             })?;
-        // Without a user it is anybody, whom the API server may refuse.
-        let user = context.user.clone().unwrap_or_default();
-        let mut users = kubeconfig.auth_infos.into_iter();
-        let found = users
-            .find(|named| named.name == user)
-            .and_then(|named| named.auth_info);
+        let (name_of_user, user) = user_of(&context, kubeconfig.auth_infos)?;
         Ok(Self {
             names: Names {
                 context: name,
                 cluster: context.cluster.clone(),
-                user,
+                user: name_of_user,
             },
             context,
             cluster,
-            user: found.unwrap_or_default(),
+            user,
         })
     }
 
@@ -103,6 +98,7 @@ impl Current {
             &mut user.client_certificate,
             &mut user.client_certificate_data,
             &mut user.client_key,
+            &mut user.username,
             &mut user.impersonate,
             &mut user.impersonate_uid,
         ];
@@ -137,6 +133,19 @@ impl Current {
 
 pub(super) fn nonempty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
+}
+
+/// The name of the context's user, and the user. Without a name it is anybody, whom the API server may refuse; a name of nobody is a
+/// mistake, which `kubectl` takes for the same and client-go's own check of kubeconfigs (1.37) refuses.
+fn user_of(context: &Context, users: Vec<NamedAuthInfo>) -> Result<(String, AuthInfo), String> {
+    let Some(name) = nonempty(context.user.clone()) else {
+        return Ok(Default::default());
+    };
+    let mut users = users.into_iter();
+    let found = users
+        .find(|named| named.name == name)
+        .ok_or_else(|| format!("there is no user {name:?}, which the current context names"))?;
+    Ok((name, found.auth_info.unwrap_or_default()))
 }
 
 /// The parser also shows the lines around the place, which may hold a token or a key.

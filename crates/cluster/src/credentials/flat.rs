@@ -7,6 +7,7 @@ use kube::config::{
     AuthInfo, ExecAuthCluster, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
 };
 use rustls::pki_types::ServerName;
+use secrecy::ExposeSecret;
 
 use super::current::{Current, Names};
 use super::material::{self, Wrong};
@@ -96,6 +97,25 @@ impl Flat {
         };
         let why = format!(
             "user {user:?} gets its credentials from the plugin {program:?}, which is not run here; name a kubeconfig with a certificate or a token"
+        );
+        Err(malformed(&self.path, why))
+    }
+
+    /// Nobody knows who uses a kubeconfig without credentials, so it is no kubelet's and another one may be.
+    pub fn refuse_anonymous(&self) -> Result<(), CredentialsError> {
+        let user = &self.current.user;
+        let token = user.token.as_ref().map(ExposeSecret::expose_secret);
+        let has_token = token.is_some_and(|token| !token.trim().is_empty());
+        let has_password = user.username.is_some() && user.password.is_some();
+        if user.client_certificate_data.is_some() || has_token || has_password {
+            return Ok(());
+        }
+        let who = match self.current.names.user.as_str() {
+            "" => "the current context names no user, and".to_owned(),
+            user => format!("user {user:?}"),
+        };
+        let why = format!(
+            "{who} has no certificate, token or password, so the API server would not know who asks"
         );
         Err(malformed(&self.path, why))
     }

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use super::files::NOT_THERE;
 use super::{CredentialsError, Found, Life, under};
 
-/// CUO's own kubeconfig, which is used whenever it can be.
+/// CUO's own kubeconfig, which is used before all others while it is good.
 const OWN: &str = "/etc/cuo-agent/kubeconfig";
+/// Those of k0s, which is the one distribution that has two. Where it balances the load on the node the first one is the kubelet's, and
+/// the second one names for ever where the node once joined.
+const K0S: [&str; 2] = ["/run/k0s/nllb/kubeconfig.yaml", "/var/lib/k0s/kubelet.conf"];
 
 /// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's in the places where
 /// installers put it.
@@ -18,9 +21,8 @@ pub const PLACES: &[&str] = &[
     "/etc/kubernetes/kubelet.conf",
     "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
     "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
-    // Where k0s balances the load on the node: this one is the kubelet's, and the other one names for ever where the node once joined.
-    "/run/k0s/nllb/kubeconfig.yaml",
-    "/var/lib/k0s/kubelet.conf",
+    K0S[0],
+    K0S[1],
     "/var/lib/microshift/resources/kubelet/kubeconfig",
 ];
 
@@ -43,14 +45,46 @@ pub fn passed_over(root: &Path) -> Result<Vec<PassedOver>, CredentialsError> {
 
 /// A kubeconfig that could be used.
 struct Candidate {
-    own: bool,
+    place: &'static str,
     path: PathBuf,
     found: Found,
 }
 
+/// How good a kubeconfig is, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// CUO's own, whose certificate has not ended, or which has a token.
+    Own,
+    /// Its certificate has not ended.
+    Good,
+    /// It has a token, or a certificate that is not understood.
+    Unknown,
+    /// It is better to ask with what has ended than not at all.
+    Ended,
+}
+
 impl Candidate {
     fn life(&self) -> Option<Life> {
-        self.found.flat.as_ref()?.life
+        self.found.life()
+    }
+
+    fn begin(&self) -> Option<Timestamp> {
+        self.life().map(|life| life.begin)
+    }
+
+    fn standing(&self, now: Timestamp) -> Standing {
+        match self.life() {
+            Some(life) if life.end <= now => Standing::Ended,
+            _ if self.place == OWN => Standing::Own,
+            Some(_) => Standing::Good,
+            None => Standing::Unknown,
+        }
+    }
+
+    /// Both are of one distribution, so that their order tells which of them its kubelet uses. Their ages do not: k0s makes both anew
+    /// within a second.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.place == other.place || [self, other].iter().all(|one| K0S.contains(&one.place))
     }
 }
 
@@ -60,25 +94,19 @@ pub(super) fn discover(
     now: Timestamp,
 ) -> Result<(Found, Vec<PassedOver>), CredentialsError> {
     let (mut candidates, mut failed) = (Vec::new(), Vec::new());
-    for place in PLACES {
+    for &place in PLACES {
         let path = under(root, Path::new(place));
         match of_a_host(&path, root) {
-            Ok(found) => candidates.push(Candidate {
-                own: *place == OWN,
-                path,
-                found,
-            }),
+            Ok(found) => candidates.push(Candidate { place, path, found }),
             Err(error) => failed.push((path, error)),
         }
     }
-    let lives: Vec<_> = candidates.iter().map(|one| (one.own, one.life())).collect();
-    let Some(best) = best(&lives, now) else {
+    let Some(best) = best(&candidates, now) else {
         return Err(none(failed));
     };
-    let chosen = candidates.remove(best);
-    let used = chosen.path.display().to_string();
+    let used = candidates.remove(best);
     let unused = candidates.into_iter().map(|one| PassedOver {
-        why: unused(&used, one.life(), chosen.life(), now),
+        why: unused(&one, &used, now),
         path: one.path,
     });
     let unusable = failed
@@ -95,53 +123,54 @@ pub(super) fn discover(
             .position(|place| one.path == under(root, Path::new(place)))
     };
     others.sort_by_key(place);
-    Ok((chosen.found, others))
+    Ok((used.found, others))
 }
 
-/// The kubeconfig at `path`, for somebody who runs no programs that it names.
+/// The kubeconfig at `path`, for somebody who runs no programs that it names. Without credentials it is for a person to add them.
 fn of_a_host(path: &Path, root: &Path) -> Result<Found, CredentialsError> {
     let found = Found::at(path, root)?;
     if let Some(flat) = &found.flat {
         flat.refuse_programs()?;
+        flat.refuse_anonymous()?;
     }
     Ok(found)
 }
 
-/// Which of these to use, each with whether it is CUO's own and how long its certificate is good: CUO's own; else the newest of those
-/// whose certificate has not ended, so that what another distribution left behind does not win; and the first in their order where
-/// nothing is known of that.
-fn best(lives: &[(bool, Option<Life>)], now: Timestamp) -> Option<usize> {
-    let all = || 0..lives.len();
-    if let Some(own) = all().find(|one| lives[*one].0) {
-        return Some(own);
-    }
-    let ended = |one: &usize| lives[*one].1.is_some_and(|life| life.end <= now);
-    let newest = |ones: &mut dyn Iterator<Item = usize>| {
-        let first = ones.next()?;
-        let begin = |one: usize| lives[one].1.map(|life| life.begin);
-        if begin(first).is_none() {
-            return Some(first);
+/// Which of these to use: of those that are as good as any the newest, so that what another distribution left behind does not win, and of
+/// equally old ones the first. Of one distribution it is the first that is as good, however old.
+fn best(candidates: &[Candidate], now: Timestamp) -> Option<usize> {
+    let standing = candidates.iter().map(|one| one.standing(now)).min()?;
+    let mut alike = candidates
+        .iter()
+        .filter(|one| one.standing(now) == standing);
+    let first = alike.next()?;
+    let newest = alike.fold(first, |newest, one| {
+        if one.begin() > newest.begin() {
+            one
+        } else {
+            newest
         }
-        // Of equal ones the first.
-        Some(ones.fold(
-            first,
-            |best, one| if begin(one) > begin(best) { one } else { best },
-        ))
-    };
-    newest(&mut all().filter(|one| !ended(one))).or_else(|| newest(&mut all()))
+    });
+    let chosen = |one: &Candidate| one.standing(now) == standing && one.is_beside(newest);
+    candidates.iter().position(chosen)
 }
 
 /// Why a kubeconfig that could be used is not.
-fn unused(used: &str, life: Option<Life>, of_used: Option<Life>, now: Timestamp) -> String {
-    match (life, of_used) {
+fn unused(one: &Candidate, used: &Candidate, now: Timestamp) -> String {
+    let place = used.path.display();
+    match (one.life(), used.life()) {
         (Some(life), _) if life.end <= now => {
             format!("its client certificate ended at {}", life.end)
         }
-        (Some(life), Some(newer)) if life.begin < newer.begin => format!(
-            "its client certificate is from {}, and that of {used} from {}",
-            life.begin, newer.begin
+        _ if used.place == OWN || one.is_beside(used) => format!("{place} comes before it"),
+        (Some(older), Some(newer)) if older.begin < newer.begin => format!(
+            "its client certificate is from {}, and that of {place} from {}",
+            older.begin, newer.begin
         ),
-        _ => format!("{used} comes before it"),
+        (None, Some(_)) => {
+            format!("it has no client certificate whose end is known, and {place} has one")
+        }
+        _ => format!("{place} comes before it"),
     }
 }
 

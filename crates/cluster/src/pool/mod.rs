@@ -126,7 +126,13 @@ pub async fn write_status(
     // A list is replaced as a whole, and so is what is absent: the API server merges objects only.
     let mut fields = json!(status);
     if let Value::Object(fields) = &mut fields {
-        for gone in ["slots", "targets", "nextWindow"] {
+        for gone in [
+            "slots",
+            "targets",
+            "controlPlane",
+            "nextWindow",
+            "conditions",
+        ] {
             fields.entry(gone).or_insert(Value::Null);
         }
     }

@@ -11,6 +11,25 @@ fn column(name: &str, kind: &str, path: &str) -> Value {
     json!({ "name": name, "type": kind, "jsonPath": path })
 }
 
+/// Fields without a default in the definition. The API server writes defaults into every pool, also into those that say nothing of the
+/// field, and the release before this one, which does not know these, takes such a pool for invalid. Once that release is no longer
+/// supported, they may have theirs.
+const UNKNOWN_BEFORE: &[&str] = &[
+    "/properties/cordoned",
+    "/properties/drain/properties/mode",
+    "/properties/drain/properties/preflight",
+];
+
+/// The schema of `spec` in the definition.
+fn spec() -> Value {
+    let mut spec = structural::<PoolSpec>();
+    for field in UNKNOWN_BEFORE {
+        let field = spec.pointer_mut(field).and_then(Value::as_object_mut);
+        field.and_then(|field| field.remove("default"));
+    }
+    spec
+}
+
 /// The whole definition.
 pub fn definition() -> Value {
     let columns = [
@@ -56,7 +75,7 @@ pub fn definition() -> Value {
                     "type": "object",
                     "required": ["spec"],
                     "properties": {
-                        "spec": structural::<PoolSpec>(),
+                        "spec": spec(),
                         "status": structural::<PoolStatus>(),
                     },
                 }},

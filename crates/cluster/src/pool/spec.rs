@@ -208,7 +208,7 @@ pub enum ControlPlaneSpec {
     "message": "expected either `count` or `nodeSelector`",
 }]))]
 pub struct CanarySpec {
-    /// As many nodes, whichever come first.
+    /// As many nodes, first those whose last update is the oldest. Each runs what it tries for the `soak` before it goes on.
     #[serde(default)]
     #[schemars(schema_with = "rules::count")]
     pub count: Option<u32>,

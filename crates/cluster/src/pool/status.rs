@@ -21,6 +21,10 @@ pub struct PoolStatus {
     /// What nodes of the pool run or wait to boot, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Target>,
+    /// Its nodes that count as control plane, at most ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub control_plane: Vec<NodeName>,
     /// When the next window opens, while none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]

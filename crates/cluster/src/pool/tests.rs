@@ -423,7 +423,7 @@ async fn a_status_is_written_on_the_version_that_was_read() {
     });
     let expected = json!({"metadata": {"resourceVersion": "9"}, "status": {
         "observedGeneration": 3, "maxUnavailable": 0, "nodes": zero,
-        "slots": null, "targets": null, "nextWindow": null,
+        "slots": null, "targets": null, "controlPlane": null, "nextWindow": null, "conditions": null,
     }});
     assert_eq!(serde_json::from_str::<Value>(&seen.body).unwrap(), expected);
 }

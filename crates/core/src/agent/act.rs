@@ -11,7 +11,7 @@ use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Cordoned, Grant, Phase};
+use crate::values::{Cordoned, DrainMode, Grant, Phase};
 
 /// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
@@ -233,7 +233,8 @@ impl Work<'_> {
         if let Some(reason) = self.obstructed(&pending) {
             return self.unwanted(Some(reason), patience);
         }
-        if self.now > patience && !self.seen.busy {
+        let drains = attempt.drain.mode != DrainMode::None;
+        if drains && self.now > patience && !self.seen.busy {
             // Nobody has watched the cordon since.
             match &self.seen.pods {
                 Err(why) if why.is_empty() => return self.publish(Phase::Rebooting, None),

@@ -14,7 +14,7 @@ use crate::identity::GrantId;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{DrainMode, DrainPolicy, Grant, OnTimeout, PodChecks, PreflightMode};
+use crate::values::{DrainMode, DrainPolicy, Grant, Names, OnTimeout, PodChecks, PreflightMode};
 
 /// Deadlines are over once the second that they name is.
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -48,7 +48,7 @@ impl Ladder {
     fn next(&self, now: Time) -> Time {
         let ends = [self.evict, self.delete, self.all];
         let next = ends.into_iter().find(|end| now <= *end);
-        next.unwrap_or(self.all).later(SECOND)
+        next.unwrap_or(now).later(SECOND)
     }
 }
 
@@ -127,15 +127,15 @@ impl Work<'_> {
             // What is refused is deleted in the end.
             PreflightMode::Require if grant.drain.on_timeout != OnTimeout::Abort => Begin::Now,
             // The rest of the questions is answered by the evictions themselves.
-            PreflightMode::Inform if self.half_over(grant) => Begin::Now,
+            PreflightMode::Inform if self.now >= self.half(grant) => Begin::Now,
             mode => self.asked(grant, &left, mode),
         }
     }
 
-    /// Half of the time to accept the grant is over.
-    fn half_over(&self, grant: &Grant) -> bool {
+    /// When half of the time to accept the grant is over.
+    fn half(&self, grant: &Grant) -> Time {
         let whole = grant.deadline.since(grant.issued);
-        self.now >= grant.issued.later(whole / 2)
+        grant.issued.later(whole / 2)
     }
 
     /// What the API server says of the evictions beforehand.
@@ -145,7 +145,7 @@ impl Work<'_> {
                 grant: grant.id,
                 pods,
             }),
-            Outlook::Open(names) => self.slow(grant, &names),
+            Outlook::Open(names) => self.slow(grant, &names, mode),
             Outlook::Known(blocked) if mode == PreflightMode::Require && !blocked.is_empty() => {
                 Begin::No(in_the_way(&blocked))
             }
@@ -160,15 +160,19 @@ impl Work<'_> {
     }
 
     /// The answers take their time.
-    fn slow(&self, grant: &Grant, open: &[String]) -> Begin {
+    fn slow(&self, grant: &Grant, open: &[String], mode: PreflightMode) -> Begin {
         let answers = self.answers(grant.id).iter();
         let first = answers.map(|answer| answer.at).min();
         let patience = first.map(|first| first.later(TOLD_EVERY).since(self.tick));
         let text = || format!("no answer yet about {}", drain::few(open));
-        match patience.filter(|left| left.is_positive()) {
-            Some(left) => Begin::Unknown(None, Some(left)),
-            None => Begin::Unknown(Some(Reason::new(Code::Preflight, text())), None),
-        }
+        let goes_on = match mode {
+            PreflightMode::Inform => Some(self.until(self.half(grant))),
+            PreflightMode::Require => None,
+        };
+        let patience = patience.filter(|left| left.is_positive());
+        let wake = patience.into_iter().chain(goes_on).min();
+        let told = patience.is_none();
+        Begin::Unknown(told.then(|| Reason::new(Code::Preflight, text())), wake)
     }
 
     /// What the API server said beforehand of pods that were not asked to leave yet.
@@ -190,7 +194,7 @@ impl Work<'_> {
     /// How far the drain is.
     pub(super) fn drained(&mut self, attempt: &Attempt, node: &NodeView) -> Drain {
         let ladder = self.ladder(attempt);
-        let rung = ladder.rung(self.now);
+        let rung = ladder.rung(self.now).or_else(|| self.killing(ladder));
         // Only waited for, and in time.
         let ended = attempt.drained.filter(|ended| *ended <= self.now);
         let over = rung.is_none() && (ended.is_none() || self.now > ladder.all);
@@ -246,6 +250,12 @@ impl Work<'_> {
             true => late("the time-out passed"),
             false => self.delayed(attempt, ended),
         }
+    }
+
+    /// Each pod that is left is killed once, however long the API server takes to answer.
+    fn killing(&self, ladder: Ladder) -> Option<How> {
+        let mut tries = self.seen.evictions.iter();
+        (ladder.force && tries.any(|tried| tried.how == How::Kill)).then_some(How::Kill)
     }
 
     /// What is done about the pods that are left; `None` if the drain does not wait for any.
@@ -381,14 +391,21 @@ impl Work<'_> {
         }
     }
 
+    /// What of the control plane ran on the node and was Ready when its grant was accepted, where that was known. What was away or broken
+    /// by then is not counted against the update.
+    pub(super) fn members(&self, node: &NodeView) -> Option<Names> {
+        let pods = self.seen.pods.as_ref().ok()?;
+        Some(control_plane::ready(pods, &node.name))
+    }
+
     /// After the boot: which of the static pods of the control plane that this node had before are not back. Until they are, another node of
-    /// the control plane must not go.
-    pub(super) fn control_plane(&self, node: &NodeView) -> Option<Reason> {
-        let seen = &node.agent.control_plane_pods;
+    /// the control plane must not go. Where it is not known what there was before, it is all that was ever seen.
+    pub(super) fn control_plane(&self, node: &NodeView, before: Option<&Names>) -> Option<Reason> {
+        let demanded = before.unwrap_or(&node.agent.control_plane_pods);
         let code = Code::ControlPlaneNotReady;
         let names = match &self.seen.pods {
-            Ok(pods) => control_plane::not_ready(pods, &node.name, seen),
-            Err(_) if seen.is_empty() => return None,
+            Ok(pods) => control_plane::not_ready(pods, &node.name, demanded),
+            Err(_) if demanded.is_empty() => return None,
             Err(why) => {
                 let not_yet = || Reason::new(code, "the pods are not known yet");
                 return unknown(code, why).or_else(|| Some(not_yet()));

@@ -8,7 +8,7 @@ use crate::identity::Identity;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Phase, PodChecks};
+use crate::values::{Names, Phase, PodChecks};
 
 /// What is asked of a node besides a complete boot and a kubelet that reports Ready.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,7 +25,12 @@ pub struct Health {
 
 impl Work<'_> {
     /// What is wrong with this boot, as far as it can be seen.
-    pub(super) fn sick(&self, node: &NodeView, pods: &PodChecks) -> Option<Reason> {
+    pub(super) fn sick(
+        &self,
+        node: &NodeView,
+        pods: &PodChecks,
+        before: Option<&Names>,
+    ) -> Option<Reason> {
         let survey = match &self.seen.survey {
             Ok(survey) => survey,
             Err(why) => return Some(Reason::new(Code::UnitsUnknown, why)),
@@ -35,7 +40,7 @@ impl Work<'_> {
             .boot_incomplete()
             .or_else(|| (!ready).then(|| Code::NodeNotReady.into()))
             .or_else(|| survey.inactive(&self.settings.health.units))
-            .or_else(|| self.control_plane(node))
+            .or_else(|| self.control_plane(node, before))
             .or_else(|| self.daemons(pods))
     }
 

@@ -41,7 +41,9 @@ impl Work<'_> {
     /// What ran `before` this boot, where this boot is a step back from it.
     fn left(&self, before: &Booted, host: &Host) -> Option<Left> {
         let identity = before.identity;
-        let default = host.pending.as_ref().unwrap_or(&host.booted);
+        // What is staged came in this boot, by a look that was due before the Node could be read, and says nothing of what was the default.
+        let first = host.pending.as_ref().filter(|first| !first.staged);
+        let default = first.unwrap_or(&host.booted);
         // Whoever boots another one from the menu, as a boot loader does that falls back, leaves the default as it is.
         if default.identity == identity || self.state.failed.find(&identity).is_some() {
             return None;

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
+use crate::control_plane;
 use crate::drain::{Blocked, Claim, EvictionTry, RawPod, Removal};
 use crate::host::{Deployment, Host, Inhibitor};
 use crate::identity::{BootId, GrantId};
@@ -73,6 +74,18 @@ pub struct Observation {
     pub looked: Option<Reason>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
+}
+
+impl Observation {
+    /// The pods are known, and the Node shows those of the control plane among them.
+    pub fn marked(&self) -> bool {
+        let (Ok(pods), NodeSeen::Present { view, .. }) = (&self.pods, &self.node) else {
+            return false;
+        };
+        let shown = &view.agent.control_plane_pods;
+        let there = control_plane::parts(pods, &view.name);
+        there.iter().all(|part| shown.contains(part))
+    }
 }
 
 /// Questions that were asked because of [`Act::Preflight`], oldest first.
@@ -431,6 +444,7 @@ impl<'a> Work<'a> {
             pods: grant.map_or_else(Default::default, |grant| grant.pods.clone()),
             cordoned: grant.map_or_else(Default::default, |grant| grant.cordoned),
             foreign: false,
+            members: None,
             drained: None,
         });
     }
@@ -476,10 +490,16 @@ impl<'a> Work<'a> {
     fn abort_drain(mut self, reason: Reason, pods: Vec<String>) -> Step {
         let (retry, now) = (&self.settings.retry, self.now);
         let before = self.state.backoff.clone();
+        let attempt = self.state.attempt.as_ref();
+        let remedy = attempt.map_or("", |attempt| attempt.drain.on_timeout.way_out());
         self.answer(Outcome::Aborted, Some(reason.clone()));
         self.state.backoff = before;
-        let pods = pods.into_iter().collect();
-        self.state.back_off_drain(reason, pods, retry, now);
+        let stuck = state::Stuck {
+            pods: pods.into_iter().collect(),
+            times: 1,
+        };
+        let state = &mut self.state;
+        state.back_off_drain(reason, stuck, remedy, retry, now);
         self.rest()
     }
 

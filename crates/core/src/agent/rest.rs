@@ -250,6 +250,7 @@ impl Work<'_> {
             pods: grant.pods.clone(),
             cordoned: grant.cordoned,
             foreign: false,
+            members: self.members(node),
             drained: None,
         }))
     }
@@ -307,7 +308,11 @@ impl Work<'_> {
     /// What is to be told of the looks for updates: that one is put off, or what came of the last.
     fn looked(&self) -> Option<Reason> {
         let put_off = (self.seen.check_due && self.metered()).then(|| Code::Metered.into());
-        put_off.or_else(|| self.seen.looked.clone())
+        // Said by an agent that was to stage nothing, and is configured anew.
+        let past =
+            |told: &Reason| told.code == Code::UpdateAvailable && self.settings.mode != Mode::Check;
+        let found = self.seen.looked.as_ref().filter(|told| !past(told));
+        put_off.or_else(|| found.cloned())
     }
 
     /// A look may end in a download.

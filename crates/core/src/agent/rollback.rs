@@ -86,7 +86,7 @@ impl Work<'_> {
             return Some(Ailment::Sick(Code::NodeNotReady.into()));
         };
         let mut ailing = self.state.ailing.take().unwrap_or_default();
-        let sick = self.sick(node, &ailing.pods);
+        let sick = self.sick(node, &ailing.pods, None);
         if let Some(reason) = sick {
             ailing.good = None;
             self.state.ailing = Some(ailing);

@@ -8,19 +8,25 @@ use crate::values::Field;
 
 impl Work<'_> {
     /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
+    /// Whatever is there once rpm-ostree rests, that run is over, and its note with it: what others do later is none of the agent's work.
     pub(super) fn claim(&mut self) {
         let here = |run: &Intent| run.boot == self.seen.boot;
         let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
             self.state.staging = None;
             return;
         };
-        let Some(pending) = self.pending().filter(|_| !self.works()) else {
+        let (Some(host), Ok(survey), false) = (self.host(), &self.seen.survey, self.works()) else {
             return;
         };
-        if pending.id != run.before && self.locked(pending) {
-            self.state.ours = Some(pending.id.clone());
-            self.state.staging = None;
+        let staged = host.pending.as_ref();
+        let staged = staged.filter(|pending| pending.staged && pending.id != run.before);
+        match staged.map(|pending| (pending, survey.locked(pending))) {
+            // What can't be read now may tell later.
+            Some((_, None)) if survey.unread.is_some() => return,
+            Some((pending, Some(true))) => self.state.ours = Some(pending.id.clone()),
+            Some((_, Some(false) | None)) | None => {}
         }
+        self.state.staging = None;
     }
 
     /// rpm-ostree is at work, for whomever.

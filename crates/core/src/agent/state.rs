@@ -76,6 +76,9 @@ struct Beyond {
     /// [`Attempt::cordoned`].
     #[serde(skip_serializing_if = "is_default")]
     cordoned: Cordoned,
+    /// [`Attempt::members`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Names>,
     /// The code of the pause, where it has another in its place there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pause: Option<Code>,
@@ -98,6 +101,7 @@ impl Beyond {
             let whole = std::mem::replace(&mut attempt.drain, plain);
             beyond.drain = (whole != attempt.drain).then_some(whole);
             beyond.cordoned = attempt.cordoned;
+            beyond.members = attempt.members.take();
         }
         if let Some(backoff) = &mut state.backoff {
             let (code, older) = (backoff.reason.code, backoff.reason.code.older());
@@ -112,6 +116,7 @@ impl Beyond {
         state.stuck = self.stuck;
         if let Some(attempt) = &mut state.attempt {
             attempt.cordoned = self.cordoned;
+            attempt.members = self.members;
             if let Some(drain) = self.drain {
                 attempt.drain = drain;
             }
@@ -168,6 +173,9 @@ pub struct Attempt {
     /// What the grant is worth while somebody else has cordoned the node.
     #[serde(skip)]
     pub cordoned: Cordoned,
+    /// Which static pods of the control plane were Ready when it was accepted, where that is known.
+    #[serde(skip)]
+    pub members: Option<Names>,
     /// The node was seen cordoned by somebody else: if it is uncordoned now, that was a person.
     #[serde(default)]
     pub foreign: bool,
@@ -286,18 +294,23 @@ impl State {
         });
     }
 
-    /// Pauses because a drain was given up, in whose way were `pods`. Where these are the same as the last time the pause is four times as
-    /// long: what did not change by itself until now takes a person.
+    /// Pauses because a drain was given up, in whose way was what is `stuck`. Where some of that was so the last time, too, the pause is four
+    /// times as long, and `remedy` is told: what did not change by itself until now takes a person.
     pub(super) fn back_off_drain(
         &mut self,
         reason: Reason,
-        pods: BTreeSet<String>,
+        stuck: Stuck,
+        remedy: &str,
         retry: &Retry,
         now: Time,
     ) {
+        let pods = stuck.pods;
         let before = self.stuck.take();
-        let same = before.filter(|stuck| stuck.pods == pods && !pods.is_empty());
-        let times = same.map_or(0, |stuck| stuck.times).saturating_add(1);
+        let both = |before: &Stuck| &before.pods & &pods;
+        let same = before.filter(|before| !both(before).is_empty());
+        let times = same.as_ref().map_or(0, |before| before.times);
+        let times = times.saturating_add(stuck.times);
+        let pods = same.as_ref().map(both).unwrap_or(pods);
         let longer = Retry {
             first: retry.first,
             cap: retry.cap.saturating_mul(AGAIN),
@@ -305,7 +318,9 @@ impl State {
         let (factor, reason) = match times {
             1 => (1, reason),
             times => {
-                let text = format!("{}; {times} drains in a row ended so", reason.message);
+                let told = &reason.message;
+                // A long text is cut at its end.
+                let text = format!("{times} drains in a row ended so: {remedy}; {told}");
                 (AGAIN, Reason::new(reason.code, text))
             }
         };

@@ -669,6 +669,31 @@ fn nothing_reboots_while_nothing_would_write_the_update() {
     world.until_reboot();
 }
 
+/// A soft reboot leaves the kernel and its boot id as they are, and kexec boots what somebody had loaded before.
+#[test]
+fn nothing_is_cordoned_or_rebooted_while_a_reboot_of_another_kind_is_prepared() {
+    let prepared = Some(Code::RebootPrepared);
+    let others: [fn(&mut Survey); 2] = [
+        |survey| survey.next_root = true,
+        |survey| survey.kexec = true,
+    ];
+    for prepare in others {
+        let mut world = World::new();
+        prepare(world.seen.survey.as_mut().unwrap());
+        assert_eq!(world.shows(), (Phase::Held, prepared, Act::Wait));
+        world.seen.survey = Ok(Survey::default());
+        assert_eq!(world.shows(), (Phase::Waiting, None, Act::Wait));
+        world.grant();
+        world.seen.pods = Ok(vec![web()]);
+        world.run();
+        world.seen.pods = Ok(vec![]);
+        prepare(world.seen.survey.as_mut().unwrap());
+        assert_eq!(world.shows(), (Phase::Draining, prepared, Act::Wait));
+        world.seen.survey = Ok(Survey::default());
+        world.until_reboot();
+    }
+}
+
 #[test]
 fn nothing_is_released_before_the_node_is_back() {
     type Change = fn(&mut World);

@@ -45,7 +45,7 @@ impl Work<'_> {
         if let Verdict::Bad(code) = verdict {
             self.condemn(&attempt, code);
         }
-        if let Some(reason) = self.sick(node, &attempt.pods) {
+        if let Some(reason) = self.sick(node, &attempt.pods, attempt.members.as_ref()) {
             return self.sickens(&attempt, node, reason);
         }
         if let Some(until) = self.settling() {
@@ -61,7 +61,7 @@ impl Work<'_> {
         let told = |work: &Self, code| Some(work.told(code, &wanted, &host.booted.identity));
         match verdict {
             Verdict::Done => {
-                (self.state.lost, self.state.spoiled) = (None, None);
+                (self.state.lost, self.state.spoiled, self.state.stuck) = (None, None, None);
                 self.recovered(&wanted);
                 self.answer(Outcome::Done, None);
             }

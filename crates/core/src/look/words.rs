@@ -111,21 +111,29 @@ pub(super) const CLASSES: &[(Code, &[&str])] = &[
     // The key of a repository of packages: gone, kept from this host, missing on it, or not to be had now.
     (
         Code::OriginUnusable,
-        &["failed to download gpg key…url returned error: 404"],
+        &[
+            "failed to download gpg key…url returned error: 404",
+            "failed to download gpg key…url returned error: 410",
+        ],
     ),
     (
         Code::SignatureRefused,
         &[
+            "failed to download gpg key…url returned error: 401",
             "failed to download gpg key…url returned error: 403",
             "failed to download gpg key…file://",
         ],
     ),
     (Code::NetworkFailed, &["failed to download gpg key"]),
     // Anything else of such a repository. It may be there again at any time, on another mirror or with the next metadata, unless this host
-    // has to prove that it may fetch it.
+    // has to prove that it may fetch it, or the server says that there will be no such repository any more.
     (
         Code::SignatureRefused,
-        &["status code: 401 for", "status code: 403 for"],
+        &["status code: 401", "status code: 403"],
+    ),
+    (
+        Code::OriginUnusable,
+        &["cannot download repomd.xml…status code: 410"],
     ),
     (
         Code::NetworkFailed,

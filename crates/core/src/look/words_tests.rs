@@ -465,6 +465,26 @@ const LAYERED: &[(Code, &str)] = &[
         "Updating rpm-md repo 'copr-acme': cannot download repomd.xml: Status code: 404 for https://copr.example.com/acme/repodata/repomd.xml",
     ),
     (
+        SignatureRefused,
+        "Updating rpm-md repo 'acme': cannot update repo 'acme': Cannot download repomd.xml: Status code: 401",
+    ),
+    (
+        SignatureRefused,
+        "Updating rpm-md repo 'acme': cannot update repo 'acme': Cannot download repomd.xml: Status code: 403",
+    ),
+    (
+        OriginUnusable,
+        "Updating rpm-md repo 'acme': cannot update repo 'acme': Cannot download repomd.xml: Status code: 410",
+    ),
+    (
+        OriginUnusable,
+        "Updating rpm-md repo 'acme': cannot update repo 'acme': Cannot download repomd.xml: Cannot download repodata/repomd.xml: All mirrors were tried; Last error: Status code: 410 for https://h/repodata/repomd.xml (IP: 192.0.2.3)",
+    ),
+    (
+        NetworkFailed,
+        "Cannot download Packages/g/gone-1.x86_64.rpm: All mirrors were tried; Last error: Status code: 410 for https://h/gone.rpm",
+    ),
+    (
         NetworkFailed,
         "Updating rpm-md repo 'lab': cannot update repo 'lab': Cannot download repomd.xml: Cannot download repodata/repomd.xml: All mirrors were tried; Last error: Status code: 404 for https://h/repodata/repomd.xml (IP: 192.0.2.3)",
     ),
@@ -523,6 +543,14 @@ const LAYERED: &[(Code, &str)] = &[
     (
         SignatureRefused,
         "Failed to download gpg key for repo 'acme': Curl error (22): HTTP response code said error for https://h/pubkey.gpg [The requested URL returned error: 403]",
+    ),
+    (
+        SignatureRefused,
+        "Failed to download gpg key for repo 'acme': Curl error (22): HTTP response code said error for https://h/pubkey.gpg [The requested URL returned error: 401]",
+    ),
+    (
+        OriginUnusable,
+        "Failed to download gpg key for repo 'acme': Curl error (22): HTTP response code said error for https://h/pubkey.gpg [The requested URL returned error: 410]",
     ),
     (
         NetworkFailed,

@@ -45,15 +45,13 @@ impl<'a> Planner<'a> {
         };
         let called = pool.called();
         let key = (place, *identity);
-        if !self.trials.contains_key(&key) {
-            let trial = self.trial(place, canary, identity);
-            self.trials.insert(key, trial);
-        }
+        self.look_at_trial(key, canary);
         let Some(trial) = self.trials.get_mut(&key) else {
             return Ok(());
         };
+        let tries = |node| trial.under_way.contains(node) || trial.elsewhere.contains_key(node);
         let chosen = match &canary.who {
-            CanaryWho::Count(_) => trial.under_way.contains(&node.name),
+            CanaryWho::Count(_) => tries(&node.name),
             CanaryWho::Nodes(selector) => selector.matches(&node.labels),
         };
         if let Some(told) = trial.told.as_ref().filter(|_| !chosen) {
@@ -67,7 +65,10 @@ impl<'a> Planner<'a> {
         let Err(wait) = judged else { return Ok(()) };
         self.wakes.extend(wait.wake);
         let version = node.agent.needed_version.as_deref();
-        let what = what(identity, version);
+        let what = match wait.elsewhere {
+            true => "another release".to_owned(),
+            false => what(identity, version),
+        };
         let text = match (wait.names.is_empty(), wait.until) {
             (true, _) => format!("{called}no canary needs or runs {what}"),
             (_, Some(until)) => format!("{called}{} run {what} first, until {until}", wait.names),
@@ -78,6 +79,13 @@ impl<'a> Planner<'a> {
             trial.told = Some(reason.clone());
         }
         Err(reason)
+    }
+
+    fn look_at_trial(&mut self, key: (usize, Identity), canary: &Canary) {
+        if !self.trials.contains_key(&key) {
+            let trial = self.trial(key.0, canary, &key.1);
+            self.trials.insert(key, trial);
+        }
     }
 
     fn trial(&self, place: usize, canary: &Canary, identity: &Identity) -> Trial<'a> {
@@ -132,11 +140,9 @@ impl<'a> Planner<'a> {
                 return Some((entry.identity, None));
             }
             let booted = node.agent.booted.value()?;
-            let result = node.agent.result.value()?;
-            // Not what it ran when it first told of itself, or what it has run ever since.
-            let updated = result.outcome == Outcome::Done && result.at >= booted.since;
+            updated(node)?;
             let soaked = soaked(node, &booted.identity, soak)?;
-            (updated && soaked > self.now).then_some((booted.identity, Some(soaked)))
+            (soaked > self.now).then_some((booted.identity, Some(soaked)))
         };
         let tried = members
             .iter()
@@ -155,6 +161,25 @@ impl<'a> Planner<'a> {
         ends.collect()
     }
 
+    /// When the node came to run what it does, if it may become the first to try something else. With releases that come faster than they
+    /// are tried, one and the same node would be the canary of each, and the others would never be updated.
+    pub(super) fn served(&mut self, node: &NodeView) -> Option<Time> {
+        let identity = node.agent.needed.value()?;
+        let places = self.pools.places(&node.name).to_vec();
+        let mut picks = |place: usize| {
+            let asks = self.pools.all[place].asks.ok()?;
+            let canary = asks.canary.as_ref()?;
+            let CanaryWho::Count(count) = canary.who else {
+                return None;
+            };
+            self.look_at_trial((place, *identity), canary);
+            let trial = self.trials.get(&(place, *identity))?;
+            (trial.under_way.len() < count).then_some(())
+        };
+        let mut places = places.into_iter();
+        places.find_map(&mut picks).and_then(|()| updated(node))
+    }
+
     /// The node gets a slot for `identity`.
     pub(super) fn tries(&mut self, node: &'a NodeName, identity: &Identity) {
         for place in self.pools.places(node) {
@@ -169,6 +194,8 @@ impl<'a> Planner<'a> {
 /// What the others wait for.
 struct Wait {
     names: String,
+    /// It is another release that these run.
+    elsewhere: bool,
     /// When they may go, if that is known.
     until: Option<Time>,
     /// When it is worth looking again.
@@ -185,21 +212,33 @@ impl Trial<'_> {
             None => return Ok(()),
             Some(last) => ends.get(last).copied(),
         };
-        let all = || {
-            let own = self.under_way.iter().copied();
-            let elsewhere = self.elsewhere.keys().copied();
-            own.chain(elsewhere.filter(|name| !self.under_way.contains(name)))
-        };
-        let others = || all().filter(|name| *name != node);
-        if until.is_some_and(|until| until <= now) || others().count() < count {
+        if until.is_some_and(|until| until <= now) {
             return Ok(());
         }
-        let names = some(others());
-        let wake = until
-            .into_iter()
-            .chain(self.elsewhere.values().flatten().copied());
-        let wake = wake.min();
-        Err(Wait { names, until, wake })
+        // What it tries is tried for as long as it is meant to be.
+        if let Some(Some(end)) = self.elsewhere.get(node) {
+            return Err(Wait {
+                names: node.to_string(),
+                elsewhere: true,
+                until: Some(*end),
+                wake: Some(*end),
+            });
+        }
+        let own = self.under_way.iter().copied().filter(|name| *name != node);
+        let elsewhere = self.elsewhere.keys().copied();
+        let elsewhere = elsewhere.filter(|name| !self.under_way.contains(name));
+        if own.clone().count() + elsewhere.clone().count() < count {
+            return Ok(());
+        }
+        let ends = self.elsewhere.values().flatten().copied();
+        let first = ends.clone().min();
+        let only = own.clone().next().is_none();
+        Err(Wait {
+            names: if only { some(elsewhere) } else { some(own) },
+            elsewhere: only,
+            until: if only { first } else { until },
+            wake: until.into_iter().chain(ends).min(),
+        })
     }
 
     /// All chosen ones have to run it.
@@ -214,11 +253,20 @@ impl Trial<'_> {
         let until: Option<Vec<_>> = left.iter().map(|tried| tried.soaked).collect();
         let until = until.and_then(|ends| ends.into_iter().max());
         Err(Wait {
+            elsewhere: false,
             names: some(left.iter().map(|tried| tried.name)),
             until,
             wake: until,
         })
     }
+}
+
+/// When an update brought what the node runs: not what it ran when it first told of itself, or what it has run ever since.
+fn updated(node: &NodeView) -> Option<Time> {
+    let booted = node.agent.booted.value()?;
+    let result = node.agent.result.value()?;
+    let updated = result.outcome == Outcome::Done && result.at >= booted.since;
+    updated.then_some(result.at)
 }
 
 /// When the node has run `identity` for long enough; `None` if it does not run it, or not well.

@@ -17,10 +17,10 @@ impl Planner<'_> {
             return Err(Reason::new(Code::Reserved, text));
         }
         let writes = &self.seen.writes;
-        if writes.resting.contains(&node.name) {
+        if writes.refused(&node.name) {
             return Err(Code::WriteRefused.into());
         }
-        if writes.under_way.contains(&node.name) {
+        if writes.resting.contains(&node.name) || writes.under_way.contains(&node.name) {
             let text = "a write to the Node is under way";
             return Err(Reason::new(Code::Reserved, text));
         }
@@ -39,7 +39,7 @@ impl Planner<'_> {
         }
         self.wakes.push(until);
         let text = format!(
-            "the agent did not accept its last grant in time; the next one is given from {until} on"
+            "its last grant was not accepted in time; the next one is given from {until} on"
         );
         Err(Reason::new(Code::GrantUnanswered, text))
     }
@@ -54,6 +54,12 @@ impl Planner<'_> {
             return Err(Code::Paused.into());
         }
         self.failed_before(node, identity)?;
+        // Before the phase: the agent holds because of it, too, once it has refused.
+        if let Some(by) = node.cordoned_by_other()
+            && self.pools.cordoned(&node.name) == Cordoned::Hold
+        {
+            return Err(Reason::new(Code::CordonedByOther, by));
+        }
         let back = goes_back(node);
         match node.agent.status.value().map(|status| status.phase) {
             Some(Phase::Waiting) => {}
@@ -64,11 +70,6 @@ impl Planner<'_> {
         let ready = node.ready && node.kubelet_boot == boot;
         if node.deleting || boot.is_none() || !(ready || back) {
             return Err(Code::NodeNotReady.into());
-        }
-        if let Some(by) = node.cordoned_by_other()
-            && self.pools.cordoned(&node.name) == Cordoned::Hold
-        {
-            return Err(Reason::new(Code::CordonedByOther, by));
         }
         if self.policy.paused {
             return Err(Code::ClusterPaused.into());

@@ -24,10 +24,10 @@ impl<'a> Planner<'a> {
         only.filter(drains).map(|node| &node.name)
     }
 
-    /// It is told so, and no other one.
-    pub(super) fn tell_lone(&self) -> Option<Act> {
+    /// It is told so, and no other one: now, or when nothing else is to be written. What only tells does not keep a node from its turn.
+    pub(super) fn tell_lone(&self) -> (Option<Act>, Option<Act>) {
         let lone = self.lone();
-        self.seen.nodes.values().find_map(|node| {
+        let untold = self.seen.nodes.values().find_map(|node| {
             let (operator, is) = (&node.operator, lone == Some(&node.name));
             let knows = Feature::OnlyNode.is_in(&node.agent.features);
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none()
@@ -42,7 +42,13 @@ impl<'a> Planner<'a> {
             };
             let other = operator.only_node != is && knows && whole;
             let act = other.then(|| Act::WriteNode(node.name.clone(), Box::new(keep)));
-            act.filter(|act| !self.rests(act))
-        })
+            let act = act.filter(|act| !self.rests(act))?;
+            Some((self.seen.writes.suspect.contains(&node.name), act))
+        });
+        match untold {
+            Some((true, act)) => (None, Some(act)),
+            Some((false, act)) => (Some(act), None),
+            None => (None, None),
+        }
     }
 }

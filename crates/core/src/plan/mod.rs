@@ -32,6 +32,7 @@ mod order;
 mod pools;
 mod report;
 mod slot;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +53,7 @@ use canary::Trial;
 use numbers::{are_ours, last_seq};
 use pools::Pools;
 pub use report::{PoolReport, SlotReport, TARGETS, TargetReport};
+pub use writes::Writes;
 
 /// What the operator knows at one moment.
 #[derive(Debug, Clone)]
@@ -70,19 +72,6 @@ pub struct Snapshot {
     pub pools_live: bool,
     /// How it is with what is written to Nodes.
     pub writes: Writes,
-}
-
-/// What is known of writes to Nodes. Whatever is here, all of them count as ever.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Writes {
-    /// Nodes that the API server did not let the operator write just now: nothing is written to them for a while.
-    pub resting: BTreeSet<NodeName>,
-    /// Nodes whose last write failed: the others go first.
-    pub suspect: BTreeSet<NodeName>,
-    /// Nodes with a write under way, or one that the watch has yet to bring: nothing is written to them before that.
-    pub under_way: BTreeSet<NodeName>,
-    /// No more writes to Nodes can be sent now.
-    pub full: bool,
 }
 
 /// What administrators want of the whole cluster.
@@ -191,8 +180,12 @@ impl<'a> Planner<'a> {
         let used = self.pools.used.iter().copied().cloned().collect();
         let (restore, slots) = (self.restore(), self.slots());
         let act = restore.or(slots);
-        let act = act.or_else(|| self.orphans()).or_else(|| self.tell_lone());
-        let act = self.others(act);
+        let act = act.or_else(|| self.orphans());
+        let (told, last) = self.tell_lone();
+        let act = match self.others(act.or(told)) {
+            Act::Wait => last.unwrap_or(Act::Wait),
+            act => act,
+        };
         self.done(act, used)
     }
 
@@ -247,11 +240,13 @@ impl<'a> Planner<'a> {
         let mut act = None;
         for (name, entry) in &self.ledger.entries {
             let next = self.slot(name, entry);
+            let writes = matches!(&next.act, Some(Act::WriteNode(..)));
             act = act.or(next.act.filter(|act| !self.rests(act)));
             let Some(node) = self.seen.nodes.get(name) else {
                 continue;
             };
             let reason = match next.verdict {
+                _ if writes && self.seen.writes.refused(name) => Code::WriteRefused.into(),
                 Some(reason) => reason,
                 // The slot is being given back: what comes after it.
                 None => self.wants(node).err().unwrap_or(Code::Reserved.into()),
@@ -264,11 +259,8 @@ impl<'a> Planner<'a> {
     /// A write that was refused just now is not tried at once again: it would keep everybody else waiting. Nor is there ever more than one
     /// under way for one Node.
     fn rests(&self, act: &Act) -> bool {
-        let writes = &self.seen.writes;
         match act {
-            Act::WriteNode(name, _) => {
-                writes.full || writes.resting.contains(name) || writes.under_way.contains(name)
-            }
+            Act::WriteNode(name, _) => self.seen.writes.wait(name),
             Act::Wait | Act::WriteLedger(_) | Act::Confirm(_) | Act::ConfirmPools => false,
         }
     }
@@ -310,7 +302,11 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        ready.sort_by_cached_key(|node| self.rank(node));
+        let mut ready: Vec<_> = ready
+            .into_iter()
+            .map(|node| (self.rank(node), node))
+            .collect();
+        ready.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut chosen = act;
         // The operator's own node, which is last of all, lets those go first that are about to: not those that wait for something else,
         // which may be for ever, or for this node as a canary.
@@ -318,7 +314,7 @@ impl<'a> Planner<'a> {
             let node = self.seen.nodes.get(name);
             !node.is_some_and(has_failed)
         });
-        for node in ready {
+        for (_, node) in ready {
             let judged = match own == Some(&node.name) && others_go {
                 true => Err(Code::OwnNodeLast.into()),
                 false => self.admit(node),

@@ -19,6 +19,8 @@ pub(super) struct Rank<'a> {
     lapsed: Option<Time>,
     /// Before the workers, one of them, or after them.
     kind: Kind,
+    /// Where canaries are picked, who has waited longest for an update.
+    served: Option<Time>,
     by: By<'a>,
     name: &'a NodeName,
 }
@@ -49,7 +51,8 @@ enum Part<'a> {
 
 impl<'a> Planner<'a> {
     /// The place of a node, as the first of its pools wants it.
-    pub(super) fn rank(&self, node: &'a NodeView) -> Rank<'a> {
+    pub(super) fn rank(&mut self, node: &'a NodeView) -> Rank<'a> {
+        let served = self.served(node);
         let order = self.pools.asks(&node.name).next().map(|pool| &pool.order);
         Rank {
             own: self.seen.own_node.as_ref() == Some(&node.name),
@@ -57,6 +60,7 @@ impl<'a> Planner<'a> {
             suspect: self.seen.writes.suspect.contains(&node.name),
             lapsed: self.ledger.unanswered.get(&node.name).copied(),
             kind: kind(order, self.pools.controllers.contains(&node.name)),
+            served,
             by: by(order, node),
             name: &node.name,
         }

@@ -10,7 +10,7 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::Field;
 
-/// More targets than this are not told of one pool: those that the fewest nodes need or run are left out.
+/// More targets, or nodes by name, are not told of one pool. Of targets those are left out that the fewest nodes need or run.
 pub const TARGETS: usize = 10;
 
 /// One pool in numbers.
@@ -38,6 +38,8 @@ pub struct PoolReport {
     pub slots: Vec<SlotReport>,
     /// What its nodes need or run, at most [`TARGETS`].
     pub targets: BTreeMap<Identity, TargetReport>,
+    /// Those that count as control plane, at most [`TARGETS`].
+    pub control_plane: Vec<NodeName>,
     /// Nodes may be granted now, as far as its windows go.
     pub open: bool,
     /// When they may the next time, if not now.
@@ -115,6 +117,9 @@ impl Planner<'_> {
         let needed = agent.needed.value();
         let unfit = has_failed(node) || needed.is_some_and(failed);
         let rests = matches!(node.protocol, Field::Value(_)) && agent.needed.is_absent();
+        if self.pools.controllers.contains(&node.name) && report.control_plane.len() < TARGETS {
+            report.control_plane.push(node.name.clone());
+        }
         report.needing += usize::from(needed.is_some());
         report.rebooting += usize::from(entry.is_some());
         report.unavailable += usize::from(entry.is_none() && unavailable(node));
@@ -151,7 +156,11 @@ impl Planner<'_> {
 fn waits(why: &Reason) -> bool {
     matches!(
         why.code,
-        Code::BeforeChecks | Code::AfterChecks | Code::MalformedAnnotation | Code::ProtocolUnknown
+        Code::BeforeChecks
+            | Code::AfterChecks
+            | Code::MalformedAnnotation
+            | Code::ProtocolUnknown
+            | Code::WriteRefused
     )
 }
 
@@ -185,6 +194,8 @@ fn stage(code: Code) -> usize {
         Code::NodeNotReady,
         Code::WriteRefused,
         Code::GrantUnanswered,
+        Code::CordonedByOther,
+        Code::AgentTooOld,
         Code::PoolsDiffer,
         Code::NotTarget,
         Code::NotApproved,

@@ -1,5 +1,7 @@
 //! One slot that is out: its next write, or why it waits.
 
+use jiff::SignedDuration;
+
 use super::{Act, Planner, holds};
 use crate::agent::trouble;
 use crate::features::Feature;
@@ -8,6 +10,7 @@ use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::{Allotted, NodeView};
 use crate::reason::{Code, Reason};
+use crate::time::Time;
 use crate::values::{Cordoned, Grant, Granted, Outcome, Reservation};
 
 /// What is next for a slot.
@@ -109,7 +112,7 @@ impl Planner<'_> {
         let asked = node.operator.before != before.is_empty();
         if shown != Some(entry.id) || !asked {
             // Without its reservation the node only keeps others from their turn.
-            if self.seen.writes.resting.contains(&node.name) {
+            if self.seen.writes.refused(&node.name) {
                 return Next::act(self.drop_entry(&node.name), Code::WriteRefused);
             }
             return Next::act(self.reservation(node, entry, before), Code::Reserved);
@@ -175,7 +178,7 @@ impl Planner<'_> {
         }
         if live.protocol.is_absent() && self.now <= acts_until {
             self.wakes
-                .push(acts_until.later(jiff::SignedDuration::from_secs(1)));
+                .push(acts_until.later(SignedDuration::from_secs(1)));
             let text = "the Node was made anew in the middle of it; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
@@ -262,14 +265,35 @@ impl Planner<'_> {
         if let Err(reason) = self.still_next(node, entry) {
             return Next::act(self.take_back(node, entry), reason);
         }
-        // The ledger tells how long the agent can act on the grant, whatever becomes of the Node.
-        if self.now > entry.since.later(self.policy.accept_timeout / 2) {
-            return Next::act(self.begin(node, entry), Code::Reserved);
+        let limit = entry.since.later(self.policy.accept_timeout);
+        match self.seen.writes.suspect.contains(&node.name) {
+            // Whatever keeps the grant from the Node may let this pass, and then others can go.
+            true if self.now > limit => {
+                return Next::act(self.take_back(node, entry), Code::WriteRefused);
+            }
+            true => self.wakes.push(limit.later(SignedDuration::from_secs(1))),
+            // The ledger tells how long the agent can act on the grant, whatever becomes of the Node.
+            false if self.now > entry.since.later(self.policy.accept_timeout / 2) => {
+                return Next::act(self.begin(node, entry), Code::Reserved);
+            }
+            false => {}
+        }
+        // Nothing is asked of the API server for a write that has to wait.
+        if self.seen.writes.refused(&node.name) {
+            return Next::wait(Code::WriteRefused);
+        }
+        if self.seen.writes.wait(&node.name) {
+            return Next::wait(Code::Granted);
         }
         // The watch that tells of pools may be behind for any time, and the drain and the deadline come from them.
         if !self.seen.pools_live {
             return Next::act(Act::ConfirmPools, Code::Reserved);
         }
+        Next::act(self.grant(node, entry, limit), Code::Granted)
+    }
+
+    /// The grant in place of the reservation, to be accepted until `limit` or before a window closes.
+    fn grant(&self, node: &NodeView, entry: &Entry, limit: Time) -> Act {
         // They all want the same, or the node would not go.
         let asks = self.pools.asks(&node.name).next();
         let (drain, pods) = asks.map_or_else(Default::default, |pool| {
@@ -281,7 +305,6 @@ impl Planner<'_> {
             false => Cordoned::default(),
         };
         let closes = self.pools.closes(&node.name);
-        let limit = entry.since.later(self.policy.accept_timeout);
         let grant = Grant {
             id: entry.id,
             identity: entry.identity,
@@ -297,7 +320,7 @@ impl Planner<'_> {
             grant: Some(grant),
             ..Allotted::default()
         };
-        Next::act(self.write(node, allotted), Code::Granted)
+        self.write(node, allotted)
     }
 
     /// The grant is on the Node.
@@ -324,7 +347,7 @@ impl Planner<'_> {
                 let wanted = self.still_wanted(node, entry);
                 let expired = self.now > grant.deadline;
                 self.wakes
-                    .push(grant.deadline.later(jiff::SignedDuration::from_secs(1)));
+                    .push(grant.deadline.later(SignedDuration::from_secs(1)));
                 match wanted {
                     Ok(()) if expired => Next::act(self.take_back(node, entry), Code::GrantExpired),
                     Ok(()) => Next::wait(Code::Granted),

@@ -478,7 +478,7 @@ fn windows(text: &str) -> Calendar {
 
 #[test]
 fn reasons_say_what_is_in_the_way_without_a_clock() {
-    let cases: [(&str, Change); 6] = [
+    let cases: [(&str, Change); 7] = [
         (
             "WindowClosed: the next window opens 2026-11-23T22:00:00Z",
             |world| world.policy.builtin.calendar = windows("22:00 1h"),
@@ -502,6 +502,14 @@ fn reasons_say_what_is_in_the_way_without_a_clock() {
         }),
         ("AgentHolds: the agent is staging", |world| {
             phase(world.node("n1"), Phase::Staging)
+        }),
+        // The agent has refused for that very reason.
+        ("CordonedByOther: cordoned by somebody else", |world| {
+            phase(world.node("n1"), Phase::Held);
+            let reason = Reason::new(Code::CordonedByOther, "cordoned by somebody else");
+            let node = world.node("n1");
+            node.agent.reason = Field::Value(reason.read());
+            node.unschedulable = true;
         }),
         (
             "IdentityFailed: 0202020202020202020202020202020202020202020202020202020202020202 failed on node n2 (RolledBack)",
@@ -639,6 +647,20 @@ fn whoever_is_out_of_service_counts_whatever_the_cause() {
     }
 }
 
+/// A host that somebody else holds could otherwise keep a release from all nodes.
+#[test]
+fn a_failure_is_about_others_only_where_the_node_was_granted_that_release() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.node("n2").agent.failed = failed(NEW);
+    let verdict = |world: &mut World, text: &str| world.run().verdicts[&name(text)].code;
+    assert_eq!(verdict(&mut world, "n2"), Code::IdentityFailed);
+    assert_eq!(verdict(&mut world, "n1"), Code::Granted);
+
+    let mut world = World::new(&["n1", "n2"]);
+    fails(world.node("n2"), NEW);
+    assert_eq!(verdict(&mut world, "n1"), Code::IdentityFailed);
+}
+
 #[test]
 fn two_control_plane_nodes_never_go_together() {
     let mut world = World::new(&["c1", "c2", "c3"]);
@@ -648,6 +670,25 @@ fn two_control_plane_nodes_never_go_together() {
     world.policy.builtin.max_unavailable = MaxUnavailable::Count(3);
     let order = ["c1", "c2", "c3"].map(str::to_owned).to_vec();
     assert_eq!(world.all_done(), (order, 1));
+}
+
+/// An administrator has the last word on what the nodes say of themselves.
+#[test]
+fn selectors_add_nodes_to_the_control_plane_and_take_them_out() {
+    let mut world = World::new(&["c1", "c2", "w1", "w2"]);
+    world.node("c1").control_plane = true;
+    world.node("w1").control_plane = true;
+    for (text, label) in [("c2", "etcd"), ("w1", "liar"), ("w2", "none")] {
+        let labels = &mut world.node(text).labels;
+        labels.insert(label.to_owned(), String::new());
+    }
+    let rule = Rule {
+        also: vec!["etcd".parse().unwrap()],
+        never: vec!["liar".parse().unwrap()],
+    };
+    world.policy.control_plane = rule;
+    let counted: Vec<_> = world.plan().control_plane.into_iter().collect();
+    assert_eq!(counted, [name("c1"), name("c2")]);
 }
 
 /// What ends a grant that was not accepted, and under which code.

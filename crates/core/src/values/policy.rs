@@ -21,6 +21,19 @@ pub enum OnTimeout {
     Force,
 }
 
+impl OnTimeout {
+    /// What people do where the same pods keep every drain from its end.
+    pub const fn way_out(self) -> &'static str {
+        match self {
+            Self::Abort => {
+                "give their budgets room, move them, or set `drain.onTimeout: Delete` in the pool"
+            }
+            Self::Delete => "move them, or set `drain.onTimeout: Force` in the pool",
+            Self::Force => "the policy keeps them, so move them",
+        }
+    }
+}
+
 /// Whether pods have to leave before the reboot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,7 @@
 //! From the grant to the moment before the reboot: asking first, the ladder, volumes, the delay; and pods after the boot.
 
 use super::*;
-use crate::drain::Claim;
+use crate::drain::{AT_ONCE, Claim};
 use crate::raw::Cordon;
 use crate::selector::Selector;
 use crate::values::{DrainMode, OnTimeout, PodMatch, PreflightMode, Treatment};
@@ -168,6 +168,8 @@ fn questions_hold_a_drain_up_for_half_of_the_time_to_accept_it_at_most() {
         world.now = 1010;
         assert_eq!(world.shows(), waits(Phase::Waiting, Code::Preflight));
         assert_eq!(message(&mut world), "no answer yet about default/web");
+        let goes_on = (mode == PreflightMode::Inform).then_some(1150);
+        assert_eq!(world.wakes(), goes_on);
         world.now = 1149;
         assert_eq!(world.shows(), waits(Phase::Waiting, Code::Preflight));
         world.now = 1150;
@@ -201,6 +203,13 @@ fn without_a_drain_the_node_is_cordoned_and_reboots_with_its_pods() {
     world.boots(NEW, None, &[OLD]);
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
     assert_eq!(world.released(), Ok((Outcome::Done, None)));
+
+    // The agent was away for an hour when the reboot did not come.
+    let mut world = granted(|grant| grant.drain.mode = DrainMode::None);
+    world.seen.pods = Ok(vec![web()]);
+    assert_eq!(world.shows(), finalizes());
+    world.now += 3600;
+    assert_eq!(world.shows(), finalizes());
 
     let mut world = granted(|grant| {
         grant.drain.mode = DrainMode::None;
@@ -277,7 +286,8 @@ fn a_drain_that_ends_as_the_one_before_is_tried_again_after_a_longer_pause() {
     gives_up(&mut world, 480);
     gives_up(&mut world, 960);
     let told = world.state.backoff.clone().unwrap().reason.message;
-    assert_eq!(told, format!("{once}; 3 drains in a row ended so"));
+    let way = "give their budgets room, move them, or set `drain.onTimeout: Delete` in the pool";
+    assert_eq!(told, format!("3 drains in a row ended so: {way}; {once}"));
     world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
     let other = RawPod {
         uid: "u2".into(),
@@ -286,6 +296,57 @@ fn a_drain_that_ends_as_the_one_before_is_tried_again_after_a_longer_pause() {
     };
     world.seen.pods = Ok(vec![other]);
     gives_up(&mut world, 480);
+    // One that ends well ends that, too.
+    world.seen.pods = Ok(vec![]);
+    assert_eq!(world.shows(), finalizes());
+    world.boots(NEW, None, &[OLD]);
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    assert_eq!(world.state.stuck, None);
+}
+
+/// An etcd that was broken or moved away long ago is not the update's fault, and the mark of it stays.
+#[test]
+fn what_of_the_control_plane_was_not_well_before_the_update_is_not_demanded_after_it() {
+    let etcd = RawPod {
+        namespace: "kube-system".into(),
+        name: "etcd-n1".into(),
+        uid: "etcd".into(),
+        mirror: true,
+        ..RawPod::default()
+    };
+    for pods in [vec![], vec![etcd]] {
+        let mut world = granted(|_| {});
+        world.node().control_plane = true;
+        world.node().agent.control_plane_pods = "etcd,kube-apiserver".parse().unwrap();
+        world.seen.pods = Ok(pods);
+        assert_eq!(world.shows(), finalizes());
+        world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
+        world.boots(NEW, None, &[OLD]);
+        assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    }
+}
+
+/// Until then the pods are looked at: a write that was refused or came too late would leave the node a worker.
+#[test]
+fn the_pods_are_looked_at_until_the_node_shows_what_it_is() {
+    let mut world = World::new();
+    let etcd = RawPod {
+        namespace: "kube-system".into(),
+        name: "etcd-n1".into(),
+        mirror: true,
+        ..RawPod::default()
+    };
+    let shown = |world: &mut World, marked: &str| {
+        world.node().agent.control_plane_pods = marked.parse().unwrap();
+        world.seen.marked()
+    };
+    world.seen.pods = Err(String::new());
+    assert!(!shown(&mut world, ""));
+    world.seen.pods = Ok(vec![etcd]);
+    assert!(!shown(&mut world, ""));
+    assert!(shown(&mut world, "etcd"));
+    world.seen.node = NodeSeen::Unknown(String::new());
+    assert!(!world.seen.marked());
 }
 
 /// Static pods show that the node is of the control plane, though nobody had said so: its grant may be beside another one's.
@@ -414,6 +475,44 @@ fn the_ladder_goes_as_far_as_the_policy_says() {
         tried(&mut world, Some("forbidden"));
         assert_eq!(world.shows(), finalizes());
     }
+}
+
+/// More pods than are killed at once, and an API server that takes its time.
+#[test]
+fn what_is_forced_is_forced_however_long_the_answers_take() {
+    let mut world = with(OnTimeout::Force);
+    let pods = (0..AT_ONCE + 1).map(|number| RawPod {
+        uid: format!("u{number:02}"),
+        ..web()
+    });
+    let pods: Vec<_> = pods.collect();
+    world.seen.pods = Ok(pods.clone());
+    world.run();
+    world.now = 2201;
+    let kills = |pods: &[RawPod]| {
+        Act::Evict(Removal {
+            how: How::Kill,
+            grace: Some(0),
+            pods: pods.to_vec(),
+        })
+    };
+    assert_eq!(world.run().act, kills(&pods[..AT_ONCE]));
+    tried(&mut world, None);
+    for tried in &mut world.seen.evictions {
+        tried.answer = Answer::Open;
+    }
+    world.now = 2300;
+    assert_eq!(
+        world.shows(),
+        (Phase::Draining, Some(Code::Draining), Act::Wait)
+    );
+    assert_eq!(world.wakes(), Some(2301));
+    for tried in &mut world.seen.evictions {
+        tried.answer = Answer::Accepted;
+    }
+    assert_eq!(world.run().act, kills(&pods[AT_ONCE..]));
+    tried(&mut world, None);
+    assert_eq!(world.shows(), finalizes());
 }
 
 /// The pod ends in the second half of the time.

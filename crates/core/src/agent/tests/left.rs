@@ -104,6 +104,40 @@ fn what_was_left_is_booted_again_if_somebody_wants_it() {
     assert_eq!(world.state.left, vec![]);
 }
 
+/// The API server was away when the host came up, and the look was due before it was back.
+#[test]
+fn a_step_back_is_noted_though_a_look_came_before_the_node() {
+    type Change = fn(&mut World);
+    let ways: [(&str, Change); 3] = [
+        ("as a run ends", |world| {
+            world.state.ours = Some(deployment(NEW, true).id);
+            world.state.staging = None;
+        }),
+        ("the process that began it was killed", |_| ()),
+        ("its file is lost as well", |world| {
+            world.state = State::default();
+        }),
+    ];
+    for (way, change) in ways {
+        let mut world = updated();
+        let node = world.seen.node.clone();
+        world.boots(OLD, None, &[NEW]);
+        world.seen.boot = BootId::from_bytes([3; 16]);
+        world.seen.node = NodeSeen::Unknown("down".into());
+        world.dated();
+        world.seen.check_due = true;
+        assert_eq!(world.run().act, Act::Stage, "{way}");
+        world.seen.check_due = false;
+        world.host().pending = Some(deployment(NEW, true));
+        world.dated();
+        world.seen.survey = noted(true);
+        change(&mut world);
+        world.seen.node = node;
+        world.node().kubelet_boot = Some(world.seen.boot);
+        assert_eq!(world.shows(), HELD, "{way}");
+    }
+}
+
 /// Two steps back leave two versions.
 #[test]
 fn each_version_that_was_left_stays_left_until_something_newer_runs() {

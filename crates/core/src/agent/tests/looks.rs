@@ -17,6 +17,18 @@ fn a_host_that_only_checks_stages_nothing_and_reboots_into_what_others_staged() 
     world.until_reboot();
 }
 
+/// It was found by an agent that was configured to leave it at that.
+#[test]
+fn an_update_that_is_only_told_of_is_not_told_of_where_it_is_to_be_staged() {
+    let mut world = World::new();
+    world.host().pending = None;
+    world.seen.looked = Some(Code::UpdateAvailable.into());
+    assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
+    world.settings.mode = Mode::Check;
+    let available = Some(Code::UpdateAvailable);
+    assert_eq!(world.shows(), (Phase::Idle, available, Act::Wait));
+}
+
 /// The host alone is concerned, so the API server may be away.
 #[test]
 fn looking_needs_no_node() {

@@ -50,6 +50,49 @@ fn its_own_run_asks_for_nothing_before_its_end() {
     }
 }
 
+/// Whose end nobody has heard of: its process is gone, or the look met somebody else's work.
+#[test]
+fn a_run_that_is_over_leaves_no_note_whatever_it_came_to() {
+    let unread = Survey {
+        unread: Some("no right".into()),
+        ..Survey::default()
+    };
+    let staged = || Some(deployment(NEW, true));
+    let ours = || staged().map(|staged| staged.id);
+    let cases = [
+        ("its own", staged(), noted(true), ours(), false),
+        ("another's", staged(), noted(false), None, false),
+        ("nothing", None, noted(true), None, false),
+        ("not known whose", staged(), Ok(unread), None, true),
+        ("not known what", staged(), Err("no bus".into()), None, true),
+    ];
+    for (what, pending, survey, ours, noted) in cases {
+        let mut world = just_staged();
+        (world.host().pending, world.seen.survey) = (pending, survey);
+        world.seen.busy = true;
+        world.run();
+        assert!(world.state.staging.is_some(), "{what}");
+        world.seen.busy = false;
+        world.run();
+        let found = (world.state.ours.clone(), world.state.staging.is_some());
+        assert_eq!(found, (ours, noted), "{what}");
+    }
+}
+
+/// An administrator's work after it is his own, and told where it keeps a grant waiting.
+#[test]
+fn what_others_do_after_a_run_is_not_taken_for_its_work() {
+    let mut world = just_staged();
+    world.seen.survey = noted(false);
+    let risk = Some(Code::StagedUnlocked);
+    assert_eq!(world.shows(), (Phase::Waiting, risk, Act::Wait));
+    world.seen.busy = true;
+    assert_eq!(world.shows(), (Phase::Waiting, risk, Act::Wait));
+    world.grant();
+    let busy = Some(Code::RpmOstreeBusy);
+    assert_eq!(world.shows(), (Phase::Waiting, busy, Act::Wait));
+}
+
 /// The unit is started a moment after the note is written, by whoever stages.
 #[test]
 fn the_unit_is_not_missed_while_rpm_ostree_works_for_anybody() {

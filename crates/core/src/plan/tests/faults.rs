@@ -49,6 +49,12 @@ fn what_may_have_failed_where_it_can_not_be_read_is_tried_nowhere() {
     }
 }
 
+/// The API server did not let the operator write this Node just now.
+fn refuse(world: &mut World, text: &str) {
+    let names = BTreeSet::from([name(text)]);
+    (world.seen.writes.resting, world.seen.writes.suspect) = (names.clone(), names);
+}
+
 /// One Node whose writes are refused, by a webhook for instance, does not keep the others waiting.
 #[test]
 fn a_node_that_may_not_be_written_lets_others_go_first() {
@@ -56,7 +62,7 @@ fn a_node_that_may_not_be_written_lets_others_go_first() {
     let plan = world.run_until("ledger: n1 Reserved");
     assert_eq!(codes(&plan)[1], ("n2", Code::BudgetExhausted));
     // The reservation is refused.
-    world.seen.writes.resting = [name("n1")].into();
+    refuse(&mut world, "n1");
     world.log.clear();
     let expected = [("n1", Code::WriteRefused), ("n2", Code::Granted)];
     assert_eq!(codes(&world.run()), expected);
@@ -78,15 +84,87 @@ fn what_can_not_be_taken_off_a_node_counts_and_holds_up_nothing_else() {
     world.granted("n1");
     world.accept("n1");
     world.answer("n1", Outcome::Done, None);
-    world.seen.writes.resting = [name("n1")].into();
+    refuse(&mut world, "n1");
     let plan = world.run();
     let expected = [
-        ("n1", Code::UpToDate),
+        ("n1", Code::WriteRefused),
         ("n2", Code::Granted),
         ("n3", Code::BudgetExhausted),
     ];
     assert_eq!(codes(&plan), expected);
     assert_eq!(world.slots(), ["n1 Granted 1", "n2 Granted 2"]);
+}
+
+/// Somebody else's write came first: the reservation is tried again, and nobody else is reserved for meanwhile.
+#[test]
+fn a_conflict_gives_no_slot_up() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.run_until("ledger: n1 Reserved");
+    world.seen.writes.resting = [name("n1")].into();
+    let plan = world.plan();
+    let expected = [("n1", Code::Reserved), ("n2", Code::BudgetExhausted)];
+    assert_eq!((&plan.act, codes(&plan)), (&Act::Wait, expected.into()));
+    world.seen.writes.resting.clear();
+    assert_eq!(codes(&world.run())[0], ("n1", Code::Granted));
+}
+
+/// Nothing is read from the API server for a grant that can't be written now; its slot is kept.
+#[test]
+fn a_grant_that_may_not_be_written_is_not_prepared_again_and_again() {
+    type Keep = fn(&mut World);
+    let cases: [(Keep, Code); 3] = [
+        (|world| refuse(world, "n1"), Code::WriteRefused),
+        (
+            |world| world.seen.writes.under_way = [name("n1")].into(),
+            Code::Granted,
+        ),
+        (|world| world.seen.writes.full = true, Code::Granted),
+    ];
+    for (keep, code) in cases {
+        let mut world = World::new(&["n1", "n2"]);
+        world.run_until("ledger: n1 Granted");
+        keep(&mut world);
+        let plan = world.plan();
+        let expected = [("n1", code), ("n2", Code::BudgetExhausted)];
+        assert_eq!((&plan.act, codes(&plan)), (&Act::Wait, expected.into()));
+        world.seen.writes = Writes::default();
+        assert_eq!(codes(&world.run())[0], ("n1", Code::Granted));
+        assert_eq!(world.slots(), ["n1 Granted 1"]);
+    }
+}
+
+/// A webhook takes reservations and no grants. What takes the slot back is a write as well: without it a grant could still come.
+#[test]
+fn a_slot_whose_grant_can_not_be_written_is_given_back_after_the_accept_time_out() {
+    let fails = || {
+        let mut world = World::new(&["n1", "n2"]);
+        world.run_until("ledger: n1 Granted");
+        refuse(&mut world, "n1");
+        world.log.clear();
+        world
+    };
+    let mut world = fails();
+    for later in [0, 200, 301] {
+        world.now = NOW + later;
+        let expected = [("n1", Code::WriteRefused), ("n2", Code::BudgetExhausted)];
+        assert_eq!(codes(&world.run()), expected, "{later}");
+        assert_eq!(world.log, [""; 0], "{later}");
+    }
+    // The pause is over: not the grant is tried again.
+    world.seen.writes.resting.clear();
+    let expected = [("n1", Code::GrantUnanswered), ("n2", Code::Granted)];
+    assert_eq!(codes(&world.run()), expected);
+    assert_eq!(world.log[..3], ["n1: reserved", "ledger: ", "n1: "]);
+    assert_eq!(world.slots(), ["n2 Granted 3"]);
+
+    // Before that it is, without more time for it.
+    let mut world = fails();
+    world.now = NOW + 200;
+    world.seen.writes.resting.clear();
+    world.run_until("n1: grant");
+    assert_eq!(world.log, ["n1: grant"]);
+    let grant = world.node("n1").operator.grant.value().unwrap().clone();
+    assert_eq!(grant.deadline, at(NOW + 300));
 }
 
 /// Agents can write any number on their Nodes.

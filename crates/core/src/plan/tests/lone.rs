@@ -57,3 +57,20 @@ fn it_is_not_told_where_it_is_not_drained_or_not_the_only_one_any_more() {
     world.node("a").agent.features = Default::default();
     assert_eq!(told(&mut world), (vec![], Some("a".to_owned())));
 }
+
+/// Nothing is ever decided on it: a webhook that takes it off again does not keep the node from its update.
+#[test]
+fn a_node_that_can_not_be_told_is_updated_all_the_same() {
+    let mut world = world(&["a"], &[]);
+    world.node("a").agent.needed = Field::Value(NEW);
+    world.seen.writes.suspect = [name("a")].into();
+    assert_eq!(codes(&world.run()), [("a", Code::Granted)]);
+    let expected = [
+        "ledger: a Reserved 1",
+        "a: reserved",
+        "ledger: a Granted 1",
+        "a: grant",
+    ];
+    assert_eq!(world.log[..4], expected);
+    assert!(world.node("a").operator.only_node);
+}

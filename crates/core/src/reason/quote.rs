@@ -1,0 +1,97 @@
+//! What is left of another program's words where they are too long for a reason.
+
+use super::{BYTES_LIMIT, MESSAGE_LIMIT};
+
+/// How much of the beginning is kept, in characters, which may have four bytes: it says what was tried. The rest is for the cause.
+const HEAD: usize = 100;
+/// What stands for what is left out.
+const GAP: &str = " … ";
+/// How programs call the cause, in small letters; the last one in a text is the first in time.
+const CAUSE: &str = "error: ";
+
+/// `line` as it is where a reason takes it; else its beginning, and the end of it that tells the cause.
+pub(super) fn cut(line: &str) -> String {
+    if start(line, MESSAGE_LIMIT, BYTES_LIMIT) == line {
+        return line.to_owned();
+    }
+    let head = start(line, HEAD, 4 * HEAD);
+    let (_, rest) = line.split_at(head.len());
+    let room = MESSAGE_LIMIT - HEAD - GAP.chars().count();
+    let bytes = BYTES_LIMIT - head.len() - GAP.len();
+    let last = end(rest, room, bytes);
+    // A cause that is longer than that is told from its own beginning.
+    let at = rest.to_ascii_lowercase().rfind(CAUSE);
+    let cause = at.map_or(last, |at| &rest[at..]);
+    let tail = match cause.len() > last.len() {
+        true => cause,
+        false => last,
+    };
+    format!("{}{GAP}{}", head.trim_end(), tail.trim_start())
+}
+
+/// The first so many characters of `text`, in no more bytes than that.
+pub(super) fn start(text: &str, chars: usize, bytes: usize) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take(chars).take_while(|end| *end <= bytes).last();
+    &text[..end.unwrap_or_default()]
+}
+
+/// The last so many characters of `text`, in no more bytes than that.
+fn end(text: &str, chars: usize, bytes: usize) -> &str {
+    let starts = text.char_indices().rev().map(|(at, _)| at);
+    let fits = |at: &usize| text.len() - at <= bytes;
+    let start = starts.take(chars).take_while(fits).last();
+    &text[start.unwrap_or(text.len())..]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reason::{Code, Reason};
+
+    #[test]
+    fn what_is_cut_keeps_its_beginning_and_its_cause() {
+        let head = "Upgrade of rpm-ostreed failed: Updating rpm-md repo 'updates': x y z of a repository and more of it,";
+        assert_eq!(head.len(), 100);
+        let filling = "log ".repeat(200);
+        let cause = "error: Child process exited with code 1";
+        let end = "z".repeat(297);
+        let long = format!("error: {}", "c".repeat(400));
+        let cases = [
+            (
+                "short: error: one".to_owned(),
+                "short: error: one".to_owned(),
+            ),
+            // What comes before the cause is left in, as far as there is room.
+            (
+                format!("{head} {} {cause}", "x".repeat(800)),
+                format!("{head} … {} {cause}", "x".repeat(257)),
+            ),
+            (format!("{head} {filling}{end}"), format!("{head} … {end}")),
+            // The last of several, and however it is written.
+            (
+                format!("{head} error: first {filling} Last {long}"),
+                format!("{head} … error: {}…", "c".repeat(290)),
+            ),
+        ];
+        for (text, expected) in cases {
+            let told = Reason::quoting(Code::StageFailed, &text);
+            assert_eq!(
+                told,
+                Reason {
+                    code: Code::StageFailed,
+                    message: expected
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn no_letters_make_it_too_long_for_an_event() {
+        for letter in ["a", "é", "更", "😀"] {
+            let text = format!("{} error: the cause", letter.repeat(1000));
+            let told = Reason::quoting(Code::StageFailed, &text).message;
+            let whole = told.starts_with(letter) && told.ends_with("error: the cause");
+            assert!(whole && told.len() <= 1024, "{told}");
+        }
+    }
+}
