@@ -11,11 +11,11 @@ fn operations_can_be_spawned() {
     spawn(client.check(|_| ()));
     let deployment = deployment("one", true);
     spawn(client.ready());
-    let ends = async |ready: Ready| {
-        spawn(ready.finalize(&deployment));
-        spawn(ready.roll_back(&deployment));
-    };
-    drop(ends);
+    async fn ends(ready: Ready, deployment: &Deployment) {
+        spawn(ready.finalize(deployment));
+        spawn(ready.roll_back(deployment));
+    }
+    let _ = |ready| spawn(ends(ready, &deployment));
 }
 
 fn deployment(id: &str, staged: bool) -> Deployment {

@@ -24,7 +24,7 @@ const CONFLICT: Duration = Duration::from_millis(50);
 
 /// The longest pause that is taken from whoever asks for one. An API server that has too much to do asks for seconds, but a webhook may ask
 /// for a day, and meanwhile no pause of an administrator is seen and no cordon taken back.
-const ASKED: Duration = Duration::from_mins(5);
+const ASKED: Duration = Duration::from_secs(300);
 
 /// How long a write may take: an admission webhook has 30 s.
 const WRITE: Duration = Duration::from_secs(35);

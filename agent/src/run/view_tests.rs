@@ -101,7 +101,7 @@ fn calls_that_fail_of_one_cause_count_once() {
         code: 503,
         message: message(),
     };
-    let mut fails = |side: &mut NodeSide| {
+    let fails = |side: &mut NodeSide| {
         for _ in 0..16 {
             side.call_failed(&lost);
         }

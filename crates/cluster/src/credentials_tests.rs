@@ -23,7 +23,10 @@ fn the_first_place_that_has_a_kubeconfig_is_taken() {
     for place in PLACES.iter().rev() {
         let path = under(root, Path::new(place));
         let text = kubeconfig("https://127.0.0.1:1");
-        write(&path, &text.replace(r#""user":{}"#, r#""user":{"token":"t"}"#));
+        write(
+            &path,
+            &text.replace(r#""user":{}"#, r#""user":{"token":"t"}"#),
+        );
         let found = host(root).find().unwrap();
         assert_eq!(found.origin, path.display().to_string());
         assert_eq!(found.files.len(), 1);

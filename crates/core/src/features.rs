@@ -2,8 +2,19 @@
 //!
 //! Agents are upgraded inside the very updates that the operator grants, so both sides of any two releases that follow each other have to
 //! work together. An agent announces its features on its Node, and an operator writes to it only what they cover.
+//!
+//! An agent of the first release does not know the list and leaves it as it is, also where the host went back to it. So among the features
+//! is the boot under which they were announced, which that agent tells of as well: a list of another boot is another agent's.
 
-use crate::values::Names;
+use crate::identity::BootId;
+use crate::values::{Booted, Field, Names};
+
+/// How the name of the boot begins.
+const UNDER: &str = "boot-";
+
+fn under(boot: &BootId) -> String {
+    format!("{UNDER}{:08x}", boot.salt())
+}
 
 macro_rules! features {
     ($($name:ident = $text:literal, $means:literal;)*) => {
@@ -43,6 +54,23 @@ impl Feature {
         Self::ALL.iter().map(|feature| feature.as_str()).collect()
     }
 
+    /// The same under `boot`, if that is known.
+    pub fn announced(boot: Option<&BootId>) -> Names {
+        let own = Self::own();
+        let under = boot.map(under);
+        own.iter().chain(under.as_deref()).collect()
+    }
+
+    /// The features that were `found` on a Node, if they were announced under the boot that its agent tells of.
+    pub fn current(found: Names, booted: &Field<Booted>) -> Names {
+        let stale = booted.value().is_some_and(|booted| {
+            let mut boots = found.iter().filter(|name| name.starts_with(UNDER));
+            let here = under(&booted.boot);
+            boots.next().is_some_and(|boot| boot != here)
+        });
+        if stale { Names::default() } else { found }
+    }
+
     /// An agent that announces `features` understands this.
     pub fn is_in(self, features: &Names) -> bool {
         features.contains(self.as_str())
@@ -52,6 +80,8 @@ impl Feature {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
+    use crate::time::Time;
 
     #[test]
     fn what_is_announced_is_in_it_and_those_of_the_first_release_announce_nothing() {
@@ -64,5 +94,36 @@ mod tests {
         assert_eq!(known, [&Feature::DrainMode]);
         let none = Names::default();
         assert!(!Feature::ALL.iter().any(|feature| feature.is_in(&none)));
+    }
+
+    #[test]
+    fn what_was_announced_in_another_boot_is_another_agents() {
+        let [here, before] = [2, 1].map(|byte| BootId::from_bytes([byte; 16]));
+        let booted = Field::Value(Booted {
+            identity: Identity::Commit([7; 32]),
+            version: String::new(),
+            boot: here,
+            since: Time::EPOCH,
+        });
+        let [own, stale] = [here, before].map(|boot| Feature::announced(Some(&boot)));
+        assert_eq!(
+            own.to_string(),
+            "boot-02020202,cordoned,drain-mode,only-node,preflight"
+        );
+        let plain = Feature::announced(None);
+        let none = Names::default();
+        let cases = [
+            (&own, &booted, &own),
+            (&stale, &booted, &none),
+            (&plain, &booted, &plain),
+            (&stale, &Field::Absent, &stale),
+        ];
+        for (found, booted, expected) in cases {
+            assert_eq!(
+                &Feature::current(found.clone(), booted),
+                expected,
+                "{found}"
+            );
+        }
     }
 }

@@ -140,7 +140,7 @@ keys! {
     FAILED = "failed", "annotation", "agent",
         "JSON list of identities that failed on this node, each with `identity`, `code` and `at`. This node is granted none of them, and others none that is on as many lists as their pools bear.";
     FEATURES = "features", "annotation", "agent",
-        "What the agent understands beyond the first version of the protocol: a sorted list, separated by commas. It is written nothing else that is new.";
+        "What the agent understands beyond the first version of the protocol: a sorted list, separated by commas, with `boot-` and eight digits of the boot that it is from; in another one it counts no longer. It is written nothing else that is new.";
     CONTROL_PLANE_PODS = "control-plane", "annotation", "agent",
         "Static pods of the control plane that were seen on this node: `etcd`, `kube-apiserver`, or both. It makes the node one of the control plane. The agent only adds to it; an administrator may remove it.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use crate::features::Feature;
 use crate::identity::{BootId, GrantId, Identity, MachineId, NodeName, ParseNameError};
 use crate::keys;
 use crate::raw::{Cordon, NodePatch, RawNode};
@@ -63,7 +64,7 @@ pub struct AgentFields {
     pub status: Field<Status>,
     /// [`keys::REASON`].
     pub reason: Field<Reason<AnyCode>>,
-    /// [`keys::FEATURES`]; those of the first release have none.
+    /// [`keys::FEATURES`] of this boot; agents of the first release have none.
     pub features: Names,
     /// [`keys::CONTROL_PLANE_PODS`].
     pub control_plane_pods: Names,
@@ -155,6 +156,7 @@ impl NodeView {
             (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => Identity::mentioned(text),
             _ => vec![],
         };
+        let booted = Field::json(at(keys::BOOTED));
         let pods = Names::read(at(keys::CONTROL_PLANE_PODS));
         let is_true = |map: &BTreeMap<String, String>, key: &str| {
             map.get(key).is_some_and(|value| value == "true")
@@ -183,12 +185,12 @@ impl NodeView {
             agent: AgentFields {
                 status: Field::text(at(keys::STATUS)),
                 reason: Field::text(at(keys::REASON)),
-                features: Names::read(at(keys::FEATURES)),
+                features: Feature::current(Names::read(at(keys::FEATURES)), &booted),
                 control_plane_pods: pods,
                 needed: Field::text(at(keys::REBOOT_NEEDED)),
                 needed_label: is_true(labels, keys::REBOOT_NEEDED),
                 needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
-                booted: Field::json(at(keys::BOOTED)),
+                booted,
                 progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
                 owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
                 result: Field::json(at(keys::REBOOT_RESULT)),

@@ -205,9 +205,10 @@ async fn what_a_look_came_to_is_told_by_the_next_process_too() {
     let unsigned = |bench: &Bench| {
         bench.set_remote(|remote| remote.trouble = Some(Trouble::Unsigned));
     };
-    let cases: [(&dyn Fn(&Bench), Code); 2] = [
-        (&digest, Code::OriginUnusable),
-        (&unsigned, Code::SignatureRefused),
+    type Change = fn(&Bench);
+    let cases: [(Change, Code); 2] = [
+        (digest, Code::OriginUnusable),
+        (unsigned, Code::SignatureRefused),
     ];
     for (trouble, code) in cases {
         let mut bench = Bench::new(image()).await;

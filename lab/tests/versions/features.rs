@@ -147,12 +147,16 @@ async fn a_node_that_somebody_cordoned_is_left_alone_or_updated_with_either_agen
         shows(&bench, "n1", Phase::Waiting, None).await;
         verdict(&bench, &operator, Code::CordonedByOther, 1).await;
         is_untouched(&bench, index as u32);
+        // So that the grant is there to be looked at.
+        let step = "agent-before-accept";
+        site.gate().shut(step).unwrap();
         pool(&bench, "cordoned: Update").await;
         let asked = |node: &NodeView| {
             let grant = node.operator.grant.value();
             grant.is_some_and(|grant| grant.cordoned == written)
         };
         node(&bench, "n1", "to be granted as it understands", asked).await;
+        site.gate().open(step).unwrap();
         settled(&bench, version).await;
         assert!(bench.node("n1").unwrap().unschedulable, "{agent:?}");
     }
@@ -177,7 +181,10 @@ async fn the_only_node_is_told_so_once_its_agent_understands_that() {
     // A note for operators is, since agents do not read it.
     assert!(matches!(view.operator.granted, Field::Value(noted) if noted.identities.len() == 1));
     both.replace_agent(bench.site("n1").unwrap(), Now).await;
-    let told = |node: &NodeView| node.operator.only_node && node.agent.features == Feature::own();
+    let told = |node: &NodeView| {
+        let own = Feature::announced(node.kubelet_boot.as_ref());
+        node.operator.only_node && node.agent.features == own
+    };
     node(&bench, "n1", "to be told that it is the only one", told).await;
     boots(&bench, "n1", V2).await;
     bench.judge(1).unwrap();

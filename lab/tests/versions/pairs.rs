@@ -33,14 +33,14 @@ async fn all_are_updated(manifest: Release, operator: Release) {
     verdict(&bench, &operator, Code::UpToDate, AGENTS.len()).await;
     for (site, (_, second)) in bench.sites().zip(AGENTS) {
         both.agents_are(site, second);
-        let features = bench.node(site.name()).unwrap().agent.features;
-        let own = site.name() == "n2" || site.name() == "n4";
-        let expected = if own {
-            Feature::own()
-        } else {
-            Names::default()
+    }
+    for (number, (first, _)) in (1..).zip(AGENTS) {
+        let view = bench.node(&format!("n{number}")).unwrap();
+        let expected = match first {
+            Before => Names::default(),
+            Now => Feature::announced(view.kubelet_boot.as_ref()),
         };
-        assert_eq!(features, expected, "{}", site.name());
+        assert_eq!(view.agent.features, expected, "n{number}");
     }
     bench.recorder.reset();
     bench.publish(V2).await.unwrap();

@@ -11,7 +11,7 @@ use cuo_lab::machine::Reboot;
 use crate::look::{held, node, settled, shows};
 use crate::pods::run;
 use crate::releases::{Before, Both, Now, Release};
-use crate::{V1, V2, update};
+use crate::{V1, V2, V3, update};
 
 /// Where the agent is ended: staged and granted, accepted, cordoned, about to evict, about to reboot, and twice in the next boot. An odd
 /// number, so that it is the other way round at each with the other one as the first.
@@ -101,9 +101,12 @@ async fn what_the_agent_before_does_not_know_is_no_obstacle_for_it() {
     both.replace_agent(site, Before).await;
     shows(&bench, "n1", Phase::Waiting, None).await;
     read_its_state(&bench).await;
+    // It had nothing to write, so what it did not know is still there.
     both.replace_agent(site, Now).await;
+    node(&bench, "n1", "to hold what was left again", left).await;
     let _operator = both.operator(&bench, Now, "next").await;
-    settled(&bench, V2).await;
+    bench.publish(V3).await.unwrap();
+    settled(&bench, V3).await;
     read_its_state(&bench).await;
     bench.judge(1).unwrap();
 }

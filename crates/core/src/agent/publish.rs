@@ -90,10 +90,14 @@ impl Work<'_> {
             Some(status) if status.phase == phase => status.since,
             _ => self.now,
         };
+        let booted = match host {
+            Some(host) => Some(self.booted(node, &host.booted)),
+            None => node.agent.booted.value().cloned(),
+        };
         Published {
             status: Status { phase, since },
             reason: reason.cloned(),
-            features: Feature::own(),
+            features: Feature::announced(booted.as_ref().map(|booted| &booted.boot)),
             control_plane_pods: self.control_plane_pods(node),
             // What is not known now stays as it was last known.
             needed: match host {
@@ -104,10 +108,7 @@ impl Work<'_> {
                 Some(_) => self.pending().and_then(Deployment::named_version),
                 None => node.agent.needed_version.clone(),
             },
-            booted: match host {
-                Some(host) => Some(self.booted(node, &host.booted)),
-                None => node.agent.booted.value().cloned(),
-            },
+            booted,
             progress: attempt.map(|attempt| attempt.progress.clone()),
             owned,
             result: self.state.result.clone(),
