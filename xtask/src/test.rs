@@ -81,6 +81,14 @@ const PARTS: &[Part] = &[
         &["test", "--workspace", "--lib", "--bins", "--locked"],
     ),
     quick(
+        "inputs by chance",
+        &["test", "--workspace", "--test", "inputs", "--locked"],
+    ),
+    quick(
+        "credentials",
+        &["test", "--workspace", "--test", "credentials", "--locked"],
+    ),
+    quick(
         "model",
         &[
             "test",
@@ -329,4 +337,34 @@ async fn deny(spent: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     }
     spent.push(("licences and sources", start.elapsed()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn every_target_of_tests_is_a_part() {
+        let mut packages = ["agent", "lab", "operator", "xtask"]
+            .map(|one| root().join(one))
+            .to_vec();
+        let crates = fs::read_dir(root().join("crates")).unwrap();
+        packages.extend(crates.map(|one| one.unwrap().path()));
+        let targets = packages
+            .iter()
+            .flat_map(|one| fs::read_dir(one.join("tests")));
+        let names = targets
+            .flatten()
+            .map(|one| one.unwrap().file_name().into_string().unwrap());
+        let there: BTreeSet<_> = names.collect();
+        let named = |part: &Part| {
+            let place = part.arguments.iter().position(|one| *one == "--test")?;
+            Some(part.arguments[place + 1].to_owned())
+        };
+        let parts: BTreeSet<_> = PARTS.iter().filter_map(named).collect();
+        assert_eq!(there, parts);
+    }
 }

@@ -326,7 +326,7 @@ mod tests {
         }
     }
 
-    /// As with Kubernetes 1.37, for each reason that a policy may give.
+    /// The words and codes of Kubernetes 1.37. It has a code for `Unauthorized`, but lets no policy give that.
     #[test]
     fn what_a_policy_refuses_is_refused_whatever_reason_it_gives() {
         let message = text(

@@ -41,7 +41,7 @@ async fn what_is_relied_on_is_so() {
 
     step("a node changes its own Node, conditionally");
     node::own_node(&n1).await.unwrap();
-    step("what a policy refuses is told apart from bad credentials");
+    step("what a policy refuses is refused, whatever reason it gives");
     node::refused(&plane, dir, &n1).await.unwrap();
     step("an Event shows with the Node");
     node::event(&plane, &n1).await.unwrap();

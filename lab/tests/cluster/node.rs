@@ -100,13 +100,9 @@ async fn change(n1: &ClientSource, patch: &NodePatch) -> Result<(RawNode, RawNod
     .await
 }
 
-/// The reasons that a ValidatingAdmissionPolicy may give, each with a code of its own; 401 is none of the credentials'.
-const REASONS: [&str; 4] = [
-    "Unauthorized",
-    "Forbidden",
-    "Invalid",
-    "RequestEntityTooLarge",
-];
+/// The reasons that a ValidatingAdmissionPolicy may give, each with a code of its own. `Unauthorized` has one, too (401), but no policy may
+/// give it.
+const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 /// The annotation that says which of them to refuse a write with.
 const REASON: &str = "example.com/reason";
 
@@ -127,7 +123,7 @@ fn refuses() -> String {
     )
 }
 
-/// What a policy refuses is refused, with whatever reason, and the credentials stay as they are.
+/// What a policy refuses is refused with whatever reason, and the credentials stay as they are.
 pub async fn refused(plane: &ControlPlane, dir: &Path, n1: &ClientSource) -> Result<()> {
     apply(plane, dir, &refuses()).await?;
     until("the policy to be in force", SOON, async || {

@@ -209,7 +209,8 @@ async fn administrators_uncordon_and_cordon_as_they_like() {
     cordon(&bench, "n2", true).await;
     node(&bench, "n2", "to be cordoned", |node| node.unschedulable).await;
     bench.publish(V2).await.unwrap();
-    shows(&bench, "n2", Phase::Held, Some(Code::CordonedByOther)).await;
+    let cordoned = Some(Code::CordonedByOther);
+    shows(&bench, "n2", Phase::Waiting, cordoned).await;
     says(&bench, "n2", Code::CordonedByOther, "by kubectl").await;
     verdict(&bench, &operator, Code::CordonedByOther, 1).await;
     verdict(&bench, &operator, Code::BudgetExhausted, 1).await;

@@ -14,6 +14,7 @@ use cuo_lab::wait::until;
 use futures::future::join_all;
 use tokio::sync::MutexGuard;
 
+use crate::deletion::pool_seen;
 use crate::look::steps_of_updates;
 use crate::{PATIENCE, V1, V2, V3, V4, V5, cluster, web, web_ready};
 
@@ -57,6 +58,14 @@ enum Back {
     Rebooted,
 }
 
+/// Nodes that somebody cordoned are updated, too.
+const CORDONED_TOO: &str = "
+apiVersion: cuo.coreos.com/v1alpha1
+kind: UpdatePool
+metadata: {name: all}
+spec: {cordoned: Update}
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_killed_at_any_step_goes_on_when_it_is_started_again() {
     at_every_step(Back::Restarted).await;
@@ -90,6 +99,8 @@ async fn at_every_step(back: Back) {
     bench.settled(V2, PATIENCE).await.unwrap();
 
     trial.one_by_one(V3, BOOTED, false).await;
+    bench.apply("all.yaml", CORDONED_TOO).await.unwrap();
+    pool_seen(&bench, "all", 3).await;
     trial.one_by_one(V4, CORDONED, true).await;
 
     trial.shut(WRITTEN);

@@ -280,12 +280,19 @@ impl Work<'_> {
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
                 let told = self.occupied().or_else(|| self.at_risk(pending));
+                let told = told.or_else(|| self.cordoned_by_other());
                 (Phase::Waiting, told.or(looked))
             }
             (None, hold) if lasting => (Phase::Staging, hold),
             // Without a pending deployment nothing is held back, but what goes wrong is told.
             (None, hold) => (Phase::Idle, hold.or_else(|| self.looked())),
         }
+    }
+
+    /// Only told: what it is worth is in the grant.
+    fn cordoned_by_other(&self) -> Option<Reason> {
+        let by = self.node()?.cordoned_by_other()?;
+        Some(Reason::new(Code::CordonedByOther, by))
     }
 
     /// The boot is not complete. What is staged now would be in the way of a host that is about to fall back.

@@ -156,7 +156,7 @@ fn what_operators_may_do_wrong_is_found_by_chance_too() {
             ..CROWD
         };
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let mut runner = TestRunner::new_with_rng(config(2 * HISTORIES, 0), rng);
+        let mut runner = TestRunner::new_with_rng(config(16 * HISTORIES, 0), rng);
         let result = runner.run(&choices(), |choices| {
             let told = walk(scope, &choices);
             told.map(|_| ()).map_err(TestCaseError::fail)

@@ -229,10 +229,15 @@ fn a_node_that_somebody_else_cordoned_is_left_alone_until_he_uncordons_it() {
             at: Some(at(900)),
         });
     };
+    let text = "cordoned by kubectl-cordon since 1970-01-01T00:15:00Z";
+    let mut world = World::new();
+    cordon(&mut world);
+    assert_eq!(world.shows(), waits(Phase::Waiting, Code::CordonedByOther));
+    assert_eq!(message(&mut world), text);
+
     let mut world = granted(|_| {});
     cordon(&mut world);
     assert_eq!(world.shows(), waits(Phase::Held, Code::CordonedByOther));
-    let text = "cordoned by kubectl-cordon since 1970-01-01T00:15:00Z";
     assert_eq!(message(&mut world), text);
     // An operator of the release before would take the code for malformed.
     assert_eq!(world.result(), Some((Outcome::Refused, Some(Code::Paused))));
