@@ -92,8 +92,11 @@ fn alone(dir: &Path) -> Result<Child> {
         clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}], \
         users: [{name: c, user: {token: t}}], contexts: [{name: c, context: {cluster: c, user: c}}]}";
     std::fs::write(&kubeconfig, text)?;
-    let mut command = bound(env!("CARGO_BIN_EXE_cuo-operator"));
+    // From its start on: it looks once how many files it may open.
+    let mut command = bound("sh");
     command
+        .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &FILES.to_string()])
+        .arg(env!("CARGO_BIN_EXE_cuo-operator"))
         .env("NO_COLOR", "1")
         .args(["--listen=127.0.0.1:0", "--log-format=text"])
         .arg(format!("--kubeconfig={}", kubeconfig.display()));
@@ -113,7 +116,6 @@ async fn thousands_of_idle_connections_neither_silence_the_probes_nor_take_all_f
     let dir = tempfile::tempdir().unwrap();
     let operator = alone(dir.path()).unwrap();
     let address = listening(&dir.path().join("operator.log")).await.unwrap();
-    limit(&operator, FILES).unwrap();
     let streams = crowd(address).await.unwrap();
     for _ in 0..5 {
         healthy(address).await.unwrap();
