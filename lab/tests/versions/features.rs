@@ -144,7 +144,8 @@ async fn a_node_that_somebody_cordoned_is_left_alone_or_updated_with_either_agen
         pool(&bench, "cordoned: Hold").await;
         both.replace_agent(site, agent).await;
         bench.publish(version).await.unwrap();
-        shows(&bench, "n1", Phase::Waiting, None).await;
+        let told = (agent == Now).then_some(Code::CordonedByOther);
+        shows(&bench, "n1", Phase::Waiting, told).await;
         verdict(&bench, &operator, Code::CordonedByOther, 1).await;
         is_untouched(&bench, index as u32);
         // So that the grant is there to be looked at.

@@ -44,7 +44,8 @@ pub async fn all(world: &mut World) -> Result<()> {
         .with_context(|| format!("after all histories of seed {seed}"))?;
     let grants = watcher.grants()?;
     eprintln!("  {grants} grants");
-    ensure!(grants > 60, "only {grants} grants in {HISTORIES} histories");
+    // Nodes that somebody cordoned are mostly held, and a busy machine has fewer turns between two things that happen.
+    ensure!(grants > 30, "only {grants} grants in {HISTORIES} histories");
     world.clear().await
 }
 
@@ -115,10 +116,12 @@ async fn edit(world: &World, random: &mut fastrand::Rng) -> Result<()> {
         json!({"matchLabels": {name: "1"}}),
         json!({"matchExpressions": [{"key": name, "operator": "Exists"}]}),
     ];
+    let cordoned = ["Hold", "Update"][random.usize(..2)];
     let spec = json!({
         "nodeSelector": selector[random.usize(..2)],
         "maxUnavailable": most[random.usize(..most.len())],
         "paused": random.u8(..5) == 0,
+        "cordoned": cordoned,
     });
     let applied = world.apply(name, &spec).await?;
     ensure!(applied.is_ok(), "{applied:?}");
