@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
-use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
+use cuo_cluster::{ApiError, ClientSource, LONGEST_ASKED, Retry, scattered};
 use cuo_core::agent::{NodeSeen, Told};
 use cuo_core::identity::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
@@ -21,10 +21,6 @@ use crate::journal::Event;
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
 /// The first pause after somebody else's write won; it doubles to the same last one. Somebody who keeps writing would be met forever.
 const CONFLICT: Duration = Duration::from_millis(50);
-
-/// The longest pause that is taken from whoever asks for one. An API server that has too much to do asks for seconds, but a webhook may ask
-/// for a day, and meanwhile no pause of an administrator is seen and no cordon taken back.
-const ASKED: Duration = Duration::from_secs(300);
 
 /// How long a write may take: an admission webhook has 30 s.
 const WRITE: Duration = Duration::from_secs(35);
@@ -209,7 +205,7 @@ impl NodeSide {
                 self.conflicts = self.conflicts.saturating_add(1);
                 return;
             }
-            Retry::Later(Some(pause)) => spread(1.0, pause.min(ASKED)),
+            Retry::Later(Some(pause)) => spread(1.0, pause.min(LONGEST_ASKED)),
             Retry::Denied => after(PAUSES[1]),
             Retry::Later(None) | Retry::Credentials => {
                 self.failures = self.failures.saturating_add(1);

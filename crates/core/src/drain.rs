@@ -43,7 +43,7 @@ pub struct RawPod {
     pub created: Option<Time>,
     /// Tolerates the taint of a cordoned node, so that the scheduler may bring it to one.
     pub tolerates_cordon: bool,
-    /// It was bound to the node by whoever made it, without the scheduler.
+    /// It was bound to the node by whoever made it, or by a scheduler that is not the default one.
     pub placed: bool,
 }
 
