@@ -494,12 +494,9 @@ impl<'a> Work<'a> {
         let remedy = attempt.map_or("", |attempt| attempt.drain.on_timeout.way_out());
         self.answer(Outcome::Aborted, Some(reason.clone()));
         self.state.backoff = before;
-        let stuck = state::Stuck {
-            pods: pods.into_iter().collect(),
-            times: 1,
-        };
+        let pods = pods.into_iter().collect();
         let state = &mut self.state;
-        state.back_off_drain(reason, stuck, remedy, retry, now);
+        state.back_off_drain(reason, pods, remedy, retry, now);
         self.rest()
     }
 

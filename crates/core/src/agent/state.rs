@@ -294,27 +294,22 @@ impl State {
         });
     }
 
-    /// Pauses because a drain was given up, in whose way was what is `stuck`. Where some of that was so the last time, too, the pause is four
+    /// Pauses because a drain was given up, in whose way were `pods`. Where some of these were so the last time, too, the pause is four
     /// times as long, and `remedy` is told: what did not change by itself until now takes a person.
     pub(super) fn back_off_drain(
         &mut self,
         reason: Reason,
-        stuck: Stuck,
+        pods: BTreeSet<String>,
         remedy: &str,
         retry: &Retry,
         now: Time,
     ) {
-        let pods = stuck.pods;
         let before = self.stuck.take();
         let both = |before: &Stuck| &before.pods & &pods;
         let same = before.filter(|before| !both(before).is_empty());
         let times = same.as_ref().map_or(0, |before| before.times);
-        let times = times.saturating_add(stuck.times);
+        let times = times.saturating_add(1);
         let pods = same.as_ref().map(both).unwrap_or(pods);
-        let longer = Retry {
-            first: retry.first,
-            cap: retry.cap.saturating_mul(AGAIN),
-        };
         let (factor, reason) = match times {
             1 => (1, reason),
             times => {
@@ -327,7 +322,7 @@ impl State {
         self.back_off(reason, retry, now);
         if let Some(backoff) = &mut self.backoff {
             let pause = retry.pause(backoff.tries).saturating_mul(factor);
-            backoff.until = now.later(pause.min(longer.cap));
+            backoff.until = now.later(pause.min(retry.cap.saturating_mul(AGAIN)));
         }
         self.stuck = Some(Stuck { pods, times });
     }
