@@ -5,7 +5,7 @@ use cuo_core::agent::{Settings, StateTrouble, Step};
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::look;
 use cuo_core::node::NodeView;
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{Attribute, Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Grant, Phase, RebootResult};
 use jiff::Timestamp;
@@ -123,15 +123,21 @@ impl Next {
         let state = &decision.state;
         let holds = decision.reason.as_ref().map(|reason| reason.code);
         let pause = state.backoff.as_ref().filter(|pause| {
-            let holds = holds == Some(pause.reason.code) && !by_itself(pause.reason.code);
+            let holds = holds == Some(pause.reason.code) && !pause.reason.code.is(Attribute::Level);
             holds && pause.until > now
         });
         // What is due and not done waits for whatever holds, and nobody knows when that ends.
         let look = looks.check.next.filter(|next| *next > now);
         let held = decision.reason.as_ref();
-        let held = held.is_some_and(|reason| stops_looks(reason.code));
+        let held = held.is_some_and(|reason| reason.code.is(Attribute::StopsLooks));
         let wake = decision.wake.map(|left| now.later(left));
-        let limit = |attempt: &Attempt| attempt.progress.accepted.later(attempt.drain.timeout());
+        let limit = |attempt: &Attempt| {
+            attempt
+                .grant
+                .progress
+                .accepted
+                .later(attempt.grant.drain.timeout())
+        };
         let (what, at) = match decision.phase {
             Phase::Idle if settings.hold.is_some() => {
                 ("nothing, until the configuration allows it", None)
@@ -147,7 +153,7 @@ impl Next {
             ),
             Phase::Rebooting => ("see whether the host goes down", wake),
             Phase::Verifying => ("tell what came of the boot", wake),
-            Phase::Held if holds.is_some_and(waits_for_another) => {
+            Phase::Held if holds.is_some_and(|code| code.is(Attribute::NeedsAnother)) => {
                 ("look for another version", look)
             }
             Phase::Held if pause.is_some() => {
@@ -167,43 +173,9 @@ impl Next {
     }
 }
 
-/// What is pending is not asked for again; a newer version takes its place.
-fn waits_for_another(code: Code) -> bool {
-    matches!(code, Code::IdentityFailed | Code::OlderVersion)
-}
-
-/// Holds for as long as it is so, whether or not an attempt was given up because of it as well.
-fn by_itself(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Paused
-            | Code::Hold
-            | Code::ConfigInvalid
-            | Code::OtherDriver
-            | Code::BootIncomplete
-            | Code::UnitsInactive
-            | Code::UnitsUnknown
-            | Code::Inhibited
-            | Code::NodeNotReady
-            | Code::FinalizerInactive
-            | Code::RebootPrepared
-            | Code::RpmOstreeUnavailable
-            | Code::ProtocolUnknown
-            | Code::MalformedAnnotation
-    )
-}
-
 /// The host is to leave what it runs.
 fn goes_back(reason: &Reason) -> bool {
     reason.code == Code::RollbackWanted
-}
-
-/// No update is looked for while this is so.
-fn stops_looks(code: Code) -> bool {
-    matches!(
-        code,
-        Code::OtherDriver | Code::BootIncomplete | Code::UnitsUnknown | Code::Metered
-    )
 }
 
 /// `reason` with all that the last look failed with, if it is about that: only the Node and Events have no room for it.
@@ -241,7 +213,7 @@ impl Answer {
         let open = node.and_then(|node| node.operator.grant.value());
         let answered = result.as_ref().map(|result| result.id);
         let open = open.filter(|grant| Some(grant.id) != answered);
-        let acted_on = attempt.as_ref().map(|attempt| &attempt.progress);
+        let acted_on = attempt.as_ref().map(|attempt| &attempt.grant.progress);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id().cast_signed(),

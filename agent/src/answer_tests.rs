@@ -1,4 +1,4 @@
-use cuo_core::agent::state::Backoff;
+use cuo_core::agent::state::{Accepted, Backoff, Baseline};
 use cuo_core::agent::{Act, StateTrouble};
 use cuo_core::identity::BootId;
 use cuo_core::raw::RawNode;
@@ -23,32 +23,19 @@ fn step(phase: Phase) -> Step {
         phase,
         reason: None,
         drain: Default::default(),
+        happened: vec![],
+        course: vec![],
     }
 }
 
 fn attempt() -> Attempt {
-    Attempt {
-        progress: Progress {
-            id: ID,
-            identity: IDENTITY,
-            boot: BootId::from_bytes([1; 16]),
-            accepted: time("12:00:00"),
-        },
-        drain: DrainPolicy::default(),
-        from: None,
-        between: None,
-        uptime: None,
-        twin: false,
-        requested: None,
-        requested_up: None,
-        back: false,
-        good: None,
-        pods: Default::default(),
-        cordoned: Default::default(),
-        foreign: false,
-        members: None,
-        drained: None,
-    }
+    let progress = Progress {
+        id: ID,
+        identity: IDENTITY,
+        boot: BootId::from_bytes([1; 16]),
+        accepted: time("12:00:00"),
+    };
+    Attempt::new(Accepted::bare(progress), Baseline::lost(None))
 }
 
 fn looks(next: Option<Time>, asks_again: Option<Time>) -> Looks {

@@ -1,8 +1,6 @@
 //! The acts of an update by name: the steps at which tests hold the agent, cut it off, or change the world around it.
 
-use cuo_core::agent::Act;
-use cuo_core::node::{NodeView, Published};
-use cuo_core::values::Phase;
+use cuo_core::agent::{Act, Says};
 
 macro_rules! steps {
     ($($name:ident = $text:literal, $means:literal;)*) => {
@@ -42,8 +40,8 @@ steps! {
 }
 
 impl Named {
-    /// What `act` is, on a Node that is now as `node`; `None` if it changes nothing and asks nobody to.
-    pub fn of(act: &Act, node: Option<&NodeView>) -> Option<Self> {
+    /// What `act` is; `None` if it changes nothing and asks nobody to.
+    pub fn of(act: &Act) -> Option<Self> {
         Some(match act {
             Act::Wait | Act::FindVolumes(_) => return None,
             Act::Stage => Self::Stage,
@@ -54,7 +52,14 @@ impl Named {
             Act::Finalize(_) => Self::Finalize,
             Act::RollBack(_) => Self::RollBack,
             Act::Reboot => Self::Reboot,
-            Act::Publish(want) => node.map_or(Self::Publish, |node| published(want, node)),
+            Act::Publish(says, _) => match says {
+                Says::Answer => Self::Release,
+                Says::Accept => Self::Accept,
+                Says::Cordon => Self::Cordon,
+                Says::Rebooting => Self::Rebooting,
+                Says::Verifying => Self::Verifying,
+                Says::News => Self::Publish,
+            },
         })
     }
 
@@ -70,22 +75,5 @@ impl Named {
     /// The name of the gate at this moment (see [`cuo_telemetry::gate`]).
     pub fn gate(self, moment: &str) -> String {
         format!("agent-{moment}-{}", self.as_str())
-    }
-}
-
-fn published(want: &Published, node: &NodeView) -> Named {
-    let agent = &node.agent;
-    if want.result.is_some() && want.result.as_ref() != agent.result.value() {
-        Named::Release
-    } else if want.progress.is_some() && want.progress.as_ref() != agent.progress.value() {
-        Named::Accept
-    } else if want.owned.is_some() && want.owned.as_ref() != agent.owned.value() {
-        Named::Cordon
-    } else {
-        match want.status.phase {
-            Phase::Rebooting => Named::Rebooting,
-            Phase::Verifying => Named::Verifying,
-            _ => Named::Publish,
-        }
     }
 }

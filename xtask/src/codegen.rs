@@ -21,7 +21,7 @@ use cuo_operator::config::Config as OperatorConfig;
 use cuo_operator::metrics::Metrics;
 use jiff::SignedDuration;
 
-use crate::{behaviours, examples, policies, root, yaml};
+use crate::{behaviours, examples, life, policies, root, yaml};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -38,6 +38,8 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
         ("docs/protocol.md", "phases", phase_table()),
         ("docs/protocol.md", "examples", examples::of_nodes()?),
         ("docs/protocol.md", "ledger", examples::of_the_ledger()?),
+        ("docs/protocol.md", "places", life::places()),
+        ("docs/protocol.md", "transitions", life::transitions()),
         ("docs/protocol.md", "reasons", reason_table()),
         (
             "docs/operations.md",
@@ -174,7 +176,7 @@ fn difference(before: &str, after: &str) -> String {
     lines('-', &old[..old.len() - tail]) + &lines('+', &new[..new.len() - tail])
 }
 
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = line(
         &head

@@ -6,6 +6,7 @@ mod codegen;
 mod demo;
 mod examples;
 mod image;
+mod life;
 mod oci;
 mod policies;
 mod rpm;

@@ -57,7 +57,7 @@ impl Agent {
             Act::Wait => return false,
             // The loop reads the Node before it comes here, and decides anew.
             Act::Confirm => {}
-            Act::Publish(want) => {
+            Act::Publish(_, want) => {
                 let told = Told {
                     at: self.clock.tick(),
                     reason: want.reason.clone(),
@@ -120,7 +120,7 @@ impl Agent {
         let Some(attempt) = &self.state.attempt else {
             return;
         };
-        let (grant, at, how) = (attempt.progress.id, self.clock.tick(), removal.how);
+        let (grant, at, how) = (attempt.grant.progress.id, self.clock.tick(), removal.how);
         self.pods.catch_up();
         // Ended calls are of no further use.
         while self.calls.try_join_next().is_some() {}
@@ -153,7 +153,7 @@ impl Agent {
     /// Takes in what becomes of a pod that was to leave.
     fn removed(&mut self, grant: GrantId, pod: &RawPod, how: How, said: Said) {
         let attempt = self.state.attempt.as_ref();
-        if attempt.is_none_or(|attempt| attempt.progress.id != grant) {
+        if attempt.is_none_or(|attempt| attempt.grant.progress.id != grant) {
             return;
         }
         let answer = self.answer_about(pod, said);

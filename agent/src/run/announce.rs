@@ -3,29 +3,17 @@
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, Severity, publish};
 use cuo_core::agent::Step;
-use cuo_core::drain;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
 use jiff::Timestamp;
 use tracing::debug;
 
-use super::tell::Entry;
-use crate::journal::Event;
+use super::narrate::{Announcement, Entry, Topic, announcement};
 
 /// What was told last.
 #[derive(Debug, Default)]
 pub struct Announcer {
-    last: Option<(Code, What)>,
-}
-
-/// What an Event is about. It is not published again for the same: how many pods are left, and the API server's words of why one is, may
-/// change all the time.
-#[derive(Debug, PartialEq, Eq)]
-enum What {
-    /// Pods in the way of the drain.
-    Pods(Vec<String>),
-    /// What it says.
-    Text(String),
+    last: Option<(Code, Topic)>,
 }
 
 impl Announcer {
@@ -44,7 +32,7 @@ impl Announcer {
 
     /// The same of a Node that can't be written.
     pub fn refused(&mut self, why: &Reason, source: &ClientSource, node: Option<&NodeView>) {
-        let about = Some((why.code, What::Text(String::new())));
+        let about = Some((why.code, Topic::Text(String::new())));
         if self.last != about {
             publish_about(node, Severity::Warning, why.clone(), source);
             self.last = about;
@@ -52,8 +40,13 @@ impl Announcer {
     }
 
     fn news(&mut self, entry: &Entry, decision: &Step) -> Option<(Severity, Reason)> {
-        let (severity, code, message, what) = news(entry, decision)?;
-        let about = Some((code, what));
+        let Announcement {
+            severity,
+            code,
+            message,
+            topic,
+        } = announcement(entry, decision)?;
+        let about = Some((code, topic));
         let repeated = self.last == about;
         self.last = about;
         (!repeated).then(|| (severity, Reason::new(code, message)))
@@ -68,9 +61,9 @@ fn publish_about(
     source: &ClientSource,
 ) {
     let Some(node) = node else { return };
-    let action = match reason.code {
-        Code::WriteRefused => "Write",
-        _ => "Drain",
+    let action = match reason.code == Code::WriteRefused {
+        true => "Write",
+        false => "Drain",
     };
     let about = About {
         kind: Kind::Node,
@@ -87,33 +80,6 @@ fn publish_about(
     });
 }
 
-fn news(entry: &Entry, decision: &Step) -> Option<(Severity, Code, String, What)> {
-    let text = || entry.message.clone();
-    let why = decision.reason.as_ref();
-    let why = || why.map_or_else(String::new, |why| why.message.clone());
-    let (severity, code, message) = match (entry.event?, entry.reason) {
-        (Event::DrainBegun, Some(code @ Code::PreflightBlocked)) => {
-            (Severity::Warning, code, why())
-        }
-        (Event::DrainBegun, _) => (Severity::Normal, Code::Draining, text()),
-        (Event::DrainOver, _) => (Severity::Normal, Code::Drained, text()),
-        (Event::DrainWaits, Some(code @ Code::Draining)) => {
-            let blocked = &decision.drain.blocked;
-            let pods = blocked.iter().map(|one| one.pod.clone());
-            let (pods, message) = (What::Pods(pods.collect()), drain::few(blocked));
-            return Some((Severity::Warning, code, message, pods));
-        }
-        (Event::DrainWaits, Some(code)) => (Severity::Warning, code, why()),
-        (Event::DrainGaveUp, Some(code))
-        | (
-            Event::Refused,
-            Some(code @ (Code::PreflightBlocked | Code::BlockingPod | Code::CordonedByOther)),
-        ) => (Severity::Warning, code, text()),
-        _ => return None,
-    };
-    Some((severity, code, message.clone(), What::Text(message)))
-}
-
 #[cfg(test)]
 mod tests {
     use cuo_core::agent::state::State;
@@ -122,6 +88,7 @@ mod tests {
     use cuo_core::values::Phase;
 
     use super::*;
+    use crate::journal::Event;
 
     fn entry(
         event: Event,
@@ -143,6 +110,8 @@ mod tests {
                 blocked: pods.collect(),
                 newcomers: vec![],
             },
+            happened: vec![],
+            course: vec![],
         };
         (Entry::of(event, code, text), step)
     }

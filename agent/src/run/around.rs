@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -132,24 +131,6 @@ fn remotes(root: &Path) -> BTreeSet<String> {
         names.extend(text.lines().filter_map(named));
     }
     names
-}
-
-/// The reason ends with a change that nobody tells of: of units, of the network, or of what a reboot would be.
-pub fn by_units(code: Option<Code>) -> bool {
-    let Some(code) = code else { return false };
-    matches!(
-        code,
-        Code::OtherDriver
-            | Code::Metered
-            | Code::UnitsUnknown
-            | Code::BootIncomplete
-            | Code::UnitsInactive
-            | Code::FinalizerInactive
-            | Code::RebootPrepared
-            | Code::Unhealthy
-            | Code::RollbackWanted
-            | Code::Settling
-    )
 }
 
 #[cfg(test)]

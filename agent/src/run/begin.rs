@@ -53,7 +53,10 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION"),
         };
         // After a granted reboot the kubelet may not have reported the new boot yet.
-        let granted = state.attempt.as_ref().map(|attempt| attempt.progress.boot);
+        let granted = state
+            .attempt
+            .as_ref()
+            .map(|attempt| attempt.grant.progress.boot);
         let boots = granted.into_iter().chain([boot]).collect();
         Ok(Self {
             memory: Memory::new(&store),

@@ -1,4 +1,4 @@
-use cuo_core::agent::state::Attempt;
+use cuo_core::agent::state::{Accepted, Attempt, Baseline};
 use cuo_core::identity::{GrantId, Identity};
 use cuo_core::time::Time;
 use cuo_core::values::Progress;
@@ -16,28 +16,13 @@ async fn agent(root: &std::path::Path) -> Agent {
 }
 
 fn attempt(boot: BootId) -> Attempt {
-    Attempt {
-        progress: Progress {
-            id: GrantId { seq: 7, salt: 1 },
-            identity: Identity::Commit([1; 32]),
-            boot,
-            accepted: Time::EPOCH,
-        },
-        drain: Default::default(),
-        cordoned: Default::default(),
-        from: None,
-        between: None,
-        uptime: None,
-        twin: false,
-        requested: None,
-        requested_up: None,
-        back: false,
-        good: None,
-        pods: Default::default(),
-        foreign: false,
-        members: None,
-        drained: None,
-    }
+    let progress = Progress {
+        id: GrantId { seq: 7, salt: 1 },
+        identity: Identity::Commit([1; 32]),
+        boot,
+        accepted: Time::EPOCH,
+    };
+    Attempt::new(Accepted::bare(progress), Baseline::lost(None))
 }
 
 #[tokio::test]

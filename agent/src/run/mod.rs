@@ -7,9 +7,9 @@ mod begin;
 mod clock;
 mod host;
 mod memory;
+mod narrate;
 mod pods;
 mod reboots;
-mod tell;
 mod view;
 mod waits;
 
@@ -27,7 +27,7 @@ use cuo_core::drain::EvictionTry;
 use cuo_core::host::Deployment;
 use cuo_core::identity::{BootId, Identity};
 use cuo_core::node::NodeView;
-use cuo_core::reason::Code;
+use cuo_core::reason::{Attribute, Code};
 use cuo_core::values::Phase;
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,7 +84,7 @@ struct Agent {
     asked: Option<Asked>,
     done: mpsc::Sender<Done>,
     notify: Notify,
-    shown: tell::Shown,
+    shown: narrate::Shown,
     announcer: Announcer,
     answer: Option<Answer>,
     shutting_down: bool,
@@ -221,7 +221,7 @@ impl Agent {
     }
 
     async fn carry_out(&mut self, decision: Step) -> Result<Next> {
-        let step = Named::of(&decision.act, self.node.view());
+        let step = Named::of(&decision.act);
         acts::gate("decided", step).await;
         let before = self.state.clone();
         if decision.state != before
@@ -238,7 +238,7 @@ impl Agent {
             );
             self.put(decision.state.clone());
         }
-        self.show(&before, &decision);
+        self.show(&decision);
         acts::gate("before", step).await;
         let wake = decision.wake;
         let acted = self.act(decision.act, &decision.drain).await;
@@ -258,7 +258,7 @@ impl Agent {
         let look = if self.draining() || code == Some(Code::Inhibited) || verifies {
             Some(LOOK)
         } else {
-            around::by_units(code).then_some(LOOK_AROUND)
+            polled(code).then_some(LOOK_AROUND)
         };
         let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.memory.retry_at()];
@@ -281,7 +281,7 @@ impl Agent {
         open || self.host.check_due()
             || self.state.attempt.is_some()
             || self.node.view().is_some_and(granted)
-            || around::by_units(self.shown_code())
+            || polled(self.shown_code())
     }
 
     fn wants_pods(&self) -> bool {
@@ -299,7 +299,7 @@ impl Agent {
 
     fn draining(&self) -> bool {
         let attempt = self.state.attempt.as_ref();
-        attempt.is_some_and(|attempt| attempt.progress.boot == self.boot) && self.drains()
+        attempt.is_some_and(|attempt| attempt.grant.progress.boot == self.boot) && self.drains()
     }
 
     /// What a granted reboot would boot.
@@ -342,8 +342,8 @@ impl Agent {
         }
     }
 
-    /// Tells the journal and systemd about what `decision` changed of `before`.
-    fn show(&mut self, before: &State, decision: &Step) {
+    /// Tells the journal and systemd about what `decision` brings.
+    fn show(&mut self, decision: &Step) {
         let (node, target) = (self.node.view(), self.target());
         let named = target.as_ref().map(|(named, _)| &**named);
         let mut now = decision.clone();
@@ -351,13 +351,13 @@ impl Agent {
             now.reason = Some(refused.clone());
             self.announcer.refused(refused, &self.source, node);
         }
-        let line = tell::status(&now, named, self.host.progress());
+        let line = narrate::status(&now, named, self.host.progress());
         self.notify.status(&line);
-        for entry in tell::news(before, decision, &self.shown, node, target) {
+        for entry in narrate::news(decision, &self.shown, target) {
             entry.tell();
             self.announcer.tell(&entry, decision, &self.source, node);
         }
-        self.shown = tell::shown(decision);
+        self.shown = narrate::shown(decision);
         self.answer(&now);
     }
 
@@ -378,4 +378,9 @@ impl Agent {
         }
         self.answer = Some(answer);
     }
+}
+
+/// The reason ends with a change that nobody tells of: of units, of the network, or of what a reboot would be.
+fn polled(code: Option<Code>) -> bool {
+    code.is_some_and(|code| code.is(Attribute::Polled))
 }

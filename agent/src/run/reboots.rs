@@ -4,12 +4,11 @@ use cuo_core::agent::{Act, Asked};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
 use cuo_core::reason::{Code, Reason, line};
-use cuo_core::values::Phase;
 use tracing::{info, warn};
 
 use super::Agent;
 use super::acts::{Done, send};
-use crate::journal::Event;
+use super::narrate;
 use crate::logind;
 use crate::rpmostree::Error;
 
@@ -43,11 +42,15 @@ impl From<Error> for Answered {
 }
 
 impl Agent {
-    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it.
+    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it, which the journal is told.
     fn ask(&mut self, act: &Act) -> Option<GrantId> {
-        let id = self.state.attempt.as_ref()?.progress.id;
+        let progress = &self.state.attempt.as_ref()?.grant.progress;
+        let (id, identity) = (progress.id, progress.identity);
         let before = self.asked.take();
         self.asked = Some(Asked::next(before, id, act, self.clock.tick()));
+        if let Some(entry) = narrate::asks(act, id, identity) {
+            entry.tell();
+        }
         Some(id)
     }
 
@@ -59,15 +62,6 @@ impl Agent {
         let Some(id) = self.ask(&Act::Finalize(deployment.clone())) else {
             return;
         };
-        info!(
-            message_id = Event::RebootAsked.id(),
-            phase = %Phase::Rebooting,
-            grant = %id,
-            identity = %deployment.identity,
-            "asks rpm-ostree to finalize {} ({}) and to reboot",
-            deployment.version,
-            deployment.identity.short()
-        );
         let done = self.done.clone();
         tokio::spawn(async move {
             let answer = match ready.finalize(&deployment).await {
@@ -97,15 +91,6 @@ impl Agent {
         let Some(id) = self.ask(&Act::RollBack(deployment.clone())) else {
             return;
         };
-        info!(
-            message_id = Event::RollbackAsked.id(),
-            phase = %Phase::Rebooting,
-            grant = %id,
-            identity = %deployment.identity,
-            "asks rpm-ostree to go back to {} ({})",
-            deployment.version,
-            deployment.identity.short()
-        );
         let done = self.done.clone();
         tokio::spawn(async move {
             let answer = match ready.roll_back(&deployment).await {
@@ -118,18 +103,9 @@ impl Agent {
     }
 
     pub(super) async fn reboot(&mut self) {
-        let Some(id) = self.ask(&Act::Reboot) else {
+        if self.ask(&Act::Reboot).is_none() {
             return;
-        };
-        let identity = self.state.attempt.as_ref();
-        let identity = identity.map(|attempt| attempt.progress.identity.to_string());
-        info!(
-            message_id = Event::RebootAsked.id(),
-            phase = %Phase::Rebooting,
-            grant = %id,
-            identity,
-            "asks logind to reboot"
-        );
+        }
         let refused = match self.logind.reboot().await {
             Ok(()) => return,
             Err(error @ (logind::Error::InProgress | logind::Error::Unavailable { .. })) => {

@@ -335,7 +335,7 @@ impl Report {
         self.result = state.result;
         self.failed = state.failed.identities;
         if let Some(attempt) = state.attempt {
-            let progress = attempt.progress;
+            let progress = attempt.grant.progress;
             self.grant = Some(Granted::accepted(
                 progress.id,
                 progress.identity,

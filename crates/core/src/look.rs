@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use words::class;
 
 use crate::agent::state::Retry;
-use crate::reason::{Code, Reason};
+use crate::reason::{Attribute, Code, Reason};
 use crate::time::Time;
 
 /// What to do about updates.
@@ -19,23 +19,6 @@ pub enum Mode {
     Stage,
     /// Tell of them. What somebody else deploys is announced and booted as usual.
     Check,
-}
-
-/// What a look for updates fails with, and nothing else does.
-pub fn failure(code: Code) -> bool {
-    code == Code::StageFailed || words::CLASSES.iter().any(|(known, _)| *known == code)
-}
-
-/// What waits for a person, the remote or the configuration: trying again soon would only burden the remote.
-pub fn lasts(code: Code) -> bool {
-    matches!(
-        code,
-        Code::SignatureRefused
-            | Code::OlderVersion
-            | Code::LayeringConflict
-            | Code::OriginUnusable
-            | Code::RpmOstreeDenied
-    )
 }
 
 /// How often rpm-ostreed may die of one thing in a row before it is left alone for a period.
@@ -79,7 +62,7 @@ impl Looks {
                 };
                 self.failures = self.failures.saturating_add(1);
                 let died = reason.code == Code::RpmOstreeDied && self.alike >= DEATHS;
-                let rests = died || lasts(reason.code);
+                let rests = died || reason.code.is(Attribute::NeedsPerson);
                 self.last = Some(reason);
                 if rests {
                     return period;

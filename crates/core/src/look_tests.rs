@@ -130,3 +130,13 @@ fn another_process_goes_on_with_the_pause_of_the_last() {
         assert_eq!(found, left.map(SignedDuration::from_mins), "{next}");
     }
 }
+
+#[test]
+fn whatever_a_look_fails_with_by_its_words_is_marked_so() {
+    let classes = words::CLASSES.iter().map(|(code, _)| *code);
+    let unmarked: Vec<_> = classes
+        .chain([words::class("nobody knows this")])
+        .filter(|code| !code.is(Attribute::FailsLook))
+        .collect();
+    assert_eq!(unmarked, []);
+}

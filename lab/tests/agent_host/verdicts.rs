@@ -3,7 +3,9 @@
 
 use cuo_agent::survey::{self, Further};
 use cuo_core::agent::health::Health;
-use cuo_core::agent::state::{Attempt, Backoff, Exact, Retry, State};
+use cuo_core::agent::state::{
+    Accepted, Attempt, Backoff, Baseline, Exact, Request, Retry, Stage, State,
+};
 use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
 use cuo_core::host::Host;
 use cuo_core::identity::{BootId, GrantId};
@@ -12,7 +14,7 @@ use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::raw::RawNode;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::{Now, Tick, Time};
-use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
+use cuo_core::values::{Field, Outcome, Progress};
 use cuo_lab::machine::{HostSpec, Reboot};
 use cuo_lab::systemd::FINALIZER;
 use jiff::{SignedDuration, Timestamp};
@@ -37,35 +39,34 @@ impl Granted {
         let host = bench.client().host().await.unwrap();
         let pending = host.pending.unwrap();
         let now = Time::from(Timestamp::now());
-        let attempt = Attempt {
-            progress: Progress {
-                id: GrantId { seq: 7, salt: 1 },
-                identity: pending.identity,
-                boot: bench.machine.boot_id().unwrap(),
-                accepted: now,
-            },
-            drain: DrainPolicy::default(),
-            from: Some(host.booted.identity),
+        let progress = Progress {
+            id: GrantId { seq: 7, salt: 1 },
+            identity: pending.identity,
+            boot: bench.machine.boot_id().unwrap(),
+            accepted: now,
+        };
+        let baseline = Baseline {
             between: Some([Exact::from(&host.booted), Exact::from(&pending)]),
-            uptime: None,
             twin: false,
-            requested: None,
-            requested_up: None,
-            back: false,
-            good: None,
-            pods: Default::default(),
-            cordoned: Default::default(),
-            foreign: false,
-            members: None,
+            ..Baseline::lost(Some(host.booted.identity))
+        };
+        let attempt = Attempt::new(Accepted::bare(progress), baseline);
+        Self { bench, attempt }
+    }
+
+    /// The reboot was asked for.
+    fn asks(&mut self) {
+        let at = self.attempt.grant.progress.accepted;
+        self.attempt.stage = Stage::Rebooting {
+            request: Request { at, up: None },
             drained: None,
         };
-        Self { bench, attempt }
     }
 
     /// The last step before the reboot.
     async fn finalize(&mut self) {
         let pending = self.bench.client().host().await.unwrap().pending.unwrap();
-        self.attempt.requested = Some(self.attempt.progress.accepted);
+        self.asks();
         self.bench.finalize(&pending).await.unwrap();
     }
 
@@ -106,7 +107,7 @@ impl Granted {
             ..RawNode::default()
         };
         let mut view = NodeView::parse(&raw).unwrap();
-        view.agent.progress = Field::Value(self.attempt.progress.clone());
+        view.agent.progress = Field::Value(self.attempt.grant.progress.clone());
         Observation {
             boot,
             uptime: None,
@@ -127,8 +128,8 @@ impl Granted {
             staging: Staging::Idle,
             check_due: false,
             looked: None,
-            asked: self.attempt.requested.map(|_| Asked {
-                id: self.attempt.progress.id,
+            asked: self.attempt.stage.request().map(|_| Asked {
+                id: self.attempt.grant.progress.id,
                 at: TICK,
                 times: 1,
                 unlocked: true,
@@ -166,7 +167,10 @@ fn settings() -> Settings {
 
 /// Why no reboot is asked for now, and until when, after the only answer so far, which was `code`.
 fn pause(granted: &Granted, host: &Host, state: &State, code: Option<Code>) -> Option<Backoff> {
-    let (wanted, found) = (&granted.attempt.progress.identity, &host.booted.identity);
+    let (wanted, found) = (
+        &granted.attempt.grant.progress.identity,
+        &host.booted.identity,
+    );
     let code = code?;
     let text = format!("granted {wanted}, booted {found}: {}", code.means());
     Some(Backoff {
@@ -224,7 +228,7 @@ async fn each_way_to_come_up_after_a_finalization_has_its_verdict() {
             assert_eq!(state.backoff, pause(&granted, &host, &state, code));
             assert_eq!(state.attempt, None, "{kind:?}: the slot");
             // What failed is not tried again; what got lost is staged anew.
-            let identity = granted.attempt.progress.identity;
+            let identity = granted.attempt.grant.progress.identity;
             assert_eq!(state.failed.find(&identity).is_some(), bad, "{kind:?}");
         }
     }
@@ -236,7 +240,9 @@ async fn a_reboot_by_somebody_else_drops_what_is_locked() {
     for spec in [branch(), layered(branch()), image()] {
         for (requested, code) in [(false, Code::ForeignReboot), (true, Code::UpdateLost)] {
             let mut granted = Granted::new(spec.clone()).await;
-            granted.attempt.requested = requested.then_some(granted.attempt.progress.accepted);
+            if requested {
+                granted.asks();
+            }
             granted.reboot(Reboot::Clean).await;
             let (result, host, state) = granted.verdict().await;
             assert_eq!(result, Some((Outcome::Aborted, Some(code))));

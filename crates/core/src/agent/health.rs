@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 
-use super::state::Attempt;
-use super::{Act, Step, Work};
-use crate::identity::Identity;
+use super::facts::{Facts, unknown};
+use crate::control_plane;
+use crate::drain::{self, RawPod};
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Names, Phase, PodChecks};
+use crate::values::{Names, PodChecks};
 
 /// What is asked of a node besides a complete boot and a kubelet that reports Ready.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ pub struct Health {
     pub rollback: bool,
 }
 
-impl Work<'_> {
+impl Facts<'_> {
     /// What is wrong with this boot, as far as it can be seen.
     pub(super) fn sick(
         &self,
@@ -44,53 +44,12 @@ impl Work<'_> {
             .or_else(|| self.daemons(pods))
     }
 
-    /// Waits for the node to become healthy, and after the deadline keeps the slot and the version from spreading.
-    pub(super) fn sickens(mut self, attempt: &Attempt, node: &NodeView, reason: Reason) -> Step {
-        if let Some(attempt) = &mut self.state.attempt {
-            attempt.good = None;
-        }
-        // The Node remembers since when, across restarts of the agent.
-        let told = node.agent.status.value();
-        let failed = node
-            .agent
-            .reason
-            .value()
-            .is_some_and(|reason| reason.code == Code::Unhealthy)
-            && told.is_some_and(|status| status.phase == Phase::Failed);
-        let since = told.filter(|status| status.phase == Phase::Verifying);
-        let limit = since.map(|status| self.deadline(status.since));
-        if !failed && limit.is_none_or(|limit| self.now <= limit) {
-            let wake = limit.unwrap_or_else(|| self.now.later(self.settings.health.deadline));
-            let wake = self.until(wake.later(SignedDuration::from_secs(1)));
-            return self.publish_or(Phase::Verifying, Some(reason), Act::Wait, Some(wake));
-        }
-        let host = self.seen.host.as_ref().ok();
-        if host.is_some_and(|host| attempt.is_granted(&host.booted)) {
-            self.condemn(attempt, Code::Unhealthy);
-        }
-        if self.way_back().is_some() {
-            return self.turns_back(attempt);
-        }
-        let reason = Reason::new(Code::Unhealthy, reason.to_string());
-        self.publish(Phase::Failed, Some(reason))
-    }
-
     /// When the node has failed, if it has been verified `since` then. A clock that was set forward makes no node fail: the host has to
     /// have been up for as long.
-    fn deadline(&self, since: Time) -> Time {
+    pub(super) fn deadline(&self, since: Time) -> Time {
         let span = self.settings.health.deadline;
         let up = self.limit(since, Some(SignedDuration::ZERO), span);
         up.max(since.later(span))
-    }
-
-    /// Until when a healthy node is watched.
-    pub(super) fn settling(&mut self) -> Option<Time> {
-        let good = self.state.attempt.as_ref()?.good;
-        let (good, until) = self.watched(good)?;
-        if let Some(attempt) = &mut self.state.attempt {
-            attempt.good = Some(good);
-        }
-        Some(until)
     }
 
     /// From when and until when a node is watched that is healthy, and has been since `good`; `None` once that has lasted.
@@ -101,9 +60,38 @@ impl Work<'_> {
         (self.now < until).then_some((good, until))
     }
 
-    /// It became healthy after all.
-    pub(super) fn recovered(&mut self, identity: &Identity) {
-        let failures = &mut self.state.failed.identities;
-        failures.retain(|failure| failure.identity != *identity || failure.code != Code::Unhealthy);
+    /// Which of the static pods of the control plane that this node had before are not back. Until they are, another node of
+    /// the control plane must not go. Where it is not known what there was before, it is all that was ever seen.
+    pub(super) fn control_plane(&self, node: &NodeView, before: Option<&Names>) -> Option<Reason> {
+        let demanded = before.unwrap_or(&node.agent.control_plane_pods);
+        let code = Code::ControlPlaneNotReady;
+        let names = match &self.seen.pods {
+            Ok(pods) => control_plane::not_ready(pods, &node.name, demanded),
+            Err(_) if demanded.is_empty() => return None,
+            Err(why) => {
+                let not_yet = || Reason::new(code, "the pods are not known yet");
+                return unknown(code, why).or_else(|| Some(not_yet()));
+            }
+        };
+        (!names.is_empty()).then(|| Reason::new(code, drain::few(&names)))
+    }
+
+    /// What is wrong with the pods of DaemonSets, if the grant wants to know.
+    pub(super) fn daemons(&self, checks: &PodChecks) -> Option<Reason> {
+        if !checks.daemon_sets_ready {
+            return None;
+        }
+        let code = Code::DaemonSetsNotReady;
+        let pods = match &self.seen.pods {
+            Ok(pods) => pods,
+            Err(why) => {
+                return unknown(code, why)
+                    .or_else(|| Some(Reason::new(code, "the pods are not known yet")));
+            }
+        };
+        let unready = |pod: &&RawPod| pod.is_daemon() && !pod.ready && !pod.terminating;
+        let mut names: Vec<_> = pods.iter().filter(unready).map(drain::name).collect();
+        names.sort();
+        (!names.is_empty()).then(|| Reason::new(code, drain::few(&names)))
     }
 }

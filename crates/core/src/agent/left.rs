@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Work;
+use super::facts::Facts;
 use crate::host::{Deployment, Host};
 use crate::identity::Identity;
 use crate::reason::{Code, Reason};
@@ -19,23 +19,19 @@ pub struct Left {
     pub published: u64,
 }
 
-impl Work<'_> {
-    /// Takes in, once a boot, what was left by it. What the Node tells of the boot before is what ran then. The agent never goes back by
-    /// itself but from what failed, which it holds for that.
-    pub(super) fn notes_step_back(&mut self) {
-        let (Some(node), Some(host)) = (self.node(), self.host()) else {
-            return;
-        };
+impl Facts<'_> {
+    /// What stands of what was left once this boot is taken in, which is done once a boot; `None` where it is taken in already. What the
+    /// Node tells of the boot before is what ran then. The agent never goes back by itself but from what failed, which it holds for that.
+    pub(super) fn steps_back(&self) -> Option<Vec<Left>> {
+        let (node, host) = (self.node()?, self.host()?);
         let told = node.agent.booted.value();
-        let Some(before) = told.filter(|before| before.boot != self.seen.boot) else {
-            return;
-        };
+        let before = told.filter(|before| before.boot != self.seen.boot)?;
         let newer = |left: &Left| left.published > host.booted.published;
         let known = self.state.left.iter().filter(|left| newer(left)).cloned();
         let mut left: Vec<_> = known.collect();
         let step = self.left(before, host).filter(|step| !left.contains(step));
         left.extend(step);
-        self.state.left = left;
+        Some(left)
     }
 
     /// What ran `before` this boot, where this boot is a step back from it.

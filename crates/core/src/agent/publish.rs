@@ -1,9 +1,8 @@
-//! What the agent wants to stand on its Node.
+//! What the agent wants to stand on its Node, and what a write to it is for.
 
-use jiff::SignedDuration;
-
+use super::decision::{Act, Says};
+use super::facts::Facts;
 use super::state::Attempt;
-use super::{Act, NodeSeen, Step, Work};
 use crate::control_plane;
 use crate::features::Feature;
 use crate::host::Deployment;
@@ -12,67 +11,33 @@ use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
 use crate::values::{Booted, Names, Phase, Status};
 
-impl Work<'_> {
-    /// Publishes `phase` and `reason`, if the Node does not show them and all the rest already.
-    pub(super) fn publish(self, phase: Phase, reason: Option<Reason>) -> Step {
-        self.publish_or(phase, reason, Act::Wait, None)
+impl Facts<'_> {
+    /// The write that makes the Node show `phase` and `reason` and all the rest; `None` if it does, or there is no Node.
+    pub(super) fn unshown(&self, phase: Phase, reason: Option<&Reason>) -> Option<Act> {
+        let node = self.node()?;
+        let want = self.published(node, phase, reason);
+        want.patch(node)?;
+        Some(Act::Publish(says(node, &want), Box::new(want)))
     }
 
-    /// The same; `act` is next once the Node shows everything, or when there is no Node to write to.
-    pub(super) fn publish_or(
-        self,
-        phase: Phase,
-        reason: Option<Reason>,
-        act: Act,
-        wake: Option<SignedDuration>,
-    ) -> Step {
-        let write = self.node().and_then(|node| {
-            let want = self.published(node, phase, reason.as_ref());
-            want.patch(node).map(|_| Act::Publish(Box::new(want)))
-        });
-        // Without the Node only what concerns the host alone is done.
-        let act = match (&self.seen.node, act) {
-            (NodeSeen::Present { .. }, act) | (_, act @ (Act::Stage | Act::Check | Act::Wait)) => {
-                act
-            }
-            (NodeSeen::Unknown(_) | NodeSeen::Absent, _) => Act::Wait,
-        };
-        Step {
-            state: self.state,
-            act: write.unwrap_or(act),
-            wake,
-            phase,
-            reason,
-            drain: self.drain,
-        }
-    }
-
-    /// Leaves everything on the Node as it is and only tells why nothing happens, in this `phase`: there may be an update under way that
-    /// this agent can't know, or what it does next could not be written down.
-    pub(super) fn keep(self, phase: Phase, reason: Reason) -> Step {
-        let write = self.node().and_then(|node| {
-            let mut want = self.published(node, phase, Some(&reason));
-            want.needed = node.agent.needed.value().copied();
-            want.needed_version = node.agent.needed_version.clone();
-            want.progress = node.agent.progress.value().cloned();
-            want.owned = node.agent.owned.value().copied();
-            want.result = node.agent.result.value().cloned();
-            want.failed = node.agent.failed.value().cloned().unwrap_or_default();
-            want.unschedulable = None;
-            want.patch(node).map(|_| Act::Publish(Box::new(want)))
-        });
-        Step {
-            state: self.state,
-            act: write.unwrap_or(Act::Wait),
-            wake: None,
-            phase,
-            reason: Some(reason),
-            drain: self.drain,
-        }
+    /// The write that leaves everything on the Node as it is and only reports why nothing happens, in this `phase`: there may be an update
+    /// under way that this agent can't know, or what it does next could not be written down.
+    pub(super) fn excuse(&self, phase: Phase, reason: &Reason) -> Option<Act> {
+        let node = self.node()?;
+        let mut want = self.published(node, phase, Some(reason));
+        want.needed = node.agent.needed.value().copied();
+        want.needed_version = node.agent.needed_version.clone();
+        want.progress = node.agent.progress.value().cloned();
+        want.owned = node.agent.owned.value().copied();
+        want.result = node.agent.result.value().cloned();
+        want.failed = node.agent.failed.value().cloned().unwrap_or_default();
+        want.unschedulable = None;
+        want.patch(node)?;
+        Some(Act::Publish(Says::News, Box::new(want)))
     }
 
     fn published(&self, node: &NodeView, phase: Phase, reason: Option<&Reason>) -> Published {
-        let host = self.seen.host.as_ref().ok();
+        let host = self.host();
         let attempt = self.state.attempt.as_ref();
         let owned = node.agent.owned.value();
         let (owned, unschedulable) = match attempt {
@@ -109,7 +74,7 @@ impl Work<'_> {
                 None => node.agent.needed_version.clone(),
             },
             booted,
-            progress: attempt.map(|attempt| attempt.progress.clone()),
+            progress: attempt.map(|attempt| attempt.grant.progress.clone()),
             owned,
             result: self.state.result.clone(),
             failed: self.state.failed.clone(),
@@ -149,9 +114,9 @@ impl Work<'_> {
     /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs, and is not
     /// made again when they take it back.
     fn cordon(&self, attempt: &Attempt, node: &NodeView) -> (Option<GrantId>, Option<bool>) {
-        let id = attempt.progress.id;
-        let accepted = node.agent.progress.value() == Some(&attempt.progress);
-        let here = attempt.progress.boot == self.seen.boot;
+        let progress = &attempt.grant.progress;
+        let (id, here) = (progress.id, !self.has_booted_since(attempt));
+        let accepted = node.agent.progress.value() == Some(progress);
         match node.agent.owned.value() {
             // Both were written at once, so somebody has uncordoned it since, and a later cordon is theirs.
             Some(_) if !here && !node.unschedulable => (None, None),
@@ -161,5 +126,31 @@ impl Work<'_> {
             }
             None => (None, None),
         }
+    }
+}
+
+/// What a write of `want` is for: the first that the Node does not show yet of an answer, an acceptance and a cordon, which come one after
+/// the other.
+fn says(node: &NodeView, want: &Published) -> Says {
+    let agent = &node.agent;
+    if want.result.is_some() && want.result.as_ref() != agent.result.value() {
+        return Says::Answer;
+    }
+    if want.progress.is_some() && want.progress.as_ref() != agent.progress.value() {
+        return Says::Accept;
+    }
+    if want.owned.is_some() && want.owned.as_ref() != agent.owned.value() {
+        return Says::Cordon;
+    }
+    match want.status.phase {
+        Phase::Rebooting => Says::Rebooting,
+        Phase::Verifying => Says::Verifying,
+        Phase::Idle
+        | Phase::Staging
+        | Phase::Staged
+        | Phase::Waiting
+        | Phase::Draining
+        | Phase::Held
+        | Phase::Failed => Says::News,
     }
 }

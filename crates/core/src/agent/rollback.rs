@@ -7,12 +7,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Attempt, State};
-use super::{Health, Step, Work};
+use super::facts::Facts;
+use super::health::Health;
+use super::state::State;
 use crate::host::{Deployment, Host};
+use crate::identity::Identity;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Outcome, PodChecks};
+use crate::values::PodChecks;
 
 /// A node that is not healthy and has given its slot back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -52,9 +54,15 @@ impl State {
         let failure = self.failed.find(&host.booted.identity);
         failure.is_some_and(|failure| failure.code == Code::Unhealthy)
     }
+
+    /// `identity` became healthy here after all.
+    pub(super) fn recovered(&mut self, identity: &Identity) {
+        let failures = &mut self.failed.identities;
+        failures.retain(|failure| failure.identity != *identity || failure.code != Code::Unhealthy);
+    }
 }
 
-impl Work<'_> {
+impl Facts<'_> {
     /// What runs is known to be unhealthy here.
     pub(super) fn ails(&self) -> bool {
         self.host().is_some_and(|host| self.state.ails(host))
@@ -62,56 +70,40 @@ impl Work<'_> {
 
     /// What this host wants to go back to.
     pub(super) fn way_back(&self) -> Option<&Deployment> {
-        way_back(&self.state, self.host()?, &self.settings.health)
+        way_back(self.state, self.host()?, &self.settings.health)
     }
 
-    /// The update is given up, and its slot with it: the way back takes one of its own, without a pause.
-    pub(super) fn turns_back(mut self, attempt: &Attempt) -> Step {
-        self.state.ailing = Some(Ailing {
-            pods: attempt.pods.clone(),
-            good: None,
-        });
-        self.answer(Outcome::Failed, Some(Code::Unhealthy.into()));
-        self.state.backoff = None;
-        self.rest()
-    }
-
-    /// Looks whether a node that gave its slot back is still unhealthy, and why; `None` if nothing is wrong with what runs.
-    pub(super) fn ailment(&mut self) -> Option<Ailment> {
-        if !self.ails() {
-            self.state.ailing = None;
-            return None;
+    /// How a node is that gave its slot back unhealthy; `None` if nothing is wrong with what runs.
+    pub(super) fn ailment(&self) -> Option<Ailment> {
+        match self.recovery() {
+            Recovery::Sound | Recovery::Recovered(_) => None,
+            Recovery::Unknown => Some(Ailment::Sick(Code::NodeNotReady.into())),
+            Recovery::Sick(reason) | Recovery::TooLate(reason) => Some(Ailment::Sick(reason)),
+            Recovery::Settles { until, .. } => Some(Ailment::Settles(until)),
         }
-        let Some(node) = self.node() else {
-            return Some(Ailment::Sick(Code::NodeNotReady.into()));
+    }
+
+    /// Whether a node that gave its slot back is still unhealthy.
+    pub(super) fn recovery(&self) -> Recovery {
+        let Some(host) = self.host().filter(|host| self.state.ails(host)) else {
+            return Recovery::Sound;
         };
-        let mut ailing = self.state.ailing.take().unwrap_or_default();
-        let sick = self.sick(node, &ailing.pods, None);
-        if let Some(reason) = sick {
-            ailing.good = None;
-            self.state.ailing = Some(ailing);
-            return Some(Ailment::Sick(reason));
+        let Some(node) = self.node() else {
+            return Recovery::Unknown;
+        };
+        let none = Ailing::default();
+        let ailing = self.state.ailing.as_ref().unwrap_or(&none);
+        if let Some(reason) = self.sick(node, &ailing.pods, None) {
+            return Recovery::Sick(reason);
         }
         if let Some((good, until)) = self.watched(ailing.good) {
-            ailing.good = Some(good);
-            self.state.ailing = Some(ailing);
-            return Some(Ailment::Settles(until));
+            return Recovery::Settles { good, until };
         }
-        let host = self.host()?;
-        let identity = host.booted.identity;
         if host.pending.is_some() && self.way_back().is_some() {
             let text = "it became healthy after rpm-ostree was told to go back";
-            self.state.ailing = Some(ailing);
-            return Some(Ailment::Sick(Reason::new(Code::Unhealthy, text)));
+            return Recovery::TooLate(Reason::new(Code::Unhealthy, text));
         }
-        self.recovered(&identity);
-        // Whoever waits for this version to be tried counts from now.
-        let result = self.state.result.as_mut();
-        let given_up = result.filter(|result| result.gave(Code::Unhealthy));
-        if let Some(result) = given_up {
-            result.at = self.now;
-        }
-        None
+        Recovery::Recovered(host.booted.identity)
     }
 
     /// Why the node shows itself as failed.
@@ -128,6 +120,22 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// What becomes of a node that gave its slot back unhealthy.
+pub(super) enum Recovery {
+    /// Nothing is wrong with what runs.
+    Sound,
+    /// The Node is not known.
+    Unknown,
+    /// Unhealthy as ever.
+    Sick(Reason),
+    /// Healthy since `good`, and watched until then before that is trusted.
+    Settles { good: Time, until: Time },
+    /// Healthy, but the next boot boots what ran before.
+    TooLate(Reason),
+    /// Healthy with this again.
+    Recovered(Identity),
 }
 
 /// How a node is that gave its slot back unhealthy.

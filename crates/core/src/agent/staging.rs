@@ -1,18 +1,19 @@
 //! What is to be made of what can be seen while rpm-ostree is at work: it shows what it stages long before it is done with it.
 
-use super::state::Intent;
-use super::{Staging, Work};
+use super::Staging;
+use super::facts::Facts;
+use super::state::{Intent, State};
 use crate::host::Deployment;
 use crate::reason::{Code, Reason};
-use crate::values::Field;
 
-impl Work<'_> {
-    /// A run whose end nobody has heard of may have staged what is there now. It is the agent's own if it is locked: nobody else locks.
-    /// Whatever is there once rpm-ostree rests, that run is over, and its note with it: what others do later is none of the agent's work.
-    pub(super) fn claim(&mut self) {
+impl Facts<'_> {
+    /// Takes into `state` what became of a run whose end nobody has heard of. It may have staged what is there now, which is the agent's own
+    /// if it is locked: nobody else locks. Whatever is there once rpm-ostree rests, that run is over, and its note with it: what others do
+    /// later is none of the agent's work.
+    pub(super) fn claim(&self, state: &mut State) {
         let here = |run: &Intent| run.boot == self.seen.boot;
         let Some(run) = self.state.staging.as_ref().filter(|run| here(run)) else {
-            self.state.staging = None;
+            state.staging = None;
             return;
         };
         let (Some(host), Ok(survey), false) = (self.host(), &self.seen.survey, self.works()) else {
@@ -23,10 +24,19 @@ impl Work<'_> {
         match staged.map(|pending| (pending, survey.locked(pending))) {
             // What can't be read now may tell later.
             Some((_, None)) if survey.unread.is_some() => return,
-            Some((pending, Some(true))) => self.state.ours = Some(pending.id.clone()),
+            Some((pending, Some(true))) => state.ours = Some(pending.id.clone()),
             Some((_, Some(false) | None)) | None => {}
         }
-        self.state.staging = None;
+        state.staging = None;
+    }
+
+    /// The note that a run begins now that may stage an update.
+    pub(super) fn run(&self) -> Option<Intent> {
+        let host = self.host()?;
+        Some(Intent {
+            boot: self.seen.boot,
+            before: host.pending.as_ref().unwrap_or(&host.booted).id.clone(),
+        })
     }
 
     /// rpm-ostree is at work, for whomever.
@@ -50,9 +60,7 @@ impl Work<'_> {
     /// The node does not ask for the reboot into `pending` yet: it is being staged, or the look lasts that may bring something newer. Who
     /// was chosen already is not held off because of a look, since most of them find nothing.
     pub(super) fn not_yet(&self, pending: &Deployment) -> bool {
-        let operator = self.node().map(|node| &node.operator);
-        let reserved = operator.is_some_and(|operator| !matches!(operator.reserved, Field::Absent));
-        let chosen = reserved || self.open_grant().is_some();
+        let chosen = self.is_reserved() || self.open_grant().is_some();
         let lasting = self.seen.staging == Staging::Lasting;
         self.is_in_the_making(pending) || lasting && !chosen
     }

@@ -9,19 +9,31 @@ mod rivals;
 mod rollback;
 mod same;
 mod staging;
+mod transitions;
 mod unlocked;
 mod unwritable;
 mod unwritten;
 mod version;
 
-use super::state::Backoff;
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+
+use super::health::Health;
+use super::state::{Backoff, Retry};
 use super::*;
-use crate::drain::{Answer, How};
-use crate::identity::Identity;
+use crate::drain::{Answer, EvictionTry, How, RawPod, Removal};
+use crate::host::{Deployment, Host, Inhibitor};
+use crate::identity::{GrantId, Identity};
+use crate::look::Mode;
+use crate::node::SystemLabels;
 use crate::raw::RawNode;
 use crate::reason::AnyCode;
-use crate::survey::StagedNote;
-use crate::values::{Cordoned, DrainPolicy, Failure, Failures, Grant, Status};
+use crate::survey::{StagedNote, Survey};
+use crate::time::Tick;
+use crate::values::{
+    Cordoned, DrainPolicy, Failure, Failures, Field, Grant, Outcome, RebootResult, Status,
+};
 
 const OLD: Identity = Identity::Commit([1; 32]);
 const NEW: Identity = Identity::Commit([2; 32]);
@@ -85,6 +97,8 @@ struct World {
     ahead: i64,
     /// Why the API server would not evict any pod.
     refuses: Option<String>,
+    /// The transitions so far.
+    ways: BTreeSet<(Place, Place)>,
 }
 
 impl World {
@@ -128,6 +142,7 @@ impl World {
             now: 1000,
             ahead: 0,
             refuses: None,
+            ways: BTreeSet::new(),
         }
     }
 
@@ -192,12 +207,16 @@ impl World {
                 seen.pods = Err(String::new());
             }
             let step = step(&self.state, &seen, &self.settings, self.clocks());
+            for way in step.course.windows(2) {
+                assert!(way[0].leads_to(way[1]), "{:?}", step.course);
+                self.ways.insert((way[0], way[1]));
+            }
             self.state = step.state.clone();
             if let NodeSeen::Present { live, .. } = &mut self.seen.node {
                 *live = false;
             }
             match &step.act {
-                Act::Publish(want) => {
+                Act::Publish(_, want) => {
                     let found = self.node().agent.reason.value().cloned();
                     if found != want.reason.clone().map(Reason::read) {
                         let blocked = step.drain.blocked.iter();
@@ -286,6 +305,13 @@ impl World {
         }
     }
 
+    /// When the reboot was last asked for.
+    fn requested(&self) -> Option<Time> {
+        let attempt = self.state.attempt.as_ref();
+        let request = attempt.and_then(|attempt| attempt.stage.request());
+        request.map(|request| request.at)
+    }
+
     fn result(&self) -> Option<(Outcome, Option<Code>)> {
         self.state
             .result
@@ -306,10 +332,7 @@ fn an_update_goes_all_the_way() {
     world.until_reboot();
     assert!(world.node().unschedulable);
     assert_eq!(world.node().agent.owned, Field::Value(ID));
-    assert_eq!(
-        world.state.attempt.as_ref().unwrap().requested,
-        Some(at(1000))
-    );
+    assert_eq!(world.requested(), Some(at(1000)));
     world.boots(NEW, None, &[OLD]);
     world.now = 1200;
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
@@ -333,7 +356,7 @@ fn a_grant_that_can_not_be_used_any_more_is_given_back() {
     let cases: [(Code, Change); 10] = [
         // The disk was full when that was to be written down.
         (Code::DrainBlocked, |world| {
-            let progress = world.state.attempt.as_ref().unwrap().progress.clone();
+            let progress = world.state.attempt.as_ref().unwrap().grant.progress.clone();
             world.seen.pods = Ok(vec![web()]);
             world
                 .state
@@ -587,7 +610,7 @@ fn a_boot_after_a_grant_that_was_taken_back_unaccepted_claims_no_slot() {
     world.node().operator.grant = Field::Absent;
     world.boots(OLD, None, &[]);
     let next = step(&world.state, &world.seen, &world.settings, world.clocks());
-    let Act::Publish(want) = next.act else {
+    let Act::Publish(_, want) = next.act else {
         panic!("{:?}", next.act)
     };
     let result = want.result.map(|result| (result.outcome, result.code));
@@ -856,7 +879,7 @@ fn nothing_reboots_while_the_api_server_does_not_answer() {
         assert_eq!(act, Act::Wait);
         world.state = next.state;
         match next.act {
-            Act::Publish(want) => want.apply(world.node()),
+            Act::Publish(_, want) => want.apply(world.node()),
             Act::Confirm => {
                 view = Some(());
                 world.seen.node = NodeSeen::Present {

@@ -3,7 +3,7 @@
 use cuo_core::agent::health::Health;
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{
-    Act, Asked, NodeSeen, Observation, Questions, Settings, Step, step, wants_pods,
+    Act, Asked, NodeSeen, Observation, Place, Questions, Settings, Step, step, wants_pods,
 };
 use cuo_core::drain::{Answer, EvictionTry, How, RawPod};
 use cuo_core::identity::Identity;
@@ -148,9 +148,10 @@ pub fn turn(at: &Site, moment: usize, bug: Option<Bug>) -> Result<Option<Site>, 
     if step.state == *at.agent.disk && step.act == Act::Wait {
         return Ok(None);
     }
+    follows_the_table(at, &step)?;
     rests_on_a_grant(at, picture, &step)?;
     runs_what_it_says(at, &step)?;
-    if let (Act::Publish(want), Some(picture)) = (&step.act, picture) {
+    if let (Act::Publish(_, want), Some(picture)) = (&step.act, picture) {
         accepts_what_is_granted(at, picture, want, &step)?;
     }
     let mut next = at.clone();
@@ -164,11 +165,24 @@ pub fn turn(at: &Site, moment: usize, bug: Option<Bug>) -> Result<Option<Site>, 
     }
     if step.act != Act::Wait {
         next.agent.flight = Some(Sent {
-            current: current || !matches!(step.act, Act::Publish(_)),
+            current: current || !matches!(step.act, Act::Publish(..)),
             what: step.act.into(),
         });
     }
     Ok(Some(next))
+}
+
+/// An attempt takes no way that is not in the table, from where it was.
+fn follows_the_table(at: &Site, step: &Step) -> Result<(), Violation> {
+    let began = step.course.first().copied();
+    let was = at.agent.disk.attempt.as_ref();
+    let was = was.map(|attempt| Place::from(&attempt.stage));
+    let known = |way: &[Place]| way[0].leads_to(way[1]);
+    if step.course.windows(2).all(known) && (was.is_none() || was == began) {
+        return Ok(());
+    }
+    let rule = "a transition that is not in the table";
+    Err(Violation::new(rule, &step.course))
 }
 
 /// Done is what runs what was granted, in another boot (I3).
@@ -181,8 +195,8 @@ fn runs_what_it_says(at: &Site, step: &Step) -> Result<(), Violation> {
     let (Some(result), Some(attempt)) = (new, &at.agent.disk.attempt) else {
         return Ok(());
     };
-    let left = attempt.progress.boot != at.boot_id();
-    let runs = attempt.progress.identity == at.machine.booted;
+    let left = attempt.grant.progress.boot != at.boot_id();
+    let runs = attempt.grant.progress.identity == at.machine.booted;
     if result.outcome == Outcome::Done && !(left && runs) {
         return Err(Violation::new(
             "I3: done, but does not run what was granted",
@@ -211,7 +225,7 @@ fn accepts_what_is_granted(
         .state
         .attempt
         .as_ref()
-        .is_some_and(|attempt| attempt.requested.is_some());
+        .is_some_and(|attempt| attempt.stage.request().is_some());
     if asked || progress.boot != at.boot_id() {
         return Ok(());
     }
@@ -234,7 +248,7 @@ pub fn arrive(
     bug: Option<Bug>,
 ) -> Result<(), Violation> {
     match &*sent.what {
-        Act::Publish(want) => {
+        Act::Publish(_, want) => {
             if sent.current || bug == Some(Bug::WritesWithoutCondition) {
                 publish(at, want, bug)?;
             }
@@ -297,7 +311,7 @@ fn reboot(at: &mut Site, finalize: bool) -> Result<(), Violation> {
     let Some(attempt) = at.agent.disk.attempt.clone() else {
         return Ok(());
     };
-    let wanted = attempt.progress.identity;
+    let wanted = attempt.grant.progress.identity;
     if at.machine.pod != Pod::Gone {
         return Err(Violation::new(
             "I5: rebooted with pods on the node",
@@ -361,7 +375,7 @@ fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Resul
         };
         return Err(Violation::new(rule, act));
     };
-    let fits = attempt.progress.id == grant.id && grant.boot == at.boot_id();
+    let fits = attempt.grant.progress.id == grant.id && grant.boot == at.boot_id();
     let boots = match act {
         Act::RollBack(back) => Some(back.identity),
         // A host that is to leave what does not work is drained before anything is changed on it.
@@ -383,7 +397,7 @@ fn asks(at: &mut Site, act: &Act, moment: usize) {
     let Some(attempt) = &agent.disk.attempt else {
         return;
     };
-    let id = attempt.progress.id;
+    let id = attempt.grant.progress.id;
     agent.asked = Some(Asked::next(
         agent.asked.take(),
         id,
@@ -394,7 +408,7 @@ fn asks(at: &mut Site, act: &Act, moment: usize) {
 
 /// An act in a few words.
 pub fn brief(act: &Act) -> String {
-    let Act::Publish(want) = act else {
+    let Act::Publish(_, want) = act else {
         return format!("{act:?}").chars().take(40).collect();
     };
     let progress = want.progress.as_ref().map(|progress| progress.id);

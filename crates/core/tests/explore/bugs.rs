@@ -95,15 +95,15 @@ impl Bug {
                 let granted = disk
                     .attempt
                     .as_ref()
-                    .filter(|attempt| attempt.progress.boot != seen.boot);
+                    .filter(|attempt| attempt.grant.progress.boot != seen.boot);
                 if let (Ok(host), Some(attempt)) = (&mut seen.host, granted) {
-                    host.booted = deployment(attempt.progress.identity, false);
+                    host.booted = deployment(attempt.grant.progress.identity, false);
                 }
             }
             Self::TrustsRollbacks => {
-                let goes = |attempt: &Attempt| attempt.progress.boot == seen.boot;
+                let goes = |attempt: &Attempt| attempt.grant.progress.boot == seen.boot;
                 let back = disk.attempt.as_ref().filter(|attempt| goes(attempt));
-                let back = back.filter(|attempt| attempt.progress.identity == OLD);
+                let back = back.filter(|attempt| attempt.grant.progress.identity == OLD);
                 if let (Ok(host), Some(_)) = (&mut seen.host, back) {
                     host.pending = Some(deployment(OLD, false));
                 }

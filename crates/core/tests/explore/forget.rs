@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use cuo_core::agent::Act;
-use cuo_core::agent::state::State;
+use cuo_core::agent::state::{Stage as Progress, State};
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::NodeView;
 use cuo_core::time::Time;
@@ -38,7 +38,7 @@ impl Parts {
             agent.orphan.take_if(|sent| !sent.current);
         }
         for sent in agent.flight.iter_mut().chain(&mut agent.orphan) {
-            if let Act::Publish(_) = *sent.what {
+            if let Act::Publish(..) = *sent.what {
                 forget_in_act(&mut sent.what);
             }
         }
@@ -107,7 +107,7 @@ impl Parts {
 }
 
 fn forget_in_act(act: &mut Act) {
-    if let Act::Publish(want) = act {
+    if let Act::Publish(_, want) = act {
         want.status.since = NO_TIME;
         want.booted
             .iter_mut()
@@ -153,12 +153,16 @@ fn forget_in_state(state: &mut State) {
         .identities
         .iter_mut()
         .for_each(|failure| failure.at = NO_TIME);
-    if let Some(requested) = state
+    let request = state
         .attempt
         .as_mut()
-        .and_then(|attempt| attempt.requested.as_mut())
-    {
-        *requested = NO_TIME;
+        .and_then(|attempt| match &mut attempt.stage {
+            Progress::Draining { before } | Progress::Delaying { before, .. } => before.as_mut(),
+            Progress::Rebooting { request, .. } => Some(request),
+            Progress::Verifying { asked, .. } => asked.as_mut(),
+        });
+    if let Some(request) = request {
+        request.at = NO_TIME;
     }
 }
 

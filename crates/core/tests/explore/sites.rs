@@ -314,7 +314,7 @@ fn boot(at: &mut Site, apply: impl FnOnce(&mut Machine)) {
         .agent
         .flight
         .take()
-        .filter(|sent| matches!(*sent.what, Act::Publish(_) | Act::Evict(_)));
+        .filter(|sent| matches!(*sent.what, Act::Publish(..) | Act::Evict(_)));
     at.agent.ends();
     at.write(|node| node.ready = false);
 }

@@ -306,7 +306,7 @@ impl Site {
         for _ in 0..3 {
             let step = crate::agents::decide(&made, made.node.as_deref(), 0, None);
             made.agent.disk = step.state.into();
-            if let (Act::Publish(want), Some(node)) = (&step.act, &mut made.node) {
+            if let (Act::Publish(_, want), Some(node)) = (&step.act, &mut made.node) {
                 want.apply(node);
             }
         }
@@ -321,7 +321,7 @@ impl Site {
         self.written = true;
         let agent = &mut self.agent;
         for sent in agent.flight.iter_mut().chain(&mut agent.orphan) {
-            sent.current &= !matches!(*sent.what, Act::Publish(_));
+            sent.current &= !matches!(*sent.what, Act::Publish(..));
         }
         if let Some(stale) = &mut agent.stale {
             stale.current = false;

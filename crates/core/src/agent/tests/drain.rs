@@ -7,7 +7,7 @@ use crate::selector::Selector;
 use crate::values::{DrainMode, OnTimeout, PodMatch, PreflightMode, Treatment};
 
 /// A grant with this policy.
-fn granted(change: impl Fn(&mut Grant)) -> World {
+pub(super) fn granted(change: impl Fn(&mut Grant)) -> World {
     let mut world = World::new();
     world.grant();
     change(world.granted());
@@ -253,7 +253,7 @@ fn a_node_that_somebody_else_cordoned_is_left_alone_until_he_uncordons_it() {
     world.state = accepted.state;
     world.answers(ID, &[web()]);
     let accepted = step(&world.state, &world.seen, &world.settings, world.clocks());
-    let Act::Publish(want) = accepted.act else {
+    let Act::Publish(_, want) = accepted.act else {
         panic!("not accepted: {:?}", accepted.act);
     };
     want.apply(world.node());
@@ -410,7 +410,7 @@ fn the_api_server_is_asked_about_a_few_pods_at_a_time() {
         let next = step(&world.state, &world.seen, &world.settings, world.clocks());
         world.state = next.state;
         match next.act {
-            Act::Publish(want) => want.apply(world.node()),
+            Act::Publish(_, want) => want.apply(world.node()),
             Act::Preflight { grant, pods } => {
                 assert_eq!(next.phase, Phase::Waiting);
                 counts.push(pods.len());

@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     /// The agent does what the step says, which is to ask for the reboot.
-    fn asks(&mut self) -> Act {
+    pub(super) fn asks(&mut self) -> Act {
         let act = self.run().act;
         assert!(matches!(act, Act::Finalize(_) | Act::Reboot), "{act:?}");
         let before = self.seen.asked.take();
@@ -28,7 +28,7 @@ fn finalize() -> Act {
 }
 
 /// At the moment at which the reboot is asked for.
-fn ready() -> World {
+pub(super) fn ready() -> World {
     let mut world = World::new();
     world.until_reboot();
     world

@@ -25,7 +25,7 @@ fn sick() -> World {
 }
 
 /// It has given its slot back, and the operator has taken its grant away.
-fn turned_back() -> World {
+pub(super) fn turned_back() -> World {
     let mut world = sick();
     assert_eq!(world.shows(), WANTS);
     world.node().operator.grant = Field::Absent;
@@ -36,7 +36,7 @@ fn turned_back() -> World {
 const WANTS: (Phase, Option<Code>, Act) = (Phase::Failed, Some(Code::RollbackWanted), Act::Wait);
 
 /// The grant of the way back.
-fn grant(world: &mut World) {
+pub(super) fn grant(world: &mut World) {
     world.grant();
     let now = world.now;
     if let Field::Value(grant) = &mut world.node().operator.grant {
@@ -119,8 +119,8 @@ fn without_a_way_back_the_slot_is_kept() {
         ("the version is the same", |world| {
             world.host().booted.identity = OLD;
             let attempt = world.state.attempt.as_mut().unwrap();
-            attempt.progress.identity = OLD;
-            let progress = attempt.progress.clone();
+            attempt.grant.progress.identity = OLD;
+            let progress = attempt.grant.progress.clone();
             world.node().agent.progress = Field::Value(progress);
         }),
     ];
@@ -190,7 +190,14 @@ fn pods_that_are_not_ready_keep_it_sick() {
     };
     let mut world = sick();
     world.node().ready = true;
-    world.state.attempt.as_mut().unwrap().pods.daemon_sets_ready = true;
+    world
+        .state
+        .attempt
+        .as_mut()
+        .unwrap()
+        .grant
+        .pods
+        .daemon_sets_ready = true;
     world.seen.pods = Ok(vec![daemon(false)]);
     assert_eq!(world.shows(), WANTS);
     assert_eq!(world.shows(), WANTS);

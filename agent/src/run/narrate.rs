@@ -1,15 +1,15 @@
-//! What a decision changes, for the journal: each change once, as one sentence with fields.
+//! What a decision tells: each change once, as an entry of the journal with fields, and as an Event on the Node where people look for it
+//! there.
 
 use std::fmt::Write;
 
-use cuo_core::agent::Step;
-use cuo_core::agent::state::State;
+use cuo_cluster::events::Severity;
+use cuo_core::agent::{Act, Answered, Happened, Step};
 use cuo_core::drain;
+use cuo_core::host::Deployment;
 use cuo_core::identity::{GrantId, Identity};
-use cuo_core::look;
-use cuo_core::node::NodeView;
-use cuo_core::reason::{Code, Reason};
-use cuo_core::values::{DrainMode, Outcome, Phase, RebootResult};
+use cuo_core::reason::{Attribute, Code, Reason};
+use cuo_core::values::{DrainMode, Outcome, Phase, Progress};
 use tracing::{error, info, warn};
 
 use crate::journal::Event;
@@ -23,7 +23,7 @@ pub fn shown(decision: &Step) -> Shown {
     let reason = decision.reason.clone();
     Some((
         decision.phase,
-        reason.filter(|reason| held || !look::failure(reason.code)),
+        reason.filter(|reason| held || !reason.code.is(Attribute::FailsLook)),
     ))
 }
 
@@ -100,93 +100,99 @@ impl Entry {
     }
 }
 
-/// What `decision` changes of `before`: answers to grants first, then where the agent is. `target` is what a reboot would boot, for
-/// people, and its identity.
-pub fn news(
-    before: &State,
-    decision: &Step,
-    shown: &Shown,
-    node: Option<&NodeView>,
-    target: Option<(String, Identity)>,
-) -> Vec<Entry> {
-    let answered = decision.state.result.as_ref();
-    // After its state was lost the agent takes its own old answer from the Node.
-    let known = node.and_then(|node| node.agent.result.value());
-    let fresh =
-        answered.filter(|result| before.result.as_ref() != Some(*result) && known != Some(*result));
-    let answer = fresh.map(|result| answer(before, decision, result));
+/// What `decision` brings: what became of grants, then where the agent is, if that is not what was `shown`. `target` is what a reboot would
+/// boot, for people, and its identity.
+pub fn news(decision: &Step, shown: &Shown, target: Option<(String, Identity)>) -> Vec<Entry> {
+    let happened = decision.happened.iter().map(|one| match one {
+        Happened::Accepted(progress) => accepted(decision, progress),
+        Happened::Answered(answer) => answered(decision, answer),
+    });
     let entered = shown.as_ref().map(|(phase, _)| *phase) != Some(decision.phase);
     let now = self::shown(decision);
     let reason = now.as_ref().and_then(|(_, reason)| reason.as_ref());
     let place = (*shown != now).then(|| place(decision, reason, entered, target));
-    [answer, accepted(before, decision, node), place]
-        .into_iter()
-        .flatten()
-        .collect()
+    happened.chain(place).collect()
 }
 
-/// A grant that was not acted on before.
-fn accepted(before: &State, decision: &Step, node: Option<&NodeView>) -> Option<Entry> {
-    let progress = &decision.state.attempt.as_ref()?.progress;
-    let acted_on = before.attempt.as_ref().map(|attempt| attempt.progress.id);
-    let adopted = node.is_some_and(|node| node.agent.progress.value() == Some(progress));
-    if acted_on == Some(progress.id) || adopted {
-        return None;
-    }
+/// What is asked for to get the host rebooted because of `grant`, which is for `identity`; nothing else is an act of its own for people.
+pub fn asks(act: &Act, grant: GrantId, identity: Identity) -> Option<Entry> {
+    let named = |deployment: &Deployment| {
+        let Deployment {
+            version, identity, ..
+        } = deployment;
+        format!("{version} ({})", identity.short())
+    };
+    let (event, message) = match act {
+        Act::Finalize(deployment) => {
+            let named = named(deployment);
+            let text = format!("asks rpm-ostree to finalize {named} and to reboot");
+            (Event::RebootAsked, text)
+        }
+        Act::RollBack(deployment) => {
+            let text = format!("asks rpm-ostree to go back to {}", named(deployment));
+            (Event::RollbackAsked, text)
+        }
+        Act::Reboot => (Event::RebootAsked, "asks logind to reboot".to_owned()),
+        Act::Wait
+        | Act::Publish(..)
+        | Act::Stage
+        | Act::Check
+        | Act::Preflight { .. }
+        | Act::Evict(_)
+        | Act::FindVolumes(_)
+        | Act::Confirm => return None,
+    };
     Some(Entry {
+        level: Level::Info,
+        event: Some(event),
+        phase: Phase::Rebooting,
+        reason: None,
+        grant: Some(grant),
+        identity: Some(identity),
+        message,
+    })
+}
+
+fn accepted(decision: &Step, progress: &Progress) -> Entry {
+    let (id, into) = (progress.id, progress.identity.short());
+    Entry {
         level: Level::Info,
         event: Some(Event::Accepted),
         phase: decision.phase,
         reason: None,
-        grant: Some(progress.id),
+        grant: Some(id),
         identity: Some(progress.identity),
-        message: format!(
-            "accepts grant {} to reboot into {}",
-            progress.id,
-            progress.identity.short()
-        ),
-    })
+        message: format!("accepts grant {id} to reboot into {into}"),
+    }
 }
 
-fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
-    let attempts = [&before.attempt, &decision.state.attempt];
-    let attempt = attempts
-        .into_iter()
-        .flatten()
-        .find(|attempt| attempt.progress.id == result.id);
-    let identity = attempt.map(|attempt| attempt.progress.identity);
-    let pause = decision.state.backoff.as_ref();
-    let told = pause.map(|pause| &pause.reason);
-    // On the Node stands a code that the release before knows, too.
-    let told = told.filter(|told| result.gave(told.code.older()));
-    let code = told.map(|told| told.code).or(result.known());
-    let why = match (told, code) {
-        (Some(reason), _) => reason.to_string(),
-        (None, Some(code)) => Reason::from(code).to_string(),
-        (None, None) => String::new(),
-    };
-    let id = result.id;
-    let (level, event, message) = match (result.outcome, code) {
-        (Outcome::Done, _) => {
+fn answered(decision: &Step, answer: &Answered) -> Entry {
+    let Answered {
+        result,
+        identity,
+        reason,
+    } = answer;
+    let (id, code) = (result.id, reason.as_ref().map(|reason| reason.code));
+    let why = reason.as_ref().map_or_else(String::new, Reason::to_string);
+    let (level, event, message) = match result.outcome {
+        Outcome::Done => {
             let what = identity.map_or("what was granted".to_owned(), |id| id.short());
             let text = format!("grant {id} is done: the host runs {what}");
             (Level::Info, Event::Done, text)
         }
-        (Outcome::Refused, _) => {
+        Outcome::Refused => {
             let text = format!("refuses grant {id}: {why}");
             (Level::Info, Event::Refused, text)
         }
-        (Outcome::Aborted, code) => {
-            let drain = matches!(code, Some(Code::DrainBlocked | Code::VolumesInUse));
-            let event = if drain {
-                Event::DrainGaveUp
-            } else {
-                Event::GivenUp
+        Outcome::Aborted => {
+            let event = match code.is_some_and(|code| code.is(Attribute::EndsDrain)) {
+                true => Event::DrainGaveUp,
+                false => Event::GivenUp,
             };
             let text = format!("gives grant {id} up, and its slot back: {why}");
             (Level::Warn, event, text)
         }
-        (Outcome::Failed, _) => {
+        Outcome::Failed => {
             let text = format!("grant {id} failed: {why}");
             (Level::Error, Event::Failed, text)
         }
@@ -197,17 +203,15 @@ fn answer(before: &State, decision: &Step, result: &RebootResult) -> Entry {
         phase: decision.phase,
         reason: code,
         grant: Some(id),
-        identity,
+        identity: *identity,
         message,
     }
 }
 
 /// More than pods that take their time, or time that has to pass.
 fn in_the_way(decision: &Step, reason: &Reason) -> bool {
-    match reason.code {
-        Code::Draining => !decision.drain.blocked.is_empty(),
-        code => code != Code::DrainDelay,
-    }
+    let leaving = reason.code == Code::Draining && decision.drain.blocked.is_empty();
+    !leaving && reason.code != Code::DrainDelay
 }
 
 /// Where the agent is now, and what holds it there.
@@ -218,12 +222,12 @@ fn place(
     target: Option<(String, Identity)>,
 ) -> Entry {
     let attempt = decision.state.attempt.as_ref();
-    let progress = attempt.map(|attempt| &attempt.progress);
+    let progress = attempt.map(|attempt| &attempt.grant.progress);
     let (named, identity) = target.unzip();
     let named = named.unwrap_or_else(|| "another deployment".to_owned());
     let (event, text) = match decision.phase {
         Phase::Draining if entered => {
-            let mode = attempt.map(|attempt| attempt.drain.mode);
+            let mode = attempt.map(|attempt| attempt.grant.drain.mode);
             let text = match mode {
                 Some(DrainMode::None) => "cordons the node, whose pods stay",
                 Some(DrainMode::Evict) | None => "drains the node",
@@ -287,6 +291,61 @@ fn place(
     }
 }
 
+/// An Event on the Node.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Announcement {
+    pub severity: Severity,
+    pub code: Code,
+    pub message: String,
+    pub topic: Topic,
+}
+
+/// What an Event is about. It is not published again for the same: how many pods are left, and the API server's words of why one is, may
+/// change all the time.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Pods in the way of the drain.
+    Pods(Vec<String>),
+    /// What it says.
+    Text(String),
+}
+
+/// What of `entry` is worth an Event: that a drain begins, what is in its way, and how it ends.
+pub fn announcement(entry: &Entry, decision: &Step) -> Option<Announcement> {
+    let why = decision.reason.as_ref();
+    let why = || why.map_or_else(String::new, |why| why.message.clone());
+    let text = || entry.message.clone();
+    let blocked = &decision.drain.blocked;
+    let (severity, code, message) = match (entry.event?, entry.reason) {
+        (Event::DrainBegun, Some(code @ Code::PreflightBlocked)) => {
+            (Severity::Warning, code, why())
+        }
+        (Event::DrainBegun, _) => (Severity::Normal, Code::Draining, text()),
+        (Event::DrainOver, _) => (Severity::Normal, Code::Drained, text()),
+        (Event::DrainWaits, Some(code @ Code::Draining)) => {
+            let pods = blocked.iter().map(|one| one.pod.clone());
+            return Some(Announcement {
+                severity: Severity::Warning,
+                code,
+                message: drain::few(blocked),
+                topic: Topic::Pods(pods.collect()),
+            });
+        }
+        (Event::DrainWaits, Some(code)) => (Severity::Warning, code, why()),
+        (Event::DrainGaveUp, Some(code)) => (Severity::Warning, code, text()),
+        (Event::Refused, Some(code)) if code.is(Attribute::RefusalIsNews) => {
+            (Severity::Warning, code, text())
+        }
+        _ => return None,
+    };
+    Some(Announcement {
+        severity,
+        code,
+        topic: Topic::Text(message.clone()),
+        message,
+    })
+}
+
 #[cfg(test)]
-#[path = "tell_tests.rs"]
+#[path = "narrate_tests.rs"]
 mod tests;

@@ -1,12 +1,10 @@
 //! What is told of which change.
 
-use cuo_core::agent::Act;
-use cuo_core::agent::state::{Attempt, Backoff};
+use cuo_core::agent::state::{Accepted, Attempt, Baseline, State};
 use cuo_core::drain::Blocked;
 use cuo_core::identity::BootId;
-use cuo_core::raw::RawNode;
 use cuo_core::time::Time;
-use cuo_core::values::{DrainPolicy, Field, Progress};
+use cuo_core::values::RebootResult;
 
 use super::*;
 
@@ -14,28 +12,13 @@ const ID: GrantId = GrantId { seq: 4, salt: 9 };
 const NEW: Identity = Identity::Commit([7; 32]);
 
 fn attempt() -> Attempt {
-    Attempt {
-        progress: Progress {
-            id: ID,
-            identity: NEW,
-            boot: BootId::from_bytes([3; 16]),
-            accepted: Time::EPOCH,
-        },
-        drain: DrainPolicy::default(),
-        from: None,
-        between: None,
-        uptime: None,
-        twin: false,
-        requested: None,
-        requested_up: None,
-        back: false,
-        good: None,
-        pods: Default::default(),
-        cordoned: Default::default(),
-        foreign: false,
-        members: None,
-        drained: None,
-    }
+    let progress = Progress {
+        id: ID,
+        identity: NEW,
+        boot: BootId::from_bytes([3; 16]),
+        accepted: Time::EPOCH,
+    };
+    Attempt::new(Accepted::bare(progress), Baseline::lost(None))
 }
 
 fn at_work() -> State {
@@ -45,16 +28,18 @@ fn at_work() -> State {
     }
 }
 
-fn answered(outcome: Outcome, code: Option<Code>) -> State {
-    State {
-        result: Some(RebootResult {
+/// What an answer to the attempt's grant is told as.
+fn answered(outcome: Outcome, reason: Option<Reason>) -> Happened {
+    Happened::Answered(Answered {
+        result: RebootResult {
             id: ID,
             outcome,
-            code: code.map(Into::into),
+            code: reason.as_ref().map(|reason| reason.code.into()),
             at: Time::EPOCH,
-        }),
-        ..State::default()
-    }
+        },
+        identity: Some(NEW),
+        reason,
+    })
 }
 
 fn step(state: State, phase: Phase, reason: Option<Reason>) -> Step {
@@ -63,17 +48,11 @@ fn step(state: State, phase: Phase, reason: Option<Reason>) -> Step {
         act: Act::Wait,
         wake: None,
         drain: Default::default(),
+        happened: vec![],
+        course: vec![],
         phase,
         reason,
     }
-}
-
-fn node() -> NodeView {
-    let raw = RawNode {
-        name: "n1".into(),
-        ..RawNode::default()
-    };
-    NodeView::parse(&raw).unwrap()
 }
 
 fn target() -> Option<(String, Identity)> {
@@ -104,15 +83,16 @@ fn of_grant(entry: Entry) -> Entry {
 fn an_update_is_told_step_by_step() {
     let rest = State::default();
     let waits = step(rest.clone(), Phase::Waiting, None);
-    let told = news(&rest, &waits, &None, Some(&node()), target());
+    let told = news(&waits, &None, target());
     let text = "needs a reboot into v2 (0707) and waits for a grant";
     let expected = entry(Some(Event::RebootNeeded), Phase::Waiting, text);
     assert_eq!(told, [expected]);
     let before = shown(&waits);
-    assert_eq!(news(&rest, &waits, &before, Some(&node()), target()), []);
+    assert_eq!(news(&waits, &before, target()), []);
 
-    let drains = step(at_work(), Phase::Draining, None);
-    let told = news(&rest, &drains, &before, Some(&node()), target());
+    let mut drains = step(at_work(), Phase::Draining, None);
+    drains.happened = vec![Happened::Accepted(attempt().grant.progress)];
+    let told = news(&drains, &before, target());
     let text = format!("accepts grant {ID} to reboot into 070707070707");
     let accepts = of_grant(entry(Some(Event::Accepted), Phase::Draining, &text));
     let begun = entry(Some(Event::DrainBegun), Phase::Draining, "drains the node");
@@ -120,9 +100,9 @@ fn an_update_is_told_step_by_step() {
 
     let mut stays = drains.clone();
     if let Some(attempt) = &mut stays.state.attempt {
-        attempt.drain.mode = DrainMode::None;
+        attempt.grant.drain.mode = DrainMode::None;
     }
-    let told = news(&rest, &stays, &before, Some(&node()), target());
+    let told = news(&stays, &before, target());
     let text = "cordons the node, whose pods stay";
     let begun = of_grant(entry(Some(Event::DrainBegun), Phase::Draining, text));
     assert_eq!(told, [accepts, begun]);
@@ -130,7 +110,7 @@ fn an_update_is_told_step_by_step() {
     let before = shown(&drains);
     let leaving = Reason::new(Code::Draining, "1 pod is leaving: default/web is ending");
     let goes = step(at_work(), Phase::Draining, Some(leaving));
-    let told = news(&at_work(), &goes, &before, Some(&node()), target());
+    let told = news(&goes, &before, target());
     let text = "the drain goes on: Draining: 1 pod is leaving: default/web is ending";
     let expected = Entry {
         reason: Some(Code::Draining),
@@ -144,7 +124,7 @@ fn an_update_is_told_step_by_step() {
         pod: "default/web".into(),
         why: "budget".into(),
     }];
-    let told = news(&at_work(), &held, &before, Some(&node()), target());
+    let told = news(&held, &before, target());
     let text = "the drain is held up: Draining: blocked: default/web: budget.";
     let waits = entry(Some(Event::DrainWaits), Phase::Draining, text);
     let expected = Entry {
@@ -154,13 +134,14 @@ fn an_update_is_told_step_by_step() {
     assert_eq!(told, [expected]);
 
     let reboots = step(at_work(), Phase::Rebooting, None);
-    let told = news(&at_work(), &reboots, &shown(&held), Some(&node()), target());
+    let told = news(&reboots, &shown(&held), target());
     let text = "the drain is over; about to reboot into v2 (0707)";
     let over = entry(Some(Event::DrainOver), Phase::Rebooting, text);
     assert_eq!(told, [of_grant(over)]);
 
-    let done = step(answered(Outcome::Done, None), Phase::Idle, None);
-    let told = news(&at_work(), &done, &shown(&held), Some(&node()), None);
+    let mut done = step(State::default(), Phase::Idle, None);
+    done.happened = vec![answered(Outcome::Done, None)];
+    let told = news(&done, &shown(&held), None);
     let text = format!("grant {ID} is done: the host runs 070707070707");
     let idle = Entry {
         identity: None,
@@ -172,18 +153,18 @@ fn an_update_is_told_step_by_step() {
 
 #[test]
 fn each_answer_says_why() {
-    let paused = Some(Code::Paused);
+    let paused = || Some(Reason::from(Code::Paused));
     let cases = [
         (
             Outcome::Refused,
-            paused,
+            paused(),
             Level::Info,
             Event::Refused,
             format!("refuses grant {ID}: Paused: An administrator paused this node."),
         ),
         (
             Outcome::Aborted,
-            paused,
+            paused(),
             Level::Warn,
             Event::GivenUp,
             format!(
@@ -192,29 +173,25 @@ fn each_answer_says_why() {
         ),
         (
             Outcome::Aborted,
-            Some(Code::DrainBlocked),
+            Some(Reason::new(Code::DrainBlocked, "default/web")),
             Level::Warn,
             Event::DrainGaveUp,
             format!("gives grant {ID} up, and its slot back: DrainBlocked: default/web"),
         ),
         (
             Outcome::Failed,
-            Some(Code::RolledBack),
+            Some(Code::RolledBack.into()),
             Level::Error,
             Event::Failed,
             format!("grant {ID} failed: RolledBack: The host was rolled back from the update."),
         ),
     ];
     let quiet = Some((Phase::Idle, None));
-    for (outcome, code, level, event, text) in cases {
-        let mut state = answered(outcome, code);
-        state.backoff = Some(Backoff {
-            tries: 1,
-            until: Time::EPOCH,
-            reason: Reason::new(Code::DrainBlocked, "default/web"),
-        });
-        let decision = step(state, Phase::Idle, None);
-        let told = news(&at_work(), &decision, &quiet, Some(&node()), None);
+    for (outcome, reason, level, event, text) in cases {
+        let mut decision = step(State::default(), Phase::Idle, None);
+        let code = reason.as_ref().map(|reason| reason.code);
+        decision.happened = vec![answered(outcome, reason)];
+        let told = news(&decision, &quiet, None);
         let expected = Entry {
             level,
             reason: code,
@@ -225,19 +202,33 @@ fn each_answer_says_why() {
 }
 
 #[test]
-fn what_a_lost_state_takes_from_the_node_is_no_news() {
-    let quiet = Some((Phase::Idle, None));
-    let mut node = node();
-    let old = answered(Outcome::Done, None);
-    node.agent.result = Field::Value(old.result.clone().unwrap());
-    let decision = step(old, Phase::Idle, None);
-    let rest = State::default();
-    assert_eq!(news(&rest, &decision, &quiet, Some(&node), None), []);
-
-    let draining = Some((Phase::Draining, None));
-    node.agent.progress = Field::Value(attempt().progress);
-    let decision = step(at_work(), Phase::Draining, None);
-    assert_eq!(news(&rest, &decision, &draining, Some(&node), target()), []);
+fn each_way_to_ask_for_the_reboot_is_told() {
+    let back = Deployment {
+        id: "os-aa.0".into(),
+        identity: NEW,
+        checksum: "aa".into(),
+        version: "v2".into(),
+        staged: false,
+        published: 0,
+    };
+    let cases = [
+        (
+            Act::Finalize(back.clone()),
+            Event::RebootAsked,
+            "asks rpm-ostree to finalize v2 (070707070707) and to reboot",
+        ),
+        (
+            Act::RollBack(back),
+            Event::RollbackAsked,
+            "asks rpm-ostree to go back to v2 (070707070707)",
+        ),
+        (Act::Reboot, Event::RebootAsked, "asks logind to reboot"),
+    ];
+    for (act, event, text) in cases {
+        let expected = of_grant(entry(Some(event), Phase::Rebooting, text));
+        assert_eq!(asks(&act, ID, NEW), Some(expected));
+    }
+    assert_eq!(asks(&Act::Confirm, ID, NEW), None);
 }
 
 #[test]
@@ -246,7 +237,7 @@ fn a_failed_check_is_no_news_of_the_place() {
     let failed = Reason::new(Code::StageFailed, "no route");
     let decision = step(rest.clone(), Phase::Idle, Some(failed));
     let quiet = Some((Phase::Idle, None));
-    assert_eq!(news(&rest, &decision, &quiet, Some(&node()), None), []);
+    assert_eq!(news(&decision, &quiet, None), []);
 
     let down = Reason::new(Code::RpmOstreeUnavailable, "gone");
     let decision = step(rest.clone(), Phase::Idle, Some(down));
@@ -256,7 +247,7 @@ fn a_failed_check_is_no_news_of_the_place() {
         identity: None,
         ..entry(Some(Event::Held), Phase::Idle, text)
     };
-    let told = news(&rest, &decision, &quiet, Some(&node()), None);
+    let told = news(&decision, &quiet, None);
     assert_eq!(told, [expected]);
 }
 
@@ -276,7 +267,7 @@ fn what_failed_after_the_boot_is_told_apart_from_a_reboot_that_never_came() {
         ),
     ] {
         let decision = step(at_work(), Phase::Failed, Some(Reason::new(code, "x")));
-        let told = news(&at_work(), &decision, &before, Some(&node()), target());
+        let told = news(&decision, &before, target());
         let expected = Entry {
             level: Level::Error,
             reason: Some(code),
@@ -293,7 +284,7 @@ fn what_failed_after_the_boot_is_told_apart_from_a_reboot_that_never_came() {
         reason: Some(code),
         ..entry(Some(Event::Unhealthy), Phase::Failed, text)
     };
-    let told = news(&rest, &decision, &before, Some(&node()), target());
+    let told = news(&decision, &before, target());
     assert_eq!(told, [expected]);
 }
 

@@ -1,0 +1,50 @@
+//! Looks for updates: whether one may begin, and what is reported of them.
+
+use super::facts::Facts;
+use super::seen::Staging;
+use crate::look::Mode;
+use crate::reason::{Code, Reason};
+
+impl Facts<'_> {
+    /// What is to be told of the looks for updates: that one is put off, or what came of the last.
+    pub(super) fn looked(&self) -> Option<Reason> {
+        let put_off = (self.seen.check_due && self.metered()).then(|| Code::Metered.into());
+        // Said by an agent that was to stage nothing, and is configured anew.
+        let past =
+            |told: &Reason| told.code == Code::UpdateAvailable && self.settings.mode != Mode::Check;
+        let found = self.seen.looked.as_ref().filter(|told| !past(told));
+        put_off.or_else(|| found.cloned())
+    }
+
+    /// A look may end in a download.
+    fn metered(&self) -> bool {
+        let survey = self.seen.survey.as_ref();
+        survey.is_ok_and(|survey| survey.metered)
+    }
+
+    /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
+    /// is our own once a slot is being prepared for it.
+    pub(super) fn may_look(&self) -> bool {
+        let wanted = self.seen.check_due
+            && self.seen.staging == Staging::Idle
+            && self.seen.survey.is_ok()
+            && self.booting().is_none()
+            // rpm-ostree does not go back while something is staged.
+            && self.way_back().is_none()
+            && !self.metered()
+            && self.held().is_none();
+        let replaceable = match (self.host(), self.pending()) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(_), Some(pending)) => {
+                let free =
+                    self.node().is_some() && self.open_grant().is_none() && !self.is_reserved();
+                // What failed is booted by nobody.
+                let failed = self.state.failed.find(&pending.identity).is_some()
+                    || self.state.spoiled.as_ref() == Some(&pending.id);
+                (self.is_ours(pending) || failed) && free
+            }
+        };
+        wanted && replaceable
+    }
+}

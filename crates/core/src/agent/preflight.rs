@@ -1,0 +1,108 @@
+//! Whether a drain may begin: what the policy itself leaves alone forbids it, and what the API server says beforehand only where the policy
+//! demands that.
+
+use jiff::SignedDuration;
+
+use super::decision::Act;
+use super::facts::{Facts, TOLD_EVERY, cordoned, unknown};
+use super::state::Attempt;
+use crate::drain::{self, Answer, Blocked, EvictionTry, Left, Outlook};
+use crate::identity::GrantId;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::time::Time;
+use crate::values::{DrainMode, Grant, OnTimeout, PreflightMode};
+
+/// Whether a drain may begin.
+pub(super) enum Begin {
+    Now,
+    /// After this.
+    After(Act),
+    /// Not known yet; the reason if that lasts, and when to look again.
+    Unknown(Option<Reason>, Option<SignedDuration>),
+    No(Reason),
+}
+
+impl Facts<'_> {
+    /// Whether the drain that `grant` wants may begin.
+    pub(super) fn may_begin(&self, grant: &Grant, node: &NodeView) -> Begin {
+        let pods = match &self.seen.pods {
+            Ok(pods) => pods,
+            Err(why) => return Begin::Unknown(unknown(Code::PreflightBlocked, why), None),
+        };
+        if let Some(pod) = drain::blocking(pods, &grant.pods.blocking) {
+            let text = format!("{} runs on the node", drain::name(pod));
+            return Begin::No(Reason::new(Code::BlockingPod, text));
+        }
+        if grant.drain.mode == DrainMode::None {
+            return Begin::Now;
+        }
+        let left = drain::left(pods, &grant.drain, cordoned(node));
+        let kept = drain::kept(&left);
+        if !kept.is_empty() {
+            return Begin::No(in_the_way(&kept));
+        }
+        match grant.drain.preflight {
+            // What is refused is deleted in the end.
+            PreflightMode::Require if grant.drain.on_timeout != OnTimeout::Abort => Begin::Now,
+            // The rest of the questions is answered by the evictions themselves.
+            PreflightMode::Inform if self.now >= self.half(grant) => Begin::Now,
+            mode => self.asked(grant, &left, mode),
+        }
+    }
+
+    /// When half of the time to accept the grant is over.
+    fn half(&self, grant: &Grant) -> Time {
+        let whole = grant.deadline.since(grant.issued);
+        grant.issued.later(whole / 2)
+    }
+
+    /// What the API server says of the evictions beforehand.
+    fn asked(&self, grant: &Grant, left: &Left<'_>, mode: PreflightMode) -> Begin {
+        match drain::outlook(left, self.answers(grant.id)) {
+            Outlook::Ask(pods) => Begin::After(Act::Preflight {
+                grant: grant.id,
+                pods,
+            }),
+            Outlook::Open(names) => self.slow(grant, &names, mode),
+            Outlook::Known(blocked) if mode == PreflightMode::Require && !blocked.is_empty() => {
+                Begin::No(in_the_way(&blocked))
+            }
+            Outlook::Known(_) => Begin::Now,
+        }
+    }
+
+    fn answers(&self, grant: GrantId) -> &[EvictionTry] {
+        let questions = self.seen.preflight.as_ref();
+        let questions = questions.filter(|questions| questions.grant == grant);
+        questions.map_or(&[], |questions| &questions.answers)
+    }
+
+    /// The answers take their time.
+    fn slow(&self, grant: &Grant, open: &[String], mode: PreflightMode) -> Begin {
+        let answers = self.answers(grant.id).iter();
+        let first = answers.map(|answer| answer.at).min();
+        let patience = first.map(|first| first.later(TOLD_EVERY).since(self.tick));
+        let text = || format!("no answer yet about {}", drain::few(open));
+        let goes_on = match mode {
+            PreflightMode::Inform => Some(self.until(self.half(grant))),
+            PreflightMode::Require => None,
+        };
+        let patience = patience.filter(|left| left.is_positive());
+        let wake = patience.into_iter().chain(goes_on).min();
+        let told = patience.is_none();
+        Begin::Unknown(told.then(|| Reason::new(Code::Preflight, text())), wake)
+    }
+
+    /// What the API server said beforehand of pods that were not asked to leave yet.
+    pub(super) fn foreseen(&self, attempt: &Attempt, left: &Left<'_>) -> Option<Reason> {
+        let refused = drain::refused(left, self.answers(attempt.grant.progress.id));
+        let mut answers = self.seen.evictions.iter().map(|tried| &tried.answer);
+        let tried = answers.any(|answer| *answer != Answer::Open);
+        (!tried && !refused.is_empty()).then(|| in_the_way(&refused))
+    }
+}
+
+fn in_the_way(blocked: &[Blocked]) -> Reason {
+    Reason::new(Code::PreflightBlocked, drain::few(blocked))
+}

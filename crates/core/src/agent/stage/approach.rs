@@ -1,0 +1,178 @@
+//! What draining and delaying have in common: whether the grant still stands, and the request for the reboot.
+
+use jiff::SignedDuration;
+
+use super::Show;
+use crate::agent::decision::Act;
+use crate::agent::ending::Ending;
+use crate::agent::facts::{Facts, SECOND};
+use crate::agent::state::Attempt;
+use crate::host::Deployment;
+use crate::keys;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::time::Time;
+use crate::values::{Cordoned, Grant, Phase};
+
+/// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
+const BUSY: SignedDuration = SignedDuration::from_secs(10);
+
+/// Why what was granted is not to be booted now.
+#[derive(Debug, Clone)]
+pub(in crate::agent) enum Unwanted {
+    /// Nobody knows what a reboot would boot.
+    Unknown,
+    /// It is not wanted any more.
+    Because(Reason),
+}
+
+/// Why the attempt does not go on in this step.
+pub(in crate::agent) enum Stop {
+    End(Ending),
+    Wait(Show),
+}
+
+/// What comes of the wish to ask for the reboot.
+pub(in crate::agent) enum Asking {
+    /// The Node has to show it, and the grant to be read once more, first.
+    NotYet(Show),
+    /// Now.
+    Now(Show),
+}
+
+impl Facts<'_> {
+    /// What a reboot would boot, if the grant of `attempt` still stands and that is what it is for. `limit`: when the drain's time is over.
+    pub(in crate::agent) fn stands(
+        &self,
+        attempt: &Attempt,
+        node: &NodeView,
+        limit: Time,
+    ) -> Result<Deployment, Stop> {
+        let pending = match self.still_wanted(attempt, node) {
+            Ok(pending) => pending,
+            Err(Unwanted::Because(reason)) => return Err(Stop::End(Ending::GivenUp(reason))),
+            // rpm-ostree does not tell: wait for it, but not longer than for the drain.
+            Err(Unwanted::Unknown) => return Err(self.waits_until(limit, self.unavailable())),
+        };
+        match self.busy(attempt) {
+            Some((reason, _)) if self.now > limit => Err(Stop::End(Ending::GivenUp(reason))),
+            Some(_) | None => Ok(pending),
+        }
+    }
+
+    /// Whether anything but pods is in the way of the reboot.
+    pub(in crate::agent) fn free(
+        &self,
+        attempt: &Attempt,
+        pending: &Deployment,
+        limit: Time,
+    ) -> Result<(), Stop> {
+        if let Some(reason) = self.obstructed(pending) {
+            return Err(self.waits_until(limit, reason));
+        }
+        match self.busy(attempt).filter(|(_, left)| left.is_positive()) {
+            None => Ok(()),
+            Some((reason, left)) => {
+                let wake = left.min(self.until(limit.later(SECOND)));
+                let show = Show::new(Phase::Draining, Some(reason));
+                Err(Stop::Wait(show.for_at_most(wake)))
+            }
+        }
+    }
+
+    fn waits_until(&self, limit: Time, reason: Reason) -> Stop {
+        if self.now > limit {
+            return Stop::End(Ending::GivenUp(reason));
+        }
+        let show = Show::new(Phase::Draining, Some(reason));
+        Stop::Wait(show.for_at_most(self.until(limit.later(SECOND))))
+    }
+
+    /// With whom rpm-ostree was busy when it was asked, and how long it is left alone from now on.
+    fn busy(&self, attempt: &Attempt) -> Option<(Reason, SignedDuration)> {
+        let asked = self.seen.asked.as_ref();
+        let asked = asked.filter(|asked| asked.id == attempt.grant.progress.id)?;
+        let left = asked.at.later(BUSY).since(self.tick);
+        Some((asked.busy.clone()?, left))
+    }
+
+    /// Asks for the reboot, once the live Node shows everything.
+    pub(in crate::agent) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
+        let show = Show::new(Phase::Rebooting, None);
+        if !live || self.unshown(show.phase, None).is_some() {
+            return Asking::NotYet(show.and(Act::Confirm));
+        }
+        Asking::Now(show.and(match (self.is_first(pending), pending.staged) {
+            (true, true) => Act::Finalize(pending.clone()),
+            (true, false) => Act::Reboot,
+            (false, _) => Act::RollBack(pending.clone()),
+        }))
+    }
+
+    /// The deployment that the grant is for, if everything still stands as it was accepted.
+    pub(in crate::agent) fn still_wanted(
+        &self,
+        attempt: &Attempt,
+        node: &NodeView,
+    ) -> Result<Deployment, Unwanted> {
+        let progress = &attempt.grant.progress;
+        let Some(grant) = granted(attempt, node) else {
+            let text = format!("grant {} is no longer in {}", progress.id, keys::REBOOT_OK);
+            return unwanted(Reason::new(Code::GrantRevoked, text));
+        };
+        let accepted = node.agent.progress.value() == Some(progress);
+        if !accepted && self.now > grant.deadline {
+            return unwanted(Code::GrantExpired);
+        }
+        if node.paused {
+            return unwanted(Code::Paused);
+        }
+        if let Some(reason) = self.held() {
+            return unwanted(reason);
+        }
+        if attempt.grant.cordoned == Cordoned::Hold
+            && let Some(by) = node.cordoned_by_other().filter(|_| !attempt.foreign)
+        {
+            return unwanted(Reason::new(Code::CordonedByOther, by));
+        }
+        let cordoned = node.agent.owned.value().is_some() || attempt.foreign;
+        if cordoned && !node.unschedulable {
+            return unwanted(Code::Uncordoned);
+        }
+        self.wanted(attempt)
+    }
+
+    /// The pending deployment, if it is the one that the grant is for.
+    pub(in crate::agent) fn wanted(&self, attempt: &Attempt) -> Result<Deployment, Unwanted> {
+        let Some(host) = self.host() else {
+            return Err(Unwanted::Unknown);
+        };
+        if !attempt.keeps_identity() && attempt.is_granted(&host.booted) {
+            return unwanted(Code::SoftReboot);
+        }
+        let wanted = attempt.identity();
+        match self.pending() {
+            Some(pending) if pending.identity == wanted => Ok(pending.clone()),
+            other => {
+                let now = other.map_or("nothing".to_owned(), |next| next.identity.to_string());
+                let text = format!("granted {wanted}, but a reboot would now boot {now}");
+                unwanted(Reason::new(Code::PendingChanged, text))
+            }
+        }
+    }
+}
+
+fn unwanted<T>(reason: impl Into<Reason>) -> Result<T, Unwanted> {
+    Err(Unwanted::Because(reason.into()))
+}
+
+/// The attempt's own grant, if it still stands on the Node.
+fn granted<'n>(attempt: &Attempt, node: &'n NodeView) -> Option<&'n Grant> {
+    let progress = &attempt.grant.progress;
+    let same = |grant: &&Grant| {
+        grant.id == progress.id
+            && grant.identity == progress.identity
+            && grant.boot == progress.boot
+    };
+    node.operator.grant.value().filter(same)
+}

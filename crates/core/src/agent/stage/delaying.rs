@@ -1,0 +1,114 @@
+//! The drain is over, and the pool wants some time before the reboot.
+
+use super::Show;
+use super::approach::{Asking, Stop};
+use crate::agent::decision::DrainNews;
+use crate::agent::drain::Drain;
+use crate::agent::ending::Ending;
+use crate::agent::facts::Facts;
+use crate::agent::seen::NodeSeen;
+use crate::agent::state::Attempt;
+use crate::host::Deployment;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::time::Time;
+use crate::values::Phase;
+
+/// What follows.
+pub(in crate::agent) enum Next {
+    /// It is not time yet, which counts from then.
+    Stay { since: Time, show: Show },
+    /// There are pods again that have to leave.
+    Drain,
+    /// The reboot is asked for.
+    Reboot(Show),
+    /// The host was rebooted by somebody else.
+    Verify,
+    /// The grant is given up.
+    End(Ending),
+}
+
+/// The step of an attempt whose drain was over `since` then, and what is seen of the drain.
+pub(in crate::agent) fn next(
+    facts: &Facts<'_>,
+    attempt: &Attempt,
+    since: Time,
+) -> (Next, DrainNews) {
+    let nothing = DrainNews::default();
+    if facts.has_booted_since(attempt) {
+        return (Next::Verify, nothing);
+    }
+    // A clock that was set back starts it anew.
+    let since = since.min(facts.now);
+    match &facts.seen.node {
+        NodeSeen::Present { view, live } => delays(facts, attempt, since, (view, *live)),
+        NodeSeen::Absent => (Next::End(Ending::deleted()), nothing),
+        // Without the API server nothing reboots.
+        NodeSeen::Unknown(_) => {
+            let show = Show::new(Phase::Draining, None);
+            (Next::Stay { since, show }, nothing)
+        }
+    }
+}
+
+fn delays(
+    facts: &Facts<'_>,
+    attempt: &Attempt,
+    since: Time,
+    (node, live): (&NodeView, bool),
+) -> (Next, DrainNews) {
+    let stay = |show| Next::Stay { since, show };
+    let limit = facts.ladder(attempt).all;
+    let pending = match facts.stands(attempt, node, limit) {
+        Ok(pending) => pending,
+        Err(Stop::Wait(show)) => return (stay(show), DrainNews::default()),
+        Err(Stop::End(ending)) => return (Next::End(ending), DrainNews::default()),
+    };
+    let (drain, news) = facts.drain(attempt, node, Some(since));
+    let next = match drain {
+        Drain::Goes { pods: true, .. } => Next::Drain,
+        Drain::Goes {
+            reason, act, wake, ..
+        } => stay(Show {
+            phase: Phase::Draining,
+            reason,
+            act,
+            wake,
+        }),
+        Drain::Stuck(reason, pods) => Next::End(Ending::DrainStuck(reason, pods)),
+        Drain::Clear => match facts.rest_of_delay(attempt, since) {
+            Some(show) => stay(show),
+            None => leaves(facts, attempt, (since, limit), (&pending, live)),
+        },
+    };
+    (next, news)
+}
+
+/// The time is over.
+fn leaves(
+    facts: &Facts<'_>,
+    attempt: &Attempt,
+    (since, limit): (Time, Time),
+    (pending, live): (&Deployment, bool),
+) -> Next {
+    match facts.free(attempt, pending, limit) {
+        Err(Stop::End(ending)) => Next::End(ending),
+        Err(Stop::Wait(show)) => Next::Stay { since, show },
+        Ok(()) => match facts.ask(pending, live) {
+            Asking::NotYet(show) => Next::Stay { since, show },
+            Asking::Now(show) => Next::Reboot(show),
+        },
+    }
+}
+
+impl Facts<'_> {
+    /// What the node shows until the time is over that the pool wants between the drain and the reboot.
+    fn rest_of_delay(&self, attempt: &Attempt, since: Time) -> Option<Show> {
+        let until = since.later(attempt.grant.drain.delay());
+        (self.now < until).then(|| {
+            let text = format!("the reboot comes at {until}");
+            let reason = Reason::new(Code::DrainDelay, text);
+            Show::new(Phase::Draining, Some(reason)).for_at_most(self.until(until))
+        })
+    }
+}

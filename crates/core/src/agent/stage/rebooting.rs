@@ -1,0 +1,185 @@
+//! The reboot was asked for, or was about to be: from then to the end of this boot.
+
+use super::Show;
+use super::approach::{Asking, Unwanted};
+use crate::agent::decision::Act;
+use crate::agent::ending::Ending;
+use crate::agent::facts::{Facts, SECOND, cordoned};
+use crate::agent::seen::{Asked, NodeSeen};
+use crate::agent::state::{Attempt, Request};
+use crate::drain::left;
+use crate::host::Deployment;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+use crate::time::Time;
+use crate::values::{DrainMode, Phase};
+
+/// How often rpm-ostree is asked to finalize while nothing comes of it.
+const FINALIZATIONS: u32 = 3;
+
+/// What follows.
+pub(in crate::agent) enum Next {
+    /// The host may go down at any time, or needs a person.
+    Stay(Show),
+    /// The process that asked is gone, and the reboot is asked for once more.
+    Reboot(Show),
+    /// Nothing is under way, and the drain has to be looked at again before the reboot is asked for.
+    Drain,
+    /// The host has booted.
+    Verify,
+    /// The grant is given up.
+    End(Ending),
+}
+
+/// The step of an attempt whose reboot was asked for by `request`.
+pub(in crate::agent) fn next(facts: &Facts<'_>, attempt: &Attempt, request: &Request) -> Next {
+    if facts.has_booted_since(attempt) {
+        return Next::Verify;
+    }
+    let NodeSeen::Present { view, live } = &facts.seen.node else {
+        // A reboot that was asked for comes by itself.
+        return stay(None);
+    };
+    let asked = facts.seen.asked.as_ref();
+    match asked.filter(|asked| asked.id == attempt.grant.progress.id) {
+        None => resumes(facts, (attempt, request), (view, *live)),
+        Some(asked) if asked.busy.is_some() => Next::Drain,
+        Some(asked) => match &asked.refused {
+            Some(reason) => gives_up(reason.clone()),
+            None => waits(facts, attempt, asked, (view, *live)),
+        },
+    }
+}
+
+fn stay(reason: Option<Reason>) -> Next {
+    Next::Stay(Show::new(Phase::Rebooting, reason))
+}
+
+fn gives_up(reason: Reason) -> Next {
+    Next::End(Ending::GivenUp(reason))
+}
+
+/// It takes a person, and may still go down.
+fn needs_person(reason: Reason) -> Next {
+    Next::Stay(Show::new(Phase::Failed, Some(reason)))
+}
+
+/// This process has asked, and nobody refused.
+fn waits(
+    facts: &Facts<'_>,
+    attempt: &Attempt,
+    asked: &Asked,
+    (node, live): (&NodeView, bool),
+) -> Next {
+    let last = asked.again.unwrap_or(asked.at);
+    let nothing = facts.came_to_nothing(attempt, asked);
+    let left = last.later(facts.settings.shutdown).since(facts.tick);
+    if left.is_positive() && !nothing {
+        return Next::Stay(Show::new(Phase::Rebooting, None).for_at_most(left));
+    }
+    let pending = match facts.still_wanted(attempt, node) {
+        Ok(pending) => pending,
+        Err(Unwanted::Because(reason)) if nothing => return gives_up(reason),
+        Err(why) => {
+            let gone = facts.tick.since(last);
+            let gone = gone.saturating_sub(facts.settings.shutdown);
+            return unwanted(facts, why, facts.now.later(-gone));
+        }
+    };
+    match facts.once_more(pending, asked) {
+        None => needs_person(Code::RebootDidNotHappen.into()),
+        Some(act) if live && facts.unshown(Phase::Rebooting, None).is_none() => {
+            Next::Stay(Show::new(Phase::Rebooting, None).and(act))
+        }
+        Some(_) => Next::Stay(Show::new(Phase::Rebooting, None).and(Act::Confirm)),
+    }
+}
+
+/// The process that asked, or was about to, is gone. Asking again is safe while the grant stands.
+fn resumes(
+    facts: &Facts<'_>,
+    (attempt, request): (&Attempt, &Request),
+    (node, live): (&NodeView, bool),
+) -> Next {
+    let patience = facts.limit(request.at, request.up, facts.settings.shutdown);
+    let pending = match facts.still_wanted(attempt, node) {
+        Ok(pending) => pending,
+        Err(why) => return unwanted(facts, why, patience),
+    };
+    if let Some(reason) = facts.obstructed(&pending) {
+        return unwanted(facts, Unwanted::Because(reason), patience);
+    }
+    let policy = &attempt.grant.drain;
+    if policy.mode != DrainMode::None && facts.now > patience && !facts.seen.busy {
+        // Nobody has watched the cordon since.
+        match &facts.seen.pods {
+            Err(why) if why.is_empty() => return stay(None),
+            Ok(pods) if left(pods, policy, cordoned(node)).is_empty() => {}
+            Err(_) | Ok(_) => return Next::Drain,
+        }
+    }
+    match facts.ask(&pending, live) {
+        Asking::NotYet(show) => Next::Stay(show),
+        Asking::Now(show) => Next::Reboot(show),
+    }
+}
+
+/// What was asked for is not wanted any more, or not known. It may come all the same until `patience`, and while rpm-ostree is at work;
+/// after that nothing is under way, for logind would tell of a shutdown.
+fn unwanted(facts: &Facts<'_>, why: Unwanted, patience: Time) -> Next {
+    let (reason, patience, known) = match why {
+        Unwanted::Because(reason) => (reason, patience, true),
+        Unwanted::Unknown => {
+            let patience = patience.later(facts.settings.shutdown);
+            (facts.unavailable(), patience, false)
+        }
+    };
+    if reason.code == Code::SoftReboot {
+        // Whatever was under way has come to this.
+        return gives_up(reason);
+    }
+    if facts.now <= patience {
+        let wake = facts.until(patience.later(SECOND));
+        return Next::Stay(Show::new(Phase::Rebooting, Some(reason)).for_at_most(wake));
+    }
+    if !known {
+        return needs_person(reason);
+    }
+    if facts.seen.busy {
+        return stay(Some(Code::RpmOstreeBusy.into()));
+    }
+    // Whether it still goes down nobody knows, unless rpm-ostree has not even begun: it unlocks first.
+    let locked = facts.pending().is_some_and(|next| facts.locked(next));
+    if reason.code == Code::GrantRevoked && !locked {
+        return needs_person(Code::RebootDidNotHappen.into());
+    }
+    // Whoever took the node back, or changed what it would boot, did so while it was up.
+    gives_up(reason)
+}
+
+impl Facts<'_> {
+    /// rpm-ostree went away without an answer, and what is staged is still locked: it unlocks first, so it had not begun.
+    fn came_to_nothing(&self, attempt: &Attempt, asked: &Asked) -> bool {
+        let rests = asked.unheard && !self.seen.busy && asked.times < FINALIZATIONS;
+        let pending = self.wanted(attempt);
+        rests && pending.is_ok_and(|pending| self.locked(&pending))
+    }
+
+    /// How to ask for the reboot again: rpm-ostree, as long as what is staged may be locked, since any other reboot would drop it; else
+    /// logind, and logind only once. `None`: it was tried often enough.
+    fn once_more(&self, pending: Deployment, asked: &Asked) -> Option<Act> {
+        if asked.again.is_some() {
+            return None;
+        }
+        let survey = self.seen.survey.as_ref().ok();
+        let noted = survey.and_then(|survey| survey.locked(&pending));
+        let unlocked = noted.map_or(asked.unlocked, |locked| !locked);
+        let first = self.is_first(&pending);
+        match first && (unlocked || !pending.staged) {
+            true => Some(Act::Reboot),
+            false if asked.times >= FINALIZATIONS => None,
+            false if first => Some(Act::Finalize(pending)),
+            false => Some(Act::RollBack(pending)),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The state's file: what it says, and what an agent of another release makes of it.
+//!
+//! Agents are replaced inside the very updates that the file is about, and a host can go back to an older one in the middle of an update.
+//! So what is under `state` stays as the first release wrote it, whose agents refuse fields that they do not know. What came later is
+//! beside it.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Accepted, Attempt, Backoff, Baseline, Exact, Intent, Lost, Request, Stage, State, Stuck,
+};
+use crate::agent::{Ailing, Left};
+use crate::identity::{BootId, Identity};
+use crate::reason::Code;
+use crate::time::Time;
+use crate::values::{
+    Cordoned, DrainPolicy, Failures, Names, PodChecks, Progress, RebootResult, is_default,
+};
+
+/// Version of what is under `state` in the file. It stays: what is new goes into [`Beyond`].
+const VERSION: u32 = 5;
+
+#[derive(Serialize, Deserialize)]
+struct File<T> {
+    version: u32,
+    state: T,
+    #[serde(default, skip_serializing_if = "is_default")]
+    beyond: Beyond,
+}
+
+/// [`State`] as the first release writes and reads it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flat {
+    adopted: bool,
+    attempt: Option<FlatAttempt>,
+    result: Option<RebootResult>,
+    failed: Failures,
+    backoff: Option<Backoff>,
+    ours: Option<String>,
+    #[serde(default)]
+    staging: Option<Intent>,
+    lost: Option<Lost>,
+    #[serde(default)]
+    spoiled: Option<String>,
+    #[serde(default)]
+    ailing: Option<Ailing>,
+}
+
+/// [`Attempt`] as the first release writes and reads it: how far it is follows from which of the fields have a value.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FlatAttempt {
+    progress: Progress,
+    drain: DrainPolicy,
+    from: Option<Identity>,
+    #[serde(default)]
+    between: Option<[Exact; 2]>,
+    #[serde(default)]
+    uptime: Option<SignedDuration>,
+    twin: bool,
+    #[serde(default)]
+    back: bool,
+    /// When the reboot was asked for.
+    requested: Option<Time>,
+    #[serde(default)]
+    requested_up: Option<SignedDuration>,
+    /// Since when the node has been healthy after the boot.
+    #[serde(default)]
+    good: Option<Time>,
+    #[serde(default)]
+    pods: PodChecks,
+    #[serde(default)]
+    foreign: bool,
+    /// When the drain was found to be over.
+    #[serde(default)]
+    drained: Option<Time>,
+}
+
+/// What the file says that agents of the first release did not know. They take no notice of it, and a file that one of them has written
+/// lacks it: each field has a value for that.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Beyond {
+    /// [`State::left`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Left>,
+    /// How the accepted grant wants its node drained, where that is not all in the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainPolicy>,
+    /// [`Accepted::cordoned`].
+    #[serde(skip_serializing_if = "is_default")]
+    cordoned: Cordoned,
+    /// [`Baseline::members`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Names>,
+    /// How far the attempt is, where its fields alone would say something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<Far>,
+    /// The code of the pause, where it has another in its place there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Code>,
+    /// [`State::stuck`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stuck: Option<Stuck>,
+}
+
+/// The name of a [`Stage`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Far {
+    Draining,
+    Delaying,
+    Rebooting,
+    Verifying,
+}
+
+impl From<&Stage> for Far {
+    fn from(stage: &Stage) -> Self {
+        match stage {
+            Stage::Draining { .. } => Self::Draining,
+            Stage::Delaying { .. } => Self::Delaying,
+            Stage::Rebooting { .. } => Self::Rebooting,
+            Stage::Verifying { .. } => Self::Verifying,
+        }
+    }
+}
+
+impl FlatAttempt {
+    fn new(attempt: Attempt) -> Self {
+        let Attempt {
+            grant,
+            baseline,
+            foreign,
+            stage,
+        } = attempt;
+        let request = stage.request().cloned();
+        let (drained, good) = match stage {
+            Stage::Delaying { since, .. } => (Some(since), None),
+            Stage::Rebooting { drained, .. } => (drained, None),
+            Stage::Verifying { good, .. } => (None, good),
+            Stage::Draining { .. } => (None, None),
+        };
+        Self {
+            progress: grant.progress,
+            drain: grant.drain.within(&Names::default()),
+            from: baseline.from,
+            between: baseline.between,
+            uptime: baseline.uptime,
+            twin: baseline.twin,
+            back: baseline.back,
+            requested: request.as_ref().map(|request| request.at),
+            requested_up: request.and_then(|request| request.up),
+            good,
+            pods: grant.pods,
+            foreign,
+            drained,
+        }
+    }
+
+    /// How far it is, by its fields alone. An older agent notes the end of the drain and keeps it once the reboot was asked for.
+    fn far(&self) -> Far {
+        match (self.good, self.requested, self.drained) {
+            (Some(_), _, _) => Far::Verifying,
+            (None, Some(_), _) => Far::Rebooting,
+            (None, None, Some(_)) => Far::Delaying,
+            (None, None, None) => Far::Draining,
+        }
+    }
+
+    fn stage(&self, far: Far) -> Stage {
+        let request = self.requested.map(|at| Request {
+            at,
+            up: self.requested_up,
+        });
+        match (far, request, self.drained) {
+            (Far::Verifying, asked, _) => Stage::Verifying {
+                asked,
+                good: self.good,
+            },
+            (Far::Rebooting, Some(request), drained) => Stage::Rebooting { request, drained },
+            (Far::Delaying, before, Some(since)) => Stage::Delaying { since, before },
+            (Far::Draining | Far::Delaying | Far::Rebooting, before, _) => {
+                Stage::Draining { before }
+            }
+        }
+    }
+
+    fn whole(self, beyond: &mut Beyond) -> Attempt {
+        let far = beyond.stage.unwrap_or(self.far());
+        let stage = self.stage(far);
+        Attempt {
+            grant: Accepted {
+                progress: self.progress,
+                drain: beyond.drain.take().unwrap_or(self.drain),
+                pods: self.pods,
+                cordoned: beyond.cordoned,
+            },
+            baseline: Baseline {
+                from: self.from,
+                between: self.between,
+                uptime: self.uptime,
+                twin: self.twin,
+                back: self.back,
+                members: beyond.members.take(),
+            },
+            foreign: self.foreign,
+            stage,
+        }
+    }
+}
+
+impl Beyond {
+    /// What of `state` an older agent would not read.
+    fn of(state: &State) -> Self {
+        let pause = state.backoff.as_ref().map(|backoff| backoff.reason.code);
+        let mut beyond = Self {
+            left: state.left.clone(),
+            stuck: state.stuck.clone(),
+            pause: pause.filter(|code| *code != code.older()),
+            ..Self::default()
+        };
+        if let Some(attempt) = &state.attempt {
+            let (flat, far) = (FlatAttempt::new(attempt.clone()), Far::from(&attempt.stage));
+            let whole = &attempt.grant.drain;
+            beyond.drain = (*whole != flat.drain).then(|| whole.clone());
+            beyond.cordoned = attempt.grant.cordoned;
+            beyond.members.clone_from(&attempt.baseline.members);
+            beyond.stage = (flat.far() != far).then_some(far);
+        }
+        beyond
+    }
+}
+
+impl From<State> for Flat {
+    fn from(state: State) -> Self {
+        let mut backoff = state.backoff;
+        if let Some(backoff) = &mut backoff {
+            backoff.reason.code = backoff.reason.code.older();
+        }
+        Self {
+            adopted: state.adopted,
+            attempt: state.attempt.map(FlatAttempt::new),
+            result: state.result,
+            failed: state.failed,
+            backoff,
+            ours: state.ours,
+            staging: state.staging,
+            lost: state.lost,
+            spoiled: state.spoiled,
+            ailing: state.ailing,
+        }
+    }
+}
+
+impl Flat {
+    fn whole(self, mut beyond: Beyond) -> State {
+        let mut backoff = self.backoff;
+        if let (Some(backoff), Some(code)) = (&mut backoff, beyond.pause) {
+            backoff.reason.code = code;
+        }
+        State {
+            adopted: self.adopted,
+            attempt: self.attempt.map(|attempt| attempt.whole(&mut beyond)),
+            result: self.result,
+            failed: self.failed,
+            backoff,
+            ours: self.ours,
+            staging: self.staging,
+            lost: self.lost,
+            spoiled: self.spoiled,
+            ailing: self.ailing,
+            left: beyond.left,
+            stuck: beyond.stuck,
+        }
+    }
+}
+
+/// Why a state file can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Written by a newer agent: it must not be overwritten, since an update may be under way in it.
+    #[error("it has version {0}, this agent knows version {VERSION}")]
+    Newer(u32),
+    /// Not a state file, or cut short; what matters can be read from the Node again.
+    #[error("{0}")]
+    Garbage(String),
+}
+
+impl State {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// Never in practice: the types have no value that JSON can't hold.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&File {
+            version: VERSION,
+            state: Flat::from(self.clone()),
+            beyond: Beyond::of(self),
+        })
+    }
+
+    /// Reads the text of the file, under this `boot`. What a newer agent wrote is garbage if it is about no update of this boot: the host
+    /// has gone back to a version with an older agent, and all that matters now is on the Node.
+    ///
+    /// # Errors
+    /// When it is of another version, or none.
+    pub fn from_text(text: &str, boot: Option<&BootId>) -> Result<Self, StateError> {
+        let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
+        let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
+        match file.version {
+            // Earlier versions lack what has a default.
+            1..=VERSION => {
+                let flat = Flat::deserialize(file.state).map_err(garbage)?;
+                Ok(flat.whole(file.beyond))
+            }
+            0 => Err(StateError::Garbage("it has version 0".into())),
+            newer if boot.is_some_and(|boot| !concerns(&file.state, boot)) => {
+                let text = format!("it has version {newer} and is about no update of this boot");
+                Err(StateError::Garbage(text))
+            }
+            newer => Err(StateError::Newer(newer)),
+        }
+    }
+}
+
+/// A state of another version is about an accepted grant that is being acted on in this `boot`, as far as can be told.
+fn concerns(state: &serde_json::Value, boot: &BootId) -> bool {
+    let attempt = state.get("attempt");
+    let under = attempt.and_then(|attempt| attempt.pointer("/progress/boot")?.as_str());
+    match under.and_then(|under| under.parse::<BootId>().ok()) {
+        Some(under) => under == *boot,
+        None => attempt != Some(&serde_json::Value::Null),
+    }
+}
+
+#[cfg(test)]
+mod tests;
