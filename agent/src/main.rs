@@ -46,7 +46,7 @@ async fn start(
     format: cuo_telemetry::Format,
     kubeconfig: Option<&Path>,
 ) -> anyhow::Result<()> {
-    cuo_telemetry::init("cuo-agent", format, root)?;
+    cuo_telemetry::init("cuo-agent", format)?;
     #[cfg(debug_assertions)]
     if let Some(version) = cuo_telemetry::gate::protocol() {
         cuo_core::keys::play(version);

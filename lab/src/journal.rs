@@ -1,10 +1,12 @@
-//! A double of the journal: it listens where programs write to it, and keeps what they say.
+//! A double of the journal: it listens where programs write to it, and keeps what they say. There is one place for that on a machine, so a
+//! program that is to reach a host's double runs in a mount namespace of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -49,6 +51,27 @@ impl Journal {
             }
         }
     }
+}
+
+/// Writes a script to the host's directory `root` that runs `program` with the host's `/run` in the place of the machine's.
+///
+/// # Errors
+/// When it can't be written. Where namespaces are not allowed, the script fails.
+pub fn with_own_run(root: &Path, program: &Path) -> Result<PathBuf> {
+    let namespaces = match rustix::process::geteuid().is_root() {
+        true => "--mount",
+        false => "--user --map-current-user --keep-caps --mount",
+    };
+    let (run, script) = (root.join("run"), root.join("lab/with-own-run"));
+    fs::create_dir_all(&run).with_context(|| format!("create {}", run.display()))?;
+    let text = format!(
+        "#!/bin/sh\nexec unshare {namespaces} -- sh -c 'mount --bind \"$0\" /run && exec \"$@\"' '{}' '{}' \"$@\"\n",
+        run.display(),
+        program.display()
+    );
+    fs::write(&script, text).with_context(|| format!("write {}", script.display()))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context("its mode")?;
+    Ok(script)
 }
 
 /// `NAME=value` and a line feed; or the name, a line feed, the length in eight bytes, the value and a line feed.

@@ -1,6 +1,5 @@
 //! `cuo-operator`: see the library for what it does.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use cuo_operator::config::Config;
@@ -26,7 +25,7 @@ async fn program() -> ExitCode {
 }
 
 async fn start(config: Config) -> anyhow::Result<()> {
-    cuo_telemetry::init("cuo-operator", config.log_format, Path::new("/"))?;
+    cuo_telemetry::init("cuo-operator", config.log_format)?;
     #[cfg(debug_assertions)]
     if let Some(version) = cuo_telemetry::gate::protocol() {
         cuo_core::keys::play(version);

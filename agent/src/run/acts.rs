@@ -277,8 +277,8 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
             let instead = replaced.map(|old| format!(" in place of {}", old.version));
             info!(
                 message_id = Event::Staged.id(),
-                version = deployment.version,
-                identity = %deployment.identity,
+                cuo_version = deployment.version,
+                cuo_identity = %deployment.identity,
                 "staged {} ({}){}",
                 deployment.version,
                 deployment.identity.short(),
@@ -292,7 +292,11 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
             let text = format!(
                 "rpm-ostree knows of version {version}, reports success and staged nothing"
             );
-            warn!(message_id = Event::NotStaged.id(), version, "{text}");
+            warn!(
+                message_id = Event::NotStaged.id(),
+                cuo_version = version,
+                "{text}"
+            );
             return (Ok(Some(Reason::new(Code::NothingStaged, text))), None);
         }
         Staged::NoUpdate { unstaged: None } => info!("no update"),

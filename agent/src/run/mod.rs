@@ -121,7 +121,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let mut shutdown = agent.logind.shutdown(SHUTDOWN);
     let mut alive = Notify::alive_every().map(tokio::time::interval);
     let agent_version = env!("CARGO_PKG_VERSION");
-    info!(message_id = Event::Started.id(), boot = %agent.boot, agent_version, "started, version {agent_version}");
+    info!(message_id = Event::Started.id(), cuo_boot = %agent.boot, cuo_agent_version = agent_version, "started, version {agent_version}");
     loop {
         // Whatever a turn waits for, it may be cut off anywhere, as by a crash.
         let next = tokio::select! {

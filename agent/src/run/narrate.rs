@@ -84,10 +84,10 @@ impl Entry {
             ($level:ident) => {
                 $level!(
                     message_id = self.event.map(Event::id),
-                    phase = %self.phase,
-                    reason = self.reason.map(Code::as_str),
-                    grant = self.grant.map(|grant| grant.to_string()),
-                    identity = self.identity.map(|identity| identity.to_string()),
+                    cuo_phase = %self.phase,
+                    cuo_reason = self.reason.map(Code::as_str),
+                    cuo_grant = self.grant.map(|grant| grant.to_string()),
+                    cuo_identity = self.identity.map(|identity| identity.to_string()),
                     "{}", self.message
                 )
             };

@@ -1,23 +1,22 @@
 //! CUO's logging to journald, a terminal or JSON.
 //!
-//! People read the message, and `journalctl` shows nothing else, so whatever matters is in the sentence. Fields are for machines: in the
-//! journal each gets the prefix `CUO_` and upper case, so `info!(phase = "draining", "…")` is found with
-//! `journalctl CUO_PHASE=draining`. The field [`journal::MESSAGE_ID`] names the event for the journal's catalog.
+//! People read the message, and `journalctl` shows nothing else, so whatever matters is in the sentence. Fields are for machines. In the
+//! journal each has the prefix `CUO_` and upper case, so `warn!(pod = "a/b", "…")` is found with `journalctl CUO_POD=a/b`. The field
+//! [`journal::MESSAGE_ID`] names the event for the journal's catalog, and beside it the prefix is written out ([`journal::PREFIX`]):
+//! `info!(message_id = ID, cuo_phase = "draining", "…")`. Text and JSON have `phase` all the same.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use tracing::Subscriber;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub mod gate;
 pub mod journal;
+mod json;
 mod text;
 
 use journal::{Journal, NODE};
@@ -80,37 +79,33 @@ pub enum InitError {
     Filter(#[from] ParseError),
     /// The journal was asked for and does not listen.
     #[error(
-        "the journal does not listen at {0}: {1}; see `systemctl status systemd-journald`, or choose another --log-format"
+        "the journal does not listen at {socket}: {0}; see `systemctl status systemd-journald`, or choose another --log-format",
+        socket = journal::SOCKET
     )]
-    Journal(PathBuf, #[source] io::Error),
+    Journal(#[source] io::Error),
     /// It was set up before.
     #[error("logging is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sets up logging for the whole process; `program` is its name in the journal (`SYSLOG_IDENTIFIER`), whose socket is below `root`.
+/// Sets up logging for the whole process; `program` is its name in the journal (`SYSLOG_IDENTIFIER`).
 ///
 /// # Errors
 /// When [`FILTER_VARIABLE`] can't be understood, when the journal was asked for and does not listen, or when it was called before.
-pub fn init(program: &str, format: Format, root: &Path) -> Result<(), InitError> {
+pub fn init(program: &str, format: Format) -> Result<(), InitError> {
     let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
     let stream = std::env::var("JOURNAL_STREAM").ok();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = std::io::stderr().is_terminal() && !no_color;
     let layer = match choose(format, is_journal(stream.as_deref()), colour) {
-        Destination::Journal => {
-            let socket = root.join(journal::SOCKET);
-            match Journal::at(&socket, program, &NODE) {
-                Ok(journal) => journal.boxed(),
-                Err(error) if format == Format::Journal => {
-                    return Err(InitError::Journal(socket, error));
-                }
-                // Without the socket the journal still takes lines from the standard error output.
-                Err(_) => text::layer(false),
-            }
-        }
-        Destination::Text { colour } => text::layer(colour),
-        Destination::Json => json(),
+        Destination::Journal => match Journal::new(program, &NODE) {
+            Ok(journal) => journal.boxed(),
+            Err(error) if format == Format::Journal => return Err(InitError::Journal(error)),
+            // Without the socket the journal still takes lines from the standard error output.
+            Err(_) => text::layer(false).boxed(),
+        },
+        Destination::Text { colour } => text::layer(colour).boxed(),
+        Destination::Json => json::layer().boxed(),
     };
     tracing_subscriber::registry()
         .with(filter)
@@ -151,19 +146,6 @@ fn choose(format: Format, journal: bool, colour: bool) -> Destination {
 fn is_journal(stream: Option<&str>) -> bool {
     let stderr = rustix::fs::fstat(std::io::stderr()).ok();
     stderr.is_some_and(|stat| stream == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)))
-}
-
-type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
-
-fn json<S>() -> Boxed<S>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_writer(std::io::stderr)
-        .boxed()
 }
 
 #[cfg(test)]

@@ -1,0 +1,74 @@
+//! One JSON object a line, in which fields have the names without the journal's prefix.
+
+use std::fmt;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, layer as fmt_layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::journal::PREFIX;
+
+/// Writes to the standard error output.
+pub(crate) fn layer<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fmt_layer()
+        .json()
+        .flatten_event(true)
+        .map_event_format(Bare)
+        .with_writer(std::io::stderr)
+}
+
+/// Takes [`PREFIX`] off the names of fields.
+struct Bare(Format<Json, SystemTime>);
+
+impl<S> FormatEvent<S, JsonFields> for Bare
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&bare(&line))
+    }
+}
+
+/// `line` without [`PREFIX`] at its keys. Within a value every quote has a backslash before it, so `"cuo_NAME":` is a key.
+fn bare(line: &str) -> String {
+    let start = format!("\"{PREFIX}");
+    let mut parts = line.split(&start);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let key = part.trim_start_matches(name).starts_with("\":");
+        text.push_str(if key { "\"" } else { &start });
+        text.push_str(part);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_fields_lose_the_prefix() {
+        let value = r#"\"cuo_phase\":"#;
+        let line = |prefix: &str| {
+            format!(
+                r#"{{"message":"{value}","{prefix}phase":"cuo_phase","{prefix}agent_version":"1","target":"cuo_agent::run"}}"#
+            )
+        };
+        assert_eq!(bare(&line("cuo_")), line(""));
+    }
+}
