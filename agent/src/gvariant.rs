@@ -1,29 +1,23 @@
-//! Reading the small dictionaries that ostree and rpm-ostree leave in `/run`: `a{sv}` in GVariant's own format, which is not that of
-//! D-Bus messages.
+//! The small dictionaries that ostree and rpm-ostree leave in `/run`: `a{sv}` in GVariant's own format, which is not that of D-Bus
+//! messages.
 
-/// The texts, booleans and dictionaries in a dictionary; values of other types are passed over. `None` where it is no such dictionary.
-pub fn dict(bytes: &[u8]) -> Option<Vec<(String, Value)>> {
-    let width = width(bytes.len());
-    if bytes.is_empty() {
-        return Some(Vec::new());
-    }
-    // The ends of the entries come last, one after the other, and where they begin is the end of the last entry.
-    let table = offset(bytes, bytes.len().checked_sub(width)?, width)?;
-    let ends = bytes.get(table..)?.chunks(width);
-    let (mut entries, mut start) = (Vec::new(), 0_usize);
-    for index in 0..ends.len() {
-        let end = offset(bytes, table + index * width, width)?;
-        let (key, value) = entry(bytes.get(start..end)?)?;
-        entries.extend(value.map(|value| (key, value)));
-        start = end.checked_next_multiple_of(8)?;
-    }
-    Some(entries)
+use gvariant::{Marker, Structure, Variant, gv};
+
+/// The texts, booleans and dictionaries in a dictionary; values of other types are passed over. What is no such dictionary reads as one
+/// with fewer entries or none, as it does in GLib.
+pub fn dict(bytes: &[u8]) -> Vec<(String, Value)> {
+    let entries = gv!("a{sv}").from_bytes(bytes);
+    let read = entries.into_iter().filter_map(|entry| {
+        let (key, value) = entry.to_tuple();
+        Some((key.to_str().to_owned(), Value::read(value)?))
+    });
+    read.collect()
 }
 
-/// The text at `key`.
+/// The text at `key`, unless it is empty, as one reads that is cut off.
 pub fn text_at<'v>(entries: &'v [(String, Value)], key: &str) -> Option<&'v str> {
     match at(entries, key)? {
-        Value::Text(text) => Some(text),
+        Value::Text(text) if !text.is_empty() => Some(text),
         _ => None,
     }
 }
@@ -47,47 +41,17 @@ pub enum Value {
     Dict(Vec<(String, Value)>),
 }
 
-/// `{sv}`: the key, the variant aligned to 8, and the end of the key.
-fn entry(bytes: &[u8]) -> Option<(String, Option<Value>)> {
-    let width = width(bytes.len());
-    let frame = bytes.len().checked_sub(width)?;
-    let end = offset(bytes, frame, width)?;
-    let key = text(bytes.get(..end)?)?;
-    let variant = bytes.get(end.checked_next_multiple_of(8)?..frame)?;
-    // A variant is its value, a zero byte and its type.
-    let zero = variant.iter().rposition(|byte| *byte == 0)?;
-    let (value, kind) = (variant.get(..zero)?, variant.get(zero + 1..)?);
-    let value = match kind {
-        b"s" => Some(Value::Text(text(value)?)),
-        b"b" => Some(Value::Bool(value == [1])),
-        b"a{sv}" => Some(Value::Dict(dict(value)?)),
-        _ => None,
-    };
-    Some((key, value))
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
-    let (zero, text) = bytes.split_last()?;
-    (*zero == 0).then(|| String::from_utf8(text.to_vec()).ok())?
-}
-
-/// Offsets are as wide as the size of what they are in needs.
-fn width(size: usize) -> usize {
-    match size {
-        0..=0xff => 1,
-        0x100..=0xffff => 2,
-        0x1_0000..=0xffff_ffff => 4,
-        _ => 8,
+impl Value {
+    fn read(variant: &Variant) -> Option<Self> {
+        let (kind, value) = variant.split();
+        match kind {
+            b"s" => Some(Self::Text(variant.get(gv!("s"))?.to_str().to_owned())),
+            b"b" => Some(Self::Bool(variant.get(gv!("b"))?.to_bool())),
+            b"a{sv}" => Some(Self::Dict(dict(value))),
+            _ => None,
+        }
     }
 }
-
-/// Offsets are little-endian everywhere.
-fn offset(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
-    let bytes = bytes.get(at..at.checked_add(width)?)?.iter().rev();
-    let number = bytes.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    usize::try_from(number).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,8 +68,8 @@ mod tests {
             ("b".to_owned(), Value::Bool(true)),
             ("s".to_owned(), Value::Text("x".into())),
         ];
-        assert_eq!(dict(&bytes), Some(expected.to_vec()));
-        assert_eq!(dict(&[]), Some(vec![]));
+        assert_eq!(dict(&bytes), expected);
+        assert_eq!(dict(&[]), []);
         // Whatever is in such a file, it is read or not.
         for length in 1..bytes.len() {
             let _ = dict(&bytes[..length]);

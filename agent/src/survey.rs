@@ -91,7 +91,7 @@ fn exists(path: &Path) -> bool {
 
 /// Who is registered as driver since the boot.
 fn driver(root: &Path) -> Option<Driver> {
-    let entries = gvariant::dict(&std::fs::read(root.join(DRIVER)).ok()?)?;
+    let entries = gvariant::dict(&std::fs::read(root.join(DRIVER)).ok()?);
     let text = |key| text_at(&entries, key).map(str::to_owned);
     Some(Driver {
         name: text("driver-name")?,
@@ -107,7 +107,7 @@ pub fn staged(root: &Path) -> Result<Option<StagedNote>, String> {
         Err(error) => return Err(format!("/{STAGED}: {error}")),
     };
     let strange = || format!("/{STAGED}: not as ostree writes it");
-    let entries = gvariant::dict(&bytes).ok_or_else(strange)?;
+    let entries = gvariant::dict(&bytes);
     let Some(Value::Dict(target)) = at(&entries, "target") else {
         return Err(strange());
     };
