@@ -1,13 +1,12 @@
 //! From when until when a client certificate is good.
 //!
-//! Of a certificate nothing but two times is needed, which are at a fixed place in it; so this takes no parser of certificates. What it
-//! does not understand it does not judge: the API server does.
+//! A certificate that is not understood is not judged: the API server does that.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::nom::Parser;
 
 /// The part of its life after which a certificate should have been renewed: kubelets do so before, by 90 % at the latest.
 const LATE: f64 = 0.95;
@@ -36,56 +35,14 @@ impl Life {
 }
 
 fn in_der(der: &[u8]) -> Option<Life> {
-    let (_, certificate, _) = element(der)?;
-    let (_, mut fields, _) = element(certificate)?;
-    // The version may be left out; then come the serial number, the algorithm and the issuer.
-    const VERSION: u8 = 0xa0;
-    if fields.first() == Some(&VERSION) {
-        (_, _, fields) = element(fields)?;
-    }
-    for _ in 0..3 {
-        (_, _, fields) = element(fields)?;
-    }
-    let (_, validity, _) = element(fields)?;
-    let (kind, begin, rest) = element(validity)?;
-    let begin = time(kind, begin)?;
-    let (kind, end, _) = element(rest)?;
-    let end = time(kind, end)?;
-    Some(Life { begin, end })
-}
-
-/// The first element of DER: its kind, its content, and what follows it.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    const LONG: u8 = 0x80;
-    let (kind, rest) = der.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    let (length, rest) = if *first < LONG {
-        (usize::from(*first), rest)
-    } else {
-        let (digits, rest) = rest.split_at_checked(usize::from(first - LONG))?;
-        if digits.len() > 4 {
-            return None;
-        }
-        let length = digits
-            .iter()
-            .fold(0, |length, digit| (length << 8) | usize::from(*digit));
-        (length, rest)
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((*kind, content, rest))
-}
-
-/// `UTCTime`, whose years go from 1950 to 2049, or `GeneralizedTime`.
-fn time(kind: u8, text: &[u8]) -> Option<Timestamp> {
-    let text = std::str::from_utf8(text).ok()?;
-    let text = match kind {
-        0x17 if text < "50" => format!("20{text}"),
-        0x17 => format!("19{text}"),
-        0x18 => text.to_owned(),
-        _ => return None,
-    };
-    let time = DateTime::strptime("%Y%m%d%H%M%SZ", &text).ok()?;
-    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    // Two times are needed, so what is strange in an extension is no matter.
+    let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+    let (_, certificate) = parser.parse(der).ok()?;
+    let validity = certificate.validity();
+    Some(Life {
+        begin: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
+        end: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -130,7 +87,13 @@ mod tests {
         }
         assert_eq!(Life::in_pem(pem.replace('M', "*").as_bytes()), None);
         assert_eq!(Life::in_pem(b"-----BEGIN CERTIFICATE-----"), None);
-        assert_eq!(time(0x17, b"260101"), None);
+        let begin = b"260102000000Z";
+        let at = der.windows(begin.len()).position(|bytes| bytes == begin);
+        for wrong in [b"2601020000000", b"260102      Z", b"261302000000Z"] {
+            let mut der = der.clone();
+            der[at.unwrap()..][..wrong.len()].copy_from_slice(wrong);
+            assert_eq!(in_der(&der), None, "{}", wrong.escape_ascii());
+        }
     }
 
     #[test]
