@@ -11,6 +11,8 @@ mod oci;
 mod policies;
 mod rpm;
 mod setup;
+#[cfg(test)]
+mod structure;
 mod test;
 mod yaml;
 
