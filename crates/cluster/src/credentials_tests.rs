@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::found::under;
 use super::*;
 use crate::double::{certificate, kubeconfig};
 

@@ -1,11 +1,11 @@
 //! What can go wrong between this program and the API server, and what that asks of the caller.
 
-use std::error::Error;
 use std::time::Duration;
 
 use kube::core::Status;
 
 use crate::admission::Admission;
+use crate::causes::chain;
 use crate::credentials::CredentialsError;
 use crate::tls::servers_in_words;
 
@@ -169,21 +169,6 @@ fn describe(status: &Status) -> String {
 fn retry_after(status: &Status) -> Option<Duration> {
     let seconds = status.details.as_ref()?.retry_after_seconds;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
-}
-
-/// All causes in one line. Many errors print their source themselves, so what has been said already is left out.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 impl From<kube::Error> for ApiError {
@@ -412,18 +397,5 @@ mod tests {
             found.retry_class(),
             Retry::Later(Some(Duration::from_secs(10)))
         );
-    }
-
-    #[test]
-    fn a_chain_says_each_cause_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("outer: {0}")]
-        struct Outer(#[source] Inner);
-        #[derive(Debug, thiserror::Error)]
-        #[error("inner")]
-        struct Inner(#[source] std::fmt::Error);
-
-        let found = chain(&Outer(Inner(std::fmt::Error)));
-        assert_eq!(found, format!("outer: inner: {}", std::fmt::Error));
     }
 }

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 
 use crate::error::ApiError;
-use crate::pool;
+use crate::paths;
 use crate::source::ClientSource;
 
 /// Events about cluster-wide objects live in this namespace.
@@ -49,7 +49,7 @@ impl Kind {
     fn names(self) -> (String, &'static str) {
         match self {
             Self::Node => ("v1".to_owned(), "Node"),
-            Self::Pool => (format!("{}/{}", pool::GROUP, pool::VERSION), pool::KIND),
+            Self::Pool => (format!("{}/{}", paths::GROUP, paths::VERSION), paths::KIND),
         }
     }
 }

@@ -6,13 +6,16 @@
 
 pub mod admission;
 mod backoff;
+mod causes;
 pub mod credentials;
 pub mod error;
 pub mod events;
 pub mod evict;
+mod keep;
 pub mod lease;
 pub mod ledger;
 pub mod node;
+pub mod paths;
 pub mod pods;
 pub mod pool;
 pub mod process;

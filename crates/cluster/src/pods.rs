@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::Api;
 
 use crate::error::ApiError;
+use crate::paths::PODS;
 use crate::source::ClientSource;
 use crate::watch::{Change, Objects, feed};
 use crate::wire::WirePod;
@@ -23,7 +24,7 @@ pub fn watch_pods(source: ClientSource, node: &str) -> BoxStream<'static, PodsEv
     let selector = format!("spec.nodeName={node}");
     let pods = Objects {
         source,
-        path: "/api/v1/pods",
+        path: PODS,
         selector: Some(selector),
         may_be_undefined: false,
         read: Box::new(|pod: WirePod| Ok(pod.into_raw())),

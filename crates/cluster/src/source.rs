@@ -19,12 +19,16 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
+use crate::causes::chain;
 use crate::credentials::{Credentials, CredentialsError, FileIdentity, Life};
-use crate::error::{ApiError, chain};
+use crate::error::ApiError;
 use crate::tls;
 
 /// Every call ends within this.
 pub const DEADLINE: Duration = Duration::from_secs(15);
+
+/// A watch in which nothing was heard for this long is taken for dead: the API server sends a bookmark each minute.
+pub(crate) const SILENCE: Duration = Duration::from_secs(180);
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How often the files are looked at.
@@ -366,7 +370,7 @@ async fn build(
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     // Deadlines of calls and of silent watches are shorter. This one ends a connection that both of them lost sight of.
-    config.read_timeout = Some(2 * crate::watch::SILENCE);
+    config.read_timeout = Some(2 * SILENCE);
     config.reset_reader_on_write = true;
     // On a thread of its own, because a credential plugin blocks it.
     let making = tokio::task::spawn_blocking(move || Client::try_from(config));

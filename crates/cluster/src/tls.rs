@@ -5,7 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, InconsistentKeys};
 
-use crate::error::chain;
+use crate::causes::chain;
 
 /// rustls with ring has no other curve, no smaller and no larger key.
 const KINDS: &str = "supported are RSA of 2048 to 4096 bits, ECDSA on P-256 and P-384, and Ed25519";

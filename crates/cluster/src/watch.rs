@@ -15,13 +15,12 @@ use tokio::time::{Instant, timeout};
 
 use crate::backoff::{Backoff, LONGEST_ASKED};
 use crate::error::{ApiError, Retry};
-use crate::node::{Keep, NODES};
-use crate::pool::{POOLS, PoolObject, WirePool};
-use crate::source::ClientSource;
+use crate::keep::Keep;
+use crate::paths::NODES;
+use crate::paths::POOLS;
+use crate::pool::{PoolObject, WirePool};
+use crate::source::{ClientSource, SILENCE};
 use crate::wire::{Page, Wire, WireNode};
-
-/// A watch in which nothing was heard for this long is taken for dead: the API server sends a bookmark each minute.
-pub(crate) const SILENCE: Duration = Duration::from_secs(180);
 
 /// How long the API server is asked to keep a watch, so that an idle node opens less than one an hour; the addition differs from node to
 /// node, so that they do not all come back together.

@@ -10,7 +10,7 @@ use cuo_core::time::Time;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
-use crate::node::Keep;
+use crate::keep::Keep;
 
 /// One page of a list.
 #[derive(Deserialize)]

@@ -45,7 +45,7 @@ impl Current {
             return Err("is empty".to_owned());
         }
         let kubeconfig = Kubeconfig::from_yaml(text)
-            .map_err(|error| first_line(&crate::error::chain(&error)))?;
+            .map_err(|error| first_line(&crate::causes::chain(&error)))?;
         if let Some(kind) = nonempty(kubeconfig.kind.clone()).filter(|kind| kind != "Config") {
             return Err(format!("is no kubeconfig: its kind is {kind:?}"));
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use super::CredentialsError;
+use super::error::{CredentialsError, NOT_THERE};
 
 /// Far more than a kubeconfig or a bundle of certificates has: a link to a log must not fill the memory.
 const LARGEST: u64 = 4 << 20;
@@ -30,9 +30,6 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
     }
     Ok(bytes)
 }
-
-/// What [`read`] says of a file that is not there.
-pub(super) const NOT_THERE: &str = "not there";
 
 fn error_text(error: &std::io::Error) -> String {
     match error.kind() {

@@ -11,8 +11,8 @@ use secrecy::ExposeSecret;
 
 use super::current::{Current, Names};
 use super::material::{self, Wrong};
-use super::{Credentials, CredentialsError, Life, address};
-use crate::error::chain;
+use super::{CredentialsError, Life, address};
+use crate::causes::chain;
 use crate::tls;
 
 /// A kubeconfig with the contents of all files that it named in place of their paths. As far as can be seen here a client can be made
@@ -25,20 +25,6 @@ pub(crate) struct Flat {
     config: kube::Config,
     /// Of the client certificate, if there is one that is understood.
     pub life: Option<Life>,
-}
-
-/// The kubeconfig that `credentials` lead to, in JSON with the contents of all files it names in place of their paths, so that a
-/// program that may read none of them can use it.
-///
-/// # Errors
-/// As for finding it; and when it asks for a program to be run.
-pub fn flatten(credentials: &Credentials) -> Result<String, CredentialsError> {
-    let Some(flat) = credentials.find()?.flat else {
-        let message = "a service account has no kubeconfig".to_owned();
-        return Err(CredentialsError::Pod { message });
-    };
-    flat.refuse_programs()?;
-    flat.text()
 }
 
 impl Flat {
@@ -121,7 +107,7 @@ impl Flat {
     }
 
     /// Of this kubeconfig nothing but the current context: whoever reads the copy needs no other secrets.
-    fn text(self) -> Result<String, CredentialsError> {
+    pub fn text(self) -> Result<String, CredentialsError> {
         let Current {
             names,
             context,

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::files::NOT_THERE;
-use super::{CredentialsError, Found, Life, under};
+use super::error::{CredentialsError, NOT_THERE};
+use super::found::{Found, under};
+use super::life::Life;
 
 /// CUO's own kubeconfig, which is used before all others while it is good.
 const OWN: &str = "/etc/cuo-agent/kubeconfig";

@@ -14,26 +14,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::paths::POOLS;
 use crate::source::ClientSource;
 use crate::watch::list;
 use crate::wire::Wire;
 
+pub use crate::paths::{GROUP, KIND, VERSION};
 pub use parse::pool;
 pub use spec::PoolSpec;
 pub use status::PoolStatus;
 
-/// The resource's group.
-pub const GROUP: &str = "cuo.coreos.com";
-/// The only version.
-pub const VERSION: &str = "v1alpha1";
-/// The resource's kind.
-pub const KIND: &str = "UpdatePool";
 /// What it is called in paths.
 pub const PLURAL: &str = "updatepools";
 /// What it is called by people in a hurry.
 pub const SHORT: &str = "up";
-
-pub(crate) const POOLS: &str = "/apis/cuo.coreos.com/v1alpha1/updatepools";
 
 /// A pool on the wire.
 #[derive(Debug, Clone, Deserialize)]
