@@ -6,13 +6,13 @@ use std::time::Duration;
 use cuo_cluster::node::{Keep, whoami};
 use cuo_cluster::watch::{NodeEvent, watch_node};
 use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
+use cuo_core::backoff::Doubling;
 use cuo_core::identity::NodeName;
-use cuo_core::pause::doubled;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-/// Pauses before the API server is asked for this host's name again: the first, which doubles, and the longest.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// Pauses before the API server is asked for this host's name again.
+const PAUSES: Doubling = Doubling::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// What becomes known.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ async fn find_name(
     root: PathBuf,
     sender: &mpsc::Sender<News>,
 ) -> Option<NodeName> {
-    for failures in 0.. {
-        let mut pause = doubled(PAUSES[0], failures, PAUSES[1]);
+    for tries in 1.. {
+        let mut pause = PAUSES.pause(tries);
         let news = match named(source, configured.as_deref(), &root).await {
             Ok(Ok(name)) => return Some(name),
             Ok(Err(why)) => News::Nameless(why),

@@ -6,9 +6,9 @@ use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
 use cuo_cluster::{ApiError, ClientSource, LONGEST_ASKED, Retry, scattered};
 use cuo_core::agent::{NodeSeen, Told};
+use cuo_core::backoff::Doubling;
 use cuo_core::identity::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
-use cuo_core::pause::doubled;
 use cuo_core::raw::RawNode;
 use cuo_core::reason::{Code, Reason};
 use tokio::time::Instant;
@@ -197,7 +197,9 @@ impl NodeSide {
         // Not all nodes at once; and where the API server says when, not earlier.
         let spread = |least, pause| Some(Instant::now() + scattered(pause, least));
         let after = |pause| spread(0.75, pause);
-        let longer = |first: Duration, times: u32| doubled(first, times, PAUSES[1]);
+        let longer = |first: Duration, before: u32| {
+            Doubling::new(first, PAUSES[1]).pause(before.saturating_add(1))
+        };
         let at = match error.retry_class() {
             Retry::Reread => {
                 debug!(%error, "reading again");

@@ -2,38 +2,37 @@
 
 use std::time::Duration;
 
+use cuo_core::backoff::Doubling;
+
 /// The longest pause that anybody may ask for. A webhook, or a proxy on the way, can ask for any; and after five minutes, one call more costs
 /// nobody anything.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
-/// Doubling delays between two bounds.
+/// Delays after failures in a row.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    first: Duration,
-    last: Duration,
-    next: Duration,
+    delays: Doubling,
+    tries: u32,
 }
 
 impl Backoff {
     /// Delays from `first` up to `last`.
     pub const fn new(first: Duration, last: Duration) -> Self {
         Self {
-            first,
-            last,
-            next: first,
+            delays: Doubling::new(first, last),
+            tries: 0,
         }
     }
 
     /// The next delay: between half of it and all of it, so that a thousand nodes do not come back at the same instant.
     pub fn delay(&mut self) -> Duration {
-        let whole = self.next;
-        self.next = self.last.min(whole * 2);
-        scattered(whole, 0.5)
+        self.tries = self.tries.saturating_add(1);
+        scattered(self.delays.pause(self.tries), 0.5)
     }
 
     /// Starts over with the shortest delay.
     pub fn reset(&mut self) {
-        self.next = self.first;
+        self.tries = 0;
     }
 }
 

@@ -4,6 +4,7 @@
 //! through every interleaving of agents, operators and faults.
 
 pub mod agent;
+pub mod backoff;
 pub mod control_plane;
 pub mod drain;
 pub mod features;
@@ -14,7 +15,6 @@ pub mod lease;
 pub mod ledger;
 pub mod look;
 pub mod node;
-pub mod pause;
 pub mod plan;
 pub mod pool;
 pub mod raw;

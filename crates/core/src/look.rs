@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use words::class;
 
-use crate::agent::state::Retry;
+use crate::backoff::Doubling;
 use crate::reason::{Attribute, Code, Reason};
 use crate::time::Time;
 
@@ -41,7 +41,7 @@ impl Looks {
     pub fn ended(
         &mut self,
         result: Result<Option<Reason>, Reason>,
-        retry: &Retry,
+        retry: &Doubling<SignedDuration>,
         period: SignedDuration,
     ) -> SignedDuration {
         match result {

@@ -1,6 +1,6 @@
 use super::*;
 
-const RETRY: Retry = Retry {
+const RETRY: Doubling<SignedDuration> = Doubling {
     first: SignedDuration::from_mins(1),
     cap: SignedDuration::from_mins(60),
 };

@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cuo_cluster::pool::{PoolObject, PoolStatus, write_status};
-use cuo_cluster::{ApiError, ClientSource, LONGEST_ASKED, Retry};
+use cuo_cluster::{ApiError, ClientSource};
+use cuo_core::backoff::Doubling;
 use cuo_core::identity::PoolName;
-use cuo_core::pause::doubled;
 use cuo_core::plan::PoolReport;
 use cuo_core::time::Time;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::pause::Pauses;
 use crate::pool_status::status;
 
 /// Shortest time between two writes of one status, and the first pause after a failure.
@@ -23,6 +24,14 @@ const PACE: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(300);
 /// As many may be under way: each that is not answered has a connection until its deadline.
 const AT_ONCE: usize = 8;
+
+/// After a failure: that pool rests, whatever kind it is of.
+const PAUSES: Pauses = Pauses {
+    conflict: Doubling::new(PACE, AGAIN),
+    failure: Doubling::new(PACE, AGAIN),
+    refusal: Doubling::new(AGAIN, AGAIN),
+    asked: Doubling::new(PACE, AGAIN),
+};
 
 type Pools = BTreeMap<PoolName, PoolObject>;
 
@@ -169,8 +178,8 @@ impl Statuses {
             Err(error) => {
                 debug!(pool = %name, "the status was not written: {error}");
                 let before = known.and_then(|told| told.status);
-                let until = now + pause(error, failures);
-                (before, failures.saturating_add(1), until)
+                let failures = failures.saturating_add(1);
+                (before, failures, now + PAUSES.whole(error, failures))
             }
         };
         let told = Told {
@@ -202,16 +211,6 @@ impl Told {
             true => self.at + AGAIN,
             false => self.until,
         }
-    }
-}
-
-/// How long a pool rests after one more failure.
-fn pause(error: &ApiError, failures: u32) -> Duration {
-    let longer = doubled(PACE, failures, AGAIN);
-    match error.retry_class() {
-        Retry::Denied => AGAIN,
-        Retry::Later(Some(asked)) => asked.min(LONGEST_ASKED).max(longer),
-        Retry::Later(None) | Retry::Reread | Retry::Credentials => longer,
     }
 }
 

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cuo_cluster::node::{Keep, patch_node};
-use cuo_cluster::{ApiError, ClientSource, LONGEST_ASKED, Retry, scattered};
+use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
+use cuo_core::backoff::Doubling;
 use cuo_core::identity::NodeName;
 use cuo_core::node::{Allotted, NodeView};
-use cuo_core::pause::doubled;
 use cuo_core::plan::Writes;
 use cuo_core::raw::{NodePatch, RawNode};
 use cuo_telemetry::gate::gate;
@@ -18,20 +18,22 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::pause::{CONFLICT, FIRST, Pauses, REFUSED};
 use crate::tell::Prepared;
 
 /// How long a write may take. A webhook has 30 s at most.
 pub const LIMIT: Duration = Duration::from_secs(35);
-/// The first pause after somebody else's write won: long enough for the watch to bring it.
-const CONFLICT: Duration = Duration::from_millis(50);
-/// The longest pause after that: it ends by itself once the watch is up to date.
-const LAST_CONFLICT: Duration = Duration::from_secs(5);
-/// The first pause after a failure.
-const FIRST: Duration = Duration::from_millis(500);
-/// The first pause after a refusal: that takes somebody who allows it.
-const REFUSED: Duration = Duration::from_secs(30);
-/// The longest pause.
+/// The longest pause after a failure.
 const LAST: Duration = Duration::from_secs(300);
+/// After a write to a Node that failed, which is that Node's alone.
+const PAUSES: Pauses = Pauses {
+    // It ends by itself once the watch is up to date.
+    conflict: Doubling::new(CONFLICT, Duration::from_secs(5)),
+    failure: Doubling::new(FIRST, LAST),
+    refusal: Doubling::new(REFUSED, LAST),
+    // Not as often as it is asked for, if it goes on.
+    asked: Doubling::new(FIRST, LAST),
+};
 /// A write that takes longer than this holds nobody else up: usually it takes milliseconds. Where it does so again, it is given twice as long.
 const SLOW: Duration = Duration::from_secs(1);
 /// Where as many are not answered, the next is given a quarter of that: each has a slot meanwhile, which others could have.
@@ -156,8 +158,8 @@ impl NodeWrites {
             return;
         };
         let trouble = self.trouble(name, &sent.uid);
-        let pause = doubled(FIRST, trouble.failures, LAST);
         trouble.failures = trouble.failures.saturating_add(1);
+        let pause = PAUSES.failure.pause(trouble.failures);
         trouble.until = Instant::now() + scattered(pause, 0.5);
     }
 
@@ -182,19 +184,8 @@ impl NodeWrites {
         };
         let write = written.order.prepared.write.as_str();
         let trouble = self.trouble(name.clone(), &sent.uid);
-        let longer = |first, last| (doubled(first, trouble.failures, last), 0.5);
-        let (pause, least) = match error.retry_class() {
-            Retry::Reread => longer(CONFLICT, LAST_CONFLICT),
-            // Not earlier than it was asked for; nor as often as that, if it goes on.
-            Retry::Later(Some(asked)) => {
-                let (longer, _) = longer(FIRST, LAST);
-                (asked.min(LONGEST_ASKED).max(longer), 1.0)
-            }
-            Retry::Later(None) | Retry::Credentials => longer(FIRST, LAST),
-            Retry::Denied => longer(REFUSED, LAST),
-        };
         trouble.failures = trouble.failures.saturating_add(1);
-        trouble.until = Instant::now() + scattered(pause, least);
+        trouble.until = Instant::now() + PAUSES.after(error, trouble.failures);
         let text = format!("{write} of node {name}: {error}");
         if error.retry_class() == Retry::Reread {
             debug!("{text}; it is read again");
@@ -266,7 +257,7 @@ impl NodeWrites {
         let times = self.trouble.get(name).map_or(0, |trouble| trouble.slow);
         let hanging = self.under_way.values().filter(|sent| sent.slow).count();
         let first = if hanging < HANGING { SLOW } else { SLOW / 4 };
-        doubled(first, times, LIMIT)
+        Doubling::new(first, LIMIT).pause(times.saturating_add(1))
     }
 
     /// When something of this changes by itself.

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{Ailing, Left};
+use crate::backoff::Doubling;
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
 use crate::reason::Reason;
@@ -17,6 +18,9 @@ use crate::values::{
 };
 
 pub use file::StateError;
+
+/// How long to pause after failures.
+pub type Retry = Doubling<SignedDuration>;
 
 /// Everything that must survive. Written whole, before the act that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -287,26 +291,6 @@ pub struct Lost {
     pub unexplained: u32,
 }
 
-/// How long to pause after failures: doubling from `first` to `cap`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Retry {
-    /// After the first failure.
-    pub first: SignedDuration,
-    /// At most.
-    pub cap: SignedDuration,
-}
-
-impl Retry {
-    /// The pause after failure number `tries`, counted from 1.
-    pub fn pause(&self, tries: u32) -> SignedDuration {
-        let factor = 1 << tries.saturating_sub(1).min(20);
-        self.first
-            .checked_mul(factor)
-            .unwrap_or(self.cap)
-            .min(self.cap)
-    }
-}
-
 /// So many times longer is the pause after a drain that ended as the one before.
 const AGAIN: i32 = 4;
 
@@ -376,22 +360,5 @@ impl State {
             let longest = retry.cap.saturating_mul(if longer { AGAIN } else { 1 });
             backoff.until = backoff.until.min(now.later(longest));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_cap() {
-        let retry = Retry {
-            first: SignedDuration::from_secs(60),
-            cap: SignedDuration::from_secs(3600),
-        };
-        let seconds: Vec<_> = [1, 2, 3, 7, 40, u32::MAX]
-            .map(|tries| retry.pause(tries).as_secs())
-            .into();
-        assert_eq!(seconds, [60, 120, 240, 3600, 3600, 3600]);
     }
 }
