@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod control_plane;
 pub mod drain;
 pub mod features;
+pub mod field;
 pub mod host;
 pub mod identity;
 pub mod keys;

@@ -1,7 +1,4 @@
-//! The values behind the keys: how each is written, and read back strictly.
-//!
-//! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`](crate::keys::VERSION) and holds exactly the known fields; everything else says
-//! what is wrong and is a reason to hold.
+//! The values behind the keys, as each is written and read back.
 
 mod policy;
 
@@ -10,60 +7,17 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{BootId, GrantId, Identity, serde_as_text};
-use crate::keys::spoken;
 use crate::reason::{AnyCode, Code, Reason};
 use crate::time::Time;
 
+pub use crate::field::{Field, to_json};
 pub(crate) use policy::is_default;
 pub use policy::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
 };
-
-/// What was found under one key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum Field<T> {
-    /// Nothing.
-    #[default]
-    Absent,
-    /// A value of this protocol version.
-    Value(T),
-    /// A value of another version of the protocol.
-    OtherVersion(u32),
-    /// Something that nobody of CUO writes; the text says what is wrong with it.
-    Malformed(String),
-}
-
-impl<T> Field<T> {
-    /// The value, if it is one.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Absent | Self::OtherVersion(_) | Self::Malformed(_) => None,
-        }
-    }
-
-    /// There is nothing at all.
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
-
-    /// Reads a value that is plain text.
-    pub fn text(found: Option<&String>) -> Self
-    where
-        T: FromStr,
-        T::Err: fmt::Display,
-    {
-        match found.map(|text| text.parse()) {
-            None => Self::Absent,
-            Some(Ok(value)) => Self::Value(value),
-            Some(Err(error)) => Self::Malformed(error.to_string()),
-        }
-    }
-}
 
 /// Names in a sorted list that is separated by commas. Those that this build does not know are kept, and mean nothing to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -113,42 +67,6 @@ impl fmt::Display for Names {
         let names: Vec<_> = self.iter().collect();
         f.write_str(&names.join(","))
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    v: u32,
-    #[serde(flatten)]
-    rest: T,
-}
-
-impl<T: DeserializeOwned> Field<T> {
-    /// Reads a JSON value that carries its version as `v`.
-    pub fn json(found: Option<&String>) -> Self {
-        let Some(text) = found else {
-            return Self::Absent;
-        };
-        match serde_json::from_str::<Versioned<serde_json::Value>>(text) {
-            Err(error) => Self::Malformed(format!("not JSON with a version: {error}")),
-            Ok(other) if other.v != spoken() => Self::OtherVersion(other.v),
-            // The flattened rest holds every field but `v`, so unknown ones are still refused.
-            Ok(known) => match T::deserialize(known.rest) {
-                Ok(value) => Self::Value(value),
-                Err(error) => Self::Malformed(error.to_string()),
-            },
-        }
-    }
-}
-
-/// Writes a JSON value with the protocol's version as `v`.
-pub fn to_json<T: Serialize>(value: &T) -> String {
-    // Serialising these plain structs can't fail: no maps with odd keys, no failing Serialize. An empty text would be read as malformed,
-    // which is a reason to hold.
-    serde_json::to_string(&Versioned {
-        v: spoken(),
-        rest: value,
-    })
-    .unwrap_or_default()
 }
 
 macro_rules! phases {

@@ -10,7 +10,8 @@ use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::{Tick, Time};
-use crate::values::{Field, Grant};
+use crate::field::{Field, trouble};
+use crate::values::Grant;
 
 /// Deadlines are over once the second that they name is.
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -164,22 +165,6 @@ impl<'a> Facts<'a> {
             let over = backoff.reason.code == Code::CordonedByOther && uncordoned();
             backoff.until > self.now && !over
         })
-    }
-}
-
-/// Why `field`, found under `key`, is no value; `None` if it is one or absent.
-pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
-    match field {
-        Field::Absent | Field::Value(_) => None,
-        Field::OtherVersion(version) => {
-            let known = keys::spoken();
-            let text = format!("{key} is of protocol version {version}, this side speaks {known}");
-            Some(Reason::new(Code::ProtocolUnknown, text))
-        }
-        Field::Malformed(why) => Some(Reason::new(
-            Code::MalformedAnnotation,
-            format!("{key}: {why}"),
-        )),
     }
 }
 

@@ -47,8 +47,6 @@ use facts::{Facts, SECOND};
 use stage::{Show, delaying, draining, rebooting, rest, verifying};
 use state::{Attempt, Request, Stage, State};
 
-pub(crate) use facts::trouble;
-
 /// A decision goes on to no more places than this: an attempt that ends leads to rest, and from there nowhere in the same decision.
 const LONGEST: usize = 8;
 

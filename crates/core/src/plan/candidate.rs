@@ -1,7 +1,7 @@
 //! Whether one node may be granted, apart from the budget.
 
 use super::{Planner, goes_back, holds};
-use crate::agent::trouble;
+use crate::field::trouble;
 use crate::identity::Identity;
 use crate::keys;
 use crate::node::NodeView;

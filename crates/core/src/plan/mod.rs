@@ -38,8 +38,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::agent::trouble;
 use crate::control_plane::Rule;
+use crate::field::trouble;
 use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use super::{Act, Planner, holds};
-use crate::agent::trouble;
 use crate::features::Feature;
+use crate::field::trouble;
 use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
