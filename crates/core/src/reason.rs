@@ -1,9 +1,12 @@
 //! Why not now: stable codes, the same in annotations, Events, the journal, metric labels and documentation.
 
+mod operator;
 mod quote;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use operator::{Tells, Verdict};
 
 macro_rules! codes {
     (@older $name:ident) => { Self::$name };

@@ -125,13 +125,16 @@ impl Planner<'_> {
         report.unavailable += usize::from(entry.is_none() && unavailable(node));
         report.failed += usize::from(unfit);
         report.up_to_date += usize::from(rests && entry.is_none());
+        // What is told of a slot that is being given back is about what comes after it.
+        let verdict = self.verdicts.get(&node.name);
+        let stuck = verdict.filter(|why| why.code.verdict().stalls);
         report.slots.extend(entry.map(|entry| SlotReport {
             node: node.name.clone(),
             id: entry.id,
             identity: entry.identity,
             stage: entry.stage,
             since: entry.since,
-            why: self.verdicts.get(&node.name).cloned().filter(waits),
+            why: stuck.cloned(),
         }));
         let booted = agent.booted.value();
         if let Some(booted) = booted {
@@ -143,25 +146,12 @@ impl Planner<'_> {
         }
         if needed.is_some() && entry.is_none() {
             // The first of those that got the furthest.
-            let far = |why: &Reason| stage(why.code);
-            let verdict = self.verdicts.get(&node.name);
+            let far = |why: &Reason| why.code.verdict().way;
             if verdict.map(far) > report.why.as_ref().map(far) {
                 report.why = verdict.cloned();
             }
         }
     }
-}
-
-/// A slot does not get on by itself. What is told of one that is being given back is about what comes after it.
-fn waits(why: &Reason) -> bool {
-    matches!(
-        why.code,
-        Code::BeforeChecks
-            | Code::AfterChecks
-            | Code::MalformedAnnotation
-            | Code::ProtocolUnknown
-            | Code::WriteRefused
-    )
 }
 
 impl PoolReport {
@@ -182,36 +172,4 @@ impl PoolReport {
         }
         self.why = self.why.take().filter(|why| why.code != Code::Reserved);
     }
-}
-
-/// How far a node got on the way to a slot before this reason stopped it.
-fn stage(code: Code) -> usize {
-    const WAY: &[Code] = &[
-        Code::UpToDate,
-        Code::Paused,
-        Code::IdentityFailed,
-        Code::AgentHolds,
-        Code::NodeNotReady,
-        Code::WriteRefused,
-        Code::GrantUnanswered,
-        Code::CordonedByOther,
-        Code::AgentTooOld,
-        Code::PoolsDiffer,
-        Code::NotTarget,
-        Code::NotApproved,
-        Code::ClusterPaused,
-        Code::PoolPaused,
-        Code::WindowClosed,
-        Code::OwnNodeLast,
-        Code::CanaryFirst,
-        Code::PoolSettling,
-        Code::ControlPlaneBusy,
-        Code::BudgetExhausted,
-        Code::PoolInvalid,
-        Code::Reserved,
-    ];
-    // What is not understood comes first of all.
-    WAY.iter()
-        .position(|known| *known == code)
-        .map_or(0, |place| place + 1)
 }
