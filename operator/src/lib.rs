@@ -4,7 +4,7 @@ pub mod config;
 pub mod health;
 pub mod http;
 pub mod metrics;
+pub mod narration;
 pub mod pool_status;
 pub mod run;
-pub mod steps;
 pub mod tell;

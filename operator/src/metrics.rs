@@ -1,6 +1,7 @@
 //! What Prometheus is told.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use cuo_cluster::ApiError;
 use cuo_core::plan::{Plan, PoolReport, Snapshot};
@@ -13,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::steps::Write;
+use crate::narration::{Count, Write};
 
 type Label = [(&'static str, &'static str); 1];
 type PoolLabels = Vec<(&'static str, String)>;
@@ -23,28 +24,45 @@ const BUILT_IN: &str = "(built-in)";
 /// Phase of nodes whose agent shows none.
 const NO_PHASE: &str = "none";
 
-/// All metrics. Counters begin at zero with each start of the process.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    registry: Registry,
-    nodes: Family<Label, Gauge>,
-    verdicts: Family<Label, Gauge>,
-    reasons: Family<Label, Gauge>,
-    control_plane: Gauge,
-    resting: Gauge,
-    used: Gauge,
-    budget: Gauge,
-    pool_nodes: Family<PoolLabels, Gauge>,
-    pool_used: Family<PoolLabels, Gauge>,
-    pool_budget: Family<PoolLabels, Gauge>,
-    pool_open: Family<PoolLabels, Gauge>,
-    leading: Gauge,
-    connected: Gauge,
-    writes: Family<Label, Counter>,
-    grants: Counter,
-    results: Family<Label, Counter>,
-    errors: Family<Label, Counter>,
-    dropped: Counter,
+macro_rules! metrics {
+    ($($field:ident: $kind:ty = $name:literal, $help:literal;)*) => {
+        /// All metrics. Counters begin at zero with each start of the process.
+        #[derive(Debug, Default)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] $field: $kind,)*
+        }
+
+        impl Metrics {
+            fn register(&mut self) {
+                let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+                let build = "The build that runs";
+                self.registry.register("cuo_operator_build", build, Info::new(version));
+                $(self.registry.register($name, $help, self.$field.clone());)*
+            }
+        }
+    };
+}
+
+metrics! {
+    nodes: Family<Label, Gauge> = "cuo_nodes", "Nodes by the phase that their agent shows, while this process leads";
+    verdicts: Family<Label, Gauge> = "cuo_verdicts", "Nodes by why they do or do not reboot now, while this process leads";
+    reasons: Family<Label, Gauge> = "cuo_agent_reasons", "Nodes by the reason that their agent gives, while this process leads";
+    control_plane: Gauge = "cuo_control_plane_nodes", "Nodes that count as control plane, while this process leads";
+    resting: Gauge = "cuo_operator_nodes_resting", "Nodes that are left alone for a while because writes to them fail or take their time";
+    used: Gauge = "cuo_budget_used", "Nodes that count against any budget, while this process leads";
+    budget: Gauge = "cuo_budget_max", "Most nodes of no pool that may be out of service because of a grant";
+    pool_nodes: Family<PoolLabels, Gauge> = "cuo_pool_nodes", "Nodes of a pool by what they are at; a node can be in several states and pools";
+    pool_used: Family<PoolLabels, Gauge> = "cuo_pool_budget_used", "Nodes of a pool that count against its budget";
+    pool_budget: Family<PoolLabels, Gauge> = "cuo_pool_budget_max", "Most nodes of a pool that may be out of service because of a grant";
+    pool_open: Family<PoolLabels, Gauge> = "cuo_pool_window_open", "Whether nodes of a pool may be granted, as far as its windows go: 1 or 0";
+    grants: Counter = "cuo_grants", "Grants that were put on Nodes";
+    results: Family<Label, Counter> = "cuo_grant_results", "Grants that agents answered, by outcome";
+    leading: Gauge = "cuo_operator_leader", "Whether this process leads: 1 or 0";
+    connected: Gauge = "cuo_operator_watch_up", "Whether the watch of the Nodes is in touch: 1 or 0";
+    writes: Family<Label, Counter> = "cuo_operator_writes", "Writes to the ledger and to Nodes that succeeded";
+    errors: Family<Label, Counter> = "cuo_operator_api_errors", "Calls of the API server that failed, by class";
+    dropped: Counter = "cuo_operator_events_dropped", "Events that were not published because too many were waiting";
 }
 
 impl Metrics {
@@ -58,60 +76,10 @@ impl Metrics {
             let count = metrics.writes.get_or_create(&[("write", write.as_str())]);
             count.inc_by(0);
         }
-        for outcome in OUTCOMES {
-            let label = [("outcome", outcome_name(outcome))];
-            metrics.results.get_or_create(&label).inc_by(0);
+        for outcome in Outcome::ALL {
+            metrics.result(*outcome).inc_by(0);
         }
         metrics
-    }
-
-    fn register(&mut self) {
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        let registry = &mut self.registry;
-        let build = "The build that runs";
-        registry.register("cuo_operator_build", build, Info::new(version.to_vec()));
-        let nodes = "Nodes by the phase that their agent shows, while this process leads";
-        registry.register("cuo_nodes", nodes, self.nodes.clone());
-        let verdicts = "Nodes by why they do or do not reboot now, while this process leads";
-        registry.register("cuo_verdicts", verdicts, self.verdicts.clone());
-        let reasons = "Nodes by the reason that their agent gives, while this process leads";
-        registry.register("cuo_agent_reasons", reasons, self.reasons.clone());
-        let control = "Nodes that count as control plane, while this process leads";
-        registry.register(
-            "cuo_control_plane_nodes",
-            control,
-            self.control_plane.clone(),
-        );
-        let resting =
-            "Nodes that are left alone for a while because writes to them fail or take their time";
-        registry.register("cuo_operator_nodes_resting", resting, self.resting.clone());
-        let used = "Nodes that count against any budget, while this process leads";
-        registry.register("cuo_budget_used", used, self.used.clone());
-        let budget = "Most nodes of no pool that may be out of service because of a grant";
-        registry.register("cuo_budget_max", budget, self.budget.clone());
-        let nodes =
-            "Nodes of a pool by what they are at; a node can be in several states and pools";
-        registry.register("cuo_pool_nodes", nodes, self.pool_nodes.clone());
-        let used = "Nodes of a pool that count against its budget";
-        registry.register("cuo_pool_budget_used", used, self.pool_used.clone());
-        let budget = "Most nodes of a pool that may be out of service because of a grant";
-        registry.register("cuo_pool_budget_max", budget, self.pool_budget.clone());
-        let open = "Whether nodes of a pool may be granted, as far as its windows go: 1 or 0";
-        registry.register("cuo_pool_window_open", open, self.pool_open.clone());
-        let grants = "Grants that were put on Nodes";
-        registry.register("cuo_grants", grants, self.grants.clone());
-        let results = "Grants that agents answered, by outcome";
-        registry.register("cuo_grant_results", results, self.results.clone());
-        let leading = "Whether this process leads: 1 or 0";
-        registry.register("cuo_operator_leader", leading, self.leading.clone());
-        let connected = "Whether the watch of the Nodes is in touch: 1 or 0";
-        registry.register("cuo_operator_watch_up", connected, self.connected.clone());
-        let writes = "Writes to the ledger and to Nodes that succeeded";
-        registry.register("cuo_operator_writes", writes, self.writes.clone());
-        let errors = "Calls of the API server that failed, by class";
-        registry.register("cuo_operator_api_errors", errors, self.errors.clone());
-        let dropped = "Events that were not published because too many were waiting";
-        registry.register("cuo_operator_events_dropped", dropped, self.dropped.clone());
     }
 
     /// In the text format of OpenMetrics.
@@ -205,20 +173,23 @@ impl Metrics {
     }
 
     /// A write succeeded.
-    pub fn wrote(&self, write: Write) {
+    pub fn wrote(&self, write: Write, count: Option<Count>) {
         self.writes
             .get_or_create(&[("write", write.as_str())])
             .inc();
-        if write == Write::NodeGrant {
-            self.grants.inc();
+        match count {
+            None => {}
+            Some(Count::Grant) => {
+                self.grants.inc();
+            }
+            Some(Count::Answer(outcome)) => {
+                self.result(outcome).inc();
+            }
         }
     }
 
-    /// A slot is given back after the agent's answer.
-    pub fn answered(&self, outcome: Outcome) {
-        self.results
-            .get_or_create(&[("outcome", outcome_name(outcome))])
-            .inc();
+    fn result(&self, outcome: Outcome) -> impl Deref<Target = Counter> {
+        self.results.get_or_create(&[("outcome", outcome.as_str())])
     }
 
     /// A call failed.
@@ -247,23 +218,6 @@ fn by_code(family: &Family<Label, Gauge>, others: &str, found: impl Iterator<Ite
         family
             .get_or_create(&[("code", code.as_str())])
             .set(gauge(count));
-    }
-}
-
-const OUTCOMES: [Outcome; 4] = [
-    Outcome::Done,
-    Outcome::Refused,
-    Outcome::Aborted,
-    Outcome::Failed,
-];
-
-/// An outcome as it is written on Nodes.
-pub fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Refused => "refused",
-        Outcome::Aborted => "aborted",
-        Outcome::Failed => "failed",
     }
 }
 

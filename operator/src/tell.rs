@@ -9,21 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cuo_cluster::ClientSource;
-use cuo_cluster::events::{About, Kind, Severity, publish};
+use cuo_cluster::events::{About, Kind, publish};
 use cuo_cluster::pool::PoolObject;
 use cuo_core::identity::{Identity, NodeName, PoolName};
-use cuo_core::ledger::Stage;
-use cuo_core::node::NodeView;
-use cuo_core::plan::{Act, Plan, Snapshot};
+use cuo_core::plan::{Plan, Snapshot};
 use cuo_core::pool::FoundPool;
-use cuo_core::reason::{Code, Reason};
-use cuo_core::values::Outcome;
+use cuo_core::reason::Code;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use crate::metrics::{Metrics, outcome_name};
-use crate::steps::Write;
+use crate::metrics::Metrics;
+use crate::narration::{News, NodeEvent, Said, of_pool, of_verdict, wanted};
 
 /// An Event that waits to be published.
 pub type Waiting = (About, News);
@@ -32,27 +29,6 @@ pub type Waiting = (About, News);
 pub const LIMIT: usize = 2000;
 /// Pause between two Events, so that news of a whole cluster does not hold up what matters at the API server.
 const PACE: Duration = Duration::from_millis(20);
-
-/// One thing worth telling about a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
-    /// What was being done.
-    pub action: &'static str,
-    /// Whether people have to look.
-    pub severity: Severity,
-    /// What happened, or why nothing does.
-    pub reason: Reason,
-}
-
-impl News {
-    fn new(action: &'static str, severity: Severity, code: Code, text: String) -> Self {
-        Self {
-            action,
-            severity,
-            reason: Reason::new(code, text),
-        }
-    }
-}
 
 /// Remembers what was told last.
 #[derive(Debug)]
@@ -86,19 +62,14 @@ impl Teller {
     }
 
     /// A write succeeded.
-    pub fn wrote(&mut self, done: Prepared) {
-        let Prepared { write, name, .. } = &done;
+    pub fn wrote(&mut self, said: Said) {
+        let (name, write) = (said.name, said.write);
         info!(node = %name, write = write.as_str(), "{}: {}", name, write.means());
-        let Some(about) = done.about else {
-            return;
-        };
-        if let Some(outcome) = about.answered {
-            self.metrics.answered(outcome);
-        }
-        if let Some(news) = about.news {
-            let now = (news.reason.code, about.wanted);
-            self.told.insert(done.name.clone(), now);
-            self.tell(&done.name, about.uid, news);
+        self.metrics.wrote(write, said.count);
+        if let Some(event) = said.event {
+            let now = (event.news.reason.code, event.wanted);
+            self.told.insert(name.clone(), now);
+            self.tell(&name, event);
         }
     }
 
@@ -119,8 +90,8 @@ impl Teller {
             if before == Some(now) {
                 continue;
             }
-            match waits(reason).filter(|_| before.is_some()) {
-                Some(news) => self.tell(name, node.uid.clone(), news),
+            match of_verdict(reason).filter(|_| before.is_some()) {
+                Some(news) => self.tell(name, NodeEvent::new(node, news)),
                 None => debug!(node = %name, code = %reason.code, "{name}: {reason}"),
             }
         }
@@ -161,21 +132,10 @@ impl Teller {
         let key = (pool.name.clone(), pool.uid.clone());
         let known = self.pools.get(&key).copied();
         let before = known.unwrap_or(refused.count() == 0);
-        let (valid, news) = match &pool.found {
-            FoundPool::Valid(_) => {
-                let (severity, text) = (Severity::Normal, Code::PoolValid.means().to_owned());
-                (true, News::new("Accept", severity, Code::PoolValid, text))
-            }
-            FoundPool::Invalid { why, .. } => {
-                let text = format!("its nodes are held: {why}");
-                (
-                    false,
-                    News::new("Reject", Severity::Warning, Code::PoolInvalid, text),
-                )
-            }
-        };
+        let valid = matches!(pool.found, FoundPool::Valid(_));
         self.pools.insert(key, valid);
         if valid != before {
+            let news = of_pool(&pool.found);
             info!(pool = %pool.name, code = %news.reason.code, "pool {}: {}", pool.name, news.reason);
             let about = About {
                 kind: Kind::Pool,
@@ -186,7 +146,8 @@ impl Teller {
         }
     }
 
-    fn tell(&self, name: &NodeName, uid: String, news: News) {
+    fn tell(&self, name: &NodeName, event: NodeEvent) {
+        let NodeEvent { uid, news, .. } = event;
         let reason = &news.reason;
         info!(node = %name, code = %reason.code, "{name}: {reason}");
         let about = About {
@@ -202,133 +163,6 @@ impl Teller {
             self.metrics.dropped();
         }
     }
-}
-
-/// What is told of a write once it succeeds. It is found out when the write is decided: other decisions are made until it ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepared {
-    /// What it does.
-    pub write: Write,
-    /// About which node.
-    pub name: NodeName,
-    about: Option<Node>,
-}
-
-/// The Node that a write is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Node {
-    uid: String,
-    wanted: Option<Identity>,
-    answered: Option<Outcome>,
-    news: Option<News>,
-}
-
-impl Prepared {
-    /// `write` carries out `plan`, for what was `seen`.
-    pub fn new(write: Write, name: NodeName, seen: &Snapshot, plan: &Plan) -> Self {
-        let about = seen.nodes.get(&name).map(|node| {
-            let answer = node.agent.result.value();
-            let answer = answer.filter(|_| write == Write::NodeRelease);
-            Node {
-                uid: node.uid.clone(),
-                wanted: wanted(node),
-                answered: answer.map(|answer| answer.outcome),
-                news: decided(write, node, seen, plan),
-            }
-        });
-        Self { write, name, about }
-    }
-
-    /// `write` to a node of which nothing is known.
-    #[cfg(test)]
-    pub fn untold(write: Write, name: NodeName) -> Self {
-        let about = None;
-        Self { write, name, about }
-    }
-}
-
-/// What the node wants to boot.
-fn wanted(node: &NodeView) -> Option<Identity> {
-    node.agent.needed.value().copied()
-}
-
-/// The decision that `write` carries out, where it is one.
-fn decided(write: Write, node: &NodeView, seen: &Snapshot, plan: &Plan) -> Option<News> {
-    let verdict = plan.verdicts.get(&node.name);
-    let gave_up = |what: &str| {
-        let verdict = verdict?;
-        let text = format!("{what}: {}", verdict.message);
-        Some(News::new("Withdraw", Severity::Normal, verdict.code, text))
-    };
-    match (write, &plan.act) {
-        (Write::LedgerReserve, Act::WriteLedger(ledger)) => {
-            let entry = ledger.entries.get(&node.name)?;
-            let text = format!(
-                "next to reboot into {} (grant {})",
-                entry.identity, entry.id
-            );
-            Some(News::new("Reserve", Severity::Normal, Code::Reserved, text))
-        }
-        (Write::NodeGrant, Act::WriteNode(_, allotted)) => {
-            let grant = allotted.grant.as_ref()?;
-            let text = format!(
-                "may reboot into {}, to be accepted until {} (grant {})",
-                grant.identity, grant.deadline, grant.id
-            );
-            Some(News::new("Grant", Severity::Normal, Code::Granted, text))
-        }
-        (Write::NodeWithdraw, _) => gave_up("the grant was withdrawn"),
-        (Write::LedgerDrop, _) => {
-            let entry = seen.ledger.value()?.entries.get(&node.name)?;
-            // What was granted has been told about when it was taken off the Node.
-            (entry.stage == Stage::Reserved).then(|| gave_up("the reservation was given up"))?
-        }
-        (Write::NodeRelease, _) => answered(node),
-        _ => None,
-    }
-}
-
-/// What the agent answered.
-fn answered(node: &NodeView) -> Option<News> {
-    let (answer, grant) = (node.agent.result.value()?, node.operator.grant.value()?);
-    let (identity, id) = (grant.identity, grant.id);
-    if answer.outcome == Outcome::Done {
-        let text = format!("rebooted into {identity}; the slot is free (grant {id})");
-        let severity = Severity::Normal;
-        return Some(News::new("Release", severity, Code::UpToDate, text));
-    }
-    let code = answer.code.clone().unwrap_or(Code::AgentHolds.into());
-    // The agent's own words say more than the code, which may stand for one that an older operator does not know.
-    let why = node.agent.reason.value();
-    let why = why.map_or_else(|| code.means().to_owned(), |why| why.to_string());
-    let text = format!(
-        "the agent answered {} to the grant {id} of {identity}; the slot is free: {why}",
-        outcome_name(answer.outcome),
-    );
-    let code = code.known().unwrap_or(Code::AgentHolds);
-    Some(News::new("Release", Severity::Warning, code, text))
-}
-
-/// Why the node waits, where that is told by no write.
-fn waits(reason: &Reason) -> Option<News> {
-    let (action, severity) = match reason.code {
-        Code::Reserved | Code::Granted | Code::UpToDate | Code::NoAgent => return None,
-        Code::Rebooting => ("Accept", Severity::Normal),
-        Code::GrantUnanswered
-        | Code::IdentityFailed
-        | Code::MalformedAnnotation
-        | Code::NodeNotReady
-        | Code::PoolInvalid
-        | Code::PoolsDiffer
-        | Code::ProtocolUnknown
-        | Code::WriteRefused => ("Hold", Severity::Warning),
-        _ => ("Hold", Severity::Normal),
-    };
-    Some(News {
-        action,
-        severity,
-        reason: reason.clone(),
-    })
 }
 
 /// Publishes what the teller says, until it is gone. Nothing depends on an Event, so one that fails is not tried again.

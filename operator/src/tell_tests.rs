@@ -1,15 +1,20 @@
+use cuo_cluster::events::Severity;
 use cuo_cluster::pool::PoolStatus;
 use cuo_cluster::pool::status::Condition;
 use cuo_core::identity::{BootId, GrantId, Identity};
-use cuo_core::ledger::{Entry, Ledger};
-use cuo_core::node::Allotted;
+use cuo_core::ledger::{Entry, Ledger, Stage};
+use cuo_core::node::NodeView;
+use cuo_core::plan::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
 use cuo_core::raw::RawNode;
+use cuo_core::reason::Reason;
 use cuo_core::time::Time;
-use cuo_core::values::{DrainPolicy, Field, Grant, PodChecks, RebootResult};
+use cuo_core::values::{DrainPolicy, Field, Grant, Outcome, PodChecks, RebootResult, Reservation};
 
 use super::*;
+use crate::narration::Write;
 
 const ID: GrantId = GrantId { seq: 7, salt: 0xab };
+const BOOT: BootId = BootId::from_bytes([1; 16]);
 
 fn identity() -> Identity {
     Identity::Commit([2; 32])
@@ -23,7 +28,7 @@ fn grant() -> Grant {
     Grant {
         id: ID,
         identity: identity(),
-        boot: BootId::from_bytes([1; 16]),
+        boot: BOOT,
         issued: Time::EPOCH,
         deadline: Time::EPOCH,
         drain: DrainPolicy::default(),
@@ -32,8 +37,30 @@ fn grant() -> Grant {
     }
 }
 
+/// The agent's answer to the grant.
+type Answer = (Outcome, Option<Code>);
+
+fn result((outcome, code): Answer) -> RebootResult {
+    RebootResult {
+        id: ID,
+        outcome,
+        code: code.map(Into::into),
+        at: Time::EPOCH,
+    }
+}
+
+fn entry(stage: Stage) -> Entry {
+    Entry {
+        id: ID,
+        identity: identity(),
+        boot: BOOT,
+        stage,
+        since: Time::EPOCH,
+    }
+}
+
 /// What is known of the one node n1, with this answer of its agent.
-fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapshot {
+fn seen(stage: Option<Stage>, answer: Option<Answer>) -> Snapshot {
     let raw = RawNode {
         name: "n1".into(),
         uid: "u1".into(),
@@ -41,21 +68,7 @@ fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapsh
     };
     let mut node = NodeView::parse(&raw).unwrap();
     node.operator.grant = Field::Value(grant());
-    node.agent.result = answer.map_or(Field::Absent, |(outcome, code)| {
-        Field::Value(RebootResult {
-            id: ID,
-            outcome,
-            code: code.map(Into::into),
-            at: Time::EPOCH,
-        })
-    });
-    let entry = |stage| Entry {
-        id: ID,
-        identity: identity(),
-        boot: BootId::from_bytes([1; 16]),
-        stage,
-        since: Time::EPOCH,
-    };
+    node.agent.result = answer.map_or(Field::Absent, |answer| Field::Value(result(answer)));
     let entries = stage.map(|stage| (name(), entry(stage))).into_iter();
     let ledger = Ledger {
         entries: entries.collect(),
@@ -72,14 +85,41 @@ fn seen(stage: Option<Stage>, answer: Option<(Outcome, Option<Code>)>) -> Snapsh
     }
 }
 
-fn plan(act: Act, verdict: Reason) -> Plan {
+fn plan(verdict: Reason) -> Plan {
     Plan {
         verdicts: BTreeMap::from([(name(), verdict)]),
-        act,
+        act: Act::Wait,
         wake: None,
         used: Default::default(),
         control_plane: Default::default(),
         pools: vec![],
+    }
+}
+
+/// What is said of a write to the ledger, where n1 waits for a window.
+fn in_ledger(stage: Option<Stage>, change: LedgerChange) -> Said {
+    let act = LedgerAct {
+        node: name(),
+        change,
+        seq: ID.seq,
+    };
+    Said::of_ledger(&act, &seen(stage, None), &closed())
+}
+
+/// The same of a write to n1.
+fn on_node(stage: Option<Stage>, answer: Option<Answer>, change: NodeChange) -> Said {
+    let node = name();
+    Said::of_node(&NodeAct { node, change }, &seen(stage, answer), &closed())
+}
+
+fn closed() -> Plan {
+    plan(Reason::new(Code::WindowClosed, "opens at ten"))
+}
+
+fn release(answer: Option<Answer>) -> NodeChange {
+    NodeChange::Release {
+        grant: Box::new(grant()),
+        answer: result(answer.unwrap()),
     }
 }
 
@@ -108,15 +148,24 @@ fn each_decision_is_told_when_its_write_succeeded() {
     let (normal, warning) = (Severity::Normal, Severity::Warning);
     let (reserved, granted) = (Some(Stage::Reserved), Some(Stage::Granted));
     let short = identity();
-    let closed = || Reason::new(Code::WindowClosed, "opens at ten");
-    let ledger = || Act::WriteLedger(seen(reserved, None).ledger.value().cloned().unwrap());
-    let node = |grant| {
-        let allotted = Allotted {
-            grant,
-            ..Allotted::default()
-        };
-        Act::WriteNode(name(), Box::new(allotted))
+    let reserves = || LedgerChange::Reserve(entry(Stage::Reserved));
+    let gone = Vec::new;
+    let drops = || LedgerChange::Drop {
+        gone: gone(),
+        unanswered: Note::Clear,
     };
+    let reservation = || Reservation {
+        id: ID,
+        identity: short,
+        boot: BOOT,
+    };
+    let marks = || NodeChange::MarkReserved {
+        reservation: reservation(),
+        before: false,
+        reset: vec![],
+    };
+    let grants = || NodeChange::Grant(Box::new(grant()));
+    let asks = || NodeChange::AskAfterChecks(vec![]);
     let done = Some((Outcome::Done, None));
     let failed = Some((Outcome::Failed, Some(Code::RolledBack)));
     let refused = Some((Outcome::Refused, None));
@@ -129,8 +178,7 @@ fn each_decision_is_told_when_its_write_succeeded() {
     let cases = [
         (
             Write::LedgerReserve,
-            seen(None, None),
-            ledger(),
+            in_ledger(None, reserves()),
             Some((
                 "Reserve",
                 normal,
@@ -139,8 +187,7 @@ fn each_decision_is_told_when_its_write_succeeded() {
         ),
         (
             Write::NodeGrant,
-            seen(granted, None),
-            node(Some(grant())),
+            on_node(granted, None, grants()),
             Some((
                 "Grant",
                 normal,
@@ -151,8 +198,7 @@ fn each_decision_is_told_when_its_write_succeeded() {
         ),
         (
             Write::NodeWithdraw,
-            seen(granted, None),
-            node(None),
+            on_node(granted, None, NodeChange::Withdraw(reservation())),
             Some((
                 "Withdraw",
                 normal,
@@ -161,8 +207,7 @@ fn each_decision_is_told_when_its_write_succeeded() {
         ),
         (
             Write::LedgerDrop,
-            seen(reserved, None),
-            ledger(),
+            in_ledger(reserved, LedgerChange::GiveUp { gone: gone() }),
             Some((
                 "Withdraw",
                 normal,
@@ -170,18 +215,12 @@ fn each_decision_is_told_when_its_write_succeeded() {
             )),
         ),
         // That was told when the grant was taken off the Node.
-        (Write::LedgerDrop, seen(granted, None), ledger(), None),
-        (Write::NodeReserve, seen(reserved, None), node(None), None),
-        (
-            Write::NodeAfter,
-            seen(granted, done),
-            node(Some(grant())),
-            None,
-        ),
+        (Write::LedgerDrop, in_ledger(granted, drops()), None),
+        (Write::NodeReserve, on_node(reserved, None, marks()), None),
+        (Write::NodeAfter, on_node(granted, done, asks()), None),
         (
             Write::NodeRelease,
-            seen(granted, done),
-            node(None),
+            on_node(granted, done, release(done)),
             Some((
                 "Release",
                 normal,
@@ -190,20 +229,19 @@ fn each_decision_is_told_when_its_write_succeeded() {
         ),
         (
             Write::NodeRelease,
-            seen(granted, failed),
-            node(None),
+            on_node(granted, failed, release(failed)),
             Some(("Release", warning, answered("failed", Code::RolledBack))),
         ),
         (
             Write::NodeRelease,
-            seen(granted, refused),
-            node(None),
+            on_node(granted, refused, release(refused)),
             Some(("Release", warning, answered("refused", Code::AgentHolds))),
         ),
     ];
-    for (write, seen, act, expected) in cases {
+    for (write, said, expected) in cases {
         let (mut teller, mut events, _) = teller();
-        teller.wrote(Prepared::new(write, name(), &seen, &plan(act, closed())));
+        assert_eq!(said.write, write);
+        teller.wrote(said);
         let expected =
             expected.map(|(action, severity, text)| ("n1".to_owned(), action, severity, text));
         let expected: Vec<_> = expected.into_iter().collect();
@@ -214,10 +252,8 @@ fn each_decision_is_told_when_its_write_succeeded() {
 #[test]
 fn a_release_is_counted_by_its_outcome() {
     let (mut teller, _events, metrics) = teller();
-    let failed = seen(Some(Stage::Granted), Some((Outcome::Failed, None)));
-    let act = Act::WriteNode(name(), Box::default());
-    let plan = plan(act, Code::UpToDate.into());
-    teller.wrote(Prepared::new(Write::NodeRelease, name(), &failed, &plan));
+    let failed = Some((Outcome::Failed, None));
+    teller.wrote(on_node(Some(Stage::Granted), failed, release(failed)));
     let text = metrics.text();
     assert!(
         text.contains("cuo_grant_results_total{outcome=\"failed\"} 1"),
@@ -265,15 +301,12 @@ fn why_a_node_waits_is_told_when_the_code_changes() {
         (Reason::new(Code::UpToDate, "k"), vec![]),
     ];
     for (reason, expected) in steps {
-        teller.settled(&seen(None, None), &plan(Act::Wait, reason.clone()));
+        teller.settled(&seen(None, None), &plan(reason.clone()));
         assert_eq!(told(&mut events), expected, "{reason}");
     }
     // Whoever leads anew does not repeat it, and what a write told is not told again.
     teller.forget();
-    teller.settled(
-        &seen(None, None),
-        &plan(Act::Wait, Code::PoolInvalid.into()),
-    );
+    teller.settled(&seen(None, None), &plan(Code::PoolInvalid.into()));
     assert_eq!(told(&mut events), []);
 }
 
@@ -288,7 +321,7 @@ fn why_a_node_waits_is_told_anew_for_each_version() {
         seen
     };
     let mut tells = |byte: u8, reason: Reason| {
-        teller.settled(&needs(byte), &plan(Act::Wait, reason));
+        teller.settled(&needs(byte), &plan(reason));
         let all = told(&mut events).into_iter();
         all.map(|(_, _, _, text)| text).collect::<Vec<_>>()
     };
@@ -305,7 +338,7 @@ fn what_there_is_no_room_for_is_counted() {
     let metrics = Arc::new(Metrics::new(1));
     let mut teller = Teller::new(sender, Arc::clone(&metrics));
     for code in [Code::UpToDate, Code::WindowClosed, Code::BudgetExhausted] {
-        teller.settled(&seen(None, None), &plan(Act::Wait, code.into()));
+        teller.settled(&seen(None, None), &plan(code.into()));
     }
     assert_eq!(told(&mut events).len(), 1);
     let text = metrics.text();

@@ -493,20 +493,6 @@ impl Allotted {
         }
         diff.done(None)
     }
-
-    /// Writes this into a view as the API server would; the search through all states uses it in place of text.
-    pub fn apply(&self, node: &mut NodeView) {
-        let granted = self.granted.clone().map(Field::Value);
-        node.operator = OperatorFields {
-            reserved: self.reserved.clone().map_or(Field::Absent, Field::Value),
-            grant: self.grant.clone().map_or(Field::Absent, Field::Value),
-            granted: granted.unwrap_or_else(|| node.operator.granted.clone()),
-            only_node: self.only_node.unwrap_or(node.operator.only_node),
-            before: self.before,
-            after: self.after,
-        };
-        node.others.retain(|name, _| !self.reset.contains(name));
-    }
 }
 
 #[cfg(test)]

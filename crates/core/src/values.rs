@@ -232,6 +232,21 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: &[Self] = &[Self::Done, Self::Refused, Self::Aborted, Self::Failed];
+
+    /// The outcome as it is written everywhere.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Aborted => "aborted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Value of `reboot-result`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

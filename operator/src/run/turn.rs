@@ -11,8 +11,8 @@ use cuo_cluster::watch::{NodesEvent, PoolsEvent};
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_core::identity::NodeName;
 use cuo_core::ledger::Ledger;
-use cuo_core::node::{Allotted, NodeView};
-use cuo_core::plan::{Act, Plan, Policy, Snapshot, Writes, plan};
+use cuo_core::node::NodeView;
+use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, Snapshot, Writes, plan};
 use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
 use cuo_telemetry::gate::gate;
@@ -28,8 +28,8 @@ use super::writes::{NodeWrites, Order, Written};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::steps;
-use crate::tell::{Prepared, Teller};
+use crate::narration::{CONFIRM, Said};
+use crate::tell::Teller;
 
 /// Longest wait between two turns. They cost no request; deadlines and windows are on the wall clock, which may be set at any time.
 const LOOK: Duration = Duration::from_secs(60);
@@ -186,27 +186,26 @@ impl Operator {
             return Ok(Some(Instant::now() + LOOK));
         };
         self.metrics.planned(&self.seen, &plan);
-        let Some((write, name)) = steps::written(&plan.act, &self.seen) else {
-            // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
-            self.pause.well();
-            self.teller.settled(&self.seen, &plan);
-            let (told, rest) = (self.tell_pools(&plan), self.rest(&plan));
-            return Ok(Some(told.map_or(rest, |told| told.min(rest))));
-        };
-        let prepared = Prepared::new(write, name.clone(), &self.seen, &plan);
         match &plan.act {
-            Act::WriteLedger(next) => {
-                gate(&format!("operator-before-{}", write.as_str())).await;
-                let what = || format!("{} of node {name}", write.as_str());
-                let result = self.write_ledger(next, prepared).await;
-                result.map_err(|error| Failed::new(what(), error))?;
-                self.pause.well();
-                gate(&format!("operator-after-{}", write.as_str())).await;
+            Act::Ledger(act) => {
+                let said = Said::of_ledger(act, &self.seen, &plan);
+                self.write_ledger(act, said).await?;
             }
-            Act::WriteNode(name, allotted) => self.write_node(name, allotted, prepared),
-            Act::Wait | Act::Confirm(_) | Act::ConfirmPools => {}
+            Act::Node(act) => self.write_node(act, &plan),
+            Act::Wait | Act::ConfirmNode(_) | Act::ConfirmPools => {
+                return Ok(Some(self.settled(&plan)));
+            }
         }
         Ok(None)
+    }
+
+    /// Nothing is to be written now: tells people; returns when to decide again.
+    fn settled(&mut self, plan: &Plan) -> Instant {
+        // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
+        self.pause.well();
+        self.teller.settled(&self.seen, plan);
+        let (told, rest) = (self.tell_pools(plan), self.rest(plan));
+        told.map_or(rest, |told| told.min(rest))
     }
 
     /// How it is with what is written to Nodes.
@@ -241,7 +240,7 @@ impl Operator {
         let Written { order, result } = written;
         match result {
             Ok(raw) => {
-                self.told(order.prepared);
+                self.teller.wrote(order.said);
                 self.watched.written(&raw);
             }
             Err(error) => {
@@ -290,9 +289,9 @@ impl Operator {
         loop {
             let plan = plan(&self.seen, &self.policy, Timestamp::now().into());
             match &plan.act {
-                Act::Confirm(name) => self.confirm(name.clone()).await?,
+                Act::ConfirmNode(name) => self.confirm(name.clone()).await?,
                 Act::ConfirmPools => self.confirm_pools().await?,
-                _ => return Ok(Some(plan)),
+                Act::Wait | Act::Ledger(_) | Act::Node(_) => return Ok(Some(plan)),
             }
             if self.list_anew {
                 return Ok(None);
@@ -301,10 +300,10 @@ impl Operator {
     }
 
     async fn confirm(&mut self, name: NodeName) -> Result<(), Failed> {
-        gate(&format!("operator-before-{}", steps::CONFIRM)).await;
+        gate(&format!("operator-before-{}", CONFIRM)).await;
         let read = get_node(&self.source, name.as_str(), &self.keep).await;
         let raw = read.map_err(|error| Failed::new(format!("read node {name}"), error))?;
-        gate(&format!("operator-after-{}", steps::CONFIRM)).await;
+        gate(&format!("operator-after-{}", CONFIRM)).await;
         let node = raw.and_then(|raw| NodeView::parse(&raw).ok());
         self.seen.live.insert(name, node);
         Ok(())
@@ -327,37 +326,41 @@ impl Operator {
         self.statuses.tell(&self.source, pools, &plan.pools, now)
     }
 
-    async fn write_ledger(&mut self, next: &Ledger, prepared: Prepared) -> Result<(), ApiError> {
+    async fn write_ledger(&mut self, act: &LedgerAct, said: Said) -> Result<(), Failed> {
         let Some(stored) = &self.stored else {
             return Ok(());
         };
-        let text = to_json(next);
-        let stored = ledger::replace(&self.source, &self.namespace, stored, &text).await?;
-        self.told(prepared);
-        self.seen.ledger = Field::Value(next.clone());
+        let none = Ledger::default();
+        let next = act.on(self.seen.ledger.value().unwrap_or(&none));
+        let write = said.write.as_str();
+        gate(&format!("operator-before-{write}")).await;
+        let text = to_json(&next);
+        let stored = ledger::replace(&self.source, &self.namespace, stored, &text).await;
+        let what = || format!("{write} of node {}", act.node);
+        let stored = stored.map_err(|error| Failed::new(what(), error))?;
+        self.teller.wrote(said);
+        self.seen.ledger = Field::Value(next);
         self.stored = Some(stored);
+        self.pause.well();
+        gate(&format!("operator-after-{write}")).await;
         Ok(())
     }
 
     /// Sends a write to a Node, beside the loop.
-    fn write_node(&mut self, name: &NodeName, allotted: &Allotted, prepared: Prepared) {
-        let known = self.seen.nodes.get(name);
-        if let Some(known) = known
-            && let Some(patch) = allotted.patch(known)
-        {
+    fn write_node(&mut self, act: &NodeAct, plan: &Plan) {
+        let Some(known) = self.seen.nodes.get(&act.node) else {
+            return;
+        };
+        let allotted = act.on(known);
+        if let Some(patch) = allotted.patch(known) {
             let order = Order {
-                prepared,
+                said: Said::of_node(act, &self.seen, plan),
                 known: known.clone(),
-                allotted: allotted.clone(),
+                allotted,
                 patch,
             };
             self.writes.send(&self.source, &self.keep, order);
         }
-    }
-
-    fn told(&mut self, prepared: Prepared) {
-        self.metrics.wrote(prepared.write);
-        self.teller.wrote(prepared);
     }
 
     /// When to decide again if nothing changes before.

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::pause::{CONFLICT, FIRST, Pauses, REFUSED};
-use crate::tell::Prepared;
+use crate::narration::Said;
 
 /// How long a write may take. A webhook has 30 s at most.
 pub const LIMIT: Duration = Duration::from_secs(35);
@@ -46,8 +46,8 @@ const WAITED_FOR: usize = 64;
 /// A write that is to be made.
 #[derive(Debug)]
 pub struct Order {
-    /// What it does, and what is told of it.
-    pub prepared: Prepared,
+    /// What it does, and what is said of it.
+    pub said: Said,
     /// The Node as it was when that was decided.
     pub known: NodeView,
     /// What it is to carry.
@@ -104,7 +104,7 @@ impl NodeWrites {
         let (name, uid) = (order.known.name.clone(), order.known.uid.clone());
         let (source, keep) = (source.clone(), keep.clone());
         self.start(name, uid, async move {
-            let step = order.prepared.write.as_str();
+            let step = order.said.write.as_str();
             gate(&format!("operator-before-{step}")).await;
             let node = order.known.name.as_str();
             let result = patch_node(&source, node, &order.patch, &keep, LIMIT).await;
@@ -182,7 +182,7 @@ impl NodeWrites {
             }
             return;
         };
-        let write = written.order.prepared.write.as_str();
+        let write = written.order.said.write.as_str();
         let trouble = self.trouble(name.clone(), &sent.uid);
         trouble.failures = trouble.failures.saturating_add(1);
         trouble.until = Instant::now() + PAUSES.after(error, trouble.failures);

@@ -3,7 +3,7 @@ use cuo_core::keys;
 use cuo_core::values::Reservation;
 
 use super::*;
-use crate::steps::Write;
+use crate::narration::Write;
 
 fn name(name: &str) -> NodeName {
     name.parse().unwrap()
@@ -41,7 +41,12 @@ fn reservation() -> Allotted {
 fn order(node: &str) -> Order {
     let known = NodeView::parse(&raw(node)).unwrap();
     Order {
-        prepared: Prepared::untold(Write::NodeClean, known.name.clone()),
+        said: Said {
+            write: Write::NodeClean,
+            name: known.name.clone(),
+            count: None,
+            event: None,
+        },
         known,
         allotted: Allotted::default(),
         patch: NodePatch::default(),

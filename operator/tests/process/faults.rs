@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use cuo_core::keys::{BEFORE_REBOOT, ONLY_NODE, REBOOT_PAUSED};
 use cuo_lab::wait::until;
-use cuo_operator::steps::GATES;
+use cuo_operator::narration::GATES;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 

@@ -1,10 +1,13 @@
 //! The only node that takes pods: its drain has nowhere to bring them, and what has a disruption budget stays.
 
-use super::{Act, Planner, trouble};
+use super::Planner;
+use super::act::{Act, NodeChange};
+use super::slot::on;
 use crate::features::Feature;
+use crate::field::trouble;
 use crate::identity::NodeName;
 use crate::keys;
-use crate::node::{Allotted, NodeView};
+use crate::node::NodeView;
 use crate::values::DrainMode;
 
 impl<'a> Planner<'a> {
@@ -32,16 +35,8 @@ impl<'a> Planner<'a> {
             let knows = Feature::OnlyNode.is_in(&node.agent.features);
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none()
                 && trouble(&operator.reserved, keys::REBOOT_RESERVED).is_none();
-            let keep = Allotted {
-                reserved: operator.reserved.value().cloned(),
-                grant: operator.grant.value().cloned(),
-                before: operator.before,
-                after: operator.after,
-                only_node: Some(is),
-                ..Allotted::default()
-            };
             let other = operator.only_node != is && knows && whole;
-            let act = other.then(|| Act::WriteNode(node.name.clone(), Box::new(keep)));
+            let act = other.then(|| on(node, NodeChange::TellOnlyNode(is)));
             let act = act.filter(|act| !self.rests(act))?;
             Some((self.seen.writes.suspect.contains(&node.name), act))
         });

@@ -1,15 +1,16 @@
 //! The operator's decision: who reboots when, with a reason for every node.
 //!
-//! [`plan`] is level-triggered like the agent's step: it looks at the Nodes and the ledger, and names the one write that is next. A slot
+//! [`plan`] is level-triggered like the agent's step: it looks at the Nodes and the ledger, and names the one [`Act`] that is next. A slot
 //! goes through these, each a conditional write:
 //!
-//! 1. ledger: the entry, `reserved`;
-//! 2. Node: `reboot-reserved`, and the label that starts the before-reboot checks;
-//! 3. ledger: the entry is `granted`, once the reservation came back through the operator's own watch, so that what it knows of the
-//!    node is not older than the entry, and everything was judged again;
-//! 4. Node: `reboot-ok` in place of `reboot-reserved`;
-//! 5. Node: `reboot-ok` is removed, once the agent answered and the after-reboot checks passed, or before it accepted;
-//! 6. ledger: the entry is dropped, once a live read shows nothing of it on the Node.
+//! 1. ledger, [`LedgerChange::Reserve`]: the entry, `reserved`;
+//! 2. Node, [`NodeChange::MarkReserved`]: `reboot-reserved`, and the label that starts the before-reboot checks;
+//! 3. ledger, [`LedgerChange::MarkGranted`]: the entry is `granted`, once the reservation came back through the operator's own watch, so
+//!    that what it knows of the node is not older than the entry, and everything was judged again;
+//! 4. Node, [`NodeChange::Grant`]: `reboot-ok` in place of `reboot-reserved`;
+//! 5. Node, [`NodeChange::Release`] or [`NodeChange::Withdraw`]: `reboot-ok` is removed, once the agent answered and the after-reboot checks
+//!    passed, or before it accepted;
+//! 6. ledger, [`LedgerChange::Drop`]: the entry is dropped, once a live read shows nothing of it on the Node.
 //!
 //! Why no two operators, however old what they know, can exceed the budget: a Node gets a grant only by write 4, which needs the Node to
 //! be unwritten since it was seen with the reservation. An entry that is `granted` is dropped only after a live read without reservation
@@ -24,6 +25,7 @@
 //! for the next one. Labels of Nodes are as old as the watch, which is no older than the reservation: a node that is moved into a pool
 //! after that counts there from the next decision on.
 
+mod act;
 mod canary;
 mod candidate;
 mod lone;
@@ -43,16 +45,18 @@ use crate::field::trouble;
 use crate::identity::{GrantId, Identity, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
-use crate::node::{Allotted, NodeView};
+use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
 use crate::reason::{AnyCode, Code, Reason};
 use crate::time::Time;
 use crate::values::{Field, Phase};
 
+pub use act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
 use canary::Trial;
 use numbers::{are_ours, last_seq};
 use pools::Pools;
 pub use report::{PoolReport, SlotReport, TARGETS, TargetReport};
+use slot::on;
 pub use writes::Writes;
 
 /// What the operator knows at one moment.
@@ -62,7 +66,7 @@ pub struct Snapshot {
     pub nodes: BTreeMap<NodeName, NodeView>,
     /// The ledger as just read; absent if it was never written.
     pub ledger: Field<Ledger>,
-    /// Nodes as just read from the API server because of [`Act::Confirm`]; `None` where there is no such Node.
+    /// Nodes as just read from the API server because of [`Act::ConfirmNode`]; `None` where there is no such Node.
     pub live: BTreeMap<NodeName, Option<NodeView>>,
     /// The node that the operator itself runs on.
     pub own_node: Option<NodeName>,
@@ -85,21 +89,6 @@ pub struct Policy {
     pub control_plane: Rule,
     /// How long an agent may take to accept.
     pub accept_timeout: SignedDuration,
-}
-
-/// The next write, or the read that it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Nothing until something changes or [`Plan::wake`].
-    Wait,
-    /// Replace the ledger, on the condition that it is still the one that was read.
-    WriteLedger(Ledger),
-    /// Write this to a Node, on the condition that it is still the one that was seen.
-    WriteNode(NodeName, Box<Allotted>),
-    /// Read this Node from the API server and plan again with it in [`Snapshot::live`].
-    Confirm(NodeName),
-    /// Read the pools from the API server and plan again with them in [`Snapshot::pools`].
-    ConfirmPools,
 }
 
 /// One decision.
@@ -226,13 +215,8 @@ impl<'a> Planner<'a> {
             (entry.map(|entry| entry.id) != Some(grant.id)).then(|| (name.clone(), restored))
         });
         let missing: Vec<_> = missing.collect();
-        if missing.is_empty() {
-            return None;
-        }
-        let mut ledger = self.ledger.clone();
-        ledger.entries.extend(missing);
-        ledger.seq = self.last_seq;
-        Some(Act::WriteLedger(ledger))
+        let (first, _) = missing.first()?;
+        Some(self.ledger(&first.clone(), LedgerChange::Restore(missing)))
     }
 
     /// The next write for any of the slots that are out.
@@ -240,7 +224,7 @@ impl<'a> Planner<'a> {
         let mut act = None;
         for (name, entry) in &self.ledger.entries {
             let next = self.slot(name, entry);
-            let writes = matches!(&next.act, Some(Act::WriteNode(..)));
+            let writes = matches!(&next.act, Some(Act::Node(_)));
             act = act.or(next.act.filter(|act| !self.rests(act)));
             let Some(node) = self.seen.nodes.get(name) else {
                 continue;
@@ -260,8 +244,8 @@ impl<'a> Planner<'a> {
     /// under way for one Node.
     fn rests(&self, act: &Act) -> bool {
         match act {
-            Act::WriteNode(name, _) => self.seen.writes.wait(name),
-            Act::Wait | Act::WriteLedger(_) | Act::Confirm(_) | Act::ConfirmPools => false,
+            Act::Node(act) => self.seen.writes.wait(&act.node),
+            Act::Wait | Act::Ledger(_) | Act::ConfirmNode(_) | Act::ConfirmPools => false,
         }
     }
 
@@ -277,12 +261,8 @@ impl<'a> Planner<'a> {
             let label = known.is_none() && (operator.before || operator.after);
             // What is not understood is left for a person, and everything beside it.
             let clean = orphan || label && !operator.has_slot();
-            let keep = Allotted {
-                grant: operator.grant.value().cloned(),
-                ..Allotted::default()
-            };
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none();
-            let act = (clean && whole).then(|| Act::WriteNode(name.clone(), Box::new(keep)));
+            let act = (clean && whole).then(|| on(node, NodeChange::Clean));
             act.filter(|act| !self.rests(act))
         })
     }
@@ -326,7 +306,7 @@ impl<'a> Planner<'a> {
                     Reason::from(Code::Reserved)
                 }
             };
-            others_go |= matches!(reason.code, Code::Reserved | Code::PoolSettling);
+            others_go |= reason.code.verdict().soon;
             self.verdicts.insert(node.name.clone(), reason);
         }
         chosen.unwrap_or(Act::Wait)
@@ -345,7 +325,6 @@ impl<'a> Planner<'a> {
     fn reserve(&self, node: &NodeView) -> Option<Act> {
         let (needed, booted) = (node.agent.needed.value()?, node.agent.booted.value()?);
         let seq = self.last_seq + 1;
-        let mut ledger = self.ledger.clone();
         let entry = Entry {
             id: GrantId {
                 seq,
@@ -356,9 +335,11 @@ impl<'a> Planner<'a> {
             stage: Stage::Reserved,
             since: self.now,
         };
-        ledger.entries.insert(node.name.clone(), entry);
-        ledger.seq = seq;
-        Some(Act::WriteLedger(ledger))
+        Some(Act::Ledger(LedgerAct {
+            node: node.name.clone(),
+            change: LedgerChange::Reserve(entry),
+            seq,
+        }))
     }
 }
 

@@ -2,16 +2,17 @@
 
 use jiff::SignedDuration;
 
-use super::{Act, Planner, holds};
+use super::act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
+use super::{Planner, holds};
 use crate::features::Feature;
 use crate::field::trouble;
-use crate::identity::{GrantId, Identity, NodeName};
+use crate::identity::{GrantId, NodeName};
 use crate::keys;
-use crate::ledger::{Entry, Ledger, Stage};
-use crate::node::{Allotted, NodeView};
+use crate::ledger::{Entry, Stage};
+use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Cordoned, Grant, Granted, Outcome, Reservation};
+use crate::values::{Cordoned, Grant, Outcome, RebootResult, Reservation};
 
 /// What is next for a slot.
 pub(super) struct Next {
@@ -46,32 +47,38 @@ impl Planner<'_> {
     pub(super) fn slot(&mut self, name: &NodeName, entry: &Entry) -> Next {
         let node = self.seen.nodes.get(name);
         match (entry.stage, node) {
-            (Stage::Reserved, None) => Next::only(self.drop_entry(name)),
+            (Stage::Reserved, None) => Next::only(self.give_up(name)),
             (Stage::Reserved, Some(node)) => self.reserved(node, entry),
             (Stage::Granted, None) => self.untraced(name, entry),
             (Stage::Granted, Some(node)) => self.granted(node, entry),
         }
     }
 
-    /// The ledger without the entry of `name`, and without notes about Nodes that are gone.
-    fn without(&self, name: &NodeName) -> Ledger {
-        let mut ledger = self.ledger.clone();
-        ledger.entries.remove(name);
-        let nodes = &self.seen.nodes;
-        ledger
-            .unanswered
-            .retain(|other, _| nodes.contains_key(other));
-        ledger.seq = self.last_seq;
-        ledger
+    /// A write to the ledger, about the slot of `name`.
+    pub(super) fn ledger(&self, name: &NodeName, change: LedgerChange) -> Act {
+        Act::Ledger(LedgerAct {
+            node: name.clone(),
+            change,
+            seq: self.last_seq,
+        })
     }
 
-    /// The slot of `name` is free.
-    fn drop_entry(&self, name: &NodeName) -> Act {
-        Act::WriteLedger(self.without(name))
+    /// Nodes that are gone, with notes about them in the ledger.
+    fn gone(&self) -> Vec<NodeName> {
+        let noted = self.ledger.unanswered.keys();
+        let gone = noted.filter(|name| !self.seen.nodes.contains_key(*name));
+        gone.cloned().collect()
     }
 
-    fn write(&self, node: &NodeView, allotted: Allotted) -> Act {
-        Act::WriteNode(node.name.clone(), Box::new(allotted))
+    /// The reservation of `name` is given up.
+    fn give_up(&self, name: &NodeName) -> Act {
+        self.ledger(name, LedgerChange::GiveUp { gone: self.gone() })
+    }
+
+    /// The slot of `name` is free after a grant.
+    fn drop_entry(&self, name: &NodeName, unanswered: Note) -> Act {
+        let gone = self.gone();
+        self.ledger(name, LedgerChange::Drop { gone, unanswered })
     }
 
     /// What the entry was made for is what the node still wants.
@@ -100,10 +107,10 @@ impl Planner<'_> {
     /// A reserved slot: on to the Node, through the checks, to granted, or dropped.
     fn reserved(&mut self, node: &NodeView, entry: &Entry) -> Next {
         if taken_back(node, entry) {
-            return Next::only(self.drop_entry(&node.name));
+            return Next::only(self.give_up(&node.name));
         }
         if let Err(reason) = self.still_next(node, entry) {
-            return Next::act(self.drop_entry(&node.name), reason);
+            return Next::act(self.give_up(&node.name), reason);
         }
         self.wakes.extend(self.pools.closes(&node.name));
         let shown = node.operator.reserved.value().map(|reserved| reserved.id);
@@ -113,7 +120,7 @@ impl Planner<'_> {
         if shown != Some(entry.id) || !asked {
             // Without its reservation the node only keeps others from their turn.
             if self.seen.writes.refused(&node.name) {
-                return Next::act(self.drop_entry(&node.name), Code::WriteRefused);
+                return Next::act(self.give_up(&node.name), Code::WriteRefused);
             }
             return Next::act(self.reservation(node, entry, before), Code::Reserved);
         }
@@ -127,35 +134,29 @@ impl Planner<'_> {
         Next::act(self.begin(node, entry), Code::Reserved)
     }
 
-    /// The ledger with the entry as granted: the agent's time begins now.
+    /// The entry as granted: the agent's time begins now.
     fn begin(&self, node: &NodeView, entry: &Entry) -> Act {
-        let mut ledger = self.ledger.clone();
-        ledger.entries.insert(
-            node.name.clone(),
-            Entry {
-                stage: Stage::Granted,
-                since: self.now,
-                ..entry.clone()
-            },
-        );
-        ledger.seq = self.last_seq;
-        Act::WriteLedger(ledger)
+        let entry = Entry {
+            stage: Stage::Granted,
+            since: self.now,
+            ..entry.clone()
+        };
+        self.ledger(&node.name, LedgerChange::MarkGranted(entry))
     }
 
     /// The reservation, with the label that starts the checks; what was answered to earlier ones is removed.
     fn reservation(&self, node: &NodeView, entry: &Entry, before: Vec<String>) -> Act {
         let after = self.pools.checks(&node.name, |pool| &pool.after);
-        let allotted = Allotted {
-            reserved: Some(Reservation {
+        let change = NodeChange::MarkReserved {
+            reservation: Reservation {
                 id: entry.id,
                 identity: entry.identity,
                 boot: entry.boot,
-            }),
+            },
             before: !before.is_empty(),
             reset: before.into_iter().chain(after).collect(),
-            ..Allotted::default()
         };
-        self.write(node, allotted)
+        on(node, change)
     }
 
     /// A granted slot of which the known Node shows nothing, or whose Node is not known: the API server itself has to say so.
@@ -164,8 +165,8 @@ impl Planner<'_> {
     /// at once whether it goes on; without a word of it, the slot is kept for as long as it could still act on the grant.
     fn untraced(&mut self, name: &NodeName, entry: &Entry) -> Next {
         let live = match self.seen.live.get(name) {
-            None => return Next::act(Act::Confirm(name.clone()), Code::Granted),
-            Some(None) => return Next::only(self.drop_entry(name)),
+            None => return Next::act(Act::ConfirmNode(name.clone()), Code::Granted),
+            Some(None) => return Next::only(self.drop_entry(name, Note::Keep)),
             Some(Some(live)) => live,
         };
         let acts_until = entry
@@ -182,7 +183,7 @@ impl Planner<'_> {
             let text = "the Node was made anew in the middle of it; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
-        let answered = live.agent.result.value().map(|result| result.id) == Some(entry.id);
+        let answered = answer(live, entry).is_some();
         match self.seen.nodes.get(name) {
             _ if answered => Next::only(self.close(live, entry)),
             Some(node) => Next::only(self.take_back(node, entry)),
@@ -198,35 +199,25 @@ impl Planner<'_> {
             seq: self.last_seq + 1,
             salt: entry.id.salt,
         };
-        let reserved = Reservation {
+        let number = Reservation {
             id,
             identity: entry.identity,
             boot: entry.boot,
         };
-        let allotted = Allotted {
-            reserved: Some(reserved),
-            ..Allotted::default()
-        };
-        self.write(node, allotted)
+        on(node, NodeChange::Withdraw(number))
     }
 
-    /// The ledger without the entry, and with a note if its grant lapsed.
+    /// The slot is free, with a note if its grant lapsed.
     fn close(&self, node: &NodeView, entry: &Entry) -> Act {
-        let answer = node
-            .agent
-            .result
-            .value()
-            .filter(|result| result.id == entry.id);
-        let lapsed = match answer {
+        let lapsed = match answer(node, entry) {
             Some(answer) => answer.gave(Code::GrantExpired),
             None => self.now > entry.since.later(self.policy.accept_timeout),
         };
-        let mut ledger = self.without(&node.name);
-        ledger.unanswered.remove(&node.name);
-        if lapsed {
-            ledger.unanswered.insert(node.name.clone(), self.now);
-        }
-        Act::WriteLedger(ledger)
+        let unanswered = match lapsed {
+            true => Note::Set(self.now),
+            false => Note::Clear,
+        };
+        self.drop_entry(&node.name, unanswered)
     }
 
     /// A granted slot: on to the Node, to the answer, through the checks, off the Node, dropped.
@@ -315,29 +306,19 @@ impl Planner<'_> {
             pods,
             cordoned,
         };
-        let allotted = Allotted {
-            granted: noted(node, grant.identity),
-            grant: Some(grant),
-            ..Allotted::default()
-        };
-        self.write(node, allotted)
+        on(node, NodeChange::Grant(Box::new(grant)))
     }
 
     /// The grant is on the Node.
     fn on_node(&mut self, node: &NodeView, entry: &Entry, grant: &Grant) -> Next {
-        let answer = node
-            .agent
-            .result
-            .value()
-            .filter(|result| result.id == entry.id);
         let accepted = node
             .agent
             .progress
             .value()
             .is_some_and(|progress| progress.id == entry.id);
-        match answer {
-            Some(answer) if answer.outcome == Outcome::Done => self.after(node, grant),
-            Some(_) => Next::only(self.release(node, grant)),
+        match answer(node, entry) {
+            Some(answer) if answer.outcome == Outcome::Done => self.after(node, grant, answer),
+            Some(answer) => Next::only(release(node, grant, answer)),
             None if accepted => Next::wait(Code::Rebooting),
             None => {
                 // An agent of another version may have accepted.
@@ -359,42 +340,38 @@ impl Planner<'_> {
 
     /// The node is done; the after-reboot checks decide when the slot is free. Only answers count that were given since they were
     /// asked for.
-    fn after(&self, node: &NodeView, grant: &Grant) -> Next {
+    fn after(&self, node: &NodeView, grant: &Grant, answer: &RebootResult) -> Next {
         let checks = &self.pools.checks(&node.name, |pool| &pool.after);
         if !checks.is_empty() && !node.operator.after {
-            let allotted = Allotted {
-                grant: Some(grant.clone()),
-                after: true,
-                reset: checks.clone(),
-                ..Allotted::default()
-            };
-            return Next::act(self.write(node, allotted), Code::AfterChecks);
+            let act = on(node, NodeChange::AskAfterChecks(checks.clone()));
+            return Next::act(act, Code::AfterChecks);
         }
         match missing(node, checks, Code::AfterChecks) {
             Some(reason) => Next::wait(reason),
-            None => Next::only(self.release(node, grant)),
+            None => Next::only(release(node, grant, answer)),
         }
-    }
-
-    /// The grant is taken off the Node. One of an operator that did not note what it granted is noted now.
-    fn release(&self, node: &NodeView, grant: &Grant) -> Act {
-        let allotted = Allotted {
-            granted: noted(node, grant.identity),
-            ..Allotted::default()
-        };
-        self.write(node, allotted)
     }
 }
 
-/// The note of what the node was granted, with `identity` in it; `None` if it is there.
-fn noted(node: &NodeView, identity: Identity) -> Option<Granted> {
-    let known = node.operator.granted.value();
-    if known.is_some_and(|known| known.identities.contains(&identity)) {
-        return None;
-    }
-    let mut noted = known.cloned().unwrap_or_default();
-    noted.add(identity);
-    Some(noted)
+/// A write to `node`.
+pub(super) fn on(node: &NodeView, change: NodeChange) -> Act {
+    let node = node.name.clone();
+    Act::Node(NodeAct { node, change })
+}
+
+/// The grant is taken off the Node.
+fn release(node: &NodeView, grant: &Grant, answer: &RebootResult) -> Act {
+    let change = NodeChange::Release {
+        grant: Box::new(grant.clone()),
+        answer: answer.clone(),
+    };
+    on(node, change)
+}
+
+/// What the agent answered to the grant of the entry.
+fn answer<'n>(node: &'n NodeView, entry: &Entry) -> Option<&'n RebootResult> {
+    let answer = node.agent.result.value();
+    answer.filter(|answer| answer.id == entry.id)
 }
 
 /// See [`Planner::take_back`].

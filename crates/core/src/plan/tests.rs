@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::identity::{BootId, Identity};
-use crate::node::OperatorFields;
+use crate::node::{Allotted, OperatorFields};
 use crate::pool::MaxUnavailable;
 use crate::raw::RawNode;
 use crate::values::{
@@ -10,7 +10,10 @@ use crate::values::{
     RebootResult, Reservation, Status,
 };
 use crate::window::{Calendar, Windows};
+use allotted::apply;
 
+#[path = "../../tests/explore/allotted.rs"]
+mod allotted;
 mod faults;
 mod lone;
 mod pools;
@@ -177,7 +180,7 @@ impl World {
         self.seen.pools_live = false;
         let words = match act {
             Act::Wait => return,
-            Act::Confirm(name) => {
+            Act::ConfirmNode(name) => {
                 self.seen.live = live;
                 let node = self.seen.nodes.get(name).cloned();
                 self.seen.live.insert(name.clone(), node);
@@ -187,16 +190,18 @@ impl World {
                 (self.seen.live, self.seen.pools_live) = (live, true);
                 return;
             }
-            Act::WriteLedger(ledger) => {
-                assert_ne!(Some(ledger), self.seen.ledger.value(), "an idle write");
-                self.seen.ledger = Field::Value(ledger.clone());
+            Act::Ledger(act) => {
+                let ledger = act.on(&self.ledger());
+                assert_ne!(Some(&ledger), self.seen.ledger.value(), "an idle write");
+                self.seen.ledger = Field::Value(ledger);
                 format!("ledger: {}", self.slots().join(", "))
             }
-            Act::WriteNode(name, allotted) => {
-                let node = self.seen.nodes.get_mut(name).unwrap();
+            Act::Node(act) => {
+                let node = self.seen.nodes.get_mut(&act.node).unwrap();
+                let allotted = act.on(node);
                 assert_ne!(allotted.patch(node), None, "an idle write");
-                allotted.apply(node);
-                format!("{name}: {}", shown(node))
+                apply(&allotted, node);
+                format!("{}: {}", act.node, shown(node))
             }
         };
         self.log.push(words);
@@ -1138,7 +1143,7 @@ fn an_entry_is_kept_while_the_api_server_still_shows_it_on_the_node() {
         world.run_until(stage);
         let shown = world.node("n1").clone();
         hide(&mut world);
-        assert_eq!(world.plan().act, Act::Confirm(name("n1")), "{stage}");
+        assert_eq!(world.plan().act, Act::ConfirmNode(name("n1")), "{stage}");
         world.seen.live.insert(name("n1"), Some(shown));
         let plan = world.plan();
         assert_eq!(plan.act, Act::Wait, "{stage}");

@@ -1,18 +1,23 @@
 //! The operators: each plans on its own picture of the Nodes, without regard to any leader.
 
+#[path = "allotted.rs"]
+mod allotted;
+
 use std::collections::BTreeMap;
 
 use cuo_core::ledger::{Ledger, Stage};
-use cuo_core::node::NodeView;
+use cuo_core::node::{Allotted, NodeView, OperatorFields};
 use cuo_core::plan::{Act, Plan, Policy, Snapshot, plan};
 use cuo_core::values::Field;
 use jiff::SignedDuration;
+
+use allotted::apply;
 
 use crate::bugs::Bug;
 use crate::faults::{Context, Next};
 use crate::pools::{beyond, built_in, pools};
 use crate::search::Violation;
-use crate::shared::{Shared, hash};
+use crate::shared::hash;
 use crate::sites::{Broken, Kind};
 use crate::world::{Operator, Scope, Sent, Site, Stale, World, Write, node_name, time};
 
@@ -60,13 +65,13 @@ fn site_of(world: &World, name: &cuo_core::identity::NodeName) -> usize {
     sites.find(|site| node_name(*site) == *name).unwrap()
 }
 
-/// One plan, with live reads where it asks for them.
-fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> Plan {
+/// One plan and what it was made on, with live reads where it asks for them.
+fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> (Snapshot, Plan) {
     let mut seen = snapshot(world, at, bug);
     loop {
         let planned = plan(&seen, policy, time(world.moment));
         let name = match &planned.act {
-            Act::Confirm(name) => name,
+            Act::ConfirmNode(name) => name,
             Act::ConfirmPools => {
                 if bug != Some(Bug::TrustsOldPools) {
                     seen.pools = pools(world.pools);
@@ -75,7 +80,7 @@ fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> Pl
                 seen.pools_live = true;
                 continue;
             }
-            _ => return planned,
+            Act::Wait | Act::Ledger(_) | Act::Node(_) => return (seen, planned),
         };
         let node = world.sites[site_of(world, name)].node.as_deref();
         let live = node.filter(|_| bug != Some(Bug::DropsUnseen)).cloned();
@@ -229,23 +234,25 @@ impl Context {
 }
 
 fn judged(world: &World, at: &Operator, scope: &Scope) -> Turn {
-    let planned = decide(world, at, &policy(world.paused, scope), scope.bug);
+    let (seen, planned) = decide(world, at, &policy(world.paused, scope), scope.bug);
     match planned.act {
         Act::Wait => Ok(None),
-        Act::Confirm(_) | Act::ConfirmPools => {
+        Act::ConfirmNode(_) | Act::ConfirmPools => {
             Err(Violation::new("a live read leads nowhere", &planned.act))
         }
-        Act::WriteLedger(ledger) => {
+        Act::Ledger(act) => {
+            let ledger = act.on(seen.ledger.value().unwrap());
             judged_well(world, at, &ledger, scope)?;
             Ok(Some(Sent {
                 what: Write::Ledger(ledger.into()),
                 current: at.ledger.as_ref().is_none_or(|stale| stale.current),
             }))
         }
-        Act::WriteNode(name, allotted) => {
-            let site = site_of(world, &name);
+        Act::Node(act) => {
+            let site = site_of(world, &act.node);
+            let allotted = act.on(&seen.nodes[&act.node]);
             Ok(Some(Sent {
-                what: Write::Node(site, Shared::from(*allotted)),
+                what: Write::Node(site, allotted.into()),
                 current: at.nodes.get(&site).is_none_or(|stale| stale.current),
             }))
         }
@@ -307,7 +314,7 @@ fn arrive(world: &mut World, sent: &Sent<Write>, scope: &Scope) -> Result<(), Vi
             let at = &mut *world.sites[*site];
             if at.node.is_some() {
                 at.gone &= allotted.grant.is_none();
-                at.write(|node| allotted.apply(node));
+                at.write(|node| apply(allotted, node));
             }
         }
         Write::Ledger(_) | Write::Node(..) => {}

@@ -1,0 +1,202 @@
+//! What the operator does next, by name, and what that makes of the ledger and of Nodes.
+
+use crate::identity::{Identity, NodeName};
+use crate::ledger::{Entry, Ledger};
+use crate::node::{Allotted, NodeView};
+use crate::time::Time;
+use crate::values::{Grant, Granted, RebootResult, Reservation};
+
+/// The next write, or the read that it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// Nothing until something changes or [`Plan::wake`](super::Plan::wake).
+    Wait,
+    /// Read this Node from the API server and plan again with it in [`Snapshot::live`](super::Snapshot::live).
+    ConfirmNode(NodeName),
+    /// Read the pools from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools).
+    ConfirmPools,
+    /// Replace the ledger, on the condition that it is still the one that was read.
+    Ledger(LedgerAct),
+    /// Write to a Node, on the condition that it is still the one that was seen.
+    Node(NodeAct),
+}
+
+/// A write to the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LedgerAct {
+    /// Whose slot it is about; the first of them, where grants are restored.
+    pub node: NodeName,
+    /// What happens to the slot.
+    pub change: LedgerChange,
+    /// The highest number that was ever given to a grant.
+    pub seq: u64,
+}
+
+/// What happens to a slot in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LedgerChange {
+    /// Nodes show grants that the ledger lacks: their entries are put back.
+    Restore(Vec<(NodeName, Entry)>),
+    /// The node gets a slot.
+    Reserve(Entry),
+    /// The slot may be granted, and the agent's time begins.
+    MarkGranted(Entry),
+    /// The slot is given up before it was granted.
+    GiveUp {
+        /// Nodes that are gone, with notes about them in the ledger.
+        gone: Vec<NodeName>,
+    },
+    /// The slot is free after a grant.
+    Drop {
+        /// Nodes that are gone, with notes about them in the ledger.
+        gone: Vec<NodeName>,
+        /// What becomes of the note that the node left a grant unanswered.
+        unanswered: Note,
+    },
+}
+
+/// What becomes of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// It stays as it is.
+    Keep,
+    /// It is removed: the agent answered.
+    Clear,
+    /// It is made: the grant lapsed, and that was found now.
+    Set(Time),
+}
+
+impl LedgerAct {
+    /// `ledger` after the write.
+    pub fn on(&self, ledger: &Ledger) -> Ledger {
+        let mut ledger = ledger.clone();
+        ledger.seq = self.seq;
+        match &self.change {
+            LedgerChange::Restore(entries) => ledger.entries.extend(entries.iter().cloned()),
+            LedgerChange::Reserve(entry) | LedgerChange::MarkGranted(entry) => {
+                ledger.entries.insert(self.node.clone(), entry.clone());
+            }
+            LedgerChange::GiveUp { gone } => free(&mut ledger, &self.node, gone, Note::Keep),
+            LedgerChange::Drop { gone, unanswered } => {
+                free(&mut ledger, &self.node, gone, *unanswered);
+            }
+        }
+        ledger
+    }
+}
+
+/// Takes the entry of `node` out, and the notes about Nodes that are `gone`.
+fn free(ledger: &mut Ledger, node: &NodeName, gone: &[NodeName], unanswered: Note) {
+    ledger.entries.remove(node);
+    for gone in gone {
+        ledger.unanswered.remove(gone);
+    }
+    match unanswered {
+        Note::Keep => {}
+        Note::Clear => drop(ledger.unanswered.remove(node)),
+        Note::Set(at) => drop(ledger.unanswered.insert(node.clone(), at)),
+    }
+}
+
+/// A write to a Node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NodeAct {
+    /// Which one.
+    pub node: NodeName,
+    /// What happens on it.
+    pub change: NodeChange,
+}
+
+/// What happens on a Node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NodeChange {
+    /// The reservation of the ledger's entry is put on it.
+    MarkReserved {
+        /// The reservation.
+        reservation: Reservation,
+        /// Checks are asked for before the reboot.
+        before: bool,
+        /// Names of all checks: what was answered to earlier ones is removed.
+        reset: Vec<String>,
+    },
+    /// The grant takes the place of the reservation.
+    Grant(Box<Grant>),
+    /// Another number takes the place of the grant, or of what was to become it, before it was accepted.
+    Withdraw(Reservation),
+    /// The checks after the reboot are asked for, by name: what was answered to earlier ones is removed.
+    AskAfterChecks(Vec<String>),
+    /// The grant is taken off, since the agent answered it.
+    Release {
+        /// What it allowed to boot.
+        grant: Box<Grant>,
+        /// The agent's answer.
+        answer: RebootResult,
+    },
+    /// What nothing in the ledger stands for is taken off: a reservation, and the labels of checks.
+    Clean,
+    /// The Node says whether it is the only one that takes pods.
+    TellOnlyNode(bool),
+}
+
+impl NodeAct {
+    /// What the operator wants to stand on `node` after the write.
+    pub fn on(&self, node: &NodeView) -> Allotted {
+        let operator = &node.operator;
+        let nothing = Allotted::default();
+        match &self.change {
+            NodeChange::MarkReserved {
+                reservation,
+                before,
+                reset,
+            } => Allotted {
+                reserved: Some(reservation.clone()),
+                before: *before,
+                reset: reset.clone(),
+                ..nothing
+            },
+            NodeChange::Grant(grant) => Allotted {
+                granted: noted(node, grant.identity),
+                grant: Some((**grant).clone()),
+                ..nothing
+            },
+            NodeChange::Withdraw(number) => Allotted {
+                reserved: Some(number.clone()),
+                ..nothing
+            },
+            NodeChange::AskAfterChecks(checks) => Allotted {
+                grant: operator.grant.value().cloned(),
+                after: true,
+                reset: checks.clone(),
+                ..nothing
+            },
+            // A grant of an operator that did not note what it granted is noted now.
+            NodeChange::Release { grant, .. } => Allotted {
+                granted: noted(node, grant.identity),
+                ..nothing
+            },
+            NodeChange::Clean => Allotted {
+                grant: operator.grant.value().cloned(),
+                ..nothing
+            },
+            NodeChange::TellOnlyNode(is) => Allotted {
+                reserved: operator.reserved.value().cloned(),
+                grant: operator.grant.value().cloned(),
+                before: operator.before,
+                after: operator.after,
+                only_node: Some(*is),
+                ..nothing
+            },
+        }
+    }
+}
+
+/// The note of what the node was granted, with `identity` in it; `None` if it is there.
+fn noted(node: &NodeView, identity: Identity) -> Option<Granted> {
+    let known = node.operator.granted.value();
+    if known.is_some_and(|known| known.identities.contains(&identity)) {
+        return None;
+    }
+    let mut noted = known.cloned().unwrap_or_default();
+    noted.add(identity);
+    Some(noted)
+}

@@ -1,0 +1,277 @@
+//! What is said of each of the operator's acts and verdicts: to the log, to metrics, to test gates, and as Events about Nodes and pools.
+
+use cuo_cluster::events::Severity;
+use cuo_core::identity::{Identity, NodeName};
+use cuo_core::ledger::Entry;
+use cuo_core::node::NodeView;
+use cuo_core::plan::{LedgerAct, LedgerChange, NodeAct, NodeChange, Plan, Snapshot};
+use cuo_core::pool::FoundPool;
+use cuo_core::reason::{Code, Reason, Tells};
+use cuo_core::values::{Grant, Outcome, RebootResult};
+
+macro_rules! writes {
+    ($($name:ident = $text:literal, $means:literal;)*) => {
+        /// Everything that the operator ever writes, apart from its lease and Events.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Write {
+            $(#[doc = $means] $name,)*
+        }
+
+        impl Write {
+            /// Every write, in the order of a slot's life.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The write's name, in gates, metrics and the log.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it does, one sentence.
+            pub const fn means(self) -> &'static str {
+                match self { $(Self::$name => $means,)* }
+            }
+        }
+
+        /// The steps at which a test can hold the operator (see [`cuo_telemetry::gate`]): before and after each write, and around the
+        /// read that the drop of an entry needs.
+        pub const GATES: &[&str] = &[
+            $(concat!("operator-before-", $text), concat!("operator-after-", $text),)*
+            concat!("operator-before-", "node-confirm"),
+            concat!("operator-after-", "node-confirm"),
+        ];
+    };
+}
+
+writes! {
+    LedgerRestore = "ledger-restore", "A grant that the ledger lacks is put back into it.";
+    LedgerReserve = "ledger-reserve", "A node gets a slot.";
+    NodeReserve = "node-reserve", "The reservation is put on the Node, with the label of the before-reboot checks.";
+    LedgerGrant = "ledger-grant", "The slot may be granted.";
+    NodeGrant = "node-grant", "The grant is put on the Node.";
+    NodeWithdraw = "node-withdraw", "The grant, or what was to become it, gives place to another number before it was accepted.";
+    NodeAfter = "node-after", "The label of the after-reboot checks is put on the Node.";
+    NodeRelease = "node-release", "The grant is taken off the Node after the agent answered it.";
+    NodeClean = "node-clean", "What nothing in the ledger stands for is taken off the Node.";
+    NodeLone = "node-lone", "The only node that takes pods is told so, or one that no longer is.";
+    LedgerDrop = "ledger-drop", "The slot is free.";
+}
+
+/// The read that the drop of an entry needs.
+pub const CONFIRM: &str = "node-confirm";
+
+/// An Event: one thing worth telling about a node or a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// What was being done.
+    pub action: &'static str,
+    /// Whether people have to look.
+    pub severity: Severity,
+    /// What happened, or why nothing does.
+    pub reason: Reason,
+}
+
+impl News {
+    fn new(action: &'static str, severity: Severity, code: Code, text: String) -> Self {
+        Self {
+            action,
+            severity,
+            reason: Reason::new(code, text),
+        }
+    }
+}
+
+/// What a write counts for in metrics, beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// A grant was put on a Node.
+    Grant,
+    /// An agent's answer ended a grant.
+    Answer(Outcome),
+}
+
+/// What is said of a write once it succeeds. It is found out when the write is decided: other decisions are made until it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// What it does.
+    pub write: Write,
+    /// About which node.
+    pub name: NodeName,
+    /// What it counts for.
+    pub count: Option<Count>,
+    /// The Event, where the Node is known.
+    pub event: Option<NodeEvent>,
+}
+
+/// An Event about a Node as it was when that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeEvent {
+    /// `metadata.uid` of the Node.
+    pub uid: String,
+    /// What it wants to boot.
+    pub wanted: Option<Identity>,
+    /// What is said.
+    pub news: News,
+}
+
+impl NodeEvent {
+    /// `news` of `node`.
+    pub fn new(node: &NodeView, news: News) -> Self {
+        Self {
+            uid: node.uid.clone(),
+            wanted: wanted(node),
+            news,
+        }
+    }
+}
+
+/// What the node wants to boot.
+pub fn wanted(node: &NodeView) -> Option<Identity> {
+    node.agent.needed.value().copied()
+}
+
+impl Said {
+    /// Of a write to the ledger by this `plan`, which was made for what was `seen`.
+    pub fn of_ledger(act: &LedgerAct, seen: &Snapshot, plan: &Plan) -> Self {
+        let (write, news) = match &act.change {
+            LedgerChange::Restore(_) => (Write::LedgerRestore, None),
+            LedgerChange::Reserve(entry) => (Write::LedgerReserve, Some(reserved(entry))),
+            LedgerChange::MarkGranted(_) => (Write::LedgerGrant, None),
+            LedgerChange::GiveUp { .. } => {
+                let what = "the reservation was given up";
+                (Write::LedgerDrop, withdrawn(what, &act.node, plan))
+            }
+            // That was told when the grant was taken off the Node.
+            LedgerChange::Drop { .. } => (Write::LedgerDrop, None),
+        };
+        let node = seen.nodes.get(&act.node);
+        Self {
+            write,
+            name: act.node.clone(),
+            count: None,
+            event: node
+                .zip(news)
+                .map(|(node, news)| NodeEvent::new(node, news)),
+        }
+    }
+
+    /// Of a write to a Node by this `plan`, which was made for what was `seen`.
+    pub fn of_node(act: &NodeAct, seen: &Snapshot, plan: &Plan) -> Self {
+        let node = seen.nodes.get(&act.node);
+        let (write, news, count) = match &act.change {
+            NodeChange::MarkReserved { .. } => (Write::NodeReserve, None, None),
+            NodeChange::Grant(grant) => {
+                (Write::NodeGrant, Some(granted(grant)), Some(Count::Grant))
+            }
+            NodeChange::Withdraw(_) => {
+                let news = withdrawn("the grant was withdrawn", &act.node, plan);
+                (Write::NodeWithdraw, news, None)
+            }
+            NodeChange::AskAfterChecks(_) => (Write::NodeAfter, None, None),
+            NodeChange::Release { grant, answer } => {
+                let news = answered(grant, answer, node);
+                let count = Count::Answer(answer.outcome);
+                (Write::NodeRelease, Some(news), Some(count))
+            }
+            NodeChange::Clean => (Write::NodeClean, None, None),
+            NodeChange::TellOnlyNode(_) => (Write::NodeLone, None, None),
+        };
+        Self {
+            write,
+            name: act.node.clone(),
+            count,
+            event: node
+                .zip(news)
+                .map(|(node, news)| NodeEvent::new(node, news)),
+        }
+    }
+}
+
+fn reserved(entry: &Entry) -> News {
+    let (identity, id) = (entry.identity, entry.id);
+    let text = format!("next to reboot into {identity} (grant {id})");
+    News::new("Reserve", Severity::Normal, Code::Reserved, text)
+}
+
+fn granted(grant: &Grant) -> News {
+    let text = format!(
+        "may reboot into {}, to be accepted until {} (grant {})",
+        grant.identity, grant.deadline, grant.id
+    );
+    News::new("Grant", Severity::Normal, Code::Granted, text)
+}
+
+/// A slot is taken back, for the reason that the node has now.
+fn withdrawn(what: &str, name: &NodeName, plan: &Plan) -> Option<News> {
+    let verdict = plan.verdicts.get(name)?;
+    let text = format!("{what}: {}", verdict.message);
+    Some(News::new("Withdraw", Severity::Normal, verdict.code, text))
+}
+
+/// What the agent answered.
+fn answered(grant: &Grant, answer: &RebootResult, node: Option<&NodeView>) -> News {
+    let (identity, id) = (grant.identity, grant.id);
+    if answer.outcome == Outcome::Done {
+        let text = format!("rebooted into {identity}; the slot is free (grant {id})");
+        return News::new("Release", Severity::Normal, Code::UpToDate, text);
+    }
+    let code = answer.code.clone().unwrap_or(Code::AgentHolds.into());
+    // The agent's own words say more than the code, which may stand for one that an older operator does not know.
+    let why = node.and_then(|node| node.agent.reason.value());
+    let why = why.map_or_else(|| code.means().to_owned(), |why| why.to_string());
+    let text = format!(
+        "the agent answered {} to the grant {id} of {identity}; the slot is free: {why}",
+        answer.outcome.as_str(),
+    );
+    let code = code.known().unwrap_or(Code::AgentHolds);
+    News::new("Release", Severity::Warning, code, text)
+}
+
+/// What is said when a node's verdict changes to this; `None` where a write tells it, or nobody has to know.
+pub fn of_verdict(reason: &Reason) -> Option<News> {
+    let (action, severity) = match reason.code.verdict().tells {
+        Tells::Nothing => return None,
+        Tells::Accept => ("Accept", Severity::Normal),
+        Tells::Hold => ("Hold", Severity::Normal),
+        Tells::Warn => ("Hold", Severity::Warning),
+    };
+    let reason = reason.clone();
+    Some(News {
+        action,
+        severity,
+        reason,
+    })
+}
+
+/// What is said when a pool comes to make sense, or none.
+pub fn of_pool(found: &FoundPool) -> News {
+    match found {
+        FoundPool::Valid(_) => {
+            let text = Code::PoolValid.means().to_owned();
+            News::new("Accept", Severity::Normal, Code::PoolValid, text)
+        }
+        FoundPool::Invalid { why, .. } => {
+            let text = format!("its nodes are held: {why}");
+            News::new("Reject", Severity::Warning, Code::PoolInvalid, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_are_around_every_write_and_the_read() {
+        let names = Write::ALL.iter().map(|write| write.as_str());
+        let expected: Vec<_> = names
+            .chain([CONFIRM])
+            .flat_map(|name| {
+                [
+                    format!("operator-before-{name}"),
+                    format!("operator-after-{name}"),
+                ]
+            })
+            .collect();
+        assert_eq!(GATES, expected);
+    }
+}
