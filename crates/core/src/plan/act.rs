@@ -107,6 +107,12 @@ pub struct NodeAct {
     pub change: NodeChange,
 }
 
+/// A write to `node`.
+pub(super) fn on(node: &NodeView, change: NodeChange) -> Act {
+    let node = node.name.clone();
+    Act::Node(NodeAct { node, change })
+}
+
 /// What happens on a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NodeChange {

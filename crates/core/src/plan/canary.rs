@@ -1,35 +1,17 @@
 //! Canaries: nodes that run an identity for a while before the others of their pool may boot it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::Planner;
-use super::pools::{some, what};
+use super::planner::Planner;
+use super::pools::what;
+use super::trial::{Trial, Tried, soaked, updated};
 use crate::identity::{Identity, NodeName};
 use crate::node::NodeView;
 use crate::pool::{Canary, CanaryWho};
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Outcome, Phase, RebootResult};
-
-/// How far one identity is in one pool.
-pub(super) struct Trial<'a> {
-    /// The members that need it or run it: whether each is a canary by name, and when it has run it for long enough.
-    nodes: Vec<Tried<'a>>,
-    /// Members that run it or have a slot for it.
-    under_way: BTreeSet<&'a NodeName>,
-    /// Members that try something else, and when they will have run it for long enough.
-    elsewhere: BTreeMap<&'a NodeName, Option<Time>>,
-    /// What everybody is told who has neither.
-    told: Option<Reason>,
-}
-
-struct Tried<'a> {
-    name: &'a NodeName,
-    chosen: bool,
-    soaked: Option<Time>,
-}
 
 impl<'a> Planner<'a> {
     /// Whether the pool at `place` lets `node` boot `identity`, as far as canaries go.
@@ -189,103 +171,4 @@ impl<'a> Planner<'a> {
             }
         }
     }
-}
-
-/// What the others wait for.
-struct Wait {
-    names: String,
-    /// It is another release that these run.
-    elsewhere: bool,
-    /// When they may go, if that is known.
-    until: Option<Time>,
-    /// When it is worth looking again.
-    wake: Option<Time>,
-}
-
-impl Trial<'_> {
-    /// The first `count` nodes that come to run it are the canaries.
-    fn counted(&self, count: usize, node: &NodeName, now: Time) -> Result<(), Wait> {
-        let demanded = count.min(self.nodes.len());
-        let mut ends: Vec<_> = self.nodes.iter().filter_map(|tried| tried.soaked).collect();
-        ends.sort_unstable();
-        let until = match demanded.checked_sub(1) {
-            None => return Ok(()),
-            Some(last) => ends.get(last).copied(),
-        };
-        if until.is_some_and(|until| until <= now) {
-            return Ok(());
-        }
-        // What it tries is tried for as long as it is meant to be.
-        if let Some(Some(end)) = self.elsewhere.get(node) {
-            return Err(Wait {
-                names: node.to_string(),
-                elsewhere: true,
-                until: Some(*end),
-                wake: Some(*end),
-            });
-        }
-        let own = self.under_way.iter().copied().filter(|name| *name != node);
-        let elsewhere = self.elsewhere.keys().copied();
-        let elsewhere = elsewhere.filter(|name| !self.under_way.contains(name));
-        if own.clone().count() + elsewhere.clone().count() < count {
-            return Ok(());
-        }
-        let ends = self.elsewhere.values().flatten().copied();
-        let first = ends.clone().min();
-        let only = own.clone().next().is_none();
-        Err(Wait {
-            names: if only { some(elsewhere) } else { some(own) },
-            elsewhere: only,
-            until: if only { first } else { until },
-            wake: until.into_iter().chain(ends).min(),
-        })
-    }
-
-    /// All chosen ones have to run it.
-    fn chosen(&self, now: Time) -> Result<(), Wait> {
-        let chosen = || self.nodes.iter().filter(|tried| tried.chosen);
-        let left: Vec<_> = chosen()
-            .filter(|tried| tried.soaked.is_none_or(|soaked| soaked > now))
-            .collect();
-        if left.is_empty() && chosen().next().is_some() {
-            return Ok(());
-        }
-        let until: Option<Vec<_>> = left.iter().map(|tried| tried.soaked).collect();
-        let until = until.and_then(|ends| ends.into_iter().max());
-        Err(Wait {
-            elsewhere: false,
-            names: some(left.iter().map(|tried| tried.name)),
-            until,
-            wake: until,
-        })
-    }
-}
-
-/// When an update brought what the node runs: not what it ran when it first told of itself, or what it has run ever since.
-fn updated(node: &NodeView) -> Option<Time> {
-    let booted = node.agent.booted.value()?;
-    let result = node.agent.result.value()?;
-    let updated = result.outcome == Outcome::Done && result.at >= booted.since;
-    updated.then_some(result.at)
-}
-
-/// When the node has run `identity` for long enough; `None` if it does not run it, or not well.
-fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<Time> {
-    let agent = &node.agent;
-    let status = agent.status.value()?;
-    let booted = agent.booted.value()?;
-    let failed = agent.failed.value();
-    let failed = failed.is_some_and(|failed| failed.find(identity).is_some());
-    let suspected = agent.suspected.contains(identity);
-    let ended = agent.progress.is_absent() && status.phase != Phase::Failed;
-    if booted.identity != *identity || failed || suspected || !ended {
-        return None;
-    }
-    // A node is done with a grant some time after the boot. Whatever came of an earlier one says nothing of this version.
-    // Nor had it been given up, with a time that is when it became healthy after all.
-    let about =
-        |result: &&RebootResult| result.outcome == Outcome::Done || result.gave(Code::Unhealthy);
-    let ended = agent.result.value().filter(about);
-    let since = ended.map_or(booted.since, |result| result.at.max(booted.since));
-    Some(since.later(soak))
 }

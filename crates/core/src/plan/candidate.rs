@@ -1,6 +1,7 @@
 //! Whether one node may be granted, apart from the budget.
 
-use super::{Planner, goes_back, holds};
+use super::nodes::{goes_back, holds};
+use super::planner::Planner;
 use crate::field::trouble;
 use crate::identity::Identity;
 use crate::keys;

@@ -1,8 +1,7 @@
 //! The only node that takes pods: its drain has nowhere to bring them, and what has a disruption budget stays.
 
-use super::Planner;
-use super::act::{Act, NodeChange};
-use super::slot::on;
+use super::act::{Act, NodeChange, on};
+use super::planner::Planner;
 use crate::features::Feature;
 use crate::field::trouble;
 use crate::identity::NodeName;

@@ -28,68 +28,39 @@
 mod act;
 mod canary;
 mod candidate;
+mod consent;
+mod failures;
 mod lone;
+mod nodes;
 mod numbers;
 mod order;
+mod planner;
 mod pools;
 mod report;
+mod seen;
 mod slot;
+mod trial;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
-
-use crate::control_plane::Rule;
-use crate::field::trouble;
-use crate::identity::{GrantId, Identity, NodeName};
+use crate::field::{Field, trouble};
+use crate::identity::{GrantId, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::NodeView;
-use crate::pool::{FoundPool, Pool};
-use crate::reason::{AnyCode, Code, Reason};
+use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::{Field, Phase};
 
+use act::on;
 pub use act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
-use canary::Trial;
-use numbers::{are_ours, last_seq};
-use pools::Pools;
+use nodes::has_failed;
+use numbers::are_ours;
+use planner::Planner;
 pub use report::{PoolReport, SlotReport, TARGETS, TargetReport};
-use slot::on;
+use seen::DATA_NAME;
+pub use seen::{Policy, Snapshot};
 pub use writes::Writes;
-
-/// What the operator knows at one moment.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// All Nodes, as the watch told; may be old.
-    pub nodes: BTreeMap<NodeName, NodeView>,
-    /// The ledger as just read; absent if it was never written.
-    pub ledger: Field<Ledger>,
-    /// Nodes as just read from the API server because of [`Act::ConfirmNode`]; `None` where there is no such Node.
-    pub live: BTreeMap<NodeName, Option<NodeView>>,
-    /// The node that the operator itself runs on.
-    pub own_node: Option<NodeName>,
-    /// All pools, by name.
-    pub pools: Vec<FoundPool>,
-    /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`]; otherwise they are as the watch told.
-    pub pools_live: bool,
-    /// How it is with what is written to Nodes.
-    pub writes: Writes,
-}
-
-/// What administrators want of the whole cluster.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// The pool of all nodes that no other one selects.
-    pub builtin: Pool,
-    /// Nothing new is granted, in no pool.
-    pub paused: bool,
-    /// Which nodes are of the control plane.
-    pub control_plane: Rule,
-    /// How long an agent may take to accept.
-    pub accept_timeout: SignedDuration,
-}
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,42 +100,7 @@ pub fn plan(seen: &Snapshot, policy: &Policy, now: Time) -> Plan {
     }
 }
 
-/// What the ledger is called in reasons.
-const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";
-
-/// A plan in the making.
-struct Planner<'a> {
-    seen: &'a Snapshot,
-    policy: &'a Policy,
-    now: Time,
-    ledger: &'a Ledger,
-    /// The highest number of a grant that was ever seen; the Nodes remember where somebody deleted the ledger.
-    last_seq: u64,
-    pools: Pools<'a>,
-    /// What failed, on which nodes and how; without a code where that can't be read.
-    failures: Failed<'a>,
-    /// How far identities are in the pools that have canaries.
-    trials: BTreeMap<(usize, Identity), Trial<'a>>,
-    verdicts: BTreeMap<NodeName, Reason>,
-    wakes: Vec<Time>,
-}
-
 impl<'a> Planner<'a> {
-    fn new(seen: &'a Snapshot, policy: &'a Policy, ledger: &'a Ledger, now: Time) -> Self {
-        Self {
-            seen,
-            policy,
-            now,
-            ledger,
-            last_seq: last_seq(seen, ledger),
-            pools: Pools::new(seen, policy, ledger, now),
-            failures: failures(seen, ledger),
-            trials: BTreeMap::new(),
-            verdicts: BTreeMap::new(),
-            wakes: Vec::new(),
-        }
-    }
-
     fn all(&mut self) -> Plan {
         let used = self.pools.used.iter().copied().cloned().collect();
         let (restore, slots) = (self.restore(), self.slots());
@@ -238,15 +174,6 @@ impl<'a> Planner<'a> {
             self.verdicts.insert(name.clone(), reason);
         }
         act
-    }
-
-    /// A write that was refused just now is not tried at once again: it would keep everybody else waiting. Nor is there ever more than one
-    /// under way for one Node.
-    fn rests(&self, act: &Act) -> bool {
-        match act {
-            Act::Node(act) => self.seen.writes.wait(&act.node),
-            Act::Wait | Act::Ledger(_) | Act::ConfirmNode(_) | Act::ConfirmPools => false,
-        }
     }
 
     /// A reservation whose entry was dropped, or labels without what they belong to, are removed.
@@ -341,70 +268,6 @@ impl<'a> Planner<'a> {
             seq,
         }))
     }
-}
-
-/// What failed, on which nodes and how; without a code where that can't be read.
-type Failed<'a> = BTreeMap<Identity, Vec<(&'a NodeName, Option<&'a AnyCode>)>>;
-
-/// Everything that failed anywhere, and what may have where that can't be read. What a node says of something that it was never granted counts
-/// for nobody else: any node could say it of anything.
-fn failures<'a>(seen: &'a Snapshot, ledger: &Ledger) -> Failed<'a> {
-    let mut failures: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for node in seen.nodes.values() {
-        let list = node.agent.failed.value();
-        let list = list.iter().flat_map(|failed| &failed.identities);
-        let known = list.map(|failure| (failure.identity, Some(&failure.code)));
-        let suspected = node.agent.suspected.iter();
-        let told = known.chain(suspected.map(|identity| (*identity, None)));
-        for (identity, code) in told.filter(|(identity, _)| was_granted(node, ledger, identity)) {
-            failures
-                .entry(identity)
-                .or_default()
-                .push((&node.name, code));
-        }
-    }
-    failures
-}
-
-/// The node has, or had, a grant for `identity`.
-fn was_granted(node: &NodeView, ledger: &Ledger, identity: &Identity) -> bool {
-    let operator = &node.operator;
-    let noted = operator.granted.value();
-    let noted = noted.is_some_and(|granted| granted.identities.contains(identity));
-    let grant = operator.grant.value();
-    let entry = ledger.entries.get(&node.name);
-    let entry = entry.filter(|entry| entry.stage == Stage::Granted);
-    noted
-        || grant.is_some_and(|grant| grant.identity == *identity)
-        || entry.is_some_and(|entry| entry.identity == *identity)
-}
-
-/// The Node carries something of a slot, understood or not.
-fn holds(node: &NodeView) -> bool {
-    node.operator.has_slot() || !node.agent.progress.is_absent()
-}
-
-/// The node does not become healthy with what it runs, has given its slot back, and wants to go back to what it ran before. That it is
-/// out of service is no reason to keep it so.
-fn goes_back(node: &NodeView) -> bool {
-    let agent = &node.agent;
-    let ails = || {
-        let booted = agent.booted.value()?.identity;
-        let failure = agent.failed.value()?.find(&booted)?;
-        Some(failure.code == Code::Unhealthy)
-    };
-    has_failed(node) && agent.progress.is_absent() && ails() == Some(true)
-}
-
-/// The node is out of service, whoever the cause is.
-fn unavailable(node: &NodeView) -> bool {
-    !node.ready || node.unschedulable || node.deleting || has_failed(node)
-}
-
-/// The node needs a person; if it has a slot, it keeps that until then.
-fn has_failed(node: &NodeView) -> bool {
-    let status = node.agent.status.value();
-    status.is_some_and(|status| status.phase == Phase::Failed)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The numbers of grants: they only rise, whatever anybody writes.
 
-use super::{DATA_NAME, Snapshot};
+use super::seen::{DATA_NAME, Snapshot};
 use crate::identity::NodeName;
 use crate::ledger::Ledger;
 use crate::reason::{Code, Reason};

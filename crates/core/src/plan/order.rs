@@ -1,6 +1,7 @@
 //! Which of the nodes that may go is first.
 
-use super::{Planner, goes_back};
+use super::nodes::goes_back;
+use super::planner::Planner;
 use crate::identity::NodeName;
 use crate::node::NodeView;
 use crate::pool::{Order, OrderBy};

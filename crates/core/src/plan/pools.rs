@@ -1,11 +1,12 @@
-//! Which nodes are in which pools, and whether all pools of a node let it go.
+//! Which nodes are in which pools, and what these have room for.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 
-use super::{Planner, Policy, Snapshot, goes_back, holds, unavailable};
+use super::nodes::{holds, unavailable};
+use super::seen::{Policy, Snapshot};
 use crate::features::Feature;
 use crate::identity::{Identity, NodeName, PoolName};
 use crate::ledger::Ledger;
@@ -87,7 +88,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Until when it is left alone, and because of which node.
-    fn settling(&self, now: Time) -> Option<(Time, &'a NodeName)> {
+    pub fn settling(&self, now: Time) -> Option<(Time, &'a NodeName)> {
         let settle = self.asks.ok()?.settle;
         let (at, node) = self.last?;
         let until = at.later(settle);
@@ -264,7 +265,7 @@ impl<'a> Pools<'a> {
     }
 
     /// A pool that makes no sense and may be one of the node's.
-    fn invalid(&self, node: &NodeName) -> Result<(), Reason> {
+    pub fn invalid(&self, node: &NodeName) -> Result<(), Reason> {
         let broken = self.broken.map(|place| &self.all[place]);
         let found = broken.into_iter().chain(self.of(node));
         let told = |pool: &Seen<'_>| {
@@ -276,7 +277,7 @@ impl<'a> Pools<'a> {
     }
 
     /// The node's agent can do what its pools want.
-    fn understood(&self, node: &NodeView) -> Result<(), Reason> {
+    pub fn understood(&self, node: &NodeView) -> Result<(), Reason> {
         let features = &node.agent.features;
         let pools = self.of(&node.name);
         let mut asks = pools.filter_map(|pool| Some((pool.called(), pool.asks.ok()?)));
@@ -291,7 +292,7 @@ impl<'a> Pools<'a> {
     }
 
     /// One drain and one set of checks go into a grant.
-    fn alike(&self, node: &NodeName) -> Result<(), Reason> {
+    pub fn alike(&self, node: &NodeName) -> Result<(), Reason> {
         let mut pools = self.asks(node);
         let Some(first) = pools.next() else {
             return Ok(());
@@ -324,67 +325,6 @@ fn selector(found: &FoundPool) -> Option<&crate::selector::Selector> {
     match found {
         FoundPool::Valid(pool) => Some(&pool.selector),
         FoundPool::Invalid { selector, .. } => selector.as_ref(),
-    }
-}
-
-impl Planner<'_> {
-    /// Whether all pools of the node let it boot `identity` now, apart from whoever else goes.
-    pub(super) fn consent(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
-        self.pools.invalid(&node.name)?;
-        self.pools.alike(&node.name)?;
-        self.pools.understood(node)?;
-        let version = node.agent.needed_version.as_deref();
-        // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
-        let forth = !goes_back(node);
-        for pool in self.pools.of(&node.name) {
-            let Ok(asks) = pool.asks else { continue };
-            let called = pool.called();
-            if asks.paused {
-                let text = format!("{called}it is paused");
-                return Err(Reason::new(Code::PoolPaused, text));
-            }
-            if let Some(target) = asks.target.as_ref().filter(|_| forth)
-                && !target.names(identity, version)
-            {
-                let what = what(identity, version);
-                let text =
-                    format!("{called}the target is {target}, and the node would boot {what}");
-                return Err(Reason::new(Code::NotTarget, text));
-            }
-            let approved = asks.approved.as_ref().filter(|_| forth);
-            if approved.is_some_and(|list| !list.iter().any(|one| one.names(identity, version))) {
-                let text = format!("{called}{} is not approved", what(identity, version));
-                return Err(Reason::new(Code::NotApproved, text));
-            }
-            if pool.open.is_none() {
-                self.wakes.extend(pool.opens);
-                let when = pool
-                    .opens
-                    .map_or("never".to_owned(), |time| time.to_string());
-                let text = format!("{called}the next window opens {when}");
-                return Err(Reason::new(Code::WindowClosed, text));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
-    /// Whoever goes back to what it ran before tries nothing new.
-    pub(super) fn turn(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
-        if goes_back(node) {
-            return Ok(());
-        }
-        for pool in self.pools.of(&node.name) {
-            if let Some((until, last)) = pool.settling(self.now) {
-                self.wakes.push(until);
-                let text = format!("{}rests until {until} after node {last}", pool.called());
-                return Err(Reason::new(Code::PoolSettling, text));
-            }
-        }
-        for place in self.pools.places(&node.name).to_vec() {
-            self.canaries(place, node, identity)?;
-        }
-        Ok(())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Planner, has_failed, unavailable};
+use super::nodes::{has_failed, unavailable};
+use super::planner::Planner;
 use crate::identity::{GrantId, Identity, NodeName, PoolName};
 use crate::ledger::Stage;
 use crate::node::NodeView;

@@ -2,8 +2,9 @@
 
 use jiff::SignedDuration;
 
-use super::act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
-use super::{Planner, holds};
+use super::act::{Act, LedgerChange, NodeChange, Note, on};
+use super::nodes::holds;
+use super::planner::Planner;
 use crate::features::Feature;
 use crate::field::trouble;
 use crate::identity::{GrantId, NodeName};
@@ -52,15 +53,6 @@ impl Planner<'_> {
             (Stage::Granted, None) => self.untraced(name, entry),
             (Stage::Granted, Some(node)) => self.granted(node, entry),
         }
-    }
-
-    /// A write to the ledger, about the slot of `name`.
-    pub(super) fn ledger(&self, name: &NodeName, change: LedgerChange) -> Act {
-        Act::Ledger(LedgerAct {
-            node: name.clone(),
-            change,
-            seq: self.last_seq,
-        })
     }
 
     /// Nodes that are gone, with notes about them in the ledger.
@@ -351,12 +343,6 @@ impl Planner<'_> {
             None => Next::only(release(node, grant, answer)),
         }
     }
-}
-
-/// A write to `node`.
-pub(super) fn on(node: &NodeView, change: NodeChange) -> Act {
-    let node = node.name.clone();
-    Act::Node(NodeAct { node, change })
 }
 
 /// The grant is taken off the Node.

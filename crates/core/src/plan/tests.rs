@@ -1,10 +1,15 @@
 //! Single decisions in a small world whose writes land at once; the search through all interleavings is in `tests/explore`.
 
+use jiff::SignedDuration;
+
 use super::*;
+use crate::control_plane::Rule;
 use crate::identity::{BootId, Identity};
 use crate::node::{Allotted, OperatorFields};
-use crate::pool::MaxUnavailable;
+use crate::pool::{FoundPool, MaxUnavailable, Pool};
+
 use crate::raw::RawNode;
+use crate::reason::AnyCode;
 use crate::values::{
     Booted, Cordoned, DrainPolicy, Failure, Failures, Grant, Granted, Outcome, Phase, Progress,
     RebootResult, Reservation, Status,

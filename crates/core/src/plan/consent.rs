@@ -1,0 +1,69 @@
+//! Whether all pools of a node let it go.
+
+use super::nodes::goes_back;
+use super::planner::Planner;
+use super::pools::what;
+use crate::identity::Identity;
+use crate::node::NodeView;
+use crate::reason::{Code, Reason};
+
+impl Planner<'_> {
+    /// Whether all pools of the node let it boot `identity` now, apart from whoever else goes.
+    pub(super) fn consent(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        self.pools.invalid(&node.name)?;
+        self.pools.alike(&node.name)?;
+        self.pools.understood(node)?;
+        let version = node.agent.needed_version.as_deref();
+        // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
+        let forth = !goes_back(node);
+        for pool in self.pools.of(&node.name) {
+            let Ok(asks) = pool.asks else { continue };
+            let called = pool.called();
+            if asks.paused {
+                let text = format!("{called}it is paused");
+                return Err(Reason::new(Code::PoolPaused, text));
+            }
+            if let Some(target) = asks.target.as_ref().filter(|_| forth)
+                && !target.names(identity, version)
+            {
+                let what = what(identity, version);
+                let text =
+                    format!("{called}the target is {target}, and the node would boot {what}");
+                return Err(Reason::new(Code::NotTarget, text));
+            }
+            let approved = asks.approved.as_ref().filter(|_| forth);
+            if approved.is_some_and(|list| !list.iter().any(|one| one.names(identity, version))) {
+                let text = format!("{called}{} is not approved", what(identity, version));
+                return Err(Reason::new(Code::NotApproved, text));
+            }
+            if pool.open.is_none() {
+                self.wakes.extend(pool.opens);
+                let when = pool
+                    .opens
+                    .map_or("never".to_owned(), |time| time.to_string());
+                let text = format!("{called}the next window opens {when}");
+                return Err(Reason::new(Code::WindowClosed, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
+    /// Whoever goes back to what it ran before tries nothing new.
+    pub(super) fn turn(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+        if goes_back(node) {
+            return Ok(());
+        }
+        for pool in self.pools.of(&node.name) {
+            if let Some((until, last)) = pool.settling(self.now) {
+                self.wakes.push(until);
+                let text = format!("{}rests until {until} after node {last}", pool.called());
+                return Err(Reason::new(Code::PoolSettling, text));
+            }
+        }
+        for place in self.pools.places(&node.name).to_vec() {
+            self.canaries(place, node, identity)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! What a plan is made on.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use super::writes::Writes;
+use crate::control_plane::Rule;
+use crate::field::Field;
+use crate::identity::NodeName;
+use crate::ledger::Ledger;
+use crate::node::NodeView;
+use crate::pool::{FoundPool, Pool};
+
+/// What the operator knows at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// All Nodes, as the watch told; may be old.
+    pub nodes: BTreeMap<NodeName, NodeView>,
+    /// The ledger as just read; absent if it was never written.
+    pub ledger: Field<Ledger>,
+    /// Nodes as just read from the API server because of [`Act::ConfirmNode`](super::Act::ConfirmNode); `None` where there is no such Node.
+    pub live: BTreeMap<NodeName, Option<NodeView>>,
+    /// The node that the operator itself runs on.
+    pub own_node: Option<NodeName>,
+    /// All pools, by name.
+    pub pools: Vec<FoundPool>,
+    /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
+    pub pools_live: bool,
+    /// How it is with what is written to Nodes.
+    pub writes: Writes,
+}
+
+/// What administrators want of the whole cluster.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The pool of all nodes that no other one selects.
+    pub builtin: Pool,
+    /// Nothing new is granted, in no pool.
+    pub paused: bool,
+    /// Which nodes are of the control plane.
+    pub control_plane: Rule,
+    /// How long an agent may take to accept.
+    pub accept_timeout: SignedDuration,
+}
+
+/// What the ledger is called in reasons.
+pub(super) const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";
