@@ -287,7 +287,7 @@ impl Config {
                 first: self.retry.first.0,
                 cap: self.retry.cap.0,
             },
-            health: agent::health::Health {
+            health: agent::Health {
                 units: self
                     .health
                     .units

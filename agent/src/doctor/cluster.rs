@@ -11,7 +11,8 @@ use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use jiff::SignedDuration;
 
-use super::{Check, Verdict, kubeconfig};
+use super::check::{Check, Verdict};
+use super::kubeconfig;
 use crate::config::Config;
 use crate::credentials::of_the_agent;
 use crate::status::PROGRAM;

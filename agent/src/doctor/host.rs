@@ -4,7 +4,8 @@ use std::path::Path;
 
 use zbus::Connection;
 
-use super::{Check, polkit, systemd};
+use super::check::Check;
+use super::{polkit, systemd};
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
 use crate::logind::Logind;

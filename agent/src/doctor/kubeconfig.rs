@@ -6,7 +6,7 @@ use cuo_cluster::credentials::{PassedOver, passed_over};
 use cuo_cluster::{CredentialsError, Status};
 use jiff::Timestamp;
 
-use super::Check;
+use super::check::Check;
 use crate::config::Config;
 use crate::credentials::COPY;
 

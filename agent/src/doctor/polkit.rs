@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use zbus::{Connection, Variant};
 
-use super::Check;
+use super::check::Check;
 use crate::bus::Object;
 
 pub(super) const NAME: &str = "polkit";

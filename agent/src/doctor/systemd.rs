@@ -7,7 +7,7 @@ use cuo_core::reason::Reason;
 use cuo_core::survey::Survey;
 use zbus::Connection;
 
-use super::Check;
+use super::check::Check;
 use crate::bus::Bus;
 use crate::survey::{self, Further};
 use crate::systemd::{self, MANAGER};

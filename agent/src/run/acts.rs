@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cuo_cluster::ApiError;
 use cuo_cluster::evict::{Evicted, ask, remove};
 use cuo_cluster::pods::volumes_of;
 use cuo_core::agent::{Act, DrainNews, Questions, Told, VolumesSeen};
@@ -15,40 +14,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::Agent;
-use super::reboots::Answered;
+use super::agent::Agent;
+use super::done::{Done, Said, send};
 use crate::journal::Event;
 use crate::rpmostree::{Checked, Error, Pin, Staged};
-use crate::steps::Named;
 
 /// How long it may take to find out which volumes some claims are bound to.
 const FIND: Duration = Duration::from_secs(30);
-
-/// What a task that ran beside the loop came to.
-pub enum Done {
-    /// A line of progress of staging.
-    Progress(String),
-    /// Staging ended.
-    Staged(Result<Staged, Error>),
-    /// A check ended.
-    Checked(Result<Checked, Error>),
-    /// The API server said whether it would evict this pod, for this grant.
-    Foreseen(GrantId, RawPod, Said),
-    /// The API server said what becomes of this pod, that was to leave in this way for this grant.
-    Removed(GrantId, RawPod, How, Said),
-    /// rpm-ostree answered to what it was asked for because of this grant.
-    Asked(GrantId, Answered),
-}
-
-/// What the API server said of a pod.
-type Said = Result<Evicted, ApiError>;
-
-/// Lets a test hold the agent at this moment of a step.
-pub async fn gate(moment: &str, step: Option<Named>) {
-    if let Some(step) = step {
-        cuo_telemetry::gate::gate(&step.gate(moment)).await;
-    }
-}
 
 impl Agent {
     /// Carries `act` out; `false` if it was to wait.
@@ -333,11 +305,6 @@ fn progress(done: &mpsc::Sender<Done>) -> impl FnMut(&str) + Send {
     |line| {
         let _ = done.try_send(Done::Progress(line.to_owned()));
     }
-}
-
-/// Sends to the loop; when it is gone, the process is ending.
-pub(super) async fn send(done: &mpsc::Sender<Done>, result: Done) {
-    let _ = done.send(result).await;
 }
 
 #[cfg(test)]

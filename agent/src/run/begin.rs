@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
-use super::Agent;
-use super::acts::Done;
+use super::agent::Agent;
 use super::announce::Announcer;
 use super::around::Around;
 use super::clock::Clock;
+use super::done::Done;
 use super::host::HostSide;
 use super::memory::{self, Memory};
 use super::pods::PodSide;

@@ -3,43 +3,14 @@
 use cuo_core::agent::{Act, Asked};
 use cuo_core::host::Deployment;
 use cuo_core::identity::GrantId;
-use cuo_core::reason::{Code, Reason, line};
+use cuo_core::reason::{Code, Reason};
 use tracing::{info, warn};
 
-use super::Agent;
-use super::acts::{Done, send};
+use super::agent::Agent;
+use super::done::{Answered, Done, send};
 use super::narrate;
 use crate::logind;
 use crate::rpmostree::Error;
-
-/// What rpm-ostree answered.
-#[derive(Debug)]
-pub enum Answered {
-    /// What is staged is finalized: any reboot boots it.
-    Finalized,
-    /// The next boot boots what the host goes back to.
-    RolledBack,
-    /// It is at work for somebody else and did nothing, in its words.
-    Busy(String),
-    /// It did not do it, and what is in the way.
-    Refused(Reason),
-    /// It went away or was silent, and what it did is not known.
-    Unheard,
-}
-
-impl From<Error> for Answered {
-    fn from(error: Error) -> Self {
-        let why = error.to_string();
-        match error {
-            Error::Busy { .. } => Self::Busy(why),
-            _ => {
-                // The journal has it whole; of the reason there may be only a part.
-                warn!("rpm-ostree refuses: {}", line(&why));
-                Self::Refused(Reason::quoting(error.refusal(), &why))
-            }
-        }
-    }
-}
 
 impl Agent {
     /// The id of the grant that is being acted on, and the note that `act` is asked for because of it, which the journal is told.

@@ -3,6 +3,7 @@
 //! The deployments come from rpm-ostree, which answers everybody. The rest is what the running agent says of itself; where none runs,
 //! it is what stands on the Node and in the agent's state, if the credentials and the state can be read.
 
+mod report;
 mod text;
 
 use std::io::{self, Write};
@@ -13,17 +14,12 @@ use anyhow::{Context, Result};
 use cuo_cluster::node::{Keep, get_node};
 use cuo_cluster::{ClientSource, Program};
 use cuo_core::agent::state::State;
-use cuo_core::host::{Deployment, Host};
-use cuo_core::identity::Identity;
+use cuo_core::host::Host;
 use cuo_core::node::NodeView;
-use cuo_core::reason::{AnyCode, Code, Reason};
-use cuo_core::time::Time;
-use cuo_core::values::{Failure, Phase, RebootResult};
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::answer::{Answer, Check, Granted, Next};
+use crate::answer::{Answer, Granted, Next};
 use crate::bus::Bus;
 use crate::config::Config;
 use crate::credentials;
@@ -31,6 +27,12 @@ use crate::feed;
 use crate::rpmostree::{Client, Limits};
 use crate::store::Store;
 use crate::survey;
+
+pub use report::{Agent, Report, Shown, Source, Why};
+
+/// How long is waited for rpm-ostree, and for the API server where the agent does not tell of its Node: either may have to start, or to
+/// be connected to, which takes seconds on a slow host. Who does not answer by then hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,115 +53,6 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
-
-/// Everything that is shown. What is not known is `null`, and [`Report::unknown`] says why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Report {
-    /// The agent's process.
-    pub agent: Agent,
-    /// Where phase, reason, grant and what follows come from.
-    pub source: Option<Source>,
-    /// The Node's name.
-    pub node: Option<String>,
-    /// Where the agent is, or was when it last said so.
-    pub phase: Option<Phase>,
-    /// Since when.
-    pub since: Option<Time>,
-    /// What holds.
-    pub reason: Option<Why>,
-    /// The grant that is acted on, or waits to be.
-    pub grant: Option<Granted>,
-    /// What runs.
-    pub booted: Option<Shown>,
-    /// What a reboot would boot, if that is something else.
-    pub pending: Option<Shown>,
-    /// All other deployments.
-    pub others: Vec<Shown>,
-    /// Looking for updates.
-    pub check: Option<Check>,
-    /// What the agent will do next.
-    pub next: Option<Next>,
-    /// What came of the last grant.
-    pub result: Option<RebootResult>,
-    /// Identities that failed here.
-    pub failed: Vec<Failure>,
-    /// What could not be found out, and why.
-    pub unknown: Vec<String>,
-}
-
-/// The agent's process.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Agent {
-    /// There is one.
-    pub running: bool,
-    /// Its id.
-    pub pid: Option<i32>,
-    /// The program's version.
-    pub version: Option<String>,
-}
-
-/// Who said it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// The running agent.
-    Agent,
-    /// The Node's annotations, as the agent left them.
-    Node,
-}
-
-/// A reason, with what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Why {
-    /// The stable code.
-    pub code: AnyCode,
-    /// The particulars.
-    pub message: String,
-    /// What a person can do.
-    pub remedy: &'static str,
-}
-
-impl<C: Into<AnyCode>> From<Reason<C>> for Why {
-    fn from(reason: Reason<C>) -> Self {
-        let code = reason.code.into();
-        let remedy = code
-            .known()
-            .map_or("See `journalctl -u cuo-agent`.", Code::remedy);
-        Self {
-            code,
-            message: reason.message,
-            remedy,
-        }
-    }
-}
-
-/// A deployment, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Shown {
-    /// Its version.
-    pub version: String,
-    /// What it is for the cluster.
-    pub identity: Identity,
-    /// Written to disk only by the shutdown of this boot.
-    pub staged: bool,
-    /// No reboot boots it unless it is finalized before. Known only of what is staged.
-    pub locked: Option<bool>,
-}
-
-impl From<Deployment> for Shown {
-    fn from(deployment: Deployment) -> Self {
-        Self {
-            version: deployment.version,
-            identity: deployment.identity,
-            staged: deployment.staged,
-            locked: None,
-        }
-    }
-}
-
-/// How long is waited for rpm-ostree, and for the API server where the agent does not tell of its Node: either may have to start, or to
-/// be connected to, which takes seconds on a slow host. Who does not answer by then hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Looks, and prints what was found. People get at once what is known at once.
 ///

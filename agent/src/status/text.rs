@@ -5,7 +5,7 @@ use std::fmt::Write;
 use cuo_core::time::Time;
 use cuo_core::values::Outcome;
 
-use super::{Report, Shown};
+use super::report::{Report, Shown};
 use crate::answer::Granted;
 
 /// The report as it is at `now`, a line for each thing that is known; first what the agent says, which is known at once, and at the end

@@ -2,7 +2,7 @@
 //! agent concludes.
 
 use cuo_agent::survey::{self, Further};
-use cuo_core::agent::health::Health;
+use cuo_core::agent::Health;
 use cuo_core::agent::state::{
     Accepted, Attempt, Backoff, Baseline, Exact, Request, Retry, Stage, State,
 };

@@ -1,9 +1,8 @@
 //! How grants end: every answer is made here, and with it the slot goes back.
 
-use super::Settings;
 use super::decision::Answered;
-use super::rollback::Ailing;
-use super::state::State;
+use super::settings::Settings;
+use super::state::{Ailing, State};
 use crate::identity::GrantId;
 use crate::reason::{Code, Reason};
 use crate::time::Time;

@@ -2,15 +2,16 @@
 
 use jiff::SignedDuration;
 
-use super::rollback::target;
+use super::seen::{NodeSeen, Observation};
+use super::settings::Settings;
 use super::state::{Attempt, Backoff, State};
-use super::{NodeSeen, Observation, Settings};
+use super::target::target;
+use crate::field::{Field, trouble};
 use crate::host::{Deployment, Host};
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::{Tick, Time};
-use crate::field::{Field, trouble};
 use crate::values::Grant;
 
 /// Deadlines are over once the second that they name is.

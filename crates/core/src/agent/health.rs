@@ -10,19 +10,6 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{Names, PodChecks};
 
-/// What is asked of a node besides a complete boot and a kubelet that reports Ready.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Health {
-    /// Units that have to be active.
-    pub units: Vec<String>,
-    /// How long all of it has to last.
-    pub settle: SignedDuration,
-    /// How long it may take before the node counts as failed.
-    pub deadline: SignedDuration,
-    /// A node that failed goes back to what it ran before.
-    pub rollback: bool,
-}
-
 impl Facts<'_> {
     /// What is wrong with this boot, as far as it can be seen.
     pub(super) fn sick(

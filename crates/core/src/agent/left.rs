@@ -2,22 +2,11 @@
 //!
 //! It is staged as ever, since only so something newer is found, but it is not asked for. That concerns this host alone.
 
-use serde::{Deserialize, Serialize};
-
 use super::facts::Facts;
+use super::state::Left;
 use crate::host::{Deployment, Host};
-use crate::identity::Identity;
 use crate::reason::{Code, Reason};
 use crate::values::Booted;
-
-/// A version that was left for an older one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Left {
-    /// Which.
-    pub identity: Identity,
-    /// When it was published, in seconds since 1970.
-    pub published: u64,
-}
 
 impl Facts<'_> {
     /// What stands of what was left once this boot is taken in, which is done once a boot; `None` where it is taken in already. What the

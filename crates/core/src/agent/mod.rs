@@ -11,7 +11,7 @@ mod decision;
 mod drain;
 mod ending;
 mod facts;
-pub mod health;
+mod health;
 mod holds;
 mod left;
 mod looks;
@@ -25,6 +25,7 @@ mod settings;
 mod stage;
 mod staging;
 pub mod state;
+mod target;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -36,10 +37,9 @@ use crate::time::{Now, Time};
 use crate::values::Phase;
 
 pub use decision::{Act, Answered, DrainNews, Happened, Says, Step};
-pub use left::Left;
-pub use rollback::{Ailing, target};
 pub use seen::{Asked, NodeSeen, Observation, Questions, Staging, Told, VolumesSeen};
-pub use settings::{Settings, StateTrouble};
+pub use settings::{Health, Settings, StateTrouble};
+pub use target::target;
 pub use transitions::{Place, Rest, TRANSITIONS, Transition};
 
 use ending::Ending;

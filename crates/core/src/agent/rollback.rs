@@ -5,62 +5,13 @@
 //! failures as unhealthy is all that anything here goes by, so it holds across restarts and a lost file. Until a grant names what ran
 //! before, nothing on the host changes; only then is rpm-ostree asked to put that deployment first.
 
-use serde::{Deserialize, Serialize};
-
 use super::facts::Facts;
-use super::health::Health;
-use super::state::State;
-use crate::host::{Deployment, Host};
+use super::state::Ailing;
+use super::target::way_back;
+use crate::host::Deployment;
 use crate::identity::Identity;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
-use crate::values::PodChecks;
-
-/// A node that is not healthy and has given its slot back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ailing {
-    /// What the grant of the update asked of its pods.
-    pub pods: PodChecks,
-    /// Since when it has been healthy after all.
-    pub good: Option<Time>,
-}
-
-/// What a granted reboot would boot: what any reboot would boot, or else what an unhealthy host goes back to.
-pub fn target<'h>(state: &State, host: &'h Host, health: &Health) -> Option<&'h Deployment> {
-    let pending = host.pending.as_ref();
-    pending.or_else(|| way_back(state, host, health))
-}
-
-/// What the unhealthy host goes back to. What is staged stands in its way, and is somebody else's wish.
-pub(super) fn way_back<'h>(
-    state: &State,
-    host: &'h Host,
-    health: &Health,
-) -> Option<&'h Deployment> {
-    let left = &host.booted.identity;
-    let ailing = health.rollback && state.ails(host);
-    // As rpm-ostree chooses it: the first after the booted one. Once that was done, it is the first of all.
-    let next = host.pending.as_ref().or_else(|| host.others.first());
-    next.filter(|next| {
-        let bad = state.failed.find(&next.identity).is_some();
-        ailing && !next.staged && next.identity != *left && !bad
-    })
-}
-
-impl State {
-    /// What runs is known to be unhealthy here.
-    pub(super) fn ails(&self, host: &Host) -> bool {
-        let failure = self.failed.find(&host.booted.identity);
-        failure.is_some_and(|failure| failure.code == Code::Unhealthy)
-    }
-
-    /// `identity` became healthy here after all.
-    pub(super) fn recovered(&mut self, identity: &Identity) {
-        let failures = &mut self.failed.identities;
-        failures.retain(|failure| failure.identity != *identity || failure.code != Code::Unhealthy);
-    }
-}
 
 impl Facts<'_> {
     /// What runs is known to be unhealthy here.

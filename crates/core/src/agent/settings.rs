@@ -2,7 +2,6 @@
 
 use jiff::SignedDuration;
 
-use super::health::Health;
 use super::state::Retry;
 use crate::look::Mode;
 use crate::reason::Reason;
@@ -33,4 +32,17 @@ pub enum StateTrouble {
     Unreadable(String),
     /// It can't be written.
     Unwritten(String),
+}
+
+/// What is asked of a node besides a complete boot and a kubelet that reports Ready.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Health {
+    /// Units that have to be active.
+    pub units: Vec<String>,
+    /// How long all of it has to last.
+    pub settle: SignedDuration,
+    /// How long it may take before the node counts as failed.
+    pub deadline: SignedDuration,
+    /// A node that failed goes back to what it ran before.
+    pub rollback: bool,
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{Ailing, Left};
 use crate::backoff::Doubling;
 use crate::host::Deployment;
 use crate::identity::{BootId, Identity};
@@ -245,6 +244,25 @@ impl Attempt {
         let changed = self.keeps_identity() && left.is_some_and(|left| *left != found.id);
         !self.is_granted(found) && (other || changed)
     }
+}
+
+/// A version that was left for an older one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Left {
+    /// Which.
+    pub identity: Identity,
+    /// When it was published, in seconds since 1970.
+    pub published: u64,
+}
+
+/// A node that is not healthy and has given its slot back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ailing {
+    /// What the grant of the update asked of its pods.
+    pub pods: PodChecks,
+    /// Since when it has been healthy after all.
+    pub good: Option<Time>,
 }
 
 /// Pods that did not leave.

@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use super::health::Health;
 use super::state::{Backoff, Retry};
 use super::*;
 use crate::drain::{Answer, EvictionTry, How, RawPod, Removal};

@@ -1,6 +1,9 @@
 //! What is left of another program's words where they are too long for a reason.
 
-use super::{BYTES_LIMIT, MESSAGE_LIMIT};
+/// Longest message that is written, in characters: rpm-ostree can quote pages.
+pub const MESSAGE_LIMIT: usize = 400;
+/// The same in bytes, of which a character may have four: an Event's note takes 1024.
+const BYTES_LIMIT: usize = 1000;
 
 /// How much of the beginning is kept, in characters, which may have four bytes: it says what was tried. The rest is for the cause.
 const HEAD: usize = 100;
@@ -9,9 +12,14 @@ const GAP: &str = " … ";
 /// How programs call the cause, in small letters; the last one in a text is the first in time.
 const CAUSE: &str = "error: ";
 
+/// The beginning of `line`, or all of it, as far as a reason takes it.
+pub(super) fn beginning(line: &str) -> &str {
+    start(line, MESSAGE_LIMIT, BYTES_LIMIT)
+}
+
 /// `line` as it is where a reason takes it; else its beginning, and the end of it that tells the cause.
 pub(super) fn cut(line: &str) -> String {
-    if start(line, MESSAGE_LIMIT, BYTES_LIMIT) == line {
+    if beginning(line) == line {
         return line.to_owned();
     }
     let head = start(line, HEAD, 4 * HEAD);
@@ -30,7 +38,7 @@ pub(super) fn cut(line: &str) -> String {
 }
 
 /// The first so many characters of `text`, in no more bytes than that.
-pub(super) fn start(text: &str, chars: usize, bytes: usize) -> &str {
+fn start(text: &str, chars: usize, bytes: usize) -> &str {
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
     let end = ends.take(chars).take_while(|end| *end <= bytes).last();
     &text[..end.unwrap_or_default()]

@@ -1,6 +1,6 @@
 //! The agents: deciding, and what their acts do.
 
-use cuo_core::agent::health::Health;
+use cuo_core::agent::Health;
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{
     Act, Asked, NodeSeen, Observation, Place, Questions, Settings, Step, step, wants_pods,

@@ -19,7 +19,7 @@ const BUSY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Why what was granted is not to be booted now.
 #[derive(Debug, Clone)]
-pub(in crate::agent) enum Unwanted {
+pub(crate) enum Unwanted {
     /// Nobody knows what a reboot would boot.
     Unknown,
     /// It is not wanted any more.
@@ -27,13 +27,13 @@ pub(in crate::agent) enum Unwanted {
 }
 
 /// Why the attempt does not go on in this step.
-pub(in crate::agent) enum Stop {
+pub(crate) enum Stop {
     End(Ending),
     Wait(Show),
 }
 
 /// What comes of the wish to ask for the reboot.
-pub(in crate::agent) enum Asking {
+pub(crate) enum Asking {
     /// The Node has to show it, and the grant to be read once more, first.
     NotYet(Show),
     /// Now.
@@ -42,7 +42,7 @@ pub(in crate::agent) enum Asking {
 
 impl Facts<'_> {
     /// What a reboot would boot, if the grant of `attempt` still stands and that is what it is for. `limit`: when the drain's time is over.
-    pub(in crate::agent) fn stands(
+    pub(crate) fn stands(
         &self,
         attempt: &Attempt,
         node: &NodeView,
@@ -61,7 +61,7 @@ impl Facts<'_> {
     }
 
     /// Whether anything but pods is in the way of the reboot.
-    pub(in crate::agent) fn free(
+    pub(crate) fn free(
         &self,
         attempt: &Attempt,
         pending: &Deployment,
@@ -97,7 +97,7 @@ impl Facts<'_> {
     }
 
     /// Asks for the reboot, once the live Node shows everything.
-    pub(in crate::agent) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
+    pub(crate) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
         let show = Show::new(Phase::Rebooting, None);
         if !live || self.unshown(show.phase, None).is_some() {
             return Asking::NotYet(show.and(Act::Confirm));
@@ -110,7 +110,7 @@ impl Facts<'_> {
     }
 
     /// The deployment that the grant is for, if everything still stands as it was accepted.
-    pub(in crate::agent) fn still_wanted(
+    pub(crate) fn still_wanted(
         &self,
         attempt: &Attempt,
         node: &NodeView,
@@ -143,7 +143,7 @@ impl Facts<'_> {
     }
 
     /// The pending deployment, if it is the one that the grant is for.
-    pub(in crate::agent) fn wanted(&self, attempt: &Attempt) -> Result<Deployment, Unwanted> {
+    pub(crate) fn wanted(&self, attempt: &Attempt) -> Result<Deployment, Unwanted> {
         let Some(host) = self.host() else {
             return Err(Unwanted::Unknown);
         };

@@ -15,7 +15,7 @@ use crate::time::Time;
 use crate::values::Phase;
 
 /// What follows.
-pub(in crate::agent) enum Next {
+pub(crate) enum Next {
     /// It is not time yet, which counts from then.
     Stay { since: Time, show: Show },
     /// There are pods again that have to leave.
@@ -29,11 +29,7 @@ pub(in crate::agent) enum Next {
 }
 
 /// The step of an attempt whose drain was over `since` then, and what is seen of the drain.
-pub(in crate::agent) fn next(
-    facts: &Facts<'_>,
-    attempt: &Attempt,
-    since: Time,
-) -> (Next, DrainNews) {
+pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, since: Time) -> (Next, DrainNews) {
     let nothing = DrainNews::default();
     if facts.has_booted_since(attempt) {
         return (Next::Verify, nothing);

@@ -13,7 +13,7 @@ use crate::time::Time;
 use crate::values::Phase;
 
 /// What follows.
-pub(in crate::agent) enum Next {
+pub(crate) enum Next {
     /// The drain goes on.
     Stay(Show),
     /// Nothing is left that has to leave, since this time, and the pool wants a pause.
@@ -27,7 +27,7 @@ pub(in crate::agent) enum Next {
 }
 
 /// The step of an attempt that is being drained, and what is seen of the drain.
-pub(in crate::agent) fn next(facts: &Facts<'_>, attempt: &Attempt) -> (Next, DrainNews) {
+pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt) -> (Next, DrainNews) {
     let nothing = DrainNews::default();
     if facts.has_booted_since(attempt) {
         return (Next::Verify, nothing);

@@ -18,7 +18,7 @@ use crate::values::{DrainMode, Phase};
 const FINALIZATIONS: u32 = 3;
 
 /// What follows.
-pub(in crate::agent) enum Next {
+pub(crate) enum Next {
     /// The host may go down at any time, or needs a person.
     Stay(Show),
     /// The process that asked is gone, and the reboot is asked for once more.
@@ -32,7 +32,7 @@ pub(in crate::agent) enum Next {
 }
 
 /// The step of an attempt whose reboot was asked for by `request`.
-pub(in crate::agent) fn next(facts: &Facts<'_>, attempt: &Attempt, request: &Request) -> Next {
+pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, request: &Request) -> Next {
     if facts.has_booted_since(attempt) {
         return Next::Verify;
     }

@@ -20,7 +20,7 @@ use crate::reason::{Code, Reason};
 use crate::values::{Cordoned, Grant, Phase, Progress};
 
 /// What follows.
-pub(in crate::agent) enum Next {
+pub(crate) enum Next {
     /// The node stays without a grant, or with one that is not answered yet.
     Stay(Show),
     /// The grant is accepted.
@@ -51,7 +51,7 @@ enum Answer {
 }
 
 /// The step without an accepted grant, and where the node is before it.
-pub(in crate::agent) fn next(facts: &Facts<'_>) -> (Rest, Next) {
+pub(crate) fn next(facts: &Facts<'_>) -> (Rest, Next) {
     let ailment = facts.ailment();
     let hold = facts.holds(ailment.as_ref());
     let (place, phase, reason) = facts.place(hold.as_ref(), ailment.as_ref());

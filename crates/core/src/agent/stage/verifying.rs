@@ -15,7 +15,7 @@ use crate::values::{Failure, Phase};
 /// How often an update may fail to be written to the disk before it counts as failed.
 const LOSSES: u32 = 3;
 /// What follows, with what is remembered from now on.
-pub(in crate::agent) enum Next {
+pub(crate) enum Next {
     /// The node is watched, and has been healthy since then.
     Stay {
         state: State,
@@ -38,7 +38,7 @@ enum Verdict {
 }
 
 /// The step of an attempt after the boot, on a node that has been healthy since `good`.
-pub(in crate::agent) fn next(facts: &Facts<'_>, attempt: &Attempt, good: Option<Time>) -> Next {
+pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, good: Option<Time>) -> Next {
     let mut state = facts.state.clone();
     if facts.forgone(attempt) {
         let text = "the host was rebooted by somebody else, and the grant was taken back";

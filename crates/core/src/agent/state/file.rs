@@ -8,9 +8,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accepted, Attempt, Backoff, Baseline, Exact, Intent, Lost, Request, Stage, State, Stuck,
+    Accepted, Ailing, Attempt, Backoff, Baseline, Exact, Intent, Left, Lost, Request, Stage, State,
+    Stuck,
 };
-use crate::agent::{Ailing, Left};
 use crate::identity::{BootId, Identity};
 use crate::reason::Code;
 use crate::time::Time;

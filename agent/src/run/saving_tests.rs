@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use cuo_core::agent::state::{Accepted, Attempt, Baseline};
-use cuo_core::identity::{GrantId, Identity};
+use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::time::Time;
 use cuo_core::values::Progress;
 use tokio::sync::mpsc;

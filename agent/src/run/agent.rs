@@ -1,0 +1,65 @@
+//! What the loop carries from one turn to the next.
+
+use cuo_cluster::ClientSource;
+use cuo_core::agent::state::State;
+use cuo_core::agent::{Asked, Questions, Settings, VolumesSeen};
+use cuo_core::drain::EvictionTry;
+use cuo_core::identity::BootId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::announce::Announcer;
+use super::around::Around;
+use super::clock::Clock;
+use super::done::Done;
+use super::host::HostSide;
+use super::memory::Memory;
+use super::narrate;
+use super::pods::PodSide;
+use super::view::NodeSide;
+use crate::answer::Answer;
+use crate::config::Config;
+use crate::logind::Logind;
+use crate::notify::Notify;
+use crate::store::Store;
+
+/// What the agent carries from one turn to the next.
+pub struct Agent {
+    pub store: Store,
+    pub config: Config,
+    pub settings: Settings,
+    pub state: State,
+    pub boot: BootId,
+    pub source: ClientSource,
+    pub host: HostSide,
+    pub around: Around,
+    pub node: NodeSide,
+    pub pods: PodSide,
+    pub logind: Logind,
+    pub preflight: Option<Questions>,
+    pub evictions: Vec<EvictionTry>,
+    /// Calls about pods that are under way.
+    pub calls: JoinSet<()>,
+    pub volumes: Option<VolumesSeen>,
+    pub asked: Option<Asked>,
+    pub done: mpsc::Sender<Done>,
+    pub notify: Notify,
+    pub shown: narrate::Shown,
+    pub announcer: Announcer,
+    pub answer: Option<Answer>,
+    pub shutting_down: bool,
+    pub memory: Memory,
+    pub clock: Clock,
+    /// The Node has yet to show those of its pods that tell what it is.
+    pub pods_unseen: bool,
+}
+
+/// What a turn leaves to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Another turn at once: something was done.
+    Again,
+    /// Nothing before this, unless something changes.
+    Wait(Option<Instant>),
+}

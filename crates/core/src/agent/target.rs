@@ -1,0 +1,43 @@
+//! What a granted reboot would boot.
+
+use super::settings::Health;
+use super::state::State;
+use crate::host::{Deployment, Host};
+use crate::identity::Identity;
+use crate::reason::Code;
+
+/// What a granted reboot would boot: what any reboot would boot, or else what an unhealthy host goes back to.
+pub fn target<'h>(state: &State, host: &'h Host, health: &Health) -> Option<&'h Deployment> {
+    let pending = host.pending.as_ref();
+    pending.or_else(|| way_back(state, host, health))
+}
+
+/// What the unhealthy host goes back to. What is staged stands in its way, and is somebody else's wish.
+pub(super) fn way_back<'h>(
+    state: &State,
+    host: &'h Host,
+    health: &Health,
+) -> Option<&'h Deployment> {
+    let left = &host.booted.identity;
+    let ailing = health.rollback && state.ails(host);
+    // As rpm-ostree chooses it: the first after the booted one. Once that was done, it is the first of all.
+    let next = host.pending.as_ref().or_else(|| host.others.first());
+    next.filter(|next| {
+        let bad = state.failed.find(&next.identity).is_some();
+        ailing && !next.staged && next.identity != *left && !bad
+    })
+}
+
+impl State {
+    /// What runs is known to be unhealthy here.
+    pub(super) fn ails(&self, host: &Host) -> bool {
+        let failure = self.failed.find(&host.booted.identity);
+        failure.is_some_and(|failure| failure.code == Code::Unhealthy)
+    }
+
+    /// `identity` became healthy here after all.
+    pub(super) fn recovered(&mut self, identity: &Identity) {
+        let failures = &mut self.failed.identities;
+        failures.retain(|failure| failure.identity != *identity || failure.code != Code::Unhealthy);
+    }
+}
