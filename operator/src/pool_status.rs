@@ -1,7 +1,7 @@
 //! What is told of a pool on its `status`: numbers, and conditions with reasons.
 
-use cuo_cluster::pool::PoolObject;
-use cuo_cluster::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target};
+use cuo_coordination::pool::PoolObject;
+use cuo_coordination::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target};
 use cuo_core::plan::PoolReport;
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::{Code, Reason};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, publish};
-use cuo_cluster::pool::PoolObject;
+use cuo_coordination::pool::PoolObject;
 use cuo_core::identity::{Identity, NodeName, PoolName};
 use cuo_core::plan::{Plan, Snapshot};
 use cuo_core::pool::FoundPool;

@@ -1,6 +1,6 @@
 use cuo_cluster::events::Severity;
-use cuo_cluster::pool::PoolStatus;
-use cuo_cluster::pool::status::Condition;
+use cuo_coordination::pool::PoolStatus;
+use cuo_coordination::pool::status::Condition;
 use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::ledger::{Entry, Ledger, Stage};
 use cuo_core::node::NodeView;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
 use cuo_agent::journal;
 use cuo_cluster::ApiError;
-use cuo_cluster::pool::schema;
+use cuo_coordination::pool::schema;
 use cuo_core::keys;
 use cuo_core::plan::{Policy, Snapshot, Writes, plan};
 use cuo_core::pool::Pool;

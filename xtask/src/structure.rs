@@ -12,10 +12,11 @@ mod functions;
 mod modules;
 
 /// The crates that are shipped, below the workspace.
-const CRATES: [&str; 5] = [
+const CRATES: [&str; 6] = [
     "agent",
     "operator",
     "crates/cluster",
+    "crates/coordination",
     "crates/core",
     "crates/telemetry",
 ];

@@ -12,20 +12,18 @@ pub mod error;
 pub mod events;
 pub mod evict;
 mod keep;
-pub mod lease;
-pub mod ledger;
 pub mod node;
 pub mod paths;
 pub mod pods;
-pub mod pool;
 pub mod process;
 pub mod rights;
 pub mod source;
 mod tls;
 pub mod watch;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
+#[expect(dead_code, reason = "tests of cuo-coordination ask for more")]
 mod double;
 #[cfg(test)]
 mod inputs_tests;

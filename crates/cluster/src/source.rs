@@ -193,7 +193,10 @@ impl ClientSource {
     }
 
     /// Calls the API server with [`DEADLINE`].
-    pub(crate) async fn call<T, F>(&self, call: impl FnOnce(Client) -> F) -> Result<T, ApiError>
+    ///
+    /// # Errors
+    /// Any [`ApiError`].
+    pub async fn call<T, F>(&self, call: impl FnOnce(Client) -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -201,7 +204,10 @@ impl ClientSource {
     }
 
     /// Calls the API server with a deadline, and looks after the credentials if they may be why it failed.
-    pub(crate) async fn call_within<T, F>(
+    ///
+    /// # Errors
+    /// Any [`ApiError`]; after [`ApiError::Timeout`] a write may have been done.
+    pub async fn call_within<T, F>(
         &self,
         deadline: Duration,
         call: impl FnOnce(Client) -> F,

@@ -4,6 +4,7 @@
 //! own watcher does not fit: it resumes after an error without saying so, holds on to one client, and asks again without any pause when
 //! the API server ends a watch at once, which it does while it shuts down.
 
+use std::fmt;
 use std::time::Duration;
 
 use cuo_core::raw::RawNode;
@@ -17,8 +18,6 @@ use crate::backoff::{Backoff, LONGEST_ASKED};
 use crate::error::{ApiError, Retry};
 use crate::keep::Keep;
 use crate::paths::NODES;
-use crate::paths::POOLS;
-use crate::pool::{PoolObject, WirePool};
 use crate::source::{ClientSource, SILENCE};
 use crate::wire::{Page, Wire, WireNode};
 
@@ -61,8 +60,6 @@ pub enum Change<T> {
 
 /// What is new about all Nodes.
 pub type NodesEvent = Change<RawNode>;
-/// What is new about all pools.
-pub type PoolsEvent = Change<PoolObject>;
 
 /// Watches the Node `name`. The stream never ends; each try that fails is one [`NodeEvent::Disconnected`], and after it comes how the
 /// Node is then, changed or not.
@@ -86,18 +83,6 @@ pub fn watch_nodes(source: ClientSource, keep: Keep) -> BoxStream<'static, Nodes
     feed(nodes(source, None, keep)).boxed()
 }
 
-/// Watches all pools, as [`watch_nodes`] does. Where the resource is not defined there are none, which is looked at again now and then.
-pub fn watch_pools(source: ClientSource) -> BoxStream<'static, PoolsEvent> {
-    let pools = Objects {
-        source,
-        path: POOLS,
-        selector: None,
-        may_be_undefined: true,
-        read: Box::new(WirePool::into_object),
-    };
-    feed(pools).boxed()
-}
-
 fn nodes(source: ClientSource, selector: Option<String>, keep: Keep) -> Objects<WireNode, RawNode> {
     Objects {
         source,
@@ -108,7 +93,9 @@ fn nodes(source: ClientSource, selector: Option<String>, keep: Keep) -> Objects<
     }
 }
 
-pub(crate) fn feed<W: Wire, T: Send + 'static>(
+/// `objects` as they change. The stream never ends; each try that fails is one [`Change::Disconnected`], and after it comes a
+/// [`Change::Reset`].
+pub fn feed<W: Wire, T: Send + 'static>(
     objects: Objects<W, T>,
 ) -> impl Stream<Item = Change<T>> + Send {
     let feed = Feed {
@@ -142,14 +129,23 @@ struct Open<W> {
 }
 
 /// Which objects, where from, and what is taken of each.
-pub(crate) struct Objects<W, T> {
+pub struct Objects<W, T> {
+    /// Who is asked.
     pub source: ClientSource,
+    /// The path of the list, such as `/api/v1/nodes`.
     pub path: &'static str,
     /// Only those that this field selector picks, which has nothing to escape but `=`.
     pub selector: Option<String>,
     /// Where the API server does not know the kind, there are none.
     pub may_be_undefined: bool,
+    /// Makes of an object what is told of it; an error ends the try, as one of the API server does.
     pub read: Box<dyn Fn(W) -> Result<T, ApiError> + Send + Sync>,
+}
+
+impl<W, T> fmt::Debug for Objects<W, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Objects({})", self.path)
+    }
 }
 
 struct Feed<W, T> {
@@ -310,7 +306,10 @@ fn pause(own: Duration, error: &ApiError) -> Duration {
 }
 
 /// All objects of a kind, or those that the field selector picks, page by page, and the version of the list.
-pub(crate) async fn list<W: Wire, T>(
+///
+/// # Errors
+/// Any [`ApiError`], and those of `read`.
+pub async fn list<W: Wire, T>(
     source: &ClientSource,
     path: &str,
     selector: Option<String>,

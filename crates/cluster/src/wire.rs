@@ -93,7 +93,7 @@ struct Owner {
 }
 
 /// An object on the wire, of a kind that is watched.
-pub(crate) trait Wire: Clone + DeserializeOwned + Send + 'static {
+pub trait Wire: Clone + DeserializeOwned + Send + 'static {
     /// `metadata.resourceVersion`.
     fn resource_version(&self) -> &str;
 

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_cluster::lease::{self, Leadership, campaign};
-use cuo_cluster::{ApiError, ClientSource, ledger};
+use cuo_cluster::{ApiError, ClientSource};
+use cuo_coordination::lease::{self, Leadership, campaign};
+use cuo_coordination::ledger;
 use cuo_lab::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 use tokio::sync::{oneshot, watch};

@@ -1,8 +1,8 @@
 //! `deploy/examples`: each file is taken by the API server as it is, and by the operator.
 
 use anyhow::{Context, Result, bail};
-use cuo_cluster::pool::list_pools;
 use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_coordination::pool::list_pools;
 use cuo_core::pool::FoundPool;
 use cuo_core::trust::Chosen;
 

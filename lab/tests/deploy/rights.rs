@@ -5,8 +5,9 @@ use std::future::pending;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use cuo_cluster::lease::{Leadership, campaign};
-use cuo_cluster::{ClientSource, Credentials, Program, ledger};
+use cuo_cluster::{ClientSource, Credentials, Program};
+use cuo_coordination::lease::{Leadership, campaign};
+use cuo_coordination::ledger;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cuo_cluster::lease::{Leadership, campaign};
-use cuo_cluster::watch::{watch_nodes, watch_pools};
+use cuo_cluster::watch::watch_nodes;
 use cuo_cluster::{ClientSource, Program};
+use cuo_coordination::lease::{Leadership, campaign};
+use cuo_coordination::pool::watch_pools;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cuo_cluster::node::Keep;
-use cuo_cluster::pool::PoolObject;
-use cuo_cluster::watch::PoolsEvent;
+use cuo_coordination::pool::PoolObject;
+use cuo_coordination::pool::PoolsEvent;
 use cuo_core::identity::PoolName;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
 use tracing::{info, warn};
@@ -120,7 +120,7 @@ fn version(pool: &PoolObject) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use cuo_cluster::ApiError;
-    use cuo_cluster::pool::{PoolStatus, pool};
+    use cuo_coordination::pool::{PoolStatus, pool};
     use serde_json::{Value, json};
 
     use super::*;

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cuo_cluster::pool::{PoolObject, PoolStatus, write_status};
 use cuo_cluster::{ApiError, ClientSource};
+use cuo_coordination::pool::{PoolObject, PoolStatus, write_status};
 use cuo_core::backoff::Doubling;
 use cuo_core::identity::PoolName;
 use cuo_core::plan::PoolReport;
@@ -216,7 +216,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use cuo_cluster::pool::pool;
+    use cuo_coordination::pool::pool;
     use serde_json::json;
 
     use super::*;

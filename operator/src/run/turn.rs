@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cuo_cluster::lease::Leadership;
-use cuo_cluster::ledger::{self, Stored};
 use cuo_cluster::node::{Keep, get_node};
-use cuo_cluster::pool::list_pools;
-use cuo_cluster::watch::{NodesEvent, PoolsEvent};
+use cuo_cluster::watch::NodesEvent;
 use cuo_cluster::{ApiError, ClientSource, Retry};
+use cuo_coordination::lease::Leadership;
+use cuo_coordination::ledger::{self, Stored};
+use cuo_coordination::pool::PoolsEvent;
+use cuo_coordination::pool::list_pools;
 use cuo_core::identity::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;

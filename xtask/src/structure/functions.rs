@@ -23,7 +23,7 @@ const KNOWN: &[&str] = &[
     "agent: status::text::agent",
     "operator: run::run",
     "crates/cluster: events::publish",
-    "crates/cluster: pool::schema::definition",
+    "crates/coordination: pool::schema::definition",
     "crates/core: agent::adopt",
     "crates/core: agent::drain::drained",
     "crates/core: agent::rest::judge",

@@ -18,7 +18,6 @@ const KNOWN: &[&str] = &[
     "agent: doctor doctor::cluster doctor::host doctor::kubeconfig doctor::polkit doctor::systemd",
     "agent: run run::acts run::memory run::reboots",
     "agent: status status::text",
-    "crates/cluster: pool watch",
     "crates/core: agent agent::health agent::left agent::rollback agent::state look",
     "crates/core: plan plan::canary plan::numbers plan::pools",
     "crates/core: reason reason::quote",

@@ -8,18 +8,20 @@ pub mod status;
 
 use cuo_core::identity::PoolName;
 use cuo_core::pool::FoundPool;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::ApiError;
-use crate::paths::POOLS;
-use crate::source::ClientSource;
-use crate::watch::list;
-use crate::wire::Wire;
+use cuo_cluster::ApiError;
+use cuo_cluster::ClientSource;
+use cuo_cluster::paths::POOLS;
+use cuo_cluster::watch::{Change, Objects, feed, list};
+use cuo_cluster::wire::Wire;
 
-pub use crate::paths::{GROUP, KIND, VERSION};
+pub use cuo_cluster::paths::{GROUP, KIND, VERSION};
 pub use parse::pool;
 pub use spec::PoolSpec;
 pub use status::PoolStatus;
@@ -93,6 +95,21 @@ impl WirePool {
             status: PoolStatus::deserialize(&self.status).unwrap_or_default(),
         })
     }
+}
+
+/// What is new about all pools.
+pub type PoolsEvent = Change<PoolObject>;
+
+/// Watches all pools, as [`watch_nodes`](cuo_cluster::watch::watch_nodes) does. Where the resource is not defined there are none, which is looked at again now and then.
+pub fn watch_pools(source: ClientSource) -> BoxStream<'static, PoolsEvent> {
+    let pools = Objects {
+        source,
+        path: POOLS,
+        selector: None,
+        may_be_undefined: true,
+        read: Box::new(WirePool::into_object),
+    };
+    feed(pools).boxed()
 }
 
 /// Reads all pools; none where the resource is not defined.

@@ -8,14 +8,12 @@ use cuo_core::values::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
 };
 use cuo_core::window::{Blackout, Calendar, Windows};
-use futures::StreamExt;
 use jiff::SignedDuration;
 use tokio::time::timeout;
 
 use super::status::Condition;
 use super::*;
 use crate::double::{Api, Reply};
-use crate::watch::{Change, watch_pools};
 
 fn name() -> PoolName {
     "p".parse().unwrap()
@@ -309,9 +307,7 @@ fn object(name: &str, version: &str, spec: Value) -> Value {
     })
 }
 
-async fn next(
-    feed: &mut futures::stream::BoxStream<'static, crate::watch::PoolsEvent>,
-) -> crate::watch::PoolsEvent {
+async fn next(feed: &mut BoxStream<'static, PoolsEvent>) -> PoolsEvent {
     timeout(Duration::from_secs(10), feed.next())
         .await
         .unwrap()

@@ -7,8 +7,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::error::ApiError;
-use crate::source::ClientSource;
+use cuo_cluster::ApiError;
+use cuo_cluster::ClientSource;
 
 /// Name of the ConfigMap in the operator's namespace.
 pub const NAME: &str = "cuo-ledger";

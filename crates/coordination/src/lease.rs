@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
-use crate::backoff::scattered;
-use crate::error::ApiError;
-use crate::source::ClientSource;
+use cuo_cluster::ApiError;
+use cuo_cluster::ClientSource;
+use cuo_cluster::scattered;
 
 /// Name of the Lease in the operator's namespace.
 pub const NAME: &str = "cuo-operator";

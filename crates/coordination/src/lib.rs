@@ -1,0 +1,15 @@
+//! What only the operator asks of the API server: the lease of whoever leads, the ledger of slots, and `UpdatePool`.
+
+pub mod lease;
+pub mod ledger;
+pub mod pool;
+
+// The double is written for `cuo_cluster`, whose modules it names.
+#[cfg(test)]
+use cuo_cluster::{credentials, source};
+#[cfg(test)]
+#[path = "../../cluster/src/double.rs"]
+#[expect(dead_code, reason = "tests of cuo-cluster ask for more")]
+mod double;
+#[cfg(test)]
+mod inputs_tests;
