@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cuo_cluster::ClientSource;
-use cuo_cluster::events::{About, Kind, publish};
+use cuo_cluster::events::{About, Kind, Note, publish};
 use cuo_coordination::pool::PoolObject;
 use cuo_core::identity::{Identity, NodeName, PoolName};
 use cuo_core::plan::{Plan, Snapshot};
@@ -173,9 +173,12 @@ pub async fn publish_all(
     mut events: mpsc::Receiver<Waiting>,
 ) {
     while let Some((about, news)) = events.recv().await {
-        let (severity, action, reason) = (news.severity, news.action, &news.reason);
-        let now = Timestamp::now();
-        let result = publish(&source, &about, severity, action, reason, &instance, now).await;
+        let note = Note {
+            severity: news.severity,
+            action: news.action,
+            reason: &news.reason,
+        };
+        let result = publish(&source, &about, note, &instance, Timestamp::now()).await;
         if let Err(error) = result {
             metrics.failed(&error);
             debug!(about = about.name, %error, "an Event was not published");

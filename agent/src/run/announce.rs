@@ -1,7 +1,7 @@
 //! Events on the Node about its drain: when it begins, when something blocks it, when it ends.
 
 use cuo_cluster::ClientSource;
-use cuo_cluster::events::{About, Kind, Severity, publish};
+use cuo_cluster::events::{About, Kind, Note, Severity, publish};
 use cuo_core::agent::Step;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Code, Reason};
@@ -73,7 +73,12 @@ fn publish_about(
     let (source, at) = (source.clone(), Timestamp::now());
     tokio::spawn(async move {
         let instance = about.name.clone();
-        let told = publish(&source, &about, severity, action, &reason, &instance, at).await;
+        let note = Note {
+            severity,
+            action,
+            reason: &reason,
+        };
+        let told = publish(&source, &about, note, &instance, at).await;
         if let Err(error) = told {
             debug!(%error, "an Event could not be published");
         }

@@ -54,26 +54,48 @@ impl Kind {
     }
 }
 
+/// What an Event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// Whether people have to look.
+    pub severity: Severity,
+    /// What was being done, one word in upper camel case (`Drain`, `Grant`).
+    pub action: &'static str,
+    /// What happened, or why nothing does.
+    pub reason: &'a Reason,
+}
+
 /// Publishes one Event. The caller takes care not to repeat itself.
 ///
-/// `action` is what was being done, one word in upper camel case (`Drain`, `Grant`); `instance` tells which agent or operator says so:
-/// the node or the pod it runs on; `at` is now.
+/// `instance` tells which agent or operator says so: the node or the pod it runs on; `at` is now.
 ///
 /// # Errors
 /// Any [`ApiError`]. Nothing depends on an Event, so log it and go on.
 pub async fn publish(
     source: &ClientSource,
     about: &About,
-    severity: Severity,
-    action: &str,
-    reason: &Reason,
+    note: Note<'_>,
     instance: &str,
     at: Timestamp,
 ) -> Result<(), ApiError> {
+    let event = event(source.program().name, about, note, instance, at);
+    let publish = source.call(|client| async move {
+        let api = Api::<Event>::namespaced(client, NAMESPACE);
+        api.create(&PostParams::default(), &event).await
+    });
+    publish.await.map(drop)
+}
+
+fn event(program: &str, about: &About, note: Note<'_>, instance: &str, at: Timestamp) -> Event {
+    let Note {
+        severity,
+        action,
+        reason,
+    } = note;
     let (version, kind) = about.kind.names();
-    let event = Event {
+    Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", source.program().name)),
+            generate_name: Some(format!("{program}-")),
             namespace: Some(NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },
@@ -88,20 +110,11 @@ pub async fn publish(
             uid: Some(about.uid.clone()),
             ..ObjectReference::default()
         }),
-        reporting_controller: Some(format!(
-            "{}{}",
-            cuo_core::keys::PREFIX,
-            source.program().name
-        )),
+        reporting_controller: Some(format!("{}{program}", cuo_core::keys::PREFIX)),
         reporting_instance: Some(instance.to_owned()),
         type_: Some(format!("{severity:?}")),
         ..Event::default()
-    };
-    let publish = source.call(|client| async move {
-        let api = Api::<Event>::namespaced(client, NAMESPACE);
-        api.create(&PostParams::default(), &event).await
-    });
-    publish.await.map(drop)
+    }
 }
 
 #[cfg(test)]
@@ -126,17 +139,12 @@ mod tests {
         let reason = Reason::new(Code::DrainBlocked, "default/web-1 is blocked by web.");
         let at = "2026-11-23T21:00:00.5Z".parse().unwrap();
         let source = api.source().await;
-        publish(
-            &source,
-            &about,
-            Severity::Warning,
-            "Drain",
-            &reason,
-            "n1",
-            at,
-        )
-        .await
-        .unwrap();
+        let note = Note {
+            severity: Severity::Warning,
+            action: "Drain",
+            reason: &reason,
+        };
+        publish(&source, &about, note, "n1", at).await.unwrap();
         let seen = api.seen();
         assert_eq!(seen.len(), 1);
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use cuo_cluster::events::{About, Kind, Severity, publish};
+use cuo_cluster::events::{About, Kind, Note, Severity, publish};
 use cuo_cluster::node::{Keep, get_node, patch_node, whoami};
 use cuo_cluster::source::DEADLINE;
 use cuo_cluster::{ApiError, ClientSource};
@@ -164,16 +164,12 @@ pub async fn event(plane: &ControlPlane, n1: &ClientSource) -> Result<()> {
         uid: node.uid,
     };
     let reason = Reason::new(Code::DrainBlocked, "default/guarded is blocked by guard.");
-    publish(
-        n1,
-        &about,
-        Severity::Warning,
-        "Drain",
-        &reason,
-        "n1",
-        jiff::Timestamp::now(),
-    )
-    .await?;
+    let note = Note {
+        severity: Severity::Warning,
+        action: "Drain",
+        reason: &reason,
+    };
+    publish(n1, &about, note, "n1", jiff::Timestamp::now()).await?;
     let described = plane.kubectl(&["describe", "node", "n1"]).await?;
     ensure!(
         described.contains("default/guarded is blocked by guard."),

@@ -22,8 +22,6 @@ const KNOWN: &[&str] = &[
     "agent: run::tell::place",
     "agent: status::text::agent",
     "operator: run::run",
-    "crates/cluster: events::publish",
-    "crates/coordination: pool::schema::definition",
     "crates/core: agent::adopt",
     "crates/core: agent::drain::drained",
     "crates/core: agent::rest::judge",

@@ -30,9 +30,9 @@ fn spec() -> Value {
     spec
 }
 
-/// The whole definition.
-pub fn definition() -> Value {
-    let columns = [
+/// What `kubectl get updatepools` prints.
+fn columns() -> [Value; 9] {
+    [
         column("Max unavailable", "string", ".spec.maxUnavailable"),
         column("Nodes", "integer", ".status.nodes.total"),
         column("Up to date", "integer", ".status.nodes.upToDate"),
@@ -46,7 +46,11 @@ pub fn definition() -> Value {
             ".status.conditions[?(@.type==\"Held\")].reason",
         ),
         column("Age", "date", ".metadata.creationTimestamp"),
-    ];
+    ]
+}
+
+/// The whole definition.
+pub fn definition() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -69,7 +73,7 @@ pub fn definition() -> Value {
                 "served": true,
                 "storage": true,
                 "subresources": { "status": {} },
-                "additionalPrinterColumns": columns,
+                "additionalPrinterColumns": columns(),
                 "schema": { "openAPIV3Schema": {
                     "description": "What an administrator asks for the updates of some nodes.",
                     "type": "object",
