@@ -118,7 +118,67 @@ pub struct OperatorFields {
     pub after: bool,
 }
 
+/// Annotations or labels.
+type Map = BTreeMap<String, String>;
+
+/// What is not of the protocol.
+fn foreign(map: &Map) -> Map {
+    let own = |key: &String| keys::TABLE.iter().any(|known| known.name == key);
+    let found = map.iter().filter(|(key, _)| !own(key));
+    found
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn is_true(map: &Map, key: &str) -> bool {
+    map.get(key).is_some_and(|value| value == "true")
+}
+
+impl AgentFields {
+    fn read(annotations: &Map, labels: &Map) -> Self {
+        let at = |key: &str| annotations.get(key);
+        let failed = Field::json(at(keys::FAILED));
+        let suspected = match (&failed, at(keys::FAILED)) {
+            (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => Identity::mentioned(text),
+            _ => vec![],
+        };
+        let booted = Field::json(at(keys::BOOTED));
+        Self {
+            status: Field::text(at(keys::STATUS)),
+            reason: Field::text(at(keys::REASON)),
+            features: Feature::current(Names::read(at(keys::FEATURES)), &booted),
+            control_plane_pods: Names::read(at(keys::CONTROL_PLANE_PODS)),
+            needed: Field::text(at(keys::REBOOT_NEEDED)),
+            needed_label: is_true(labels, keys::REBOOT_NEEDED),
+            needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
+            booted,
+            progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
+            owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
+            result: Field::json(at(keys::REBOOT_RESULT)),
+            failed,
+            suspected,
+            system: SystemLabels {
+                id: labels.get(keys::ID).cloned(),
+                version: labels.get(keys::OS_VERSION).cloned(),
+                group: labels.get(keys::GROUP).cloned(),
+            },
+        }
+    }
+}
+
 impl OperatorFields {
+    fn read(annotations: &Map, labels: &Map) -> Self {
+        let at = |key: &str| annotations.get(key);
+        Self {
+            reserved: Field::json(at(keys::REBOOT_RESERVED)),
+            grant: Field::json(at(keys::REBOOT_OK)),
+            granted: Field::json(at(keys::GRANTED)),
+            only_node: is_true(annotations, keys::ONLY_NODE),
+            before: labels.contains_key(keys::BEFORE_REBOOT),
+            after: labels.contains_key(keys::AFTER_REBOOT),
+        }
+    }
+
     /// A reservation or a grant is there, understood or not.
     pub fn has_slot(&self) -> bool {
         !(self.reserved.is_absent() && self.grant.is_absent())
@@ -143,24 +203,8 @@ impl NodeView {
     /// Only when the Node's own name is none, which the API server does not let happen.
     pub fn parse(raw: &RawNode) -> Result<Self, ParseNameError> {
         let (annotations, labels) = (&raw.annotations, &raw.labels);
-        let at = |key: &str| annotations.get(key);
-        let own = |key: &String| keys::TABLE.iter().any(|known| known.name == key);
-        let foreign = |map: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            let found = map.iter().filter(|(key, _)| !own(key));
-            found
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
-        };
-        let failed = Field::json(at(keys::FAILED));
-        let suspected = match (&failed, at(keys::FAILED)) {
-            (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => Identity::mentioned(text),
-            _ => vec![],
-        };
-        let booted = Field::json(at(keys::BOOTED));
-        let pods = Names::read(at(keys::CONTROL_PLANE_PODS));
-        let is_true = |map: &BTreeMap<String, String>, key: &str| {
-            map.get(key).is_some_and(|value| value == "true")
-        };
+        let agent = AgentFields::read(annotations, labels);
+        let own_cordon = annotations.contains_key(keys::AGENT_MADE_UNSCHEDULABLE);
         Ok(Self {
             name: raw.name.parse()?,
             uid: raw.uid.clone(),
@@ -174,42 +218,16 @@ impl NodeView {
             control_plane: keys::CONTROL_PLANE.iter().any(|key| {
                 let tainted = raw.taints.contains(*key) || raw.soft_taints.contains(*key);
                 labels.contains_key(*key) || tainted
-            }) || !pods.is_empty(),
+            }) || !agent.control_plane_pods.is_empty(),
             takes_pods: !raw.deleting
-                && (!raw.unschedulable || at(keys::AGENT_MADE_UNSCHEDULABLE).is_some())
+                && (!raw.unschedulable || own_cordon)
                 && raw.taints.iter().all(|key| key.starts_with(CONDITIONS)),
             paused: is_true(annotations, keys::REBOOT_PAUSED)
                 || is_true(labels, keys::REBOOT_PAUSED),
-            protocol: version(at(keys::PROTOCOL)),
+            protocol: version(annotations.get(keys::PROTOCOL)),
             volumes_in_use: raw.volumes_in_use.iter().cloned().collect(),
-            agent: AgentFields {
-                status: Field::text(at(keys::STATUS)),
-                reason: Field::text(at(keys::REASON)),
-                features: Feature::current(Names::read(at(keys::FEATURES)), &booted),
-                control_plane_pods: pods,
-                needed: Field::text(at(keys::REBOOT_NEEDED)),
-                needed_label: is_true(labels, keys::REBOOT_NEEDED),
-                needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
-                booted,
-                progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
-                owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
-                result: Field::json(at(keys::REBOOT_RESULT)),
-                failed,
-                suspected,
-                system: SystemLabels {
-                    id: labels.get(keys::ID).cloned(),
-                    version: labels.get(keys::OS_VERSION).cloned(),
-                    group: labels.get(keys::GROUP).cloned(),
-                },
-            },
-            operator: OperatorFields {
-                reserved: Field::json(at(keys::REBOOT_RESERVED)),
-                grant: Field::json(at(keys::REBOOT_OK)),
-                granted: Field::json(at(keys::GRANTED)),
-                only_node: is_true(annotations, keys::ONLY_NODE),
-                before: labels.contains_key(keys::BEFORE_REBOOT),
-                after: labels.contains_key(keys::AFTER_REBOOT),
-            },
+            agent,
+            operator: OperatorFields::read(annotations, labels),
             others: foreign(annotations),
             labels: foreign(labels),
         })
@@ -497,4 +515,4 @@ impl Allotted {
 
 #[cfg(test)]
 #[path = "node_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@ use super::*;
 use crate::values::Phase;
 
 #[path = "../tests/explore/allotted.rs"]
-mod allotted;
+pub(crate) mod allotted;
 
 fn raw() -> RawNode {
     RawNode {

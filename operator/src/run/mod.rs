@@ -23,11 +23,16 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::{health, http, tell};
 
 use turn::Operator;
 
+const PROGRAM: Program = Program {
+    name: "cuo-operator",
+    version: env!("CARGO_PKG_VERSION"),
+};
 /// How long the end waits for the lease to be given back and for Events that wait.
 const END: Duration = Duration::from_secs(6);
 
@@ -39,16 +44,8 @@ pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
     let metrics = Arc::new(Metrics::new(config.max_unavailable));
-    let (health, probe) = health::health();
-    let listener = http::listen(config.listen).await?;
-    let address = listener.local_addr().context("the address of /metrics")?;
-    tokio::spawn(http::serve(listener, Arc::clone(&metrics), probe));
-    let program = Program {
-        name: "cuo-operator",
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    info!(version = program.version, %address, "started");
-    let source = ClientSource::start(config.credentials(), program).await;
+    let health = listen(&config, &metrics).await?;
+    let source = ClientSource::start(config.credentials(), PROGRAM).await;
     let (events, queue) = mpsc::channel(tell::LIMIT);
     let (instance, counts) = (config.identity.clone(), Arc::clone(&metrics));
     let publishing = tokio::spawn(tell::publish_all(source.clone(), instance, counts, queue));
@@ -90,6 +87,7 @@ pub async fn run(config: Config) -> Result<()> {
             () = sleep_until(wake) => {}
         }
     }
+    // With it goes the last sender of Events.
     drop(operator);
     lead.end().await;
     if timeout(END, publishing).await.is_err() {
@@ -97,6 +95,16 @@ pub async fn run(config: Config) -> Result<()> {
     }
     info!("stopped; grants that are out stay valid, and agents go on with them");
     Ok(())
+}
+
+/// Answers probes and whoever collects metrics, from now on.
+async fn listen(config: &Config, metrics: &Arc<Metrics>) -> Result<Health> {
+    let (health, probe) = health::health();
+    let listener = http::listen(config.listen).await?;
+    let address = listener.local_addr().context("the address of /metrics")?;
+    tokio::spawn(http::serve(listener, Arc::clone(metrics), probe));
+    info!(version = PROGRAM.version, %address, "started");
+    Ok(health)
 }
 
 /// The next change, or never once nobody can tell any more.

@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use super::*;
 use crate::control_plane::Rule;
 use crate::identity::{BootId, Identity};
-use crate::node::{Allotted, OperatorFields};
+use crate::node::OperatorFields;
+use crate::node::tests::allotted::apply;
 use crate::pool::{FoundPool, MaxUnavailable, Pool};
-
 use crate::raw::RawNode;
 use crate::reason::AnyCode;
 use crate::values::{
@@ -15,10 +15,7 @@ use crate::values::{
     RebootResult, Reservation, Status,
 };
 use crate::window::{Calendar, Windows};
-use allotted::apply;
 
-#[path = "../../tests/explore/allotted.rs"]
-mod allotted;
 mod faults;
 mod lone;
 mod pools;
