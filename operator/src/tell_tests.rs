@@ -149,6 +149,8 @@ fn each_decision_is_told_when_its_write_succeeded() {
     let (reserved, granted) = (Some(Stage::Reserved), Some(Stage::Granted));
     let short = identity();
     let reserves = || LedgerChange::Reserve(entry(Stage::Reserved));
+    let restores = || LedgerChange::Restore(vec![(name(), entry(Stage::Granted))]);
+    let begins = || LedgerChange::MarkGranted(entry(Stage::Granted));
     let gone = Vec::new;
     let drops = || LedgerChange::Drop {
         gone: gone(),
@@ -216,7 +218,21 @@ fn each_decision_is_told_when_its_write_succeeded() {
         ),
         // That was told when the grant was taken off the Node.
         (Write::LedgerDrop, in_ledger(granted, drops()), None),
+        (Write::LedgerRestore, in_ledger(None, restores()), None),
+        (Write::LedgerGrant, in_ledger(reserved, begins()), None),
+        // The same once more: the agent's time begins anew.
+        (Write::LedgerGrant, in_ledger(granted, begins()), None),
         (Write::NodeReserve, on_node(reserved, None, marks()), None),
+        (
+            Write::NodeClean,
+            on_node(None, None, NodeChange::Clean),
+            None,
+        ),
+        (
+            Write::NodeLone,
+            on_node(None, None, NodeChange::TellOnlyNode(true)),
+            None,
+        ),
         (Write::NodeAfter, on_node(granted, done, asks()), None),
         (
             Write::NodeRelease,
@@ -259,6 +275,22 @@ fn a_release_is_counted_by_its_outcome() {
         text.contains("cuo_grant_results_total{outcome=\"failed\"} 1"),
         "{text}"
     );
+}
+
+#[test]
+fn a_grant_is_counted_once_it_is_on_its_node() {
+    let (mut teller, _events, metrics) = teller();
+    let begins = LedgerChange::MarkGranted(entry(Stage::Granted));
+    let grants = NodeChange::Grant(Box::new(grant()));
+    for (said, count) in [
+        (in_ledger(Some(Stage::Reserved), begins), 0),
+        (on_node(Some(Stage::Granted), None, grants), 1),
+    ] {
+        teller.wrote(said);
+        let text = metrics.text();
+        let line = format!("cuo_grants_total {count}");
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
 }
 
 #[test]

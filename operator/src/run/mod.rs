@@ -46,9 +46,7 @@ pub async fn run(config: Config) -> Result<()> {
     let metrics = Arc::new(Metrics::new(config.max_unavailable));
     let health = listen(&config, &metrics).await?;
     let source = ClientSource::start(config.credentials(), PROGRAM).await;
-    let (events, queue) = mpsc::channel(tell::LIMIT);
-    let (instance, counts) = (config.identity.clone(), Arc::clone(&metrics));
-    let publishing = tokio::spawn(tell::publish_all(source.clone(), instance, counts, queue));
+    let (events, publishing) = publish(&config, &source, &metrics);
     let (mut leadership, lead) = Lead::start(&config, &source);
     let mut pools = watch_pools(source.clone());
     let mut nodes = stream::pending().boxed();
@@ -89,12 +87,29 @@ pub async fn run(config: Config) -> Result<()> {
     }
     // With it goes the last sender of Events.
     drop(operator);
+    end(lead, publishing).await;
+    Ok(())
+}
+
+/// Publishes Events, as long as there is somebody to send them.
+fn publish(
+    config: &Config,
+    source: &ClientSource,
+    metrics: &Arc<Metrics>,
+) -> (mpsc::Sender<tell::Waiting>, JoinHandle<()>) {
+    let (events, queue) = mpsc::channel(tell::LIMIT);
+    let (instance, counts) = (config.identity.clone(), Arc::clone(metrics));
+    let publishing = tell::publish_all(source.clone(), instance, counts, queue);
+    (events, tokio::spawn(publishing))
+}
+
+/// Gives the lease back, and waits for the Events that are left.
+async fn end(lead: Lead, publishing: JoinHandle<()>) {
     lead.end().await;
     if timeout(END, publishing).await.is_err() {
         warn!("some Events were not published");
     }
     info!("stopped; grants that are out stay valid, and agents go on with them");
-    Ok(())
 }
 
 /// Answers probes and whoever collects metrics, from now on.
