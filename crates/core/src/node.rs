@@ -364,6 +364,19 @@ fn text<T: Display>(value: &T) -> String {
     value.to_string()
 }
 
+impl SystemLabels {
+    /// Labels as these are, where `found` differ.
+    fn label(&self, diff: &mut Diff<'_>, found: &Self) {
+        for (key, found, want) in [
+            (keys::ID, &found.id, &self.id),
+            (keys::OS_VERSION, &found.version, &self.version),
+            (keys::GROUP, &found.group, &self.group),
+        ] {
+            diff.label(key, found.as_deref(), want.as_deref());
+        }
+    }
+}
+
 impl Published {
     /// The conditional patch that makes `found` carry this; `None` when it already does.
     pub fn patch(&self, found: &NodeView) -> Option<NodePatch> {
@@ -378,18 +391,7 @@ impl Published {
             &agent.control_plane_pods,
             &self.control_plane_pods,
         );
-        diff.annotation(
-            keys::REBOOT_NEEDED,
-            &agent.needed,
-            self.needed.as_ref(),
-            text,
-        );
-        if agent.needed_version != self.needed_version {
-            let key = keys::REBOOT_NEEDED_VERSION.to_owned();
-            diff.patch
-                .annotations
-                .insert(key, self.needed_version.clone());
-        }
+        self.need(&mut diff, agent);
         diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
         diff.annotation(
             keys::REBOOT_IN_PROGRESS,
@@ -411,20 +413,24 @@ impl Published {
         );
         let failed = (!self.failed.identities.is_empty()).then_some(&self.failed);
         diff.annotation(keys::FAILED, &agent.failed, failed, to_json);
+        self.system.label(&mut diff, &agent.system);
+        diff.done(self.unschedulable)
+    }
+
+    /// What the node needs, as annotations and as a label.
+    fn need(&self, diff: &mut Diff<'_>, agent: &AgentFields) {
+        let needed = self.needed.as_ref();
+        diff.annotation(keys::REBOOT_NEEDED, &agent.needed, needed, text);
+        if agent.needed_version != self.needed_version {
+            let key = keys::REBOOT_NEEDED_VERSION.to_owned();
+            let version = self.needed_version.clone();
+            diff.patch.annotations.insert(key, version);
+        }
         diff.label(
             keys::REBOOT_NEEDED,
             agent.needed_label.then_some("true"),
-            self.needed.is_some().then_some("true"),
+            needed.is_some().then_some("true"),
         );
-        let (have, want) = (&agent.system, &self.system);
-        diff.label(keys::ID, have.id.as_deref(), want.id.as_deref());
-        diff.label(
-            keys::OS_VERSION,
-            have.version.as_deref(),
-            want.version.as_deref(),
-        );
-        diff.label(keys::GROUP, have.group.as_deref(), want.group.as_deref());
-        diff.done(self.unschedulable)
     }
 
     /// Writes this into a view as the API server would; the search through all states uses it in place of text.
