@@ -113,14 +113,4 @@ pub fn of_the_ledger() -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_example_is_told() {
-        let wrong = RESULT.replace("aborted", "given up");
-        let told = block::<RebootResult>("a result", &wrong).unwrap_err();
-        assert!(told.to_string().contains("a result"), "{told}");
-        assert_eq!(Failures::KEPT, 8, "as the note on `failed` says");
-    }
-}
+mod tests;

@@ -1,0 +1,16 @@
+use super::*;
+
+#[test]
+fn every_test_that_is_named_exists() {
+    if let Err(error) = check() {
+        panic!("{error:#}");
+    }
+}
+
+#[test]
+fn names_are_found_on_both_sides() {
+    let page = "| there | CUO | shown by |\n| a `flag` | b | `one`, `two` |\n| a | b | - |\n";
+    assert_eq!(named(page), BTreeSet::from(["one", "two"]));
+    let code = "fn no() {}\n#[test]\n// why\nfn one() {}\n  #[tokio::test(x)]\n  async fn two() {\nfn no() {}\n";
+    assert_eq!(tests(code), ["one", "two"]);
+}
