@@ -1,30 +1,29 @@
 //! CUO's test bench.
 //!
-//! Level 2 of the tests runs here: a real control plane ([`controlplane`]), hollow kubelets and pods ([`kubelet`]), and hosts
-//! ([`machine`]) whose `rpm-ostreed`, `logind` and `systemd` are doubles of observed behaviour ([`ostree`], [`logind`], [`systemd`]) on a
-//! private system bus.
-//! Level 3 has hosts whose systemd, buses, polkit, logind and journal are the real ones ([`host`]).
-//! Everything is a child of the process that uses it and dies with it ([`process`]).
+//! It has two halves that know nothing of each other:
+//!
+//! - [`cluster`]: a real control plane ([`cluster::controlplane`]), hollow kubelets and pods ([`cluster::kubelet`]), and what stands between a
+//!   program and the API server.
+//! - [`machine`]: hosts whose `rpm-ostreed`, `logind` and `systemd` are doubles of observed behaviour, on a private system bus.
+//!
+//! Both meet in the modules beside them: whole clusters for level 2 of the tests ([`bench`], [`herd`]), and level 3, hosts whose systemd, buses,
+//! polkit, logind and journal are the real ones ([`host`]). Everything is a child of the process that uses it and dies with it ([`process`]).
 //!
 //! The lab fails loudly: it is a test, so a panic with a clear message is its way to say that the bench itself is broken.
 
 pub mod bench;
 mod cache;
-pub mod controlplane;
+pub mod cluster;
 pub mod herd;
 pub mod host;
 pub mod image;
 pub mod journal;
-pub mod kubelet;
-pub mod logind;
 pub mod machine;
-pub mod ostree;
 pub mod previous;
 pub mod process;
-pub mod proxy;
 pub mod record;
 pub mod rpm;
-pub mod systemd;
-mod tls;
 pub mod wait;
-pub mod webhook;
+
+#[cfg(test)]
+mod tests;

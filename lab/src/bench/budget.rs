@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::controlplane::AuditEntry;
+use crate::cluster::controlplane::AuditEntry;
 
 /// What is known of the test beside the audit log.
 #[derive(Debug, Clone, Default)]

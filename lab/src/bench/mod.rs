@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cuo_core::node::NodeView;
 
-use crate::controlplane::{ControlPlane, Options};
+use crate::cluster::controlplane::{ControlPlane, Options};
 use crate::machine::HostSpec;
 use crate::record::Recorder;
 use crate::wait::until;

@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::site::{Gate, PROTOCOL};
-use crate::controlplane::ControlPlane;
+use crate::cluster::controlplane::ControlPlane;
 use crate::machine::binary;
 use crate::process::{bound, spawn_logged};
 

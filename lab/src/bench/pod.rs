@@ -13,9 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::controlplane::ControlPlane;
+use crate::cluster::controlplane::ControlPlane;
+use crate::cluster::kubelet::{Container, Kubelet};
 use crate::image::{PROGRAM, USER};
-use crate::kubelet::{Container, Kubelet};
 use crate::process::bound;
 
 /// Where the manifest puts everything that has a namespace.

@@ -14,8 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync;
 
 use super::SiteSpec;
-use crate::controlplane::{ControlPlane, NodeCredential};
-use crate::kubelet::{Boot, Down, Kubelet, NodeSpec};
+use crate::cluster::controlplane::{ControlPlane, NodeCredential};
+use crate::cluster::kubelet::{Boot, Down, Kubelet, NodeSpec};
 use crate::machine::{Machine, Reboot, binary};
 use crate::record::Memory;
 use crate::wait::until;

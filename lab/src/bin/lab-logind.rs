@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
-use cuo_lab::logind;
-use cuo_lab::ostree::NodeRoot;
+use cuo_lab::machine::logind;
+use cuo_lab::machine::ostree::NodeRoot;
 
 /// A double of logind for one host of the lab.
 #[derive(Debug, Parser)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use cuo_lab::ostree::{self, NodeRoot};
+use cuo_lab::machine::ostree::{self, NodeRoot};
 
 /// A double of rpm-ostreed for one host of the lab.
 #[derive(Debug, Parser)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
-use cuo_lab::ostree::NodeRoot;
-use cuo_lab::systemd;
+use cuo_lab::machine::ostree::NodeRoot;
+use cuo_lab::machine::systemd;
 
 /// A double of systemd for one host of the lab.
 #[derive(Debug, Parser)]

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bench::NAMESPACE;
-use crate::controlplane::ControlPlane;
+use crate::cluster::controlplane::ControlPlane;
 use crate::wait::until;
 
 pub use plain::{Pass, pass};

@@ -10,8 +10,8 @@ use kube::api::{ListParams, PostParams};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::name;
-use crate::controlplane::ControlPlane;
-use crate::proxy::Proxy;
+use crate::cluster::controlplane::ControlPlane;
+use crate::cluster::proxy::Proxy;
 
 const LISTS: usize = 5;
 const EVERY: Duration = Duration::from_millis(200);
@@ -86,7 +86,9 @@ pub async fn pass(plane: &ControlPlane, count: usize, limit: Duration) -> Result
         .traffic()
         .into_iter()
         .partition(|(what, _)| what.starts_with("list "));
-    let bytes = |part: Vec<(_, crate::proxy::Traffic)>| part.iter().map(|(_, one)| one.bytes).sum();
+    let bytes = |part: Vec<(_, crate::cluster::proxy::Traffic)>| {
+        part.iter().map(|(_, one)| one.bytes).sum()
+    };
     Ok(Pass {
         requests,
         whole,

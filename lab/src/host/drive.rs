@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use super::link::{Link, SWITCH};
 use super::{BOOT, locked, power};
-use crate::kubelet::{Boot, Down, Kubelet};
-use crate::ostree::{NodeRoot, Sysroot};
+use crate::cluster::kubelet::{Boot, Down, Kubelet};
+use crate::machine::ostree::{NodeRoot, Sysroot};
 use crate::wait::until;
 
 /// How nspawn ends when the host reboots.

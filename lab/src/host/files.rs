@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::machine::ostree::{Faults, NodeRoot, Release, Remote, Sysroot};
+use crate::machine::systemd::{FINALIZER, Finalizer};
 use crate::machine::{HostSpec, binary};
-use crate::ostree::{Faults, NodeRoot, Release, Remote, Sysroot};
-use crate::systemd::{FINALIZER, Finalizer};
 
 /// Where programs and packages of the lab are on a host.
 const DOUBLE: &str = "/usr/libexec/lab-rpm-ostreed";

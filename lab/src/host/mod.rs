@@ -21,10 +21,10 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::controlplane::{ControlPlane, NodeCredential};
-use crate::kubelet::{Kubelet, NodeSpec};
+use crate::cluster::controlplane::{ControlPlane, NodeCredential};
+use crate::cluster::kubelet::{Kubelet, NodeSpec};
 use crate::machine::HostSpec;
-use crate::ostree::{NodeRoot, Remote, Sysroot};
+use crate::machine::ostree::{NodeRoot, Remote, Sysroot};
 use crate::wait::until;
 
 pub use base::base;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use zbus::{Connection, MessageStream, OwnedObjectPath, Proxy, Type, Variant, connection};
 
 use super::Machine;
-use crate::ostree::{self, Origin, Release};
+use crate::machine::ostree::{self, Origin, Release};
 
 const SYSROOT: &str = "/org/projectatomic/rpmostree1/Sysroot";
 const DEADLINE: Duration = Duration::from_secs(60);

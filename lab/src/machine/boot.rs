@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 
 use super::{Machine, binary};
-use crate::logind::{self, Inhibitors, REQUEST};
-use crate::ostree::{self, Sysroot};
+use crate::machine::logind::{self, Inhibitors, REQUEST};
+use crate::machine::ostree::{self, Sysroot};
+use crate::machine::systemd::{self, Units};
 use crate::process::{bound, spawn_logged};
-use crate::systemd::{self, Units};
 use crate::wait::until;
 
 pub(super) const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";

@@ -1,4 +1,6 @@
-//! One host of the lab: a root directory, a private system bus with the doubles, an agent, reboots.
+//! The hosts' half of the lab. One host: a root directory, a private system bus with the doubles, an agent, reboots.
+//!
+//! It knows nothing of clusters.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -16,6 +18,9 @@
 mod admin;
 mod agent;
 mod boot;
+pub mod logind;
+pub mod ostree;
+pub mod systemd;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,15 +30,15 @@ use anyhow::{Context, Result, bail, ensure};
 use cuo_core::identity::BootId;
 use tokio::process::Child;
 
-use crate::logind::{Inhibitors, REQUEST, RebootRequest};
-use crate::ostree::{CallRecord, Fault, Faults, NodeRoot, Origin, Release, Remote, Sysroot};
-use crate::systemd::{Finalizer, Units};
 use crate::wait::until;
 
 pub use agent::Notification;
 pub use boot::Reboot;
 
 use agent::Agent;
+use logind::{Inhibitors, REQUEST, RebootRequest};
+use ostree::{CallRecord, Fault, Faults, NodeRoot, Origin, Release, Remote, Sysroot};
+use systemd::{Finalizer, Units};
 
 /// Which kind of origin a host follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

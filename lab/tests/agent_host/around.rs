@@ -5,8 +5,8 @@ use cuo_agent::survey::{Further, look};
 use cuo_core::reason::Code;
 use cuo_core::survey::Survey;
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::texts;
-use cuo_lab::systemd::Units;
+use cuo_lab::machine::ostree::texts;
+use cuo_lab::machine::systemd::Units;
 use zbus::Variant;
 
 use crate::bench::{Bench, NEW, NEWER, branch, image};

@@ -9,11 +9,11 @@ use cuo_agent::bus::Bus;
 use cuo_agent::logind::Logind;
 use cuo_agent::rpmostree::{Client, Error, Limits};
 use cuo_core::host::Deployment;
-use cuo_lab::logind::Inhibitors;
+use cuo_lab::machine::logind::Inhibitors;
+use cuo_lab::machine::ostree::{self, Deployed, Fault, Faults, Remote, Sysroot};
+use cuo_lab::machine::systemd::Units;
 use cuo_lab::machine::{HostSpec, Machine, binary};
-use cuo_lab::ostree::{self, Deployed, Fault, Faults, Remote, Sysroot};
 use cuo_lab::process::bound;
-use cuo_lab::systemd::Units;
 use cuo_lab::wait::until;
 use futures::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
@@ -222,7 +222,8 @@ impl Bench {
 
     /// Kills logind, which the bus starts anew when it is asked for.
     pub async fn kill_logind(&self) {
-        self.signal(cuo_lab::logind::NAME, Signal::KILL).await;
+        self.signal(cuo_lab::machine::logind::NAME, Signal::KILL)
+            .await;
     }
 
     async fn signal(&self, name: &'static str, signal: Signal) {

@@ -5,9 +5,9 @@ use std::fs;
 
 use cuo_agent::doctor::ACTIONS;
 use cuo_core::reason::Code;
-use cuo_lab::logind::{Inhibitors, Lock};
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::Release;
+use cuo_lab::machine::logind::{Inhibitors, Lock};
+use cuo_lab::machine::ostree::Release;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, interface};
@@ -255,7 +255,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
     fs::write(&file, "\nholt = true\n").unwrap();
     bench.set_sysroot(|sysroot| {
         let refspec = "fedora".to_owned();
-        sysroot.deployments[0].origin = cuo_lab::ostree::Origin::Ostree { refspec };
+        sysroot.deployments[0].origin = cuo_lab::machine::ostree::Origin::Ostree { refspec };
     });
     bench
         .machine

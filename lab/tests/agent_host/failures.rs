@@ -5,7 +5,7 @@ use std::time::Duration;
 use cuo_agent::bus::Bus;
 use cuo_agent::rpmostree::{Client, Error, Limits, Staged};
 use cuo_core::reason::Code;
-use cuo_lab::ostree::{Effect, NAME, Release, Stage, Trouble, texts};
+use cuo_lab::machine::ostree::{Effect, NAME, Release, Stage, Trouble, texts};
 
 use cuo_lab::wait::until;
 

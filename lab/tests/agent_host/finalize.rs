@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cuo_agent::rpmostree::Error;
 use cuo_core::host::Deployment;
 use cuo_core::reason::Code;
-use cuo_lab::logind::Lock;
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Stage, texts};
+use cuo_lab::machine::logind::Lock;
+use cuo_lab::machine::ostree::{Effect, Stage, texts};
 use cuo_lab::wait::until;
 use zbus::Variant;
 

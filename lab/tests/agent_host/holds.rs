@@ -1,7 +1,7 @@
 //! What keeps an agent from a reboot that waits: told with who and why, and no reason to wake rpm-ostreed.
 
-use cuo_lab::logind::Lock;
-use cuo_lab::systemd::FINALIZER;
+use cuo_lab::machine::logind::Lock;
+use cuo_lab::machine::systemd::FINALIZER;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 

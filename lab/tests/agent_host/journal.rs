@@ -6,7 +6,7 @@ use cuo_agent::journal::Event;
 use cuo_cluster::credentials::PLACES;
 use cuo_lab::journal::{Entry, Journal, with_own_run};
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::{Release, Trouble, texts};
+use cuo_lab::machine::ostree::{Release, Trouble, texts};
 use cuo_lab::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cuo_agent::bus::Bus;
 use cuo_agent::logind::{Error, Logind};
 use cuo_core::host::Inhibitor;
-use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, IN_PROGRESS, IN_PROGRESS_TEXT, Lock};
+use cuo_lab::machine::logind::{BLOCKED, BLOCKED_TEXT, IN_PROGRESS, IN_PROGRESS_TEXT, Lock};
 
 use crate::bench::{Bench, PATIENCE, branch};
 

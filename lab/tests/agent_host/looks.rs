@@ -6,8 +6,8 @@ use cuo_agent::rpmostree::{Checked, Error, Limits, Pin, Staged};
 use cuo_core::agent::state::Retry;
 use cuo_core::look::Looks;
 use cuo_core::reason::{Code, Reason};
+use cuo_lab::machine::ostree::{Effect, Fault, Origin, Release, Stage, Trouble, texts};
 use cuo_lab::machine::{HostSpec, Reboot};
-use cuo_lab::ostree::{Effect, Fault, Origin, Release, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use jiff::SignedDuration;
 

@@ -1,8 +1,8 @@
 //! What the running agent shows while rpm-ostree stages: the update is there, and asked for, once that is over.
 
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Stage};
-use cuo_lab::systemd::Finalizer;
+use cuo_lab::machine::ostree::{Effect, Stage};
+use cuo_lab::machine::systemd::Finalizer;
 use serde_json::Value;
 
 use crate::bench::{Bench, NEW, branch, image, layered};

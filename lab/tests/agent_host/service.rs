@@ -6,7 +6,7 @@ use std::time::Duration;
 use cuo_core::agent::state::State;
 use cuo_core::identity::Identity;
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::{Release, Trouble, texts};
+use cuo_lab::machine::ostree::{Release, Trouble, texts};
 use cuo_lab::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cuo_agent::hostwatch;
-use cuo_lab::ostree::Release;
+use cuo_lab::machine::ostree::Release;
 use tokio::sync::watch;
 
 use crate::bench::{Bench, NEW, PATIENCE, branch, image, upgrade_options};

@@ -3,8 +3,8 @@
 use std::fs;
 
 use cuo_core::reason::Code;
-use cuo_lab::ostree::{Effect, Fault, Faults, NAME, Stage};
-use cuo_lab::systemd::Units;
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, NAME, Stage};
+use cuo_lab::machine::systemd::Units;
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 

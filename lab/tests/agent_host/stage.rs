@@ -3,7 +3,7 @@
 use cuo_agent::rpmostree::{Checked, Error, Staged};
 use cuo_core::host::Host;
 use cuo_lab::machine::Reboot;
-use cuo_lab::ostree::{Effect, Release, Stage, Sysroot};
+use cuo_lab::machine::ostree::{Effect, Release, Stage, Sysroot};
 use cuo_lab::wait::until;
 
 use crate::bench::{

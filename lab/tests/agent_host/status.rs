@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cuo_core::reason::Code;
 use cuo_lab::machine::binary;
-use cuo_lab::ostree::{Effect, Fault, Release, Stage, Trouble, texts};
+use cuo_lab::machine::ostree::{Effect, Fault, Release, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};

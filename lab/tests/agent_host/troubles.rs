@@ -2,7 +2,7 @@
 
 use cuo_core::reason::{Code, Reason};
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Layers, Origin, Release, Stage, Trouble, texts};
+use cuo_lab::machine::ostree::{Effect, Layers, Origin, Release, Stage, Trouble, texts};
 use cuo_lab::wait::until;
 use serde_json::{Value, json};
 

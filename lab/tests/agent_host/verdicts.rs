@@ -15,8 +15,8 @@ use cuo_core::raw::RawNode;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::{Now, Tick, Time};
 use cuo_core::values::{Field, Outcome, Progress};
+use cuo_lab::machine::systemd::FINALIZER;
 use cuo_lab::machine::{HostSpec, Reboot};
-use cuo_lab::systemd::FINALIZER;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bench::{Bench, NEW, NEWER, OLD, branch, image, layered};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cuo_cluster::{ClientSource, Credentials, Program};
-use cuo_lab::controlplane::{ControlPlane, NodeCredential, Options};
+use cuo_lab::cluster::controlplane::{ControlPlane, NodeCredential, Options};
 
 const AGENT: Program = Program {
     name: "cuo-agent",

@@ -9,7 +9,7 @@ use cuo_cluster::source::DEADLINE;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_core::raw::{NodePatch, RawNode};
 use cuo_core::reason::{Code, Reason};
-use cuo_lab::controlplane::ControlPlane;
+use cuo_lab::cluster::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 
 use crate::{SOON, apply};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::lease::{self, Leadership, campaign};
 use cuo_coordination::ledger;
-use cuo_lab::controlplane::ControlPlane;
+use cuo_lab::cluster::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;

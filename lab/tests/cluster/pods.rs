@@ -8,7 +8,7 @@ use cuo_cluster::evict::{Evicted, ask, remove};
 use cuo_cluster::pods::watch_pods;
 use cuo_cluster::watch::Change;
 use cuo_core::drain::{How, RawPod};
-use cuo_lab::controlplane::ControlPlane;
+use cuo_lab::cluster::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 use futures::StreamExt;
 

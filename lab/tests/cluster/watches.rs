@@ -8,7 +8,7 @@ use cuo_cluster::node::{Keep, whoami};
 use cuo_cluster::watch::{NodeEvent, NodesEvent, watch_node, watch_nodes};
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_core::raw::RawNode;
-use cuo_lab::controlplane::{ControlPlane, NodeCredential};
+use cuo_lab::cluster::controlplane::{ControlPlane, NodeCredential};
 use cuo_lab::wait::until;
 use futures::StreamExt;
 use futures::stream::BoxStream;

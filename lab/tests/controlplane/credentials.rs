@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::{ControlPlane, NodeCredential};
+use cuo_lab::cluster::controlplane::{ControlPlane, NodeCredential};
 use cuo_lab::wait::until;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Node;

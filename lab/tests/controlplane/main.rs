@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::{ControlPlane, Options};
-use cuo_lab::kubelet::{Boot, Kubelet, NodeSpec};
+use cuo_lab::cluster::controlplane::{ControlPlane, Options};
+use cuo_lab::cluster::kubelet::{Boot, Kubelet, NodeSpec};
 use cuo_lab::wait::until;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;

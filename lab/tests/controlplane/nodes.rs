@@ -1,8 +1,8 @@
 //! Nodes and their kubelets.
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::ControlPlane;
-use cuo_lab::kubelet::{Down, Kubelet};
+use cuo_lab::cluster::controlplane::ControlPlane;
+use cuo_lab::cluster::kubelet::{Down, Kubelet};
 use cuo_lab::wait::until;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::DeleteParams;

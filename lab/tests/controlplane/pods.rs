@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use cuo_lab::controlplane::{ControlPlane, NodeCredential};
-use cuo_lab::kubelet::{Kubelet, TERMINATE_AFTER};
+use cuo_lab::cluster::controlplane::{ControlPlane, NodeCredential};
+use cuo_lab::cluster::kubelet::{Kubelet, TERMINATE_AFTER};
 use cuo_lab::process::bound;
 use cuo_lab::wait::until;
 use k8s_openapi::api::core::v1::Pod;

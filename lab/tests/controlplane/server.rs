@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::{AuditEntry, ControlPlane};
+use cuo_lab::cluster::controlplane::{AuditEntry, ControlPlane};
 use cuo_lab::wait::until;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;

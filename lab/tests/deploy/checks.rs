@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::assets;
+use cuo_lab::cluster::controlplane::assets;
 use cuo_lab::process::bound;
 use serde_json::Value;
 use tokio::time::timeout;

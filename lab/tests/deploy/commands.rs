@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::assets;
+use cuo_lab::cluster::controlplane::assets;
 use cuo_lab::process::bound;
 use tokio::time::timeout;
 

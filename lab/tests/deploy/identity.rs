@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use cuo_core::keys::{self, Writer};
-use cuo_lab::controlplane::assets;
+use cuo_lab::cluster::controlplane::assets;
 use cuo_lab::process::bound;
 use cuo_lab::wait::until;
 use k8s_openapi::api::core::v1::{Node, Pod};

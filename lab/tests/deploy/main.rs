@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::{ControlPlane, NodeCredential, Options};
-use cuo_lab::kubelet::{Boot, Kubelet, NodeSpec};
+use cuo_lab::cluster::controlplane::{ControlPlane, NodeCredential, Options};
+use cuo_lab::cluster::kubelet::{Boot, Kubelet, NodeSpec};
 use cuo_lab::wait::until;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Fault, Faults, Stage, texts};
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, Stage, texts};
 use cuo_lab::wait::until;
 use tokio::time::{Instant, sleep, timeout};
 

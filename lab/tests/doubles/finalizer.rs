@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use cuo_lab::machine::ostree::NodeRoot;
+use cuo_lab::machine::systemd::{self, FINALIZER, Finalizer, Units};
 use cuo_lab::machine::{HostSpec, Reboot};
-use cuo_lab::ostree::NodeRoot;
-use cuo_lab::systemd::{self, FINALIZER, Finalizer, Units};
 use zbus::{OwnedObjectPath, interface};
 
 use super::client::{Client, Host, Options, V1, V2, V3, options};

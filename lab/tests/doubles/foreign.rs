@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::Release;
+use cuo_lab::machine::ostree::Release;
 use cuo_lab::wait::until;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

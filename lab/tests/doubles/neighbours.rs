@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cuo_lab::logind::{self, Inhibitors, Lock, RebootRequest};
+use cuo_lab::machine::logind::{self, Inhibitors, Lock, RebootRequest};
 use cuo_lab::machine::{HostSpec, Machine, Notification};
 use cuo_lab::wait::until;
 use futures::StreamExt;

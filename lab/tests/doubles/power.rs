@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::SystemTime;
 
-use cuo_lab::logind::{Inhibitors, Lock, RebootRequest};
+use cuo_lab::machine::logind::{Inhibitors, Lock, RebootRequest};
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, Release, Stage, texts};
 use cuo_lab::machine::{HostSpec, Machine, Reboot};
-use cuo_lab::ostree::{Effect, Fault, Faults, Release, Stage, texts};
 
 use super::client::{Client, DEADLINE, Dictionary, Host, OS, Options, V1, V2, V3, options};
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Faults, Release, Sysroot, texts};
+use cuo_lab::machine::ostree::{Faults, Release, Sysroot, texts};
 use tokio::time::Instant;
 
 use super::client::{Host, Options, Peer, SYSROOT, V1, V2, V3, options};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Effect, Fault, Faults, Stage};
-use cuo_lab::systemd::{FINALIZER, Units};
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, Stage};
+use cuo_lab::machine::systemd::{FINALIZER, Units};
 use cuo_lab::wait::until;
 use tokio::time::Instant;
 

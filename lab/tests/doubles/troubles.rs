@@ -1,7 +1,7 @@
 //! What rpm-ostree 2026.2 was seen to say when the other end, the disk or a repository of packages is in the way.
 
 use cuo_lab::machine::HostSpec;
-use cuo_lab::ostree::{Layers, Release, Remote, Trouble};
+use cuo_lab::machine::ostree::{Layers, Release, Remote, Trouble};
 
 use super::client::{Host, Options, V1, V2};
 

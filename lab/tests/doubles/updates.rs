@@ -1,7 +1,7 @@
 //! Checks, updates and the life of their transactions, as transcripts of rpm-ostree 2026.2 show them.
 
+use cuo_lab::machine::ostree::{Faults, Origin, Release, Remote, texts};
 use cuo_lab::machine::{HostSpec, OriginKind, Reboot};
-use cuo_lab::ostree::{Faults, Origin, Release, Remote, texts};
 use zbus::Variant;
 
 use super::client::{Client, Dictionary, Host, OS, Options, Peer, V1, V2, V3, options};

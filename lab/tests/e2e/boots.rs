@@ -8,8 +8,8 @@ use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec, SiteSpec};
+use cuo_lab::machine::ostree::{Effect, Fault, Release, Stage};
 use cuo_lab::machine::{HostSpec, Reboot};
-use cuo_lab::ostree::{Effect, Fault, Release, Stage};
 
 use crate::look::{
     answers, boots, held, is_free, no_slot, node, publish_to, seen, settled, shows, verdict,

@@ -4,7 +4,7 @@ use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
-use cuo_lab::kubelet::TERMINATE_AFTER;
+use cuo_lab::cluster::kubelet::TERMINATE_AFTER;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cuo_core::values::Phase;
 use cuo_lab::bench::Bench;
-use cuo_lab::controlplane::NodeCredential;
+use cuo_lab::cluster::controlplane::NodeCredential;
 use cuo_lab::machine::binary;
 use cuo_lab::process::bound;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_lab::bench::{Bench, OperatorSpec};
-use cuo_lab::webhook::{Review, Verdict, Webhook};
+use cuo_lab::cluster::webhook::{Review, Verdict, Webhook};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cuo_core::values::Phase;
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
-use cuo_lab::proxy::{Fault, Proxy};
+use cuo_lab::cluster::proxy::{Fault, Proxy};
 use futures::future::join_all;
 
 use crate::look::{seen, settled, shows};

@@ -4,8 +4,8 @@ use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{OperatorSpec, Site};
-use cuo_lab::ostree::{Effect, Fault, Faults, Remote, Stage, Trouble};
-use cuo_lab::systemd::Units;
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, Remote, Stage, Trouble};
+use cuo_lab::machine::systemd::Units;
 
 use crate::look::{held, node, settled, shows, verdict};
 use crate::{PATIENCE, V1, V2, cluster};

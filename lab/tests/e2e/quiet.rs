@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cuo_lab::bench::OperatorSpec;
-use cuo_lab::controlplane::AuditEntry;
+use cuo_lab::cluster::controlplane::AuditEntry;
 use tokio::time::Instant;
 
 use crate::{PATIENCE, V1, V2, cluster};

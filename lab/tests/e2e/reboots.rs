@@ -4,9 +4,9 @@ use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
-use cuo_lab::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors, Lock};
 use cuo_lab::machine::Reboot;
-use cuo_lab::ostree::{Effect, Fault, Faults, NodeRoot, Release, Stage};
+use cuo_lab::machine::logind::{BLOCKED, BLOCKED_TEXT, Inhibitors, Lock};
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, NodeRoot, Release, Stage};
 
 use crate::look::{answers, gives_up, held, is_free, no_slot, pause, seen, settled, shows};
 use crate::{V1, V2, V3, cluster};

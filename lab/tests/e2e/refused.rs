@@ -10,7 +10,7 @@ use cuo_core::node::NodeView;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_lab::bench::{Bench, Operator, OperatorSpec};
-use cuo_lab::webhook::{Review, Verdict, Webhook};
+use cuo_lab::cluster::webhook::{Review, Verdict, Webhook};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};

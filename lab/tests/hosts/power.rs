@@ -2,7 +2,7 @@
 
 use cuo_core::node::NodeView;
 use cuo_lab::host::Host;
-use cuo_lab::ostree::{Effect, Fault, Faults, Stage};
+use cuo_lab::machine::ostree::{Effect, Fault, Faults, Stage};
 
 use crate::yard::Yard;
 use crate::{PATIENCE, V1, V2, V3};

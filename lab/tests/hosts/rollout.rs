@@ -2,7 +2,7 @@
 
 use cuo_core::node::NodeView;
 use cuo_lab::host::VALIDITY;
-use cuo_lab::ostree::Sysroot;
+use cuo_lab::machine::ostree::Sysroot;
 
 use crate::yard::Yard;
 use crate::{V1, V2};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cuo_lab::bench::NAMESPACE;
-use cuo_lab::controlplane::ControlPlane;
+use cuo_lab::cluster::controlplane::ControlPlane;
+use cuo_lab::cluster::webhook::Webhook;
 use cuo_lab::herd;
 use cuo_lab::wait::until;
-use cuo_lab::webhook::Webhook;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use cuo_cluster::source::DEADLINE;
+use cuo_lab::cluster::webhook::Webhook;
 use cuo_lab::wait::until;
-use cuo_lab::webhook::Webhook;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};

@@ -14,7 +14,7 @@ use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::reason::Code;
 use cuo_core::values::{Booted, Failure, Failures, Outcome, Phase, Progress, RebootResult, Status};
-use cuo_lab::controlplane::{ControlPlane, Options};
+use cuo_lab::cluster::controlplane::{ControlPlane, Options};
 use cuo_lab::process::{bound, spawn_logged};
 use cuo_lab::wait::until;
 use futures::StreamExt;

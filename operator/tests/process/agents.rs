@@ -8,7 +8,7 @@ use cuo_core::features::Feature;
 use cuo_core::identity::{BootId, GrantId, Identity};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::values::{Booted, Failures, Outcome, Phase, Progress, RebootResult, Status};
-use cuo_lab::controlplane::ControlPlane;
+use cuo_lab::cluster::controlplane::ControlPlane;
 use cuo_lab::wait::until;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use agents::{Agents, CHECK};
 use anyhow::{Context, Result, ensure};
 use cuo_core::values::Outcome;
-use cuo_lab::controlplane::{AuditEntry, ControlPlane, Options};
+use cuo_lab::cluster::controlplane::{AuditEntry, ControlPlane, Options};
 use cuo_lab::process::{bound, spawn_logged};
 use cuo_lab::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

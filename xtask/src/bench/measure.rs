@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use cuo_lab::bench::{MANIFEST, NAMESPACE};
-use cuo_lab::controlplane::{ControlPlane, Options};
+use cuo_lab::cluster::controlplane::{ControlPlane, Options};
+use cuo_lab::cluster::proxy::{Proxy, Traffic};
 use cuo_lab::herd::{self, Herd};
 use cuo_lab::process::{bound, spawn_logged};
-use cuo_lab::proxy::{Proxy, Traffic};
 use cuo_lab::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;

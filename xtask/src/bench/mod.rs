@@ -4,7 +4,7 @@ mod measure;
 mod report;
 
 use anyhow::{Context, Result, ensure};
-use cuo_lab::controlplane::assets;
+use cuo_lab::cluster::controlplane::assets;
 use cuo_lab::process::cargo;
 
 use crate::{root, setup};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use cuo_lab::bench::{Bench, OperatorImage, SiteSpec, Workloads};
-use cuo_lab::controlplane::assets;
+use cuo_lab::cluster::controlplane::assets;
 use cuo_lab::image::{self, Build};
 use cuo_lab::machine::{HostSpec, OriginKind};
 use cuo_lab::process::cargo;

@@ -1,6 +1,6 @@
 //! A real control plane: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, as children of this process.
 //!
-//! Only the kubelets are not real ([`crate::kubelet`]). Everything listens on loopback or on a socket in the control plane's own
+//! Only the kubelets are not real ([`crate::cluster::kubelet`]). Everything listens on loopback or on a socket in the control plane's own
 //! folder, which also has the logs, the audit log, and the admin's kubeconfig for a look with `kubectl`.
 
 pub mod assets;
@@ -45,7 +45,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Options {
     /// Without a heartbeat of its kubelet for this long, a node is no longer ready.
     ///
-    /// Hollow kubelets have a heartbeat every [`crate::kubelet::HEARTBEAT`]; well above that, a busy machine makes no node flap.
+    /// Hollow kubelets have a heartbeat every [`crate::cluster::kubelet::HEARTBEAT`]; well above that, a busy machine makes no node flap.
     pub node_grace: Duration,
 }
 

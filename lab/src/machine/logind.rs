@@ -18,7 +18,7 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Fd, interface};
 
-use crate::ostree::{Failure, LabFile, NodeRoot};
+use crate::machine::ostree::{Failure, LabFile, NodeRoot};
 
 /// Bus name of logind.
 pub const NAME: &str = "org.freedesktop.login1";

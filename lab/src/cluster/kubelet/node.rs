@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{HEARTBEAT, Shared};
-use crate::controlplane::{answered, refusal};
+use crate::cluster::controlplane::{answered, refusal};
 
 /// The namespace of the leases that are heartbeats.
 const LEASES: &str = "kube-node-lease";

@@ -37,13 +37,13 @@ struct Module {
 
 const ETCD_MODULE: Module = Module {
     name: "etcd",
-    go_mod: include_str!("../../assets/etcd/go.mod"),
-    go_sum: include_str!("../../assets/etcd/go.sum"),
+    go_mod: include_str!("../../../assets/etcd/go.mod"),
+    go_sum: include_str!("../../../assets/etcd/go.sum"),
 };
 const KUBERNETES_MODULE: Module = Module {
     name: "kubernetes",
-    go_mod: include_str!("../../assets/kubernetes/go.mod"),
-    go_sum: include_str!("../../assets/kubernetes/go.sum"),
+    go_mod: include_str!("../../../assets/kubernetes/go.mod"),
+    go_sum: include_str!("../../../assets/kubernetes/go.sum"),
 };
 
 /// One program: the file's name, and the package it is built from.

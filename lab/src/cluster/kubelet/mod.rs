@@ -28,7 +28,7 @@ pub use container::Container;
 use container::Hook;
 pub use status::TERMINATE_AFTER;
 
-use crate::controlplane::{ControlPlane, LONG, NodeCredential};
+use crate::cluster::controlplane::{ControlPlane, LONG, NodeCredential};
 
 /// Time between two heartbeats.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ pub struct NodeSpec {
 pub enum Down {
     /// A shutdown that the kubelet notices: it says `Ready=False` before it ends. The pods keep the status that they had.
     Announced,
-    /// It just stops; the controllers notice when heartbeats are missing for [`crate::controlplane::Options::node_grace`], and
+    /// It just stops; the controllers notice when heartbeats are missing for [`crate::cluster::controlplane::Options::node_grace`], and
     /// then call its pods unready too.
     Silent,
 }

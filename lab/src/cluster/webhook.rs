@@ -13,8 +13,8 @@ use k8s_openapi::api::admissionregistration::v1::WebhookClientConfig;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::controlplane::ControlPlane;
-use crate::tls::Tls;
+use crate::cluster::controlplane::ControlPlane;
+use crate::cluster::tls::Tls;
 
 /// More than any request has.
 const LARGEST: usize = 8 << 20;

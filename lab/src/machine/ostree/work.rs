@@ -14,7 +14,7 @@ use super::texts;
 use super::transaction::{Signal, Transaction};
 use super::view::Reload;
 use super::{actions, update};
-use crate::systemd;
+use crate::machine::systemd;
 
 /// What is left to do after success.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use tracing::{error, info};
 use zbus::object_server::ObjectServer;
 use zbus::{OwnedObjectPath, interface};
 
-use crate::ostree::{Failure, LabFile, NodeRoot};
+use crate::machine::ostree::{Failure, LabFile, NodeRoot};
 
 /// Bus name of systemd.
 pub const NAME: &str = "org.freedesktop.systemd1";

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::controlplane::ControlPlane;
+use crate::cluster::controlplane::ControlPlane;
 
 /// Connections with the cluster's own TLS.
 pub(crate) struct Tls {

@@ -19,8 +19,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::controlplane::ControlPlane;
-use crate::tls::Tls;
+use crate::cluster::controlplane::ControlPlane;
+use crate::cluster::tls::Tls;
 
 /// More than any object has.
 const LARGEST: usize = 8 << 20;

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Shared;
 use super::container::Run;
 use super::status::{self, Containers};
-use crate::controlplane::{answered, refusal};
+use crate::cluster::controlplane::{answered, refusal};
 
 /// Pause before something that failed at the API server is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
