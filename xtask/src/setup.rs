@@ -1,5 +1,6 @@
 //! What the lab needs of the machine, and how it gets there.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -47,6 +48,12 @@ pub const HOSTS: Programs = &[
 /// The oldest Go that builds the control plane, as its `go.mod` says.
 const GO: &str = "1.26";
 
+/// Instances of inotify that parts of the tests take side by side, with room to spare: a host takes some 16, a control plane 7, and a test of
+/// the agent 2.
+const INSTANCES: u32 = 512;
+/// How many the kernel gives to all processes of a user.
+const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+
 /// The program is in one of the folders of `PATH`.
 pub fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -64,6 +71,31 @@ pub fn ensure_go() -> Result<()> {
         "there is no Go toolchain, which builds the control plane once: install Go {GO} or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
     );
     Ok(())
+}
+
+/// Whether there are as many instances of inotify as parts of the tests take side by side. Root makes it so until the next boot, and tells so.
+///
+/// # Errors
+/// When the kernel does not say how many there are.
+pub fn ensure_instances_of_inotify() -> Result<bool> {
+    let text = fs::read_to_string(LIMIT).with_context(|| format!("read {LIMIT}"))?;
+    let given: u32 = text
+        .trim()
+        .parse()
+        .with_context(|| format!("read {LIMIT}"))?;
+    if given >= INSTANCES {
+        return Ok(true);
+    }
+    match fs::write(LIMIT, INSTANCES.to_string()) {
+        Ok(()) => eprintln!("raised {LIMIT} from {given} to {INSTANCES}"),
+        Err(error) => {
+            eprintln!(
+                "{LIMIT} is {given}, so parts that wait run one at a time; `sysctl fs.inotify.max_user_instances={INSTANCES}` lets them run side by side ({error})"
+            );
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Installs those of `programs` that are missing, and tells so.

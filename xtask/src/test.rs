@@ -41,7 +41,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         spent.push((part.name, alone(part).await?));
     }
     let (chosen, skipped) = choose(arguments, &impossible);
-    spent.extend(lanes::run(&chosen).await?);
+    spent.extend(lanes::run(&chosen, room()?).await?);
     println!("\n=== summary");
     for (name, time) in &spent {
         println!("{name:<26} {:>6.0} s", time.as_secs_f64());
@@ -55,6 +55,18 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         begin.elapsed().as_secs_f64()
     );
     Ok(())
+}
+
+/// How much of one core parts that wait may keep busy together, in percent.
+///
+/// They are also limited by instances of inotify, of which every control plane, host and agent takes some and which Linux gives to all
+/// processes of a user: with what it gives by default, such parts run one at a time.
+fn room() -> Result<u32> {
+    if !setup::ensure_instances_of_inotify()? {
+        return Ok(0);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(100))
 }
 
 /// The parts that are run side by side, and the others, each with the reason.

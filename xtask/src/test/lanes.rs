@@ -1,4 +1,4 @@
-//! Parts side by side: those that wait beside those that compute.
+//! Parts side by side, in two lanes: those that wait have the processors when they need them, and one that computes has what they leave.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,31 +9,63 @@ use anyhow::{Context, Result, bail};
 use cuo_lab::process::cargo;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 use tokio::process::Child;
 
-use super::parts::Part;
+use super::parts::{Effort, Part};
 use crate::root;
 
 /// As many lines of the log of a part that failed are shown: a failed test says in them what it saw.
 const SHOWN: usize = 120;
+/// The niceness of what computes: a tenth of the processor goes to it where others want it, so that their deadlines hold.
+const NICE: i32 = 10;
 
-/// Runs all `parts`, each with its output in a log of its own, and returns how long each took. They begin in their order, except that one
-/// that is too much beside those that run lets others go first.
+/// What of the machine is taken.
+#[derive(Debug, Default)]
+struct Taken {
+    computes: bool,
+    /// Percent of one core.
+    waits: u32,
+}
+
+impl Taken {
+    fn add(&mut self, effort: Effort) {
+        match effort {
+            Effort::Computes => self.computes = true,
+            Effort::Waits(load) => self.waits += load,
+        }
+    }
+
+    fn remove(&mut self, effort: Effort) {
+        match effort {
+            Effort::Computes => self.computes = false,
+            Effort::Waits(load) => self.waits -= load,
+        }
+    }
+
+    /// A part fits beside what runs, on a machine with `room`; one that is more than all of it runs without others of its kind.
+    fn leaves_room(&self, effort: Effort, room: u32) -> bool {
+        match effort {
+            Effort::Computes => !self.computes,
+            Effort::Waits(load) => self.waits == 0 || self.waits + load <= room,
+        }
+    }
+}
+
+/// Runs all `parts`, each with its output in a log of its own, and returns how long each took. Of those that wait, so many run at a time as
+/// keep `room` percent of one core busy; they begin in their order, except that one that does not fit yet lets others go first.
 ///
 /// # Errors
 /// Names the first part that failed, with the end of its log. The others are ended.
-pub async fn run(parts: &[Part]) -> Result<Vec<(&'static str, Duration)>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let room = u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(100);
-    let mut waiting = parts.to_vec();
+pub async fn run(parts: &[Part], room: u32) -> Result<Vec<(&'static str, Duration)>> {
+    let mut to_do = parts.to_vec();
     let mut running = FuturesUnordered::new();
-    let mut busy = 0;
+    let mut taken = Taken::default();
     let mut spent = Vec::new();
     loop {
-        while let Some(next) = next(&waiting, room.saturating_sub(busy), busy == 0) {
-            let part = waiting.remove(next);
-            busy += part.load;
+        while let Some(next) = next(&to_do, &taken, room) {
+            let part = to_do.remove(next);
+            taken.add(part.effort);
             running.push(Running::start(part)?.finish());
         }
         let ended = tokio::select! {
@@ -47,15 +79,15 @@ pub async fn run(parts: &[Part]) -> Result<Vec<(&'static str, Duration)>> {
             return Ok(spent);
         };
         let (part, took) = ended?;
-        busy -= part.load;
+        taken.remove(part.effort);
         spent.push((part.name, took));
     }
 }
 
-/// The place of the part that is next where there is `room`, if any; one that is more than the whole machine runs alone.
-fn next(waiting: &[Part], room: u32, idle: bool) -> Option<usize> {
-    let fits = waiting.iter().position(|part| part.load <= room);
-    fits.or((idle && !waiting.is_empty()).then_some(0))
+/// The place of the part that is next beside what runs, if any.
+fn next(to_do: &[Part], taken: &Taken, room: u32) -> Option<usize> {
+    let mut all = to_do.iter();
+    all.position(|part| taken.leaves_room(part.effort, room))
 }
 
 /// A part that runs. Dropping it ends it, with all that it has started.
@@ -75,7 +107,7 @@ impl Running {
         let second = file.try_clone().context("second handle of the log")?;
         let arguments = part.task.arguments();
         println!(
-            "--> {}: cargo {} (log: {})",
+            "--> {}: cargo {} > {}",
             part.name,
             arguments.join(" "),
             log.display()
@@ -89,12 +121,22 @@ impl Running {
             .process_group(0)
             .spawn()
             .context("run cargo")?;
-        Ok(Self {
+        let running = Self {
             part,
             child,
             log,
             start: Instant::now(),
-        })
+        };
+        if let (Effort::Computes, Some(pid)) = (part.effort, running.pid()) {
+            // What cargo starts inherits it.
+            setpriority_process(Some(pid), NICE).context("let the others go first")?;
+        }
+        Ok(running)
+    }
+
+    /// None once it was waited for.
+    fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.child.id()?).ok()?)
     }
 
     async fn finish(mut self) -> Result<(Part, Duration)> {
@@ -127,9 +169,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // None once it was waited for.
-        let Some(id) = self.child.id() else { return };
-        if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = self.pid() {
             // It may have ended at this moment.
             let _ = kill_process_group(pid, Signal::KILL);
         }
@@ -141,3 +181,6 @@ fn read(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-//! The parts of `cargo xtask test`: what each runs, when, and how much of the machine it takes.
+//! The parts of `cargo xtask test`: what each runs, when, and what it does to the machine.
+
+use Effort::{Computes, Waits};
 
 /// When a part runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +9,15 @@ pub enum When {
     Always,
     /// Unless `--quick` is given.
     Full,
+}
+
+/// What a part does to the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// It keeps every core busy. One such part runs at a time, with what the others leave of the processors.
+    Computes,
+    /// It mostly waits, and keeps so many percent of one core busy on average.
+    Waits(u32),
 }
 
 /// What a part runs.
@@ -41,10 +52,19 @@ pub struct Part {
     pub name: &'static str,
     /// When it runs.
     pub when: When,
-    /// How much of one core it keeps busy on average, in percent, seen on two cores.
-    pub load: u32,
+    /// What it does to the machine.
+    pub effort: Effort,
     /// What it runs.
     pub task: Task,
+}
+
+const fn part(name: &'static str, when: When, effort: Effort, task: Task) -> Part {
+    Part {
+        name,
+        when,
+        effort,
+        task,
+    }
 }
 
 /// The part that not every machine can run.
@@ -54,18 +74,18 @@ pub const VERSIONS: &str = "versions";
 /// The part that needs `cargo deny`.
 pub const DENY: &str = "licences and sources";
 
-/// These run first, one after the other: compilers keep every core busy and lock the target folder.
+/// These run first, one after the other: they lock the target folder, and what comes after them needs what they build.
 pub const FIRST: &[Part] = &[
     part(
         "format",
         When::Always,
-        100,
+        Computes,
         Task::Cargo(&["fmt", "--all", "--check"]),
     ),
     part(
         "lints",
         When::Always,
-        200,
+        Computes,
         Task::Cargo(&[
             "clippy",
             "--workspace",
@@ -79,129 +99,133 @@ pub const FIRST: &[Part] = &[
     part(
         "build",
         When::Always,
-        200,
+        Computes,
         Task::Cargo(&["build", "--workspace", "--all-targets", "--locked"]),
     ),
 ];
 
-/// These run side by side, as many as the machine bears. Those that take longest come first, or everybody would wait for them in the end.
+/// These run side by side, in two lanes. Of those that compute, the quickest come first; of those that wait, the longest, or everybody would
+/// wait for them in the end.
 pub const PARTS: &[Part] = &[
+    part(
+        "generated documentation",
+        When::Always,
+        Computes,
+        Task::Xtask(&["codegen", "--check"]),
+    ),
+    part(
+        "unit and property tests",
+        When::Always,
+        Computes,
+        Task::Cargo(&["test", "--workspace", "--lib", "--bins", "--locked"]),
+    ),
+    part(
+        "inputs by chance",
+        When::Always,
+        Computes,
+        Task::Tests("inputs", &[]),
+    ),
+    part(
+        "credentials",
+        When::Always,
+        Computes,
+        Task::Tests("credentials", &[]),
+    ),
+    part(
+        DENY,
+        When::Always,
+        Computes,
+        Task::Cargo(&["deny", "check", "bans", "licenses", "sources"]),
+    ),
+    // A test says what it had to leave out.
+    part(
+        "packaging",
+        When::Always,
+        Computes,
+        Task::Tests("packaging", &["--nocapture"]),
+    ),
+    part(
+        "model",
+        When::Always,
+        Computes,
+        Task::Tests("explore", &["--nocapture"]),
+    ),
+    part("image", When::Full, Computes, Task::Xtask(&["image"])),
+    // Measurements are printed.
     part(
         HOSTS,
         When::Full,
-        60,
-        // Most of them wait; measurements are printed.
+        Waits(60),
         Task::Tests("hosts", &["--test-threads=4", "--nocapture"]),
     ),
     part(
         "end to end",
         When::Full,
-        120,
-        Task::Tests("e2e", &["--test-threads=4"]),
+        Waits(120),
+        Task::Tests("e2e", &["--test-threads=4", "--skip", "quiet::"]),
     ),
-    part("operator", When::Full, 60, Task::Tests("process", &[])),
-    part("image", When::Full, 180, Task::Xtask(&["image"])),
+    // It does nothing but wait for minutes, so it is not to be the last of the others.
     part(
-        "model",
-        When::Always,
-        180,
-        Task::Tests("explore", &["--nocapture"]),
+        "idle cluster",
+        When::Full,
+        Waits(20),
+        Task::Tests("e2e", &["quiet::"]),
+    ),
+    part(
+        "operator",
+        When::Full,
+        Waits(60),
+        Task::Tests("process", &[]),
     ),
     part(
         VERSIONS,
         When::Full,
-        80,
+        Waits(80),
         Task::Tests("versions", &["--test-threads=4"]),
     ),
     // The seed of the random histories is printed.
     part(
         "pools",
         When::Full,
-        60,
+        Waits(60),
         Task::Tests("pools", &["--nocapture"]),
     ),
     part(
         "agent and host",
         When::Always,
-        60,
-        Task::Tests("agent_host", &["--test-threads=8"]),
+        Waits(60),
+        Task::Tests("agent_host", &["--test-threads=6"]),
     ),
     // Measurements are printed.
     part(
         "refusing nodes",
         When::Full,
-        60,
+        Waits(60),
         Task::Tests("herd", &["--nocapture"]),
     ),
     part(
         "deployment",
         When::Full,
-        80,
+        Waits(80),
         Task::Tests("deploy", &["--test-threads=2"]),
     ),
     part(
         "Kubernetes client",
         When::Full,
-        60,
+        Waits(60),
         Task::Tests("cluster", &[]),
     ),
     part(
         "host doubles",
         When::Always,
-        60,
-        Task::Tests("doubles", &["--test-threads=8"]),
+        Waits(60),
+        Task::Tests("doubles", &["--test-threads=6"]),
     ),
     part(
         "control plane",
         When::Full,
-        60,
+        Waits(60),
         Task::Tests("controlplane", &[]),
     ),
-    part("demo", When::Full, 80, Task::Xtask(&["demo"])),
-    part(
-        "unit and property tests",
-        When::Always,
-        150,
-        Task::Cargo(&["test", "--workspace", "--lib", "--bins", "--locked"]),
-    ),
-    part(
-        "inputs by chance",
-        When::Always,
-        150,
-        Task::Tests("inputs", &[]),
-    ),
-    part(
-        "credentials",
-        When::Always,
-        100,
-        Task::Tests("credentials", &[]),
-    ),
-    // A test says what it had to leave out.
-    part(
-        "packaging",
-        When::Always,
-        100,
-        Task::Tests("packaging", &["--nocapture"]),
-    ),
-    part(
-        "generated documentation",
-        When::Always,
-        100,
-        Task::Xtask(&["codegen", "--check"]),
-    ),
-    part(
-        DENY,
-        When::Always,
-        100,
-        Task::Cargo(&["deny", "check", "bans", "licenses", "sources"]),
-    ),
+    part("demo", When::Full, Waits(80), Task::Xtask(&["demo"])),
 ];
-
-const fn part(name: &'static str, when: When, load: u32, task: Task) -> Part {
-    Part {
-        name,
-        when,
-        load,
-        task,
-    }
-}
