@@ -354,7 +354,8 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         let upper = "0941D40C0F136423CD968A12F552D3027DFA43A6E854722EAFA4565C4B7C1589";
-        for text in ["", "sha256:", "abc", upper, "sha512:00"] {
+        let longer = "0".repeat(66);
+        for text in ["", "sha256:", "abc", upper, "sha512:00", &longer] {
             assert!(text.parse::<Identity>().is_err(), "{text}");
         }
         for text in [
