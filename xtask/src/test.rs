@@ -3,13 +3,14 @@
 mod lanes;
 mod parts;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use cuo_lab::process::cargo;
 
 use crate::root;
 use crate::setup::{self, installed};
+use lanes::{Spent, processor_time};
 use parts::{DENY, FIRST, HOSTS, PARTS, Part, VERSIONS, When};
 
 /// Run everything that CI checks: format, lints, unit, property, model and end-to-end tests, the image and the demo.
@@ -18,8 +19,11 @@ use parts::{DENY, FIRST, HOSTS, PARTS, Part, VERSIONS, When};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Leave out what needs a control plane, the image or minutes; it is listed at the end.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "all")]
     quick: bool,
+    /// Run what takes too long for every change, too; the summary of a run without it says what that is, and for how long.
+    #[arg(long)]
+    all: bool,
 }
 
 /// Runs all parts up to the first that fails.
@@ -38,13 +42,17 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     }
     let mut spent = Vec::new();
     for part in FIRST {
-        spent.push((part.name, alone(part).await?));
+        spent.push(alone(part).await?);
     }
     let (chosen, skipped) = choose(arguments, &impossible);
     spent.extend(lanes::run(&chosen, room()?).await?);
     println!("\n=== summary");
-    for (name, time) in &spent {
-        println!("{name:<26} {:>6.0} s", time.as_secs_f64());
+    for one in &spent {
+        let (time, processor) = (one.time.as_secs_f64(), one.processor.as_secs_f64());
+        println!(
+            "{:<26} {time:>6.0} s, {processor:>6.0} s of a processor",
+            one.name
+        );
     }
     for (name, why) in &skipped {
         println!("{name:<26} SKIPPED: {why}");
@@ -79,8 +87,11 @@ fn choose(
     for part in PARTS {
         let lacks = impossible.iter().find(|one| one.part == part.name);
         let why = match (part.when, lacks) {
-            (When::Full, _) if arguments.quick => {
+            (When::Full | When::All(_), _) if arguments.quick => {
                 "--quick leaves out what needs a control plane or the image".to_owned()
+            }
+            (When::All(minutes), _) if !arguments.all => {
+                format!("--all runs it; it takes about {minutes} minutes on two cores")
             }
             (_, Some(one)) => format!("nothing was tested {}: {}", one.lacks, one.why),
             _ if part.name == DENY && !installed("cargo-deny") => {
@@ -96,11 +107,11 @@ fn choose(
     (chosen, skipped)
 }
 
-/// Runs one part with its output on the terminal, and returns how long it took.
-async fn alone(part: &Part) -> Result<Duration> {
+/// Runs one part with its output on the terminal, and returns what it took.
+async fn alone(part: &Part) -> Result<Spent> {
     let arguments = part.task.arguments();
     println!("\n=== {}: cargo {}", part.name, arguments.join(" "));
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), processor_time()?);
     let ran = cargo().args(&arguments).current_dir(root()).status();
     let status = ran.await.context("run cargo")?;
     if !status.success() {
@@ -111,7 +122,11 @@ async fn alone(part: &Part) -> Result<Duration> {
             arguments.join(" ")
         );
     }
-    Ok(start.elapsed())
+    Ok(Spent {
+        name: part.name,
+        time: start.elapsed(),
+        processor: processor_time()?.saturating_sub(before),
+    })
 }
 
 /// A part that can't be here.

@@ -9,6 +9,8 @@ pub enum When {
     Always,
     /// Unless `--quick` is given.
     Full,
+    /// With `--all` only; it takes about so many minutes on two cores.
+    All(u32),
 }
 
 /// What a part does to the machine.
@@ -131,6 +133,13 @@ pub const PARTS: &[Part] = &[
         Computes,
         Task::Tests("credentials", &[]),
     ),
+    // Whether each can still be planted.
+    part(
+        "list of planted faults",
+        When::Always,
+        Computes,
+        Task::Tests("planted", &[]),
+    ),
     part(
         DENY,
         When::Always,
@@ -151,81 +160,87 @@ pub const PARTS: &[Part] = &[
         Task::Tests("explore", &["--nocapture"]),
     ),
     part("image", When::Full, Computes, Task::Xtask(&["image"])),
+    part(
+        "planted faults",
+        When::All(15),
+        Computes,
+        Task::Tests("planted", &["--ignored", "--nocapture"]),
+    ),
     // Measurements are printed.
     part(
         HOSTS,
         When::Full,
-        Waits(60),
+        Waits(40),
         Task::Tests("hosts", &["--test-threads=4", "--nocapture"]),
     ),
     part(
         "end to end",
         When::Full,
-        Waits(120),
+        Waits(100),
         Task::Tests("e2e", &["--test-threads=4", "--skip", "quiet::"]),
     ),
     // It does nothing but wait for minutes, so it is not to be the last of the others.
     part(
         "idle cluster",
         When::Full,
-        Waits(20),
+        Waits(10),
         Task::Tests("e2e", &["quiet::"]),
     ),
     part(
         "operator",
         When::Full,
-        Waits(60),
+        Waits(30),
         Task::Tests("process", &[]),
     ),
     part(
         VERSIONS,
         When::Full,
-        Waits(80),
+        Waits(70),
         Task::Tests("versions", &["--test-threads=4"]),
     ),
     // The seed of the random histories is printed.
     part(
         "pools",
         When::Full,
-        Waits(60),
+        Waits(50),
         Task::Tests("pools", &["--nocapture"]),
     ),
     part(
         "agent and host",
         When::Always,
-        Waits(60),
+        Waits(50),
         Task::Tests("agent_host", &["--test-threads=6"]),
     ),
     // Measurements are printed.
     part(
         "refusing nodes",
         When::Full,
-        Waits(60),
+        Waits(50),
         Task::Tests("herd", &["--nocapture"]),
     ),
     part(
         "deployment",
         When::Full,
-        Waits(80),
+        Waits(60),
         Task::Tests("deploy", &["--test-threads=2"]),
     ),
     part(
         "Kubernetes client",
         When::Full,
-        Waits(60),
+        Waits(30),
         Task::Tests("cluster", &[]),
     ),
     part(
         "host doubles",
         When::Always,
-        Waits(60),
+        Waits(50),
         Task::Tests("doubles", &["--test-threads=6"]),
     ),
     part(
         "control plane",
         When::Full,
-        Waits(60),
+        Waits(40),
         Task::Tests("controlplane", &[]),
     ),
-    part("demo", When::Full, Waits(80), Task::Xtask(&["demo"])),
+    part("demo", When::Full, Waits(60), Task::Xtask(&["demo"])),
 ];

@@ -28,18 +28,19 @@ fn every_target_of_tests_is_a_part() {
     assert_eq!(there, parts);
 }
 
-fn names(quick: bool) -> BTreeSet<&'static str> {
-    let (chosen, skipped) = choose(&Arguments { quick }, &[]);
+fn names(quick: bool, all: bool) -> BTreeSet<&'static str> {
+    let (chosen, skipped) = choose(&Arguments { quick, all }, &[]);
     assert_eq!(chosen.len() + skipped.len(), PARTS.len());
     chosen.iter().map(|part| part.name).collect()
 }
 
 #[test]
 fn each_choice_holds_the_smaller_one() {
-    let (quick, full) = (names(true), names(false));
+    let (quick, full, all) = (names(true, false), names(false, false), names(false, true));
     assert!(quick.is_subset(&full) && quick.contains("model") && !quick.contains(HOSTS));
+    assert!(full.is_subset(&all) && full.contains(HOSTS));
     for part in PARTS.iter().filter(|part| part.name != DENY) {
-        assert!(full.contains(part.name), "{}", part.name);
+        assert!(all.contains(part.name), "{}", part.name);
     }
 }
 
@@ -50,7 +51,10 @@ fn what_can_not_be_here_is_left_out_with_its_reason() {
         lacks: "on hosts",
         why: "no root".to_owned(),
     };
-    let arguments = Arguments { quick: false };
+    let arguments = Arguments {
+        quick: false,
+        all: true,
+    };
     let (chosen, skipped) = choose(&arguments, &[impossible]);
     assert!(chosen.iter().all(|part| part.name != HOSTS));
     let hosts = skipped.iter().find(|(name, _)| *name == HOSTS);

@@ -60,10 +60,21 @@ async fn the_first_that_fails_is_told_with_the_end_of_its_log() {
     let good = part("test of a good part", Computes, &["--version"]);
     let bad = part("test of a bad part", Waits(10), &["no-such-command"]);
     let spent = run(&[good], 200).await.unwrap();
-    assert_eq!(spent.len(), 1);
+    let names: Vec<_> = spent.iter().map(|one| one.name).collect();
+    assert_eq!(names, [good.name]);
     let error = run(&[good, bad], 200).await.unwrap_err().to_string();
     assert!(
         error.starts_with("test of a bad part failed") && error.contains("no such command"),
         "{error}"
     );
+}
+
+/// Numbers that are all 0 would tell nobody what to run beside what.
+#[tokio::test]
+async fn what_a_part_costs_the_processor_is_told() {
+    let before = processor_time().unwrap();
+    let work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+    let mut shell = tokio::process::Command::new("sh");
+    assert!(shell.args(["-c", work]).status().await.unwrap().success());
+    assert!(processor_time().unwrap() > before);
 }
