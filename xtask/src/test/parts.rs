@@ -162,7 +162,7 @@ pub const PARTS: &[Part] = &[
     part("image", When::Full, Computes, Task::Xtask(&["image"])),
     part(
         "planted faults",
-        When::All(15),
+        When::All(6),
         Computes,
         Task::Tests("planted", &["--ignored", "--nocapture"]),
     ),
@@ -208,7 +208,7 @@ pub const PARTS: &[Part] = &[
     part(
         "agent and host",
         When::Always,
-        Waits(50),
+        Waits(65),
         Task::Tests("agent_host", &["--test-threads=6"]),
     ),
     // Measurements are printed.
@@ -233,7 +233,7 @@ pub const PARTS: &[Part] = &[
     part(
         "host doubles",
         When::Always,
-        Waits(50),
+        Waits(65),
         Task::Tests("doubles", &["--test-threads=6"]),
     ),
     part(
