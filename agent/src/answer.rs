@@ -110,67 +110,84 @@ pub struct Next {
 impl Next {
     /// What follows from `decision`.
     fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Time) -> Self {
-        if let Some(trouble) = &settings.state_unusable {
-            let what = match trouble {
-                StateTrouble::Unreadable(_) => "nothing, until the state can be used",
-                StateTrouble::Unwritten(_) => "nothing, until the state can be written",
-            };
-            return Self {
-                what: what.to_owned(),
-                at: None,
-            };
-        }
-        let state = &decision.state;
-        let holds = decision.reason.as_ref().map(|reason| reason.code);
-        let pause = state.backoff.as_ref().filter(|pause| {
-            let holds = holds == Some(pause.reason.code) && !pause.reason.code.is(Attribute::Level);
-            holds && pause.until > now
-        });
-        // What is due and not done waits for whatever holds, and nobody knows when that ends.
-        let look = looks.check.next.filter(|next| *next > now);
-        let held = decision.reason.as_ref();
-        let held = held.is_some_and(|reason| reason.code.is(Attribute::StopsLooks));
-        let wake = decision.wake.map(|left| now.later(left));
-        let limit = |attempt: &Attempt| {
-            attempt
-                .grant
-                .progress
-                .accepted
-                .later(attempt.grant.drain.timeout())
-        };
-        let (what, at) = match decision.phase {
-            Phase::Idle if settings.hold.is_some() => {
-                ("nothing, until the configuration allows it", None)
-            }
-            Phase::Idle if looks.asks_again.is_some() => ("ask rpm-ostree again", looks.asks_again),
-            Phase::Idle if held => ("look for an update once nothing holds", None),
-            Phase::Idle => ("look for an update", look),
-            Phase::Staging | Phase::Staged => ("stage the update that is being looked for", None),
-            Phase::Waiting => ("drain and reboot once the operator grants it", None),
-            Phase::Draining => (
-                "reboot once the node is drained, or give it up",
-                state.attempt.as_ref().map(limit),
-            ),
-            Phase::Rebooting => ("see whether the host goes down", wake),
-            Phase::Verifying => ("tell what came of the boot", wake),
-            Phase::Held if holds.is_some_and(|code| code.is(Attribute::NeedsAnother)) => {
-                ("look for another version", look)
-            }
-            Phase::Held if pause.is_some() => {
-                ("ask for the reboot again", pause.map(|pause| pause.until))
-            }
-            Phase::Held => ("ask for the reboot once nothing holds", None),
-            Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
-                "go back to what ran before once the operator grants it",
-                None,
-            ),
-            Phase::Failed => ("wait for a person", None),
+        let (what, at) = match &settings.state_unusable {
+            Some(StateTrouble::Unreadable(_)) => ("nothing, until the state can be used", None),
+            Some(StateTrouble::Unwritten(_)) => ("nothing, until the state can be written", None),
+            None => follows(decision, settings, looks, now),
         };
         Self {
             what: what.to_owned(),
             at,
         }
     }
+}
+
+/// What follows, and when at the latest.
+fn follows(
+    decision: &Step,
+    settings: &Settings,
+    looks: &Looks,
+    now: Time,
+) -> (&'static str, Option<Time>) {
+    let wake = decision.wake.map(|left| now.later(left));
+    match decision.phase {
+        Phase::Idle if settings.hold.is_some() => {
+            ("nothing, until the configuration allows it", None)
+        }
+        Phase::Idle => idles(decision, looks, now),
+        Phase::Staging | Phase::Staged => ("stage the update that is being looked for", None),
+        Phase::Waiting => ("drain and reboot once the operator grants it", None),
+        Phase::Draining => (
+            "reboot once the node is drained, or give it up",
+            decision.state.attempt.as_ref().map(drained_by),
+        ),
+        Phase::Rebooting => ("see whether the host goes down", wake),
+        Phase::Verifying => ("tell what came of the boot", wake),
+        Phase::Held => held(decision, looks, now),
+        Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
+            "go back to what ran before once the operator grants it",
+            None,
+        ),
+        Phase::Failed => ("wait for a person", None),
+    }
+}
+
+fn idles(decision: &Step, looks: &Looks, now: Time) -> (&'static str, Option<Time>) {
+    let reason = decision.reason.as_ref();
+    let stopped = reason.is_some_and(|reason| reason.code.is(Attribute::StopsLooks));
+    match looks.asks_again {
+        Some(at) => ("ask rpm-ostree again", Some(at)),
+        None if stopped => ("look for an update once nothing holds", None),
+        None => ("look for an update", looks.after(now)),
+    }
+}
+
+fn held(decision: &Step, looks: &Looks, now: Time) -> (&'static str, Option<Time>) {
+    let code = decision.reason.as_ref().map(|reason| reason.code);
+    if code.is_some_and(|code| code.is(Attribute::NeedsAnother)) {
+        return ("look for another version", looks.after(now));
+    }
+    let pause = decision.state.backoff.as_ref().filter(|pause| {
+        let of = pause.reason.code;
+        code == Some(of) && !of.is(Attribute::Level) && pause.until > now
+    });
+    match pause {
+        Some(pause) => ("ask for the reboot again", Some(pause.until)),
+        None => ("ask for the reboot once nothing holds", None),
+    }
+}
+
+impl Looks {
+    /// When the next look is due. What is due and not done waits for whatever holds, and nobody knows when that ends.
+    fn after(&self, now: Time) -> Option<Time> {
+        self.check.next.filter(|next| *next > now)
+    }
+}
+
+/// When the drain's time-out is over.
+fn drained_by(attempt: &Attempt) -> Time {
+    let grant = &attempt.grant;
+    grant.progress.accepted.later(grant.drain.timeout())
 }
 
 /// The host is to leave what it runs.

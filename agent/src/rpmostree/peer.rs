@@ -211,6 +211,21 @@ fn broken(what: &str, error: &zbus::Error) -> Error {
     }
 }
 
+/// Whether the transaction was started by this call, and not joined.
+fn begun(what: &str, reply: zbus::Result<bool>) -> Result<bool, Error> {
+    match reply.map_err(|error| broken(what, &error)) {
+        Ok(started) => Ok(started),
+        // The end may have been sent before the connection broke.
+        Err(Error::Lost { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Its answers to questions are none.
+fn is_progress(message: Option<&zbus::Result<Message>>) -> bool {
+    matches!(message, Some(Ok(message)) if message.message_type() == Type::Signal)
+}
+
 /// A connected transaction.
 struct Run<'a> {
     messages: MessageStream,
@@ -235,25 +250,18 @@ impl Run<'_> {
         let result = loop {
             tokio::select! {
                 reply = &mut start, if started.is_none() => {
-                    started = match reply.map_err(|error| broken(self.what, &error)) {
-                        Ok(started) => Some(started),
-                        // The end may have been sent before the connection broke.
-                        Err(Error::Lost { .. }) => Some(false),
-                        Err(error) => return Err(error),
-                    };
+                    started = Some(begun(self.what, reply)?);
                 }
                 there = answered(&mut question) => {
                     question = None;
                     if !there {
                         return Err(self.cancel(silence.limit()).await);
                     }
-                    debug!(self.what, "silent, and still there");
                 }
                 message = tokio::time::timeout(silence.limit(), self.messages.next()) => {
                     match message {
                         Ok(message) => {
-                            // Its answers to questions are no progress.
-                            if let Some(Ok(message)) = &message && message.message_type() == Type::Signal {
+                            if is_progress(message.as_ref()) {
                                 heard = Instant::now();
                             }
                             if let Some(result) = self.read(message, progress)? {
@@ -271,11 +279,11 @@ impl Run<'_> {
                 }
             }
         };
-        if started.is_none() {
+        let started = match started {
+            Some(started) => started,
             // Nothing worth reading comes after Finished, except for that reply.
-            started = start.await.ok();
-        }
-        let started = started.unwrap_or(false);
+            None => start.await.unwrap_or(false),
+        };
         Ok(Ended { started, result })
     }
 

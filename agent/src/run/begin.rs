@@ -41,17 +41,7 @@ impl Agent {
         }
         let boot = facts::boot_id(root)?;
         let (state, unusable) = memory::read(&store, &boot);
-        let credentials = match kubeconfig {
-            Some(path) => Credentials::File {
-                path: path.to_owned(),
-                root: root.to_owned(),
-            },
-            None => configured(&config, root),
-        };
-        let program = Program {
-            name: "cuo-agent",
-            version: env!("CARGO_PKG_VERSION"),
-        };
+        let client = Client::new(Bus::system(), Limits::default());
         // After a granted reboot the kubelet may not have reported the new boot yet.
         let granted = state
             .attempt
@@ -62,13 +52,8 @@ impl Agent {
             memory: Memory::new(&store),
             settings: config.settings(&errors, unusable),
             boot,
-            source: ClientSource::start(credentials, program).await,
-            host: HostSide::new(
-                root,
-                Client::new(Bus::system(), Limits::default()),
-                &config.check,
-                store.last_answer(),
-            ),
+            source: source(root, kubeconfig, &config).await,
+            host: HostSide::new(root, client, &config.check, store.last_answer()),
             around: Around::new(root, Bus::system()),
             node: NodeSide::new(boots, facts::machine_id(root)),
             pods: PodSide::default(),
@@ -111,6 +96,22 @@ impl Agent {
             Err(error) => warn!("the request to forget can't be taken: {error:#}"),
         }
     }
+}
+
+/// Where calls of the API server begin, with `kubeconfig` in place of what the configuration says of it.
+async fn source(root: &Path, kubeconfig: Option<&Path>, config: &Config) -> ClientSource {
+    let credentials = match kubeconfig {
+        Some(path) => Credentials::File {
+            path: path.to_owned(),
+            root: root.to_owned(),
+        },
+        None => configured(config, root),
+    };
+    let program = Program {
+        name: "cuo-agent",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    ClientSource::start(credentials, program).await
 }
 
 fn tell(errors: &[ConfigError]) {

@@ -214,7 +214,7 @@ fn in_the_way(decision: &Step, reason: &Reason) -> bool {
     !leaving && reason.code != Code::DrainDelay
 }
 
-/// Where the agent is now, and what holds it there.
+/// Where the agent is now, and what holds it there. `entered`: it was elsewhere before.
 fn place(
     decision: &Step,
     reason: Option<&Reason>,
@@ -225,44 +225,15 @@ fn place(
     let progress = attempt.map(|attempt| &attempt.grant.progress);
     let (named, identity) = target.unzip();
     let named = named.unwrap_or_else(|| "another deployment".to_owned());
+    let held = reason.is_some();
     let (event, text) = match decision.phase {
-        Phase::Draining if entered => {
-            let mode = attempt.map(|attempt| attempt.grant.drain.mode);
-            let text = match mode {
-                Some(DrainMode::None) => "cordons the node, whose pods stay",
-                Some(DrainMode::Evict) | None => "drains the node",
-            };
-            (Some(Event::DrainBegun), text.to_owned())
-        }
-        Phase::Draining if reason.is_some_and(|reason| in_the_way(decision, reason)) => {
-            (Some(Event::DrainWaits), "the drain is held up".to_owned())
-        }
-        Phase::Draining => (None, "the drain goes on".to_owned()),
-        Phase::Rebooting if entered => (
-            Some(Event::DrainOver),
-            match drain::stay(&decision.drain.newcomers) {
-                None => format!("the drain is over; about to reboot into {named}"),
-                Some(stay) => format!("the drain is over: {stay} About to reboot into {named}"),
-            },
-        ),
-        Phase::Rebooting => (None, format!("about to reboot into {named}")),
+        Phase::Draining => drains(decision, reason, entered),
+        Phase::Rebooting => reboots(decision, entered, &named),
         Phase::Verifying => (
             Some(Event::Verifying),
             "has booted; what runs and the node's health are being checked".to_owned(),
         ),
-        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::Unhealthy) => {
-            let slot = match attempt {
-                Some(_) => "keeps its slot",
-                None => "has given its slot back",
-            };
-            let text = format!("is not healthy after the boot, and {slot}");
-            (Some(Event::Unhealthy), text)
-        }
-        Phase::Failed if reason.is_some_and(|reason| reason.code == Code::RollbackWanted) => (
-            Some(Event::Unhealthy),
-            "is not healthy after the boot, and asks for the reboot back".to_owned(),
-        ),
-        Phase::Failed => (Some(Event::NeedsPerson), "needs a person".to_owned()),
+        Phase::Failed => fails(decision, reason),
         Phase::Held => (
             Some(Event::Held),
             format!("does not ask for the reboot into {named}"),
@@ -271,23 +242,63 @@ fn place(
             Some(Event::RebootNeeded),
             format!("needs a reboot into {named} and waits for a grant"),
         ),
-        Phase::Idle if reason.is_some() => (Some(Event::Held), "no update is staged".to_owned()),
+        Phase::Idle if held => (Some(Event::Held), "no update is staged".to_owned()),
         Phase::Idle => (None, "nothing to do until the next check".to_owned()),
         Phase::Staging => (None, "stages an update".to_owned()),
         Phase::Staged => (None, format!("{named} is staged")),
     };
-    let level = match decision.phase {
-        Phase::Failed => Level::Error,
-        _ => Level::Info,
-    };
+    let failed = decision.phase == Phase::Failed;
     Entry {
-        level,
+        level: if failed { Level::Error } else { Level::Info },
         event,
         phase: decision.phase,
         reason: reason.map(|reason| reason.code),
         grant: progress.map(|progress| progress.id),
         identity: progress.map(|progress| progress.identity).or(identity),
         message: reason.map_or(text.clone(), |reason| format!("{text}: {reason}")),
+    }
+}
+
+fn drains(decision: &Step, reason: Option<&Reason>, entered: bool) -> (Option<Event>, String) {
+    let attempt = decision.state.attempt.as_ref();
+    let mode = attempt.map(|attempt| attempt.grant.drain.mode);
+    let (event, text) = match mode {
+        Some(DrainMode::None) if entered => {
+            (Some(Event::DrainBegun), "cordons the node, whose pods stay")
+        }
+        Some(DrainMode::Evict) | None if entered => (Some(Event::DrainBegun), "drains the node"),
+        _ if reason.is_some_and(|reason| in_the_way(decision, reason)) => {
+            (Some(Event::DrainWaits), "the drain is held up")
+        }
+        _ => (None, "the drain goes on"),
+    };
+    (event, text.to_owned())
+}
+
+fn reboots(decision: &Step, entered: bool, named: &str) -> (Option<Event>, String) {
+    if !entered {
+        return (None, format!("about to reboot into {named}"));
+    }
+    let text = match drain::stay(&decision.drain.newcomers) {
+        None => format!("the drain is over; about to reboot into {named}"),
+        Some(stay) => format!("the drain is over: {stay} About to reboot into {named}"),
+    };
+    (Some(Event::DrainOver), text)
+}
+
+fn fails(decision: &Step, reason: Option<&Reason>) -> (Option<Event>, String) {
+    let because = |code| reason.is_some_and(|reason| reason.code == code);
+    let then = match decision.state.attempt {
+        _ if because(Code::RollbackWanted) => "asks for the reboot back",
+        Some(_) => "keeps its slot",
+        None => "has given its slot back",
+    };
+    match because(Code::Unhealthy) || because(Code::RollbackWanted) {
+        true => (
+            Some(Event::Unhealthy),
+            format!("is not healthy after the boot, and {then}"),
+        ),
+        false => (Some(Event::NeedsPerson), "needs a person".to_owned()),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use cuo_core::time::Time;
-use cuo_core::values::Outcome;
+use cuo_core::values::{Outcome, RebootResult};
 
 use super::report::{Report, Shown};
-use crate::answer::Granted;
+use crate::answer::{Check, Granted};
 
 /// The report as it is at `now`, a line for each thing that is known; first what the agent says, which is known at once, and at the end
 /// what is not known.
@@ -51,14 +51,7 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
         report.grant.as_ref().map(|known| grant(known, now)),
     );
     if let Some(check) = &report.check {
-        let at = check.last.map(|last| last.to_string());
-        let at = at.unwrap_or_else(|| "not yet".to_owned());
-        let next = check.next.map(|next| match next > now {
-            true => format!(", again {next}"),
-            false => format!(", due again since {next}"),
-        });
-        lines.put("Checked", at + &next.unwrap_or_default());
-        lines.maybe("", check.error.as_ref().map(|why| format!("failed: {why}")));
+        checked(lines, check, now);
     }
     if let Some(next) = &report.next {
         let at = next.at.map(|at| match at > now {
@@ -68,23 +61,35 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
         lines.put("Next", format!("{}{}", next.what, at.unwrap_or_default()));
     }
     if let Some(result) = &report.result {
-        let outcome = match result.outcome {
-            Outcome::Done => "done",
-            Outcome::Refused => "refused",
-            Outcome::Aborted => "given up",
-            Outcome::Failed => "failed",
-        };
-        let code = result.code.as_ref().map(|code| format!(" ({code})"));
-        let code = code.unwrap_or_default();
-        lines.put(
-            "Last",
-            format!("grant {} {outcome}{code} at {}", result.id, result.at),
-        );
+        lines.put("Last", answer(result));
     }
     for failure in &report.failed {
         let text = format!("{} at {}: {}", failure.identity, failure.at, failure.code);
         lines.put("Failed", text);
     }
+}
+
+fn checked(lines: &mut Lines, check: &Check, now: Time) {
+    let at = check.last.map(|last| last.to_string());
+    let at = at.unwrap_or_else(|| "not yet".to_owned());
+    let next = check.next.map(|next| match next > now {
+        true => format!(", again {next}"),
+        false => format!(", due again since {next}"),
+    });
+    lines.put("Checked", at + &next.unwrap_or_default());
+    lines.maybe("", check.error.as_ref().map(|why| format!("failed: {why}")));
+}
+
+fn answer(result: &RebootResult) -> String {
+    let outcome = match result.outcome {
+        Outcome::Done => "done",
+        Outcome::Refused => "refused",
+        Outcome::Aborted => "given up",
+        Outcome::Failed => "failed",
+    };
+    let code = result.code.as_ref().map(|code| format!(" ({code})"));
+    let code = code.unwrap_or_default();
+    format!("grant {} {outcome}{code} at {}", result.id, result.at)
 }
 
 fn deployment(shown: &Shown) -> String {

@@ -13,21 +13,7 @@ const LONGEST: usize = 50;
 const MOST: usize = 5;
 
 /// Those that are too long or take too much, as `CRATE: MODULE::FUNCTION`. To shrink.
-const KNOWN: &[&str] = &[
-    "agent: answer::of",
-    "agent: rpmostree::peer::follow",
-    "agent: run::run",
-    "agent: run::begin::new",
-    "agent: run::tell::answer",
-    "agent: run::tell::place",
-    "agent: status::text::agent",
-    "operator: run::run",
-    "crates/core: agent::adopt",
-    "crates/core: agent::drain::drained",
-    "crates/core: agent::rest::judge",
-    "crates/core: node::parse",
-    "crates/core: node::patch",
-];
+const KNOWN: &[&str] = &[];
 
 #[derive(Default)]
 struct Found {

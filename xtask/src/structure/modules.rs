@@ -14,14 +14,7 @@ use syn::{Item, ItemUse, UseTree, Visibility};
 use super::{CRATES, Module, Name, changes, library, shown};
 
 /// The circles of today, as `CRATE: MODULE MODULE …`. To shrink.
-const KNOWN: &[&str] = &[
-    "agent: doctor doctor::cluster doctor::host doctor::kubeconfig doctor::polkit doctor::systemd",
-    "agent: run run::acts run::memory run::reboots",
-    "agent: status status::text",
-    "crates/core: agent agent::health agent::left agent::rollback agent::state look",
-    "crates/core: plan plan::canary plan::numbers plan::pools",
-    "crates/core: reason reason::quote",
-];
+const KNOWN: &[&str] = &[];
 
 /// Who needs whom, with the lines that make it so.
 type Graph = BTreeMap<Name, BTreeMap<Name, Vec<String>>>;

@@ -29,7 +29,7 @@ pub(crate) enum Unwanted {
 /// Why the attempt does not go on in this step.
 pub(crate) enum Stop {
     End(Ending),
-    Wait(Show),
+    Wait(Box<Show>),
 }
 
 /// What comes of the wish to ask for the reboot.
@@ -75,7 +75,7 @@ impl Facts<'_> {
             Some((reason, left)) => {
                 let wake = left.min(self.until(limit.later(SECOND)));
                 let show = Show::new(Phase::Draining, Some(reason));
-                Err(Stop::Wait(show.for_at_most(wake)))
+                Err(Stop::Wait(Box::new(show.for_at_most(wake))))
             }
         }
     }
@@ -85,7 +85,7 @@ impl Facts<'_> {
             return Stop::End(Ending::GivenUp(reason));
         }
         let show = Show::new(Phase::Draining, Some(reason));
-        Stop::Wait(show.for_at_most(self.until(limit.later(SECOND))))
+        Stop::Wait(Box::new(show.for_at_most(self.until(limit.later(SECOND)))))
     }
 
     /// With whom rpm-ostree was busy when it was asked, and how long it is left alone from now on.

@@ -57,7 +57,7 @@ fn delays(
     let limit = facts.ladder(attempt).all;
     let pending = match facts.stands(attempt, node, limit) {
         Ok(pending) => pending,
-        Err(Stop::Wait(show)) => return (stay(show), DrainNews::default()),
+        Err(Stop::Wait(show)) => return (stay(*show), DrainNews::default()),
         Err(Stop::End(ending)) => return (Next::End(ending), DrainNews::default()),
     };
     let (drain, news) = facts.drain(attempt, node, Some(since));
@@ -89,7 +89,7 @@ fn leaves(
 ) -> Next {
     match facts.free(attempt, pending, limit) {
         Err(Stop::End(ending)) => Next::End(ending),
-        Err(Stop::Wait(show)) => Next::Stay { since, show },
+        Err(Stop::Wait(show)) => Next::Stay { since, show: *show },
         Ok(()) => match facts.ask(pending, live) {
             Asking::NotYet(show) => Next::Stay { since, show },
             Asking::Now(show) => Next::Reboot(show),

@@ -70,7 +70,7 @@ impl From<Stop> for Next {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::End(ending) => Self::End(ending),
-            Stop::Wait(show) => Self::Stay(show),
+            Stop::Wait(show) => Self::Stay(*show),
         }
     }
 }
