@@ -2,7 +2,7 @@
 
 use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{Settings, StateTrouble, Step};
-use cuo_core::identity::{GrantId, Identity};
+use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::look;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Attribute, Code, Reason};
@@ -37,7 +37,7 @@ pub struct Answer {
     pub next: Next,
     /// The answer to the last grant.
     pub result: Option<RebootResult>,
-    /// Identities that failed here.
+    /// Releases that failed here.
     pub failed: Vec<Failure>,
 }
 
@@ -47,7 +47,7 @@ pub struct Granted {
     /// Its name.
     pub id: GrantId,
     /// What may be booted.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// When it was accepted.
     pub accepted: Option<Time>,
     /// Until when it can be accepted, if it was not.
@@ -56,7 +56,7 @@ pub struct Granted {
 
 impl Granted {
     /// One that is acted on.
-    pub fn accepted(id: GrantId, identity: Identity, at: Time) -> Self {
+    pub fn accepted(id: GrantId, identity: ReleaseId, at: Time) -> Self {
         Self {
             id,
             identity,

@@ -1,6 +1,6 @@
 use cuo_core::agent::state::{Accepted, Backoff, Baseline};
 use cuo_core::agent::{Act, StateTrouble};
-use cuo_core::identity::BootId;
+use cuo_core::ids::BootId;
 use cuo_core::raw::RawNode;
 use cuo_core::values::{DrainPolicy, Field, Outcome, Progress};
 
@@ -8,13 +8,13 @@ use super::*;
 use crate::config::Config;
 
 const ID: GrantId = GrantId { seq: 7, salt: 1 };
-const IDENTITY: Identity = Identity::Commit([1; 32]);
+const IDENTITY: ReleaseId = ReleaseId::Commit([1; 32]);
 
 fn time(text: &str) -> Time {
     format!("2999-05-01T{text}Z").parse().unwrap()
 }
 
-/// A decision of which nothing is to be told but the phase.
+/// A decision of which nothing is to be reported but the phase.
 fn step(phase: Phase) -> Step {
     Step {
         state: State::default(),
@@ -254,7 +254,7 @@ fn what_is_cut_for_the_node_is_whole_on_the_host() {
     let settings = Config::default().settings(&[], None);
     let long = format!("Upgrade of rpm-ostreed failed: {}", "word ".repeat(200));
     let long = long.trim_end();
-    let told = |code: Code, text: &str| {
+    let reported = |code: Code, text: &str| {
         let mut looks = looks(None, None);
         looks.check.error = Some(long.to_owned());
         let decision = Step {
@@ -264,6 +264,6 @@ fn what_is_cut_for_the_node_is_whole_on_the_host() {
         let answer = Answer::of(&decision, &settings, None, looks, None);
         answer.reason.unwrap().message
     };
-    assert_eq!(told(Code::StageFailed, long), long);
-    assert_eq!(told(Code::OtherDriver, "another"), "another");
+    assert_eq!(reported(Code::StageFailed, long), long);
+    assert_eq!(reported(Code::OtherDriver, "another"), "another");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
@@ -43,9 +43,9 @@ pub enum Command {
     Doctor(status::Options),
     /// Make the running agent look for an update now.
     Check,
-    /// Make the running agent forget that an identity failed here, so that it may be tried again.
+    /// Make the running agent forget that a release failed here, so that it may be tried again.
     Forget {
-        /// The identity (a commit, or sha256:… of an image), or `all`.
+        /// The release id (a commit, or sha256:… of an image), or `all`.
         #[arg(value_parser = forgettable)]
         identity: String,
     },
@@ -84,7 +84,7 @@ pub enum ConfigCommand {
 
 fn forgettable(text: &str) -> Result<String, String> {
     if text != "all" {
-        text.parse::<Identity>()
+        text.parse::<ReleaseId>()
             .map_err(|error| format!("{error}; or `all`"))?;
     }
     Ok(text.to_owned())

@@ -138,7 +138,7 @@ fn no_time_at_all_can_be_asked_for_where_that_makes_sense() {
         let (table, key) = key.split_once('.').unwrap();
         toml::from_str::<Config>(&format!("[{table}]\n{key} = {value:?}\n"))
     };
-    // Nothing is done faster than a second for ever, nor given up before it began.
+    // Nothing is done faster than a second without end, nor given up before it began.
     let table = [
         ("check.period", false),
         ("check.jitter", true),

@@ -85,7 +85,7 @@ pub fn copy(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes `flat` unless it is there already: the agent connects anew for each new file.
+/// Writes `flat` unless it is there already: the agent connects again for each new file.
 fn replace(target: &Path, flat: &str) -> std::io::Result<()> {
     if std::fs::read(target).is_ok_and(|old| old == flat.as_bytes()) {
         return Ok(());

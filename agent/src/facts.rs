@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cuo_core::identity::{BootId, MachineId, ParseNameError};
+use cuo_core::ids::{BootId, MachineId, ParseNameError};
 use jiff::SignedDuration;
 
 /// Why a fact is not known.

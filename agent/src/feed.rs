@@ -7,7 +7,7 @@ use cuo_cluster::node::{Keep, whoami};
 use cuo_cluster::watch::{NodeEvent, watch_node};
 use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
 use cuo_core::backoff::Doubling;
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
@@ -25,7 +25,7 @@ pub enum News {
     Nameless(String),
 }
 
-/// Finds the name, then watches the Node, for ever. The news stop when the receiver is dropped.
+/// Finds the name, then watches the Node, without end. The news stop when the receiver is dropped.
 pub fn start(
     source: ClientSource,
     configured: Option<String>,

@@ -196,13 +196,13 @@ mod tests {
 
     use super::*;
 
-    /// Whether a change is told within the time that a loaded machine may need.
-    async fn told(changes: &mut watch::Receiver<()>) -> bool {
-        let told = tokio::time::timeout(Duration::from_secs(20), changes.changed()).await;
-        matches!(told, Ok(Ok(())))
+    /// Whether a change is reported within the time that a loaded machine may need.
+    async fn reported(changes: &mut watch::Receiver<()>) -> bool {
+        let reported = tokio::time::timeout(Duration::from_secs(20), changes.changed()).await;
+        matches!(reported, Ok(Ok(())))
     }
 
-    /// Nothing is told for longer than a change could take to be told.
+    /// Nothing is reported for longer than a change could take to be reported.
     async fn silent(changes: &mut watch::Receiver<()>) -> bool {
         let silence = tokio::time::timeout(QUIET * 3, changes.changed()).await;
         silence.is_err()
@@ -216,29 +216,29 @@ mod tests {
         let mut changes = changes(root, &[]);
 
         fs::create_dir_all(&deploy).unwrap();
-        assert!(told(&mut changes).await, "created");
+        assert!(reported(&mut changes).await, "created");
         for _ in 0..2 {
             let now = std::time::SystemTime::now();
             let both = fs::FileTimes::new().set_accessed(now).set_modified(now);
             for times in [both, fs::FileTimes::new().set_modified(now)] {
                 fs::File::open(&deploy).unwrap().set_times(times).unwrap();
-                assert!(told(&mut changes).await, "touched: {times:?}");
+                assert!(reported(&mut changes).await, "touched: {times:?}");
             }
             fs::remove_dir_all(root.join("ostree")).unwrap();
-            assert!(told(&mut changes).await, "removed");
+            assert!(reported(&mut changes).await, "removed");
             fs::create_dir_all(&deploy).unwrap();
-            assert!(told(&mut changes).await, "created again");
+            assert!(reported(&mut changes).await, "created again");
         }
 
         let staged = root.join("run/ostree/staged-deployment");
         fs::create_dir_all(staged.parent().unwrap()).unwrap();
         assert!(
-            told(&mut changes).await,
+            reported(&mut changes).await,
             "directory of the staged deployment"
         );
         fs::write(root.join("run/ostree/new"), "locked").unwrap();
         fs::rename(root.join("run/ostree/new"), &staged).unwrap();
-        assert!(told(&mut changes).await, "staged");
+        assert!(reported(&mut changes).await, "staged");
     }
 
     #[tokio::test]
@@ -257,7 +257,7 @@ mod tests {
             fs::write(kubelet.join(name), name).unwrap();
             std::os::unix::fs::symlink(name, kubelet.join("new")).unwrap();
             fs::rename(kubelet.join("new"), &current).unwrap();
-            assert!(told(&mut changes).await, "{name}");
+            assert!(reported(&mut changes).await, "{name}");
         }
         fs::write(&current, "in place").unwrap();
         assert!(
@@ -265,7 +265,7 @@ mod tests {
             "the target of a link is another file"
         );
         fs::remove_file(&current).unwrap();
-        assert!(told(&mut changes).await, "removed");
+        assert!(reported(&mut changes).await, "removed");
     }
 
     #[tokio::test]
@@ -277,7 +277,7 @@ mod tests {
         for index in 0..500 {
             fs::create_dir(deploy.join(index.to_string())).unwrap();
         }
-        assert!(told(&mut changes).await);
+        assert!(reported(&mut changes).await);
         assert!(silent(&mut changes).await, "told twice");
     }
 }

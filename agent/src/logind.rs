@@ -148,13 +148,13 @@ impl Logind {
     }
 
     /// Whether a shutdown or reboot is under way, followed by signal: `true` from the moment it begins. While it is, or is not known, logind
-    /// is asked `every` so often: one that is started anew does not say that nothing is under way any more. Needs a tokio runtime.
+    /// is asked `every` so often: one that is restarted does not say that nothing is under way any more. Needs a tokio runtime.
     pub fn shutdown(&self, every: Duration) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
         let mut signals = Signals::new(self.bus.clone(), SHUTDOWN);
         let client = self.clone();
         tokio::spawn(async move {
-            let (mut asks, mut told) = (false, None);
+            let (mut asks, mut reported) = (false, None);
             loop {
                 let event = tokio::select! {
                     event = signals.next() => Some(event),
@@ -179,14 +179,14 @@ impl Logind {
                 asks = *state.as_ref().unwrap_or(&true);
                 match state {
                     Ok(state) => {
-                        told = None;
+                        reported = None;
                         sender.send_if_modified(|old| std::mem::replace(old, state) != state);
                     }
                     Err(error) => {
-                        if told.as_ref() != Some(&error) {
+                        if reported.as_ref() != Some(&error) {
                             warn!(%error, "not known whether the host is shutting down");
                         }
-                        told = Some(error);
+                        reported = Some(error);
                     }
                 }
             }

@@ -24,9 +24,10 @@ const METERED: [u32; 2] = [1, 3];
 
 /// Whether what is sent costs. An answer that does not come counts as no.
 pub async fn metered(bus: &Bus) -> bool {
-    let told = ask(bus).await;
-    let told = told.inspect_err(|error| debug!(%error, "not known whether the network is metered"));
-    told.is_ok_and(|told| told.is_some_and(|value| METERED.contains(&value)))
+    let reported = ask(bus).await;
+    let reported =
+        reported.inspect_err(|error| debug!(%error, "not known whether the network is metered"));
+    reported.is_ok_and(|reported| reported.is_some_and(|value| METERED.contains(&value)))
 }
 
 async fn ask(bus: &Bus) -> zbus::Result<Option<u32>> {

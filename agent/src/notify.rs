@@ -1,4 +1,4 @@
-//! What systemd is told: readiness, one line of status, and signs of life.
+//! What systemd is reported: readiness, one line of status, and signs of life.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cuo_core::agent::state::{State, StateError};
-use cuo_core::identity::BootId;
+use cuo_core::ids::BootId;
 use tracing::debug;
 
 use crate::answer::Answer;
@@ -185,7 +185,7 @@ impl Store {
         answer.ok()
     }
 
-    /// Asks the running agent to forget failed identities.
+    /// Asks the running agent to forget failed releases.
     ///
     /// # Errors
     /// When the request can't be written.

@@ -37,15 +37,15 @@ type Listed = (
 /// # Errors
 /// One sentence, when systemd can't be asked.
 pub async fn units(bus: &Bus, names: &[&str]) -> Result<Vec<Unit>, String> {
-    let told = |error: &zbus::Error| {
+    let reported = |error: &zbus::Error| {
         let why = bus::answered(error).map_or_else(|| error.to_string(), |(_, text)| text);
         format!("systemd did not answer ListUnitsByNames ({why})")
     };
-    let connection = bus.connect().await.map_err(|error| told(&error))?;
+    let connection = bus.connect().await.map_err(|error| reported(&error))?;
     let listed: Vec<Listed> = MANAGER
         .call(&connection, "ListUnitsByNames", &names, LIMIT)
         .await
-        .map_err(|error| told(&error))?;
+        .map_err(|error| reported(&error))?;
     let unit = |(name, _, load, state, ..): Listed| Unit {
         name,
         found: load != "not-found",
@@ -58,12 +58,12 @@ pub async fn units(bus: &Bus, names: &[&str]) -> Result<Vec<Unit>, String> {
 pub async fn failure(bus: &Bus, unit: &str) -> Option<String> {
     let failed = units(bus, &[unit]).await.ok()?;
     failed.iter().find(|unit| unit.state == "failed")?;
-    let told = format!("{unit} has failed");
+    let reported = format!("{unit} has failed");
     Some(match result(bus, unit).await {
-        Ok(result) => format!("{told}: {result}"),
+        Ok(result) => format!("{reported}: {result}"),
         Err(error) => {
             debug!(%error, "not known how {unit} failed");
-            told
+            reported
         }
     })
 }

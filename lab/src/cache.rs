@@ -54,7 +54,7 @@ pub(crate) async fn locked(
 ) -> Result<File> {
     let file = File::create(path).with_context(|| format!("create the lock {}", path.display()))?;
     let begin = Instant::now();
-    let mut told = begin;
+    let mut reported = begin;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -64,8 +64,8 @@ pub(crate) async fn locked(
                     "another process holds {} for too long",
                     path.display()
                 );
-                if told.elapsed() >= TELL_EVERY {
-                    told = Instant::now();
+                if reported.elapsed() >= TELL_EVERY {
+                    reported = Instant::now();
                     progress(&format!(
                         "another process makes {what}; waiting for {} s",
                         begin.elapsed().as_secs()

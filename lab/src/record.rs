@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cuo_cluster::node::Keep;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Credentials, Program};
-use cuo_core::identity::{GrantId, NodeName};
+use cuo_core::ids::{GrantId, NodeName};
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use cuo_core::values::Phase;

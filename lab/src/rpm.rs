@@ -30,7 +30,7 @@ pub struct Package<'a> {
     pub build: Build,
 }
 
-/// Builds the RPM below `folder`, which is made anew. What rpmbuild says goes to `folder/log`.
+/// Builds the RPM below `folder`, which is recreated. What rpmbuild says goes to `folder/log`.
 ///
 /// With the same package and time it has the same bytes. The time is `SOURCE_DATE_EPOCH` of the environment, else that of the last
 /// commit.

@@ -10,7 +10,7 @@ use clap::{Command, CommandFactory, Parser};
 use cuo_cluster::Credentials;
 use cuo_cluster::node::Keep;
 use cuo_core::control_plane::Rule;
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use cuo_core::keys;
 use cuo_core::plan::Policy;
 use cuo_core::pool::{MaxUnavailable, Pool};

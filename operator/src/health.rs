@@ -1,4 +1,4 @@
-//! What the probes of the pod are told.
+//! What the probes of the pod are reported.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     listener.with_context(|| format!("can't listen on {address}; choose another with --listen"))
 }
 
-/// Serves for ever.
+/// Serves without end.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, probe: Probe) {
     let (alive, ready) = (probe.clone(), probe);
     let router = Router::new()
@@ -73,7 +73,7 @@ fn most(files: Option<u64>) -> usize {
 
 /// The next connection, however long it takes to be had.
 async fn accept(listener: &TcpListener) -> TcpStream {
-    let mut told = false;
+    let mut reported = false;
     loop {
         let error = match listener.accept().await {
             Ok((stream, _)) => return stream,
@@ -86,9 +86,9 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         ) {
             continue;
         }
-        if !told {
+        if !reported {
             warn!(%error, "no connection can be accepted, so probes and metrics are not answered until one can");
-            told = true;
+            reported = true;
         }
         sleep(PAUSE).await;
     }
@@ -128,7 +128,7 @@ impl Crowd {
     /// Lets `connection` in. Where there are as many as may be, the oldest goes for it: who has something to ask has asked by then.
     async fn admit(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
         while let Some(ended) = self.tasks.try_join_next() {
-            told(ended);
+            reported(ended);
         }
         self.order.retain(|task| !task.is_finished());
         if self.tasks.len() >= self.most {
@@ -137,7 +137,7 @@ impl Crowd {
             }
             // Its socket is closed once it has ended, and not before.
             if let Some(ended) = self.tasks.join_next().await {
-                told(ended);
+                reported(ended);
             }
         }
         self.order.push_back(self.tasks.spawn(connection));
@@ -145,7 +145,7 @@ impl Crowd {
 }
 
 /// Tells of a connection that ended as none should.
-fn told(ended: Result<(), JoinError>) {
+fn reported(ended: Result<(), JoinError>) {
     match ended {
         Err(error) if !error.is_cancelled() => error!(%error, "a connection ended in a panic"),
         Ok(()) | Err(_) => {}

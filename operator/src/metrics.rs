@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! What Prometheus is reported.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;

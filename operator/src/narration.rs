@@ -1,7 +1,7 @@
 //! What is said of each of the operator's acts and verdicts: to the log, to metrics, to test gates, and as Events about Nodes and pools.
 
 use cuo_cluster::events::Severity;
-use cuo_core::identity::{Identity, NodeName};
+use cuo_core::ids::{NodeName, ReleaseId};
 use cuo_core::ledger::Entry;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{LedgerAct, LedgerChange, NodeAct, NodeChange, Plan, Snapshot};
@@ -108,7 +108,7 @@ pub struct NodeEvent {
     /// `metadata.uid` of the Node.
     pub uid: String,
     /// What it wants to boot.
-    pub wanted: Option<Identity>,
+    pub wanted: Option<ReleaseId>,
     /// What is said.
     pub news: News,
 }
@@ -125,7 +125,7 @@ impl NodeEvent {
 }
 
 /// What the node wants to boot.
-pub fn wanted(node: &NodeView) -> Option<Identity> {
+pub fn wanted(node: &NodeView) -> Option<ReleaseId> {
     node.agent.needed.value().copied()
 }
 

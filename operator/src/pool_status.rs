@@ -1,4 +1,4 @@
-//! What is told of a pool on its `status`: numbers, and conditions with reasons.
+//! What is reported of a pool on its `status`: numbers, and conditions with reasons.
 
 use cuo_coordination::pool::PoolObject;
 use cuo_coordination::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target};
@@ -8,7 +8,7 @@ use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::trust::{Chosen, RESTRICTED};
 
-/// The status of `pool`; `before` is what was told last.
+/// The status of `pool`; `before` is what was reported last.
 pub fn status(
     pool: &PoolObject,
     report: &PoolReport,
@@ -95,12 +95,12 @@ fn accepted(pool: &PoolObject) -> Why {
 fn progressing(report: &PoolReport) -> Why {
     let reason = rests(report);
     if report.rebooting > 0 {
-        let told = report.slots.iter().map(|slot| match &slot.why {
+        let reported = report.slots.iter().map(|slot| match &slot.why {
             Some(why) => format!("{} ({why})", slot.node),
             None => slot.node.to_string(),
         });
-        let told: Vec<_> = told.collect();
-        return why(true, reason.code.as_str(), told.join(", "));
+        let reported: Vec<_> = reported.collect();
+        return why(true, reason.code.as_str(), reported.join(", "));
     }
     why(false, reason.code.as_str(), reason.message)
 }

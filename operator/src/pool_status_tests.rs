@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use cuo_core::identity::{GrantId, Identity};
+use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::ledger::Stage;
 use cuo_core::plan::{SlotReport, TargetReport};
 use cuo_core::pool::{Canary, CanaryWho, Pool};
@@ -42,7 +42,7 @@ fn conditions(status: &PoolStatus) -> Vec<(&str, &str, &str)> {
 
 #[test]
 fn numbers_slots_and_targets_are_copied() {
-    let identity = Identity::Commit([7; 32]);
+    let identity = ReleaseId::Commit([7; 32]);
     let id = GrantId { seq: 4, salt: 9 };
     let slot = SlotReport {
         node: "n1".parse().unwrap(),
@@ -137,14 +137,14 @@ fn numbers_slots_and_targets_are_copied() {
         }],
         ..report.clone()
     };
-    let told = status(&valid(), &stuck, &PoolStatus::default(), at(100)).conditions;
+    let reported = status(&valid(), &stuck, &PoolStatus::default(), at(100)).conditions;
     let text = "not yet true: a/b";
     let named = "n1 (AfterChecks: not yet true: a/b)";
     let expected = [
         condition("Progressing", "True", "AfterChecks", named),
         condition("Held", "False", "AfterChecks", text),
     ];
-    assert_eq!(told[1..3], expected);
+    assert_eq!(reported[1..3], expected);
     // What the API server gives back is the same again: no write while nothing changes.
     let read: PoolStatus = serde_json::from_value(serde_json::to_value(&found).unwrap()).unwrap();
     assert_eq!(status(&valid(), &report, &read, at(200)), found);
@@ -256,7 +256,7 @@ fn a_condition_is_as_old_as_its_status() {
         why: code.map(Reason::from),
         ..PoolReport::default()
     };
-    let mut told = PoolStatus::default();
+    let mut reported = PoolStatus::default();
     for (second, code, since) in [
         (10, Some(Code::WindowClosed), 10),
         (20, Some(Code::BudgetExhausted), 10),
@@ -264,8 +264,8 @@ fn a_condition_is_as_old_as_its_status() {
         (40, None, 30),
         (50, Some(Code::PoolPaused), 50),
     ] {
-        told = status(&valid(), &report(code), &told, at(second));
-        let times: Vec<_> = told
+        reported = status(&valid(), &report(code), &reported, at(second));
+        let times: Vec<_> = reported
             .conditions
             .iter()
             .map(|found| found.last_transition_time)
@@ -333,7 +333,7 @@ fn labels_that_nodes_write_themselves_are_named() {
     ];
     for (pool, (expected, reason, message)) in cases {
         let before = PoolStatus::default();
-        let told = status(&pool, &PoolReport::default(), &before, at(100));
+        let reported = status(&pool, &PoolReport::default(), &before, at(100));
         let expected = Condition {
             kind: "SelectorTrusted".into(),
             status: expected.into(),
@@ -342,9 +342,9 @@ fn labels_that_nodes_write_themselves_are_named() {
             last_transition_time: at(100),
             observed_generation: 4,
         };
-        assert_eq!(told.conditions[4], expected);
+        assert_eq!(reported.conditions[4], expected);
         // Told once: nothing is written again while it stays so.
-        let again = status(&pool, &PoolReport::default(), &told, at(200));
-        assert_eq!(again, told);
+        let again = status(&pool, &PoolReport::default(), &reported, at(200));
+        assert_eq!(again, reported);
     }
 }

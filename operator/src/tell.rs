@@ -11,7 +11,7 @@ use std::time::Duration;
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, Note, publish};
 use cuo_coordination::pool::PoolObject;
-use cuo_core::identity::{Identity, NodeName, PoolName};
+use cuo_core::ids::{NodeName, PoolName, ReleaseId};
 use cuo_core::plan::{Plan, Snapshot};
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::Code;
@@ -30,12 +30,12 @@ pub const LIMIT: usize = 2000;
 /// Pause between two Events, so that news of a whole cluster does not hold up what matters at the API server.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Remembers what was told last.
+/// Remembers what was reported last.
 #[derive(Debug)]
 pub struct Teller {
     events: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
-    told: BTreeMap<NodeName, (Code, Option<Identity>)>,
+    reported: BTreeMap<NodeName, (Code, Option<ReleaseId>)>,
     /// Pools by name and uid, and whether they were told to make sense.
     pools: BTreeMap<(PoolName, String), bool>,
     /// The nodes that were told to count as control plane; `None` before the first time.
@@ -48,15 +48,15 @@ impl Teller {
         Self {
             events,
             metrics,
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
             pools: BTreeMap::new(),
             control_plane: None,
         }
     }
 
-    /// Forgets what was told: others lead in between, and tell.
+    /// Forgets what was reported: others lead in between, and tell.
     pub fn forget(&mut self) {
-        self.told.clear();
+        self.reported.clear();
         self.pools.clear();
         self.control_plane = None;
     }
@@ -68,15 +68,16 @@ impl Teller {
         self.metrics.wrote(write, said.count);
         if let Some(event) = said.event {
             let now = (event.news.reason.code, event.wanted);
-            self.told.insert(name.clone(), now);
+            self.reported.insert(name.clone(), now);
             self.tell(&name, event);
         }
     }
 
     /// Nothing is left to be decided for now: tells which nodes wait for something else than before. Of those with a write under way its end
-    /// is told.
+    /// is reported.
     pub fn settled(&mut self, seen: &Snapshot, plan: &Plan) {
-        self.told.retain(|name, _| seen.nodes.contains_key(name));
+        self.reported
+            .retain(|name, _| seen.nodes.contains_key(name));
         if !seen.nodes.is_empty() {
             self.control_plane(&plan.control_plane);
         }
@@ -86,7 +87,7 @@ impl Teller {
                 continue;
             };
             let now = (reason.code, wanted(node));
-            let before = self.told.insert(name.clone(), now);
+            let before = self.reported.insert(name.clone(), now);
             if before == Some(now) {
                 continue;
             }
@@ -116,7 +117,7 @@ impl Teller {
         }
     }
 
-    /// Tells which pools of `all` that there are make sense, when that is otherwise than their status says and was not told yet.
+    /// Tells which pools of `all` that there are make sense, when that is otherwise than their status says and was not reported yet.
     pub fn pools(&mut self, all: &BTreeMap<PoolName, PoolObject>) {
         self.pools
             .retain(|(name, uid), _| all.get(name).is_some_and(|pool| pool.uid == *uid));

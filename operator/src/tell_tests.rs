@@ -1,7 +1,7 @@
 use cuo_cluster::events::Severity;
 use cuo_coordination::pool::PoolStatus;
 use cuo_coordination::pool::status::Condition;
-use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ids::{BootId, GrantId, ReleaseId};
 use cuo_core::ledger::{Entry, Ledger, Stage};
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
@@ -16,8 +16,8 @@ use crate::narration::Write;
 const ID: GrantId = GrantId { seq: 7, salt: 0xab };
 const BOOT: BootId = BootId::from_bytes([1; 16]);
 
-fn identity() -> Identity {
-    Identity::Commit([2; 32])
+fn identity() -> ReleaseId {
+    ReleaseId::Commit([2; 32])
 }
 
 fn name() -> NodeName {
@@ -130,7 +130,7 @@ fn teller() -> (Teller, mpsc::Receiver<Waiting>, Arc<Metrics>) {
 }
 
 /// The Events that wait.
-fn told(events: &mut mpsc::Receiver<Waiting>) -> Vec<(String, &'static str, Severity, String)> {
+fn reported(events: &mut mpsc::Receiver<Waiting>) -> Vec<(String, &'static str, Severity, String)> {
     let mut all = Vec::new();
     while let Ok((about, news)) = events.try_recv() {
         all.push((
@@ -261,7 +261,7 @@ fn each_decision_is_told_when_its_write_succeeded() {
         let expected =
             expected.map(|(action, severity, text)| ("n1".to_owned(), action, severity, text));
         let expected: Vec<_> = expected.into_iter().collect();
-        assert_eq!(told(&mut events), expected, "{write:?}");
+        assert_eq!(reported(&mut events), expected, "{write:?}");
     }
 }
 
@@ -334,12 +334,12 @@ fn why_a_node_waits_is_told_when_the_code_changes() {
     ];
     for (reason, expected) in steps {
         teller.settled(&seen(None, None), &plan(reason.clone()));
-        assert_eq!(told(&mut events), expected, "{reason}");
+        assert_eq!(reported(&mut events), expected, "{reason}");
     }
-    // Whoever leads anew does not repeat it, and what a write told is not told again.
+    // Whoever leads anew does not repeat it, and what a write told is not reported again.
     teller.forget();
     teller.settled(&seen(None, None), &plan(Code::PoolInvalid.into()));
-    assert_eq!(told(&mut events), []);
+    assert_eq!(reported(&mut events), []);
 }
 
 #[test]
@@ -349,12 +349,12 @@ fn why_a_node_waits_is_told_anew_for_each_version() {
     let needs = |byte: u8| {
         let mut seen = seen(None, None);
         let node = seen.nodes.get_mut(&name()).unwrap();
-        node.agent.needed = Field::Value(Identity::Commit([byte; 32]));
+        node.agent.needed = Field::Value(ReleaseId::Commit([byte; 32]));
         seen
     };
     let mut tells = |byte: u8, reason: Reason| {
         teller.settled(&needs(byte), &plan(reason));
-        let all = told(&mut events).into_iter();
+        let all = reported(&mut events).into_iter();
         all.map(|(_, _, _, text)| text).collect::<Vec<_>>()
     };
     let nothing = Vec::<String>::new();
@@ -372,7 +372,7 @@ fn what_there_is_no_room_for_is_counted() {
     for code in [Code::UpToDate, Code::WindowClosed, Code::BudgetExhausted] {
         teller.settled(&seen(None, None), &plan(code.into()));
     }
-    assert_eq!(told(&mut events).len(), 1);
+    assert_eq!(reported(&mut events).len(), 1);
     let text = metrics.text();
     assert!(
         text.contains("cuo_operator_events_dropped_total 1"),
@@ -428,7 +428,7 @@ fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
             Reason::from(Code::PoolValid).to_string(),
         )]
     };
-    // What was found first, what was told before by its status, and then the same again.
+    // What was found first, what was reported before by its status, and then the same again.
     let tells = |teller: &mut Teller, valid, status| {
         let pool = object(valid, status);
         teller.pools(&BTreeMap::from([(pool.name.clone(), pool)]));
@@ -443,13 +443,13 @@ fn a_pool_that_becomes_invalid_or_valid_is_told_once() {
     ] {
         let (mut teller, mut events, _) = teller();
         tells(&mut teller, valid, status);
-        assert_eq!(told(&mut events), expected, "{valid} {status:?}");
+        assert_eq!(reported(&mut events), expected, "{valid} {status:?}");
         tells(&mut teller, valid, status);
-        assert_eq!(told(&mut events), [], "{valid} {status:?}, again");
+        assert_eq!(reported(&mut events), [], "{valid} {status:?}, again");
         tells(&mut teller, !valid, status);
         let other = if valid { reject() } else { accept() };
         assert_eq!(
-            told(&mut events),
+            reported(&mut events),
             other,
             "{valid} {status:?}, then the other"
         );
@@ -467,7 +467,7 @@ fn pools_that_are_gone_are_forgotten() {
         status: PoolStatus::default(),
     };
     let (mut teller, _events, _) = teller();
-    // One stays, and one is made anew again and again.
+    // One stays, and one is recreated again and again.
     for number in 0..100 {
         let all = [
             object("a", "a".into()),

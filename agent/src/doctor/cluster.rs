@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cuo_cluster::node::{Identity, Keep, get_node, try_node, whoami};
+use cuo_cluster::node::{ApiUser, Keep, get_node, try_node, whoami};
 use cuo_cluster::rights::{Right, allowed, clock_ahead};
 use cuo_cluster::{ApiError, ClientSource};
-use cuo_core::identity::{BootId, MachineId};
+use cuo_core::ids::{BootId, MachineId};
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use jiff::SignedDuration;
@@ -79,14 +79,14 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
 fn remedy(error: &ApiError) -> &'static str {
     match error {
         ApiError::Credentials(_) | ApiError::Unauthorized { .. } => {
-            "Look whether the kubelet has renewed its certificate; `systemctl restart cuo-agent-credentials` copies it anew."
+            "Look whether the kubelet has renewed its certificate; `systemctl restart cuo-agent-credentials` copies it again."
         }
         ApiError::Forbidden { .. } => "Use a node's credentials, or give these the right.",
         _ => "Look at the network, and whether the address in the kubeconfig is right.",
     }
 }
 
-fn whose(identity: &Identity, configured: Option<&str>) -> Check {
+fn whose(identity: &ApiUser, configured: Option<&str>) -> Check {
     let user = &identity.user;
     match (identity.node(), configured) {
         (None, _) => Check::warning(
@@ -212,12 +212,12 @@ async fn rights(source: &ClientSource, name: &str) -> Check {
 
 async fn clock(source: &ClientSource) -> Check {
     match clock_ahead(source).await {
-        Ok(ahead) => told(ahead),
+        Ok(ahead) => reported(ahead),
         Err(error) => Check::warning(CLOCK, error.to_string(), remedy(&error)),
     }
 }
 
-fn told(ahead: SignedDuration) -> Check {
+fn reported(ahead: SignedDuration) -> Check {
     let side = if ahead.is_negative() {
         "behind"
     } else {
@@ -262,7 +262,7 @@ mod tests {
             ),
         ];
         for (seconds, verdict, found) in cases {
-            let check = told(SignedDuration::from_secs(seconds));
+            let check = reported(SignedDuration::from_secs(seconds));
             assert_eq!((check.verdict, &*check.found), (verdict, found));
             assert_eq!(check.remedy.is_none(), verdict == Verdict::Ok);
         }
@@ -303,7 +303,7 @@ mod tests {
                 found: found.to_owned(),
                 remedy,
             };
-            let identity = Identity { user: user.into() };
+            let identity = ApiUser { user: user.into() };
             assert_eq!(whose(&identity, configured), expected);
         }
     }

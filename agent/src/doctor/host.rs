@@ -94,7 +94,7 @@ fn agent(store: &Store) -> (Check, Option<i32>) {
             (Check::failed(name, "does not run", remedy), None)
         }
         Err(error) => {
-            let remedy = "`systemctl restart cuo-agent` writes the file anew.";
+            let remedy = "`systemctl restart cuo-agent` writes the file again.";
             (Check::failed(name, format!("{error:#}"), remedy), None)
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn judged(root: &Path, config: &Config, given: Option<&Path>, status:
     let searched = given.is_none() && config.kubeconfig.is_none();
     let others = match searched.then(|| passed_over(root)) {
         None => String::new(),
-        Some(Ok(others)) => told(copied, &others),
+        Some(Ok(others)) => reported(copied, &others),
         Some(Err(error)) => return without_an_original(origin, copied, &error),
     };
     match status.life.filter(|life| life.ends_soon(Timestamp::now())) {
@@ -40,7 +40,7 @@ pub(super) fn judged(root: &Path, config: &Config, given: Option<&Path>, status:
 }
 
 /// Who may not see all of them does not know which of them was copied.
-fn told(copied: bool, others: &[PassedOver]) -> String {
+fn reported(copied: bool, others: &[PassedOver]) -> String {
     let hidden = others.iter().any(|one| one.why == DENIED);
     if others.is_empty() || (copied && hidden) {
         return String::new();

@@ -37,7 +37,7 @@ pub(super) fn follow(bus: Bus) -> watch::Receiver<()> {
 }
 
 /// A deployment property changed, a transaction began or ended, or rpm-ostreed appeared. That it vanished says nothing, and reading then
-/// would start it again, for ever: it vanishes whenever it was idle for a minute.
+/// would start it again, without end: it vanishes whenever it was idle for a minute.
 fn counts(message: &Message) -> bool {
     let header = message.header();
     let body = message.body();

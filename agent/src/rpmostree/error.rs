@@ -214,16 +214,16 @@ mod tests {
             let requested: Vec<_> = requested.iter().map(ToString::to_string).collect();
             failed("Packages not found: a").with_requests(&requested)
         };
-        let told = |names: &str| {
+        let reported = |names: &str| {
             format!(
                 "Upgrade of rpm-ostreed failed, with {names} requested on this host: Packages not found: a"
             )
         };
-        assert_eq!(conflict(&["a", "b"]).to_string(), told("a, b"));
+        assert_eq!(conflict(&["a", "b"]).to_string(), reported("a, b"));
         let many = ["a", "b", "c", "d", "e", "f", "g", "h"];
         assert_eq!(
             conflict(&many).to_string(),
-            told("a, b, c, d, e, f and 2 more")
+            reported("a, b, c, d, e, f and 2 more")
         );
         assert_eq!(conflict(&["a"]).code(), Code::LayeringConflict);
         assert_eq!(conflict(&[]), failed("Packages not found: a"));

@@ -273,7 +273,7 @@ impl Run<'_> {
                         }
                         Err(_) if question.is_some() => {}
                         Err(_) => {
-                            question = Some(properties(connection, limits).map(|told| told.is_ok()).boxed());
+                            question = Some(properties(connection, limits).map(|reported| reported.is_ok()).boxed());
                         }
                     }
                 }

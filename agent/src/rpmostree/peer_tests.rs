@@ -239,9 +239,9 @@ async fn addresses_are_sockets_of_this_host() {
         assert_eq!(found(address), expected, "{address}");
     }
     for address in ["unix:tmpdir=/tmp", "tcp:host=h,port=1"] {
-        let told = found(address);
+        let reported = found(address);
         let expected = format!("{address:?} is no socket of this host to connect to");
-        assert!(told.contains(&expected), "{told}");
+        assert!(reported.contains(&expected), "{reported}");
     }
     let name = format!("cuo-agent-test-{}", std::process::id());
     let _listener = UnixListener::bind(format!("\0{name}")).unwrap();
@@ -266,9 +266,9 @@ fn a_transaction_is_left_however_that_ends() {
         let gone = async { tokio::time::timeout(Duration::from_secs(1), left).await };
         assert!(server.block_on(gone).is_ok(), "{what}: still connected");
     };
-    let told = ("upgrade".to_owned(), "caller :1.4".to_owned());
+    let reported = ("upgrade".to_owned(), "caller :1.4".to_owned());
     let descriptions: [(&str, Tells, _); 4] = [
-        ("all", Some(&[TITLE, CLIENT]), Some(told)),
+        ("all", Some(&[TITLE, CLIENT]), Some(reported)),
         ("no title", Some(&[CLIENT]), None),
         ("no client", Some(&[TITLE]), None),
         ("no answer", None, None),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use cuo_core::host::{Deployment, Host};
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use zbus::OwnedVariant;
 
 use super::{Error, Origin};
@@ -158,7 +158,7 @@ fn deployment(dict: &Dict) -> Result<Option<Deployment>, Error> {
     let named = text(dict, "container-image-reference-digest")
         .or_else(|| text(dict, "base-checksum"))
         .unwrap_or_else(|| checksum.clone());
-    let identity: Identity = named.parse().map_err(|error| bad(format!("{error}")))?;
+    let identity: ReleaseId = named.parse().map_err(|error| bad(format!("{error}")))?;
     Ok(Some(Deployment {
         id: required("id")?,
         identity,

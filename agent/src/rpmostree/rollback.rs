@@ -82,14 +82,14 @@ fn stands(host: &Host, deployment: &Deployment) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use cuo_core::identity::Identity;
+    use cuo_core::ids::ReleaseId;
 
     use super::*;
 
     fn deployment(id: &str) -> Deployment {
         Deployment {
             id: id.into(),
-            identity: Identity::Commit([1; 32]),
+            identity: ReleaseId::Commit([1; 32]),
             checksum: "c".into(),
             version: "v".into(),
             staged: false,

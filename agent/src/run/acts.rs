@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use cuo_cluster::evict::{Evicted, ask, remove};
 use cuo_cluster::pods::volumes_of;
-use cuo_core::agent::{Act, DrainNews, Questions, Told, VolumesSeen};
+use cuo_core::agent::{Act, DrainNews, Questions, Reported, VolumesSeen};
 use cuo_core::drain::{self, Claim, EvictionTry, How, RawPod, Removal};
-use cuo_core::identity::GrantId;
+use cuo_core::ids::GrantId;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Tick;
 use tokio::sync::mpsc;
@@ -27,15 +27,15 @@ impl Agent {
     pub(super) async fn act(&mut self, act: Act, drain: &DrainNews) -> bool {
         match act {
             Act::Wait => return false,
-            // The loop reads the Node before it comes here, and decides anew.
+            // The loop reads the Node before it comes here, and decides again.
             Act::Confirm => {}
             Act::Publish(_, want) => {
-                let told = Told {
+                let reported = Reported {
                     at: self.clock.tick(),
                     reason: want.reason.clone(),
                     blocked: drain.blocked.iter().map(|one| one.pod.clone()).collect(),
                 };
-                return self.node.publish(&self.source, &want, told).await;
+                return self.node.publish(&self.source, &want, reported).await;
             }
             Act::Stage => self.stage(),
             Act::Check => self.check(),
@@ -189,7 +189,7 @@ impl Agent {
                     &result,
                     Ok(Staged::Foreign { .. }) | Err(Error::Lost { .. } | Error::Timeout { .. })
                 );
-                let (result, ours) = told(result);
+                let (result, ours) = reported(result);
                 self.host.look_ended(result, &self.config.check, &retry);
                 if open {
                     return;
@@ -235,8 +235,8 @@ fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
     }
 }
 
-/// Logs what a run came to; gives what is to be told of it, and the id of a newly staged deployment.
-fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option<String>) {
+/// Logs what a run came to; gives what is to be reported of it, and the id of a newly staged deployment.
+fn reported(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option<String>) {
     let staged = match result {
         Ok(staged) => staged,
         Err(error) => return (Err(error), None),
@@ -280,7 +280,7 @@ fn told(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option
     (Ok(None), None)
 }
 
-/// Logs what a check came to; gives what is to be told of it.
+/// Logs what a check came to; gives what is to be reported of it.
 fn found(checked: Checked) -> Option<Reason> {
     match checked {
         Checked::Nothing => None,
@@ -316,7 +316,7 @@ mod tests {
     fn success_without_a_staged_update_is_told() {
         let unstaged = |version: Option<&str>| {
             let unstaged = version.map(str::to_owned);
-            told(Ok(Staged::NoUpdate { unstaged }))
+            reported(Ok(Staged::NoUpdate { unstaged }))
         };
         let (result, ours) = unstaged(Some("43.1"));
         let reason = result.unwrap().unwrap();
@@ -338,11 +338,11 @@ mod tests {
         ] {
             let text = format!("there will be no update: {why}");
             let reason = Reason::new(Code::OriginUnusable, text);
-            let staged = told(Ok(Staged::Pinned(pin.clone())));
+            let staged = reported(Ok(Staged::Pinned(pin.clone())));
             assert_eq!(staged, (Ok(Some(reason.clone())), None));
             assert_eq!(found(Checked::Pinned(pin)), Some(reason));
         }
         let busy = || Error::Busy { who: "x".into() };
-        assert_eq!(told(Err(busy())), (Err(busy()), None));
+        assert_eq!(reported(Err(busy())), (Err(busy()), None));
     }
 }

@@ -4,7 +4,7 @@ use cuo_cluster::ClientSource;
 use cuo_core::agent::state::State;
 use cuo_core::agent::{Asked, Questions, Settings, VolumesSeen};
 use cuo_core::drain::EvictionTry;
-use cuo_core::identity::BootId;
+use cuo_core::ids::BootId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::narrate::{Announcement, Entry, Topic, announcement};
 
-/// What was told last.
+/// What was reported last.
 #[derive(Debug, Default)]
 pub struct Announcer {
     last: Option<(Code, Topic)>,
@@ -78,8 +78,8 @@ fn publish_about(
             action,
             reason: &reason,
         };
-        let told = publish(&source, &about, note, &instance, at).await;
-        if let Err(error) = told {
+        let reported = publish(&source, &about, note, &instance, at).await;
+        if let Err(error) = reported {
             debug!(%error, "an Event could not be published");
         }
     });

@@ -1,4 +1,4 @@
-//! What the agent begins with, and begins anew with on request.
+//! What the agent begins with, and begins again with on request.
 
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use cuo_cluster::ApiError;
 use cuo_cluster::evict::Evicted;
 use cuo_core::drain::{How, RawPod};
-use cuo_core::identity::GrantId;
+use cuo_core::ids::GrantId;
 use cuo_core::reason::{Reason, line};
 use tokio::sync::mpsc;
 use tracing::warn;

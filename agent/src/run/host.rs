@@ -64,7 +64,7 @@ pub struct HostSide {
 
 impl HostSide {
     /// What the host is, is found out later; `earlier` is how far another process since the boot had got with looking for updates. What
-    /// that found is told until the next look, which may be hours away.
+    /// that found is reported until the next look, which may be hours away.
     pub fn new(
         root: &Path,
         client: Client,
@@ -158,9 +158,9 @@ impl HostSide {
         &self.looks
     }
 
-    /// What is to be told of the looks for updates.
+    /// What is to be reported of the looks for updates.
     pub fn looked(&self) -> Option<&Reason> {
-        self.looks.told()
+        self.looks.reported()
     }
 
     /// Something changed, or may have: read before the next decision.
@@ -207,12 +207,12 @@ impl HostSide {
         // A check that is overdue but not allowed now comes with whatever allows it.
         let idle = self.staging.is_none();
         let check = (idle && !self.check_due()).then_some(self.next_check);
-        let told = self
+        let reported = self
             .staging
             .filter(|_| self.staging() == Staging::Begun)
             .map(|since| since + LASTING);
         let retry = self.retry_at.filter(|_| idle);
-        [check, told, retry].into_iter().flatten().min()
+        [check, reported, retry].into_iter().flatten().min()
     }
 
     /// Reads the deployments if they may have changed. While a run of the agent's own is on nobody else can change them, and what it stages
@@ -277,7 +277,7 @@ impl HostSide {
         self.progress = Some(line);
     }
 
-    /// Takes the end of a look in: what is to be told though nothing failed, or what failed.
+    /// Takes the end of a look in: what is to be reported though nothing failed, or what failed.
     pub fn look_ended(
         &mut self,
         result: Result<Option<Reason>, Error>,
@@ -351,8 +351,8 @@ struct Named {
     id: Option<Option<String>>,
     /// Of what runs: its version, and the stream that it follows.
     runs: Option<(Option<String>, Option<String>)>,
-    /// What was told of os-release.
-    told: Option<String>,
+    /// What was reported of os-release.
+    reported: Option<String>,
 }
 
 impl Named {
@@ -365,9 +365,9 @@ impl Named {
             Ok(release) => self.id = Some(label_value(&release.id)),
             Err(error) => {
                 let why = error.to_string();
-                if self.told.as_ref() != Some(&why) {
+                if self.reported.as_ref() != Some(&why) {
                     warn!("the label for the operating system stays as it is: {why}");
-                    self.told = Some(why);
+                    self.reported = Some(why);
                 }
             }
         }
@@ -442,14 +442,14 @@ mod tests {
             text: text.into(),
         };
         let said = "Upgrade of rpm-ostreed failed: No space left on device";
-        let told = side.failure(&full("No space left on device"));
+        let reported = side.failure(&full("No space left on device"));
         let expected = format!("{said}; 123 MB were free below /ostree before");
-        assert_eq!(told, (Code::DiskFull, expected));
+        assert_eq!(reported, (Code::DiskFull, expected));
         // Without the figure where it is not known.
         std::fs::remove_dir_all(&repo).unwrap();
         side.stage_started();
-        let told = side.failure(&full("No space left on device"));
-        assert_eq!(told, (Code::DiskFull, said.to_owned()));
+        let reported = side.failure(&full("No space left on device"));
+        assert_eq!(reported, (Code::DiskFull, said.to_owned()));
     }
 
     #[tokio::test]
@@ -467,9 +467,9 @@ mod tests {
         side.look_ended(Err(failed), &config, &retry);
         let whole = line(&format!("Upgrade of rpm-ostreed failed: {said}"));
         assert_eq!(side.check().error, Some(whole.clone()));
-        let told = side.looked().unwrap();
-        assert_eq!(told, &Reason::quoting(Code::StageFailed, &whole));
-        assert!(told.message.ends_with("error: the cause"), "{told}");
+        let reported = side.looked().unwrap();
+        assert_eq!(reported, &Reason::quoting(Code::StageFailed, &whole));
+        assert!(reported.message.ends_with("error: the cause"), "{reported}");
     }
 
     #[test]

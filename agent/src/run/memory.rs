@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cuo_core::agent::StateTrouble;
 use cuo_core::agent::state::State;
-use cuo_core::identity::BootId;
+use cuo_core::ids::BootId;
 use tokio::time::Instant;
 use tracing::{error, warn};
 

@@ -7,17 +7,17 @@ use cuo_cluster::events::Severity;
 use cuo_core::agent::{Act, Answered, Happened, Step};
 use cuo_core::drain;
 use cuo_core::host::Deployment;
-use cuo_core::identity::{GrantId, Identity};
+use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::reason::{Attribute, Code, Reason};
 use cuo_core::values::{DrainMode, Outcome, Phase, Progress};
 use tracing::{error, info, warn};
 
 use crate::journal::Event;
 
-/// Phase and reason that were told last.
+/// Phase and reason that were reported last.
 pub type Shown = Option<(Phase, Option<Reason>)>;
 
-/// What is to be told of `decision`. That a check failed is told when it does; that its update is held is not the same.
+/// What is to be reported of `decision`. That a check failed is told when it does; that its update is held is not the same.
 pub fn shown(decision: &Step) -> Shown {
     let held = decision.phase == Phase::Held;
     let reason = decision.reason.clone();
@@ -59,7 +59,7 @@ pub struct Entry {
     phase: Phase,
     pub(super) reason: Option<Code>,
     grant: Option<GrantId>,
-    identity: Option<Identity>,
+    identity: Option<ReleaseId>,
     pub(super) message: String,
 }
 
@@ -101,8 +101,8 @@ impl Entry {
 }
 
 /// What `decision` brings: what became of grants, then where the agent is, if that is not what was `shown`. `target` is what a reboot would
-/// boot, for people, and its identity.
-pub fn news(decision: &Step, shown: &Shown, target: Option<(String, Identity)>) -> Vec<Entry> {
+/// boot, for people, and its release id.
+pub fn news(decision: &Step, shown: &Shown, target: Option<(String, ReleaseId)>) -> Vec<Entry> {
     let happened = decision.happened.iter().map(|one| match one {
         Happened::Accepted(progress) => accepted(decision, progress),
         Happened::Answered(answer) => answered(decision, answer),
@@ -115,7 +115,7 @@ pub fn news(decision: &Step, shown: &Shown, target: Option<(String, Identity)>) 
 }
 
 /// What is asked for to get the host rebooted because of `grant`, which is for `identity`; nothing else is an act of its own for people.
-pub fn asks(act: &Act, grant: GrantId, identity: Identity) -> Option<Entry> {
+pub fn asks(act: &Act, grant: GrantId, identity: ReleaseId) -> Option<Entry> {
     let named = |deployment: &Deployment| {
         let Deployment {
             version, identity, ..
@@ -219,7 +219,7 @@ fn place(
     decision: &Step,
     reason: Option<&Reason>,
     entered: bool,
-    target: Option<(String, Identity)>,
+    target: Option<(String, ReleaseId)>,
 ) -> Entry {
     let attempt = decision.state.attempt.as_ref();
     let progress = attempt.map(|attempt| &attempt.grant.progress);

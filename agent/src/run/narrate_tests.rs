@@ -1,15 +1,15 @@
-//! What is told of which change.
+//! What is reported of which change.
 
 use cuo_core::agent::state::{Accepted, Attempt, Baseline, State};
 use cuo_core::drain::Blocked;
-use cuo_core::identity::BootId;
+use cuo_core::ids::BootId;
 use cuo_core::time::Time;
 use cuo_core::values::RebootResult;
 
 use super::*;
 
 const ID: GrantId = GrantId { seq: 4, salt: 9 };
-const NEW: Identity = Identity::Commit([7; 32]);
+const NEW: ReleaseId = ReleaseId::Commit([7; 32]);
 
 fn attempt() -> Attempt {
     let progress = Progress {
@@ -28,7 +28,7 @@ fn at_work() -> State {
     }
 }
 
-/// What an answer to the attempt's grant is told as.
+/// What an answer to the attempt's grant is reported as.
 fn answered(outcome: Outcome, reason: Option<Reason>) -> Happened {
     Happened::Answered(Answered {
         result: RebootResult {
@@ -55,7 +55,7 @@ fn step(state: State, phase: Phase, reason: Option<Reason>) -> Step {
     }
 }
 
-fn target() -> Option<(String, Identity)> {
+fn target() -> Option<(String, ReleaseId)> {
     Some(("v2 (0707)".into(), NEW))
 }
 
@@ -83,40 +83,40 @@ fn of_grant(entry: Entry) -> Entry {
 fn an_update_is_told_step_by_step() {
     let rest = State::default();
     let waits = step(rest.clone(), Phase::Waiting, None);
-    let told = news(&waits, &None, target());
+    let reported = news(&waits, &None, target());
     let text = "needs a reboot into v2 (0707) and waits for a grant";
     let expected = entry(Some(Event::RebootNeeded), Phase::Waiting, text);
-    assert_eq!(told, [expected]);
+    assert_eq!(reported, [expected]);
     let before = shown(&waits);
     assert_eq!(news(&waits, &before, target()), []);
 
     let mut drains = step(at_work(), Phase::Draining, None);
     drains.happened = vec![Happened::Accepted(attempt().grant.progress)];
-    let told = news(&drains, &before, target());
+    let reported = news(&drains, &before, target());
     let text = format!("accepts grant {ID} to reboot into 070707070707");
     let accepts = of_grant(entry(Some(Event::Accepted), Phase::Draining, &text));
     let begun = entry(Some(Event::DrainBegun), Phase::Draining, "drains the node");
-    assert_eq!(told, [accepts.clone(), of_grant(begun)]);
+    assert_eq!(reported, [accepts.clone(), of_grant(begun)]);
 
     let mut stays = drains.clone();
     if let Some(attempt) = &mut stays.state.attempt {
         attempt.grant.drain.mode = DrainMode::None;
     }
-    let told = news(&stays, &before, target());
+    let reported = news(&stays, &before, target());
     let text = "cordons the node, whose pods stay";
     let begun = of_grant(entry(Some(Event::DrainBegun), Phase::Draining, text));
-    assert_eq!(told, [accepts, begun]);
+    assert_eq!(reported, [accepts, begun]);
 
     let before = shown(&drains);
     let leaving = Reason::new(Code::Draining, "1 pod is leaving: default/web is ending");
     let goes = step(at_work(), Phase::Draining, Some(leaving));
-    let told = news(&goes, &before, target());
+    let reported = news(&goes, &before, target());
     let text = "the drain goes on: Draining: 1 pod is leaving: default/web is ending";
     let expected = Entry {
         reason: Some(Code::Draining),
         ..of_grant(entry(None, Phase::Draining, text))
     };
-    assert_eq!(told, [expected]);
+    assert_eq!(reported, [expected]);
 
     let blocked = Reason::new(Code::Draining, "blocked: default/web: budget.");
     let mut held = step(at_work(), Phase::Draining, Some(blocked));
@@ -124,31 +124,31 @@ fn an_update_is_told_step_by_step() {
         pod: "default/web".into(),
         why: "budget".into(),
     }];
-    let told = news(&held, &before, target());
+    let reported = news(&held, &before, target());
     let text = "the drain is held up: Draining: blocked: default/web: budget.";
     let waits = entry(Some(Event::DrainWaits), Phase::Draining, text);
     let expected = Entry {
         reason: Some(Code::Draining),
         ..of_grant(waits)
     };
-    assert_eq!(told, [expected]);
+    assert_eq!(reported, [expected]);
 
     let reboots = step(at_work(), Phase::Rebooting, None);
-    let told = news(&reboots, &shown(&held), target());
+    let reported = news(&reboots, &shown(&held), target());
     let text = "the drain is over; about to reboot into v2 (0707)";
     let over = entry(Some(Event::DrainOver), Phase::Rebooting, text);
-    assert_eq!(told, [of_grant(over)]);
+    assert_eq!(reported, [of_grant(over)]);
 
     let mut done = step(State::default(), Phase::Idle, None);
     done.happened = vec![answered(Outcome::Done, None)];
-    let told = news(&done, &shown(&held), None);
+    let reported = news(&done, &shown(&held), None);
     let text = format!("grant {ID} is done: the host runs 070707070707");
     let idle = Entry {
         identity: None,
         ..entry(None, Phase::Idle, "nothing to do until the next check")
     };
     let done = of_grant(entry(Some(Event::Done), Phase::Idle, &text));
-    assert_eq!(told, [done, idle]);
+    assert_eq!(reported, [done, idle]);
 }
 
 #[test]
@@ -191,13 +191,13 @@ fn each_answer_says_why() {
         let mut decision = step(State::default(), Phase::Idle, None);
         let code = reason.as_ref().map(|reason| reason.code);
         decision.happened = vec![answered(outcome, reason)];
-        let told = news(&decision, &quiet, None);
+        let reported = news(&decision, &quiet, None);
         let expected = Entry {
             level,
             reason: code,
             ..of_grant(entry(Some(event), Phase::Idle, &text))
         };
-        assert_eq!(told, [expected]);
+        assert_eq!(reported, [expected]);
     }
 }
 
@@ -247,8 +247,8 @@ fn a_failed_check_is_no_news_of_the_place() {
         identity: None,
         ..entry(Some(Event::Held), Phase::Idle, text)
     };
-    let told = news(&decision, &quiet, None);
-    assert_eq!(told, [expected]);
+    let reported = news(&decision, &quiet, None);
+    assert_eq!(reported, [expected]);
 }
 
 #[test]
@@ -267,13 +267,13 @@ fn what_failed_after_the_boot_is_told_apart_from_a_reboot_that_never_came() {
         ),
     ] {
         let decision = step(at_work(), Phase::Failed, Some(Reason::new(code, "x")));
-        let told = news(&decision, &before, target());
+        let reported = news(&decision, &before, target());
         let expected = Entry {
             level: Level::Error,
             reason: Some(code),
             ..of_grant(entry(Some(event), Phase::Failed, text))
         };
-        assert_eq!(told, [expected]);
+        assert_eq!(reported, [expected]);
     }
     // With `health.rollback` and nothing to go back to.
     let (rest, code) = (State::default(), Code::Unhealthy);
@@ -284,8 +284,8 @@ fn what_failed_after_the_boot_is_told_apart_from_a_reboot_that_never_came() {
         reason: Some(code),
         ..entry(Some(Event::Unhealthy), Phase::Failed, text)
     };
-    let told = news(&decision, &before, target());
-    assert_eq!(told, [expected]);
+    let reported = news(&decision, &before, target());
+    assert_eq!(reported, [expected]);
 }
 
 #[test]

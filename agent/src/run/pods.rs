@@ -6,7 +6,7 @@ use cuo_cluster::pods::{PodsEvent, watch_pods};
 use cuo_cluster::watch::Change;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_core::drain::RawPod;
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use tracing::warn;

@@ -2,7 +2,7 @@
 
 use cuo_core::agent::{Act, Asked};
 use cuo_core::host::Deployment;
-use cuo_core::identity::GrantId;
+use cuo_core::ids::GrantId;
 use cuo_core::reason::{Code, Reason};
 use tracing::{info, warn};
 
@@ -13,7 +13,7 @@ use crate::logind;
 use crate::rpmostree::Error;
 
 impl Agent {
-    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it, which the journal is told.
+    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it, which the journal is reported.
     fn ask(&mut self, act: &Act) -> Option<GrantId> {
         let progress = &self.state.attempt.as_ref()?.grant.progress;
         let (id, identity) = (progress.id, progress.identity);

@@ -75,7 +75,7 @@ impl Agent {
     /// Takes in that the state could not be saved: nothing is done until it can be.
     ///
     /// # Errors
-    /// With the same error, when the state's folder is gone: the service manager makes it anew, and only with a new process, since this
+    /// With the same error, when the state's folder is gone: the service manager recreates it, and only with a new process, since this
     /// one sees the rest of the file system as read-only.
     pub(super) fn unsaved(&mut self, error: anyhow::Error) -> Result<Next> {
         if self.memory.had_folder && !self.store.has_folder() {

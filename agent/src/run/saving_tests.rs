@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cuo_core::agent::state::{Accepted, Attempt, Baseline};
-use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ids::{BootId, GrantId, ReleaseId};
 use cuo_core::time::Time;
 use cuo_core::values::Progress;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ async fn agent(root: &std::path::Path) -> Agent {
 fn attempt(boot: BootId) -> Attempt {
     let progress = Progress {
         id: GrantId { seq: 7, salt: 1 },
-        identity: Identity::Commit([1; 32]),
+        identity: ReleaseId::Commit([1; 32]),
         boot,
         accepted: Time::EPOCH,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use cuo_core::agent::{Act, Observation, Staging, Step, step, target, wants_pods};
 use cuo_core::host::Deployment;
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Attribute, Code};
 use cuo_core::values::Phase;
@@ -65,7 +65,7 @@ impl Agent {
         next
     }
 
-    /// Decides anew by what is there at the last moment. `None`: the Node is not known now.
+    /// Decides again by what is there at the last moment. `None`: the Node is not known now.
     async fn confirm(&mut self, mut seen: Observation) -> Option<Step> {
         gate("decided", Some(Named::Confirm)).await;
         // logind compares nothing, so what it would boot is looked at as late as can be.
@@ -99,7 +99,7 @@ impl Agent {
             && let Err(error) = self.save(decision.state.clone())
         {
             if !before.gives_up(&decision.state) {
-                // Nothing of the decision is told, for it is not carried out.
+                // Nothing of the decision is reported, for it is not carried out.
                 return self.unsaved(error);
             }
             // Only the disk is in the way, and the node would stay cordoned for as long. The answer on the Node says as much.
@@ -179,8 +179,8 @@ impl Agent {
         target(&self.state, host, &self.settings.health)
     }
 
-    /// The same for people, and its identity.
-    fn target(&self) -> Option<(String, Identity)> {
+    /// The same for people, and its release id.
+    fn target(&self) -> Option<(String, ReleaseId)> {
         let wanted = self.wanted()?;
         let text = format!("{} ({})", wanted.version, wanted.identity.short());
         Some((text, wanted.identity))
@@ -202,7 +202,7 @@ impl Agent {
             preflight: self.preflight.clone(),
             evictions: self.evictions.clone(),
             volumes: self.volumes.clone(),
-            told: self.node.told().cloned(),
+            reported: self.node.reported().cloned(),
             inhibitors: inhibitors.map_err(|error| error.to_string()),
             survey: self.around.known().clone(),
             system: self.host.labels(self.node.view()),
@@ -232,7 +232,7 @@ impl Agent {
         self.answer(&now);
     }
 
-    /// Tells whoever runs `cuo-agent status`, if there is something new to be told.
+    /// Tells whoever runs `cuo-agent status`, if there is something new to be reported.
     fn answer(&mut self, decision: &Step) {
         let (node, before) = (self.node.view(), self.answer.as_ref());
         let looks = Looks {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::watch::NodeEvent;
 use cuo_cluster::{ApiError, ClientSource, LONGEST_ASKED, Retry, scattered};
-use cuo_core::agent::{NodeSeen, Told};
+use cuo_core::agent::{NodeSeen, Reported};
 use cuo_core::backoff::Doubling;
-use cuo_core::identity::{BootId, MachineId, NodeName};
+use cuo_core::ids::{BootId, MachineId, NodeName};
 use cuo_core::node::{NodeView, Published};
 use cuo_core::raw::RawNode;
 use cuo_core::reason::{Code, Reason};
@@ -37,7 +37,7 @@ pub struct NodeSide {
     absent: bool,
     /// Why it is not known now.
     trouble: Option<String>,
-    /// What the journal was last told of that, until it is over.
+    /// What the journal was last reported of that, until it is over.
     logged: Option<String>,
     /// The last write failed, and not because somebody else's came first.
     unwritten: bool,
@@ -48,7 +48,7 @@ pub struct NodeSide {
     /// Writes in a row that lost against somebody else's.
     conflicts: u32,
     /// The reason that was written last.
-    told: Option<Told>,
+    reported: Option<Reported>,
     /// What is known may be older than what happened: read before the next decision.
     outdated: bool,
 }
@@ -68,8 +68,8 @@ impl NodeSide {
     }
 
     /// The reason that was written last.
-    pub fn told(&self) -> Option<&Told> {
-        self.told.as_ref()
+    pub fn reported(&self) -> Option<&Reported> {
+        self.reported.as_ref()
     }
 
     pub fn view(&self) -> Option<&NodeView> {
@@ -134,7 +134,7 @@ impl NodeSide {
                         self.view = Some(view);
                         self.well();
                     }
-                    // The agent over there writes to it: two would undo each other's writes for ever.
+                    // The agent over there writes to it: two would undo each other's writes without end.
                     Some(why) => {
                         self.view = None;
                         self.troubled(why, Event::OtherHost, None);
@@ -277,7 +277,12 @@ impl NodeSide {
 
     /// Writes `want`, on the condition that the Node is still as it is known; `false` when that has to wait until after a pause. `told` is
     /// what its reason tells, and when.
-    pub async fn publish(&mut self, source: &ClientSource, want: &Published, told: Told) -> bool {
+    pub async fn publish(
+        &mut self,
+        source: &ClientSource,
+        want: &Published,
+        reported: Reported,
+    ) -> bool {
         if self.pauses() {
             return false;
         }
@@ -298,7 +303,7 @@ impl NodeSide {
             Ok(raw) => {
                 self.written();
                 if another {
-                    self.told = Some(told);
+                    self.reported = Some(reported);
                 }
                 self.learn(&raw);
                 // Writing the same again and again would help nobody.
@@ -331,7 +336,7 @@ impl NodeSide {
     }
 }
 
-/// What people are told of a write that the API server refuses, with whoever refused it.
+/// What people are reported of a write that the API server refuses, with whoever refused it.
 fn refusal(error: &ApiError) -> Option<Reason> {
     let text = match (error.admission(), error.retry_class()) {
         (Some(by), _) => format!("{by} ({error})"),

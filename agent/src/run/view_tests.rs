@@ -118,9 +118,9 @@ fn calls_that_fail_of_one_cause_count_once() {
     }
 }
 
-/// What is told with a write, at the start of the process.
-fn told() -> Told {
-    Told {
+/// What is reported with a write, at the start of the process.
+fn reported() -> Reported {
+    Reported {
         at: Tick::START,
         reason: None,
         blocked: vec![],
@@ -135,14 +135,14 @@ async fn nothing_is_written_before_the_pause_after_a_conflict_is_over() {
     let source = nowhere().await;
     let want = wanted();
     assert!(
-        !side.publish(&source, &want, told()).await,
+        !side.publish(&source, &want, reported()).await,
         "it was written"
     );
     side.refresh(&source).await;
     assert!(side.outdated, "it was read");
     side.retry_at = Some(Instant::now());
     // There is no API server: that the call fails shows that it was made.
-    assert!(side.publish(&source, &want, told()).await);
+    assert!(side.publish(&source, &want, reported()).await);
     assert!(!present(&side));
 }
 
@@ -153,7 +153,7 @@ async fn the_pauses_between_writes_that_fail_grow_though_the_node_can_be_read() 
     let mut side = known();
     for whole in [1, 2, 4].map(Duration::from_secs) {
         let before = Instant::now();
-        assert!(side.publish(&source, &want, told()).await);
+        assert!(side.publish(&source, &want, reported()).await);
         let range = before + whole.mul_f64(0.75)..=Instant::now() + whole.mul_f64(1.25);
         let at = side.retry_at().unwrap();
         assert!(range.contains(&at), "{at:?} in {range:?}");
@@ -164,7 +164,7 @@ async fn the_pauses_between_writes_that_fail_grow_though_the_node_can_be_read() 
     // The last one was done, though its answer was lost.
     assert!(side.logged.is_some());
     want.apply(side.view.as_mut().unwrap());
-    assert!(side.publish(&source, &want, told()).await);
+    assert!(side.publish(&source, &want, reported()).await);
     assert_eq!((side.failures, side.unwritten), (0, false));
     assert_eq!(side.logged, None);
     let mut unread = known();
@@ -255,7 +255,7 @@ fn a_node_is_unknown_absent_or_there() {
 }
 
 /// `raw` as the kubelet reports it that runs on `machine`, booted as number `boot`.
-fn reported(raw: RawNode, boot: u8, machine: u8) -> RawNode {
+fn node_reporting(raw: RawNode, boot: u8, machine: u8) -> RawNode {
     RawNode {
         boot_id: BootId::from_bytes([boot; 16]).to_string(),
         machine_id: format!("{machine:032x}"),
@@ -280,7 +280,7 @@ async fn a_node_whose_kubelet_runs_on_another_host_is_left_alone() {
     for (machine, boot, other, ours) in cases {
         let mut side = NodeSide::new(boots(), machine);
         side.hear(News::Named("n1".parse().unwrap()));
-        let found = reported(raw("5"), boot, other);
+        let found = node_reporting(raw("5"), boot, other);
         side.hear(News::Node(Box::new(NodeEvent::Present(found.clone()))));
         let view = Box::new(NodeView::parse(&found).unwrap());
         let present = NodeSeen::Present { view, live: false };
@@ -291,21 +291,21 @@ async fn a_node_whose_kubelet_runs_on_another_host_is_left_alone() {
     // From one moment to the next; and there is no API server, so a write would show.
     let mut side = NodeSide::new(boots(), own);
     side.hear(News::Named("n1".parse().unwrap()));
-    side.hear(News::Node(Box::new(NodeEvent::Present(reported(
+    side.hear(News::Node(Box::new(NodeEvent::Present(node_reporting(
         raw("5"),
         1,
         7,
     )))));
     assert!(present(&side));
-    side.hear(News::Node(Box::new(NodeEvent::Present(reported(
+    side.hear(News::Node(Box::new(NodeEvent::Present(node_reporting(
         raw("6"),
         3,
         9,
     )))));
     assert_eq!((side.seen(), version(&side)), (unknown(), None));
-    assert!(side.publish(&nowhere().await, &wanted(), told()).await);
+    assert!(side.publish(&nowhere().await, &wanted(), reported()).await);
     assert_eq!((side.seen(), side.retry_at()), (unknown(), None));
-    side.hear(News::Node(Box::new(NodeEvent::Present(reported(
+    side.hear(News::Node(Box::new(NodeEvent::Present(node_reporting(
         raw("7"),
         1,
         7,

@@ -1,7 +1,7 @@
 //! What `cuo-agent status` shows.
 
 use cuo_core::host::Deployment;
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use cuo_core::reason::{AnyCode, Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Phase, RebootResult};
@@ -38,7 +38,7 @@ pub struct Report {
     pub next: Option<Next>,
     /// What came of the last grant.
     pub result: Option<RebootResult>,
-    /// Identities that failed here.
+    /// Releases that failed here.
     pub failed: Vec<Failure>,
     /// What could not be found out, and why.
     pub unknown: Vec<String>,
@@ -96,7 +96,7 @@ pub struct Shown {
     /// Its version.
     pub version: String,
     /// What it is for the cluster.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// Written to disk only by the shutdown of this boot.
     pub staged: bool,
     /// No reboot boots it unless it is finalized before. Known only of what is staged.

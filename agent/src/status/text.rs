@@ -136,7 +136,7 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use cuo_core::identity::{GrantId, Identity};
+    use cuo_core::ids::{GrantId, ReleaseId};
     use cuo_core::reason::{Code, Reason};
     use cuo_core::time::Time;
     use cuo_core::values::{Failure, Phase, RebootResult};
@@ -151,7 +151,7 @@ mod tests {
 
     /// A report in which everything is known, while a grant is being acted on.
     fn report() -> Report {
-        let [old, new, bad] = [1, 2, 3].map(|byte| Identity::Commit([byte; 32]));
+        let [old, new, bad] = [1, 2, 3].map(|byte| ReleaseId::Commit([byte; 32]));
         let id = |seq| GrantId { seq, salt: 1 };
         let shown = |version: &str, identity, locked: Option<bool>| Shown {
             version: version.into(),

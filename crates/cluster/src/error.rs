@@ -15,7 +15,7 @@ pub enum ApiError {
     /// There is no client: no usable credentials were found yet.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// 401: the credentials are not, or no longer, accepted. The [`crate::ClientSource`] has been told.
+    /// 401: the credentials are not, or no longer, accepted. The [`crate::ClientSource`] has been reported.
     #[error("the API server does not accept the credentials: {message}")]
     Unauthorized {
         /// The API server's words.

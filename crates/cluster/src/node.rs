@@ -18,12 +18,12 @@ pub use crate::keep::Keep;
 
 /// Who the API server takes this program for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct ApiUser {
     /// The user name, for people.
     pub user: String,
 }
 
-impl Identity {
+impl ApiUser {
     /// The name of the node, if the credentials are those of a kubelet, or of an agent with an identity of its own
     /// (`deploy/agent-identity.yaml`).
     pub fn node(&self) -> Option<&str> {
@@ -37,7 +37,7 @@ impl Identity {
 ///
 /// # Errors
 /// Any [`ApiError`].
-pub async fn whoami(source: &ClientSource) -> Result<Identity, ApiError> {
+pub async fn whoami(source: &ClientSource) -> Result<ApiUser, ApiError> {
     let review = source
         .call(|client| async move {
             Api::<SelfSubjectReview>::all(client)
@@ -46,7 +46,7 @@ pub async fn whoami(source: &ClientSource) -> Result<Identity, ApiError> {
         })
         .await?;
     let user = review.status.and_then(|status| status.user_info);
-    Ok(Identity {
+    Ok(ApiUser {
         user: user.and_then(|user| user.username).unwrap_or_default(),
     })
 }
@@ -283,7 +283,7 @@ mod tests {
         let identity = whoami(&api.source().await).await.unwrap();
         assert_eq!(identity.node(), Some("n1"));
         for (user, node) in [("cuo:agent:n1", Some("n1")), ("admin", None)] {
-            let identity = Identity { user: user.into() };
+            let identity = ApiUser { user: user.into() };
             assert_eq!(identity.node(), node);
         }
     }

@@ -1,4 +1,4 @@
-//! What the TLS library does not bear, in words for people: it names errors for who writes programs. Its own words follow in brackets.
+//! What the TLS library does not support, in words for people: it names errors for who writes programs. Its own words follow in brackets.
 
 use std::error::Error;
 use std::io;

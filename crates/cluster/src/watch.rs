@@ -1,4 +1,4 @@
-//! Nodes, pools and pods as they change, for ever.
+//! Nodes, pools and pods as they change, without end.
 //!
 //! A feed begins with what is there, goes on with each change, says when it lost touch, and begins again with what is there. The library's
 //! own watcher does not fit: it resumes after an error without saying so, holds on to one client, and asks again without any pause when
@@ -138,7 +138,7 @@ pub struct Objects<W, T> {
     pub selector: Option<String>,
     /// Where the API server does not know the kind, there are none.
     pub may_be_undefined: bool,
-    /// Makes of an object what is told of it; an error ends the try, as one of the API server does.
+    /// Makes of an object what is reported of it; an error ends the try, as one of the API server does.
     pub read: Box<dyn Fn(W) -> Result<T, ApiError> + Send + Sync>,
 }
 

@@ -4,7 +4,7 @@
 //! them away. What tells for itself are the static pods of etcd and kube-apiserver, which the agent sees on its own node.
 
 use crate::drain::RawPod;
-use crate::identity::NodeName;
+use crate::ids::NodeName;
 use crate::node::NodeView;
 use crate::selector::Selector;
 use crate::values::Names;

@@ -1,4 +1,4 @@
-//! Draining: which pods must leave, how each is made to ([`rounds`]), and what is told of it.
+//! Draining: which pods must leave, how each is made to ([`rounds`]), and what is reported of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ pub mod rounds;
 
 pub use rounds::{
     AT_ONCE, Answer, Blocked, EvictionTry, How, Outlook, Removal, Round, all_tried, few, kept,
-    outlook, refused, round, stay, told,
+    outlook, refused, reported, round, stay,
 };
 
 /// What is taken from a Pod object on this node.
@@ -95,7 +95,7 @@ enum Fate {
 /// The pod came to the node after it was cordoned, and the cordon does not keep the next one away: an eviction would only be repeated.
 ///
 /// Both times are the API server's, to the second. What was made in the very second of the cordon counts, too: whatever is evicted by then is
-/// made anew within it, several times over, and what was there a moment before would only come back.
+/// recreated within it, several times over, and what was there a moment before would only come back.
 fn comes_again(pod: &RawPod, cordoned: Option<Time>) -> bool {
     let after =
         matches!((pod.created, cordoned), (Some(created), Some(cordoned)) if created >= cordoned);
@@ -117,7 +117,7 @@ fn fate(pod: &RawPod, policy: &DrainPolicy, cordoned: Option<Time>) -> Fate {
     } else if comes_again(pod, cordoned) {
         Fate::ComesAgain
     } else if policy.unmanaged == Treatment::Block && pod.controller.is_none() {
-        Fate::Kept("it has no controller that would make it anew")
+        Fate::Kept("it has no controller that would recreate it")
     } else if policy.empty_dir == Treatment::Block && pod.empty_dir {
         Fate::Kept("its emptyDir volume would be lost")
     } else {

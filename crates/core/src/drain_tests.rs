@@ -253,7 +253,7 @@ fn pods_are_deleted_whatever_was_refused_and_killed_once() {
         names.collect::<Vec<_>>()
     };
     assert_eq!(remove(&tries, (How::Delete, None)), ["refused"]);
-    // Less time than it has: it is told once.
+    // Less time than it has: it is reported once.
     let short = (How::Delete, Some(3));
     assert_eq!(remove(&tries, short), ["refused", "going"]);
     tries.push(tried("going", 1, How::Delete, None));
@@ -425,24 +425,24 @@ fn what_is_told_begins_with_what_is_blocked_and_names_a_few() {
         ..going("held")
     };
     let mut pods = vec![held];
-    let told = |pods: &[RawPod], tries: &[EvictionTry], how| {
+    let reported = |pods: &[RawPod], tries: &[EvictionTry], how| {
         let round = super::round(&leaving(pods), tries, (how, None), RETRY, at(10));
-        super::told(&round, how)
+        super::reported(&round, how)
     };
     assert_eq!(
-        told(&pods, &[], How::Evict),
+        reported(&pods, &[], How::Evict),
         "1 pod is leaving: default/held has ended and is held by example.com/stay."
     );
     pods.extend(["a", "b", "c", "d"].map(pod));
     let names = "default/held has ended and is held by example.com/stay; default/b is asked to leave; \
                  default/c is asked to leave; and 1 more";
     let refused = [tried("a", 9, How::Evict, Some("budget"))];
-    let text = told(&pods, &refused, How::Delete);
+    let text = reported(&pods, &refused, How::Delete);
     assert_eq!(
         text,
         format!("blocked: default/a: budget. 4 pods are being deleted: {names}.")
     );
-    let text = told(&pods[1..2], &refused, How::Evict);
+    let text = reported(&pods[1..2], &refused, How::Evict);
     assert_eq!(text, "blocked: default/a: budget.");
 }
 

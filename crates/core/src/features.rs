@@ -6,7 +6,7 @@
 //! An agent of the first release does not know the list and leaves it as it is, also where the host went back to it. So among the features
 //! is the boot under which they were announced, which that agent tells of as well: a list of another boot is another agent's.
 
-use crate::identity::BootId;
+use crate::ids::BootId;
 use crate::values::{Booted, Field, Names};
 
 /// How the name of the boot begins.
@@ -80,7 +80,7 @@ impl Feature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Identity;
+    use crate::ids::ReleaseId;
     use crate::time::Time;
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
     fn what_was_announced_in_another_boot_is_another_agents() {
         let [here, before] = [2, 1].map(|byte| BootId::from_bytes([byte; 16]));
         let booted = Field::Value(Booted {
-            identity: Identity::Commit([7; 32]),
+            identity: ReleaseId::Commit([7; 32]),
             version: String::new(),
             boot: here,
             since: Time::EPOCH,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Identity;
+use crate::ids::ReleaseId;
 
 /// One deployment of the booted stateroot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -10,10 +10,10 @@ pub struct Deployment {
     /// rpm-ostree's `id`, `<osname>-<checksum>.<serial>`: tells two deployments of one host apart, layered packages included.
     pub id: String,
     /// What it is for the cluster.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// Commit that is deployed (the layered or merge commit, where there is one); 64 hexadecimal digits.
     pub checksum: String,
-    /// `version` for people; the short identity where the commit has none.
+    /// `version` for people; the short release id where the commit has none.
     pub version: String,
     /// Staged: written to disk only by the shutdown of this boot.
     pub staged: bool,

@@ -126,11 +126,11 @@ keys! {
     REASON = "reason", "annotation", "agent",
         "`CODE: one sentence`. Present only while something holds.";
     REBOOT_NEEDED = "reboot-needed", "annotation and label", "agent",
-        "Annotation: the identity that a reboot will boot. Label: `true`. Absent means that no reboot is needed.";
+        "Annotation: the id of the release that a reboot will boot. Label: `true`. Absent means that no reboot is needed.";
     REBOOT_NEEDED_VERSION = "reboot-needed-version", "annotation", "agent",
         "The version of what a reboot will boot, as rpm-ostree names it; absent where it names none.";
     BOOTED = "booted", "annotation", "agent",
-        "JSON: `identity`, `version` and `boot` (the boot id) of what runs, and `since` when this identity was seen to run.";
+        "JSON: `identity`, `version` and `boot` (the boot id) of what runs, and `since` when this release was first seen to run.";
     REBOOT_IN_PROGRESS = "reboot-in-progress", "annotation", "agent",
         "JSON: the grant's `id` and `identity`, the `boot` id it was accepted under, and when (`accepted`). Written before the first act, removed with the result.";
     AGENT_MADE_UNSCHEDULABLE = "agent-made-unschedulable", "annotation", "agent",
@@ -138,7 +138,7 @@ keys! {
     REBOOT_RESULT = "reboot-result", "annotation", "agent",
         "JSON: what came of the last grant: its `id`, the `outcome`, a reason `code` unless it is `done`, and when (`at`). It gives the slot back.";
     FAILED = "failed", "annotation", "agent",
-        "JSON list of identities that failed on this node, each with `identity`, `code` and `at`. This node is granted none of them, and others none that is on as many lists as their pools bear.";
+        "JSON list of releases that failed on this node, each with `identity`, `code` and `at`. This node is granted none of them, and others none that is on as many lists as their pools allow.";
     FEATURES = "features", "annotation", "agent",
         "What the agent understands beyond the first version of the protocol: a sorted list, separated by commas, with `boot-` and eight digits of the boot that it is from; in another one it counts no longer. It is written nothing else that is new.";
     CONTROL_PLANE_PODS = "control-plane", "annotation", "agent",
@@ -148,7 +148,7 @@ keys! {
     REBOOT_OK = "reboot-ok", "annotation", "operator",
         "JSON: the grant: `id`, `identity`, `boot`, `issued`, `deadline` to accept it by, and how to `drain`.";
     GRANTED = "granted", "annotation", "operator",
-        "JSON list of identities that this node had grants for, newest last, at most eight. A failure that the node tells of counts for others only if it is about one of them.";
+        "JSON list of the releases that this node had grants for, newest last, at most eight. A failure that the node reports counts for others only if it is about one of them.";
     ONLY_NODE = "only-node", "annotation", "operator",
         "`true` while no other node of the cluster could take this node's pods.";
     BEFORE_REBOOT = "before-reboot", "label", "operator",

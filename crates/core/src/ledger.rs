@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{BootId, GrantId, Identity, NodeName};
+use crate::ids::{BootId, GrantId, NodeName, ReleaseId};
 use crate::time::Time;
 
 /// Key of the ConfigMap's data under which the ledger is, as JSON with a version.
@@ -32,7 +32,7 @@ pub struct Entry {
     /// The grant's id.
     pub id: GrantId,
     /// What the grant allows to boot.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// The boot that it allows to leave.
     pub boot: BootId,
     /// How far it is.

@@ -10,7 +10,7 @@ pub mod drain;
 pub mod features;
 pub mod field;
 pub mod host;
-pub mod identity;
+pub mod ids;
 pub mod keys;
 pub mod lease;
 pub mod ledger;

@@ -23,7 +23,7 @@ pub enum Mode {
 
 /// How often rpm-ostreed may die of one thing in a row before it is left alone for a period.
 const DEATHS: u32 = 3;
-/// How often in a row somebody else may be at work before it is told: most work of others is over within a minute.
+/// How often in a row somebody else may be at work before it is reported: most work of others is over within a minute.
 const PATIENCE: u32 = 3;
 
 /// The looks so far. Whoever goes on with them in another process of the same boot tells and waits as before.
@@ -36,7 +36,7 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Takes the end of a look in: `Ok` with what is to be told though nothing failed, or `Err` with what failed. Gives the pause until
+    /// Takes the end of a look in: `Ok` with what is to be reported though nothing failed, or `Err` with what failed. Gives the pause until
     /// the next, where `period` is what would be due.
     pub fn ended(
         &mut self,
@@ -45,8 +45,8 @@ impl Looks {
         period: SignedDuration,
     ) -> SignedDuration {
         match result {
-            Ok(told) => {
-                (self.failures, self.alike, self.last) = (0, 0, told);
+            Ok(reported) => {
+                (self.failures, self.alike, self.last) = (0, 0, reported);
                 period
             }
             Err(reason) => {
@@ -72,8 +72,8 @@ impl Looks {
         }
     }
 
-    /// What is to be told.
-    pub fn told(&self) -> Option<&Reason> {
+    /// What is to be reported.
+    pub fn reported(&self) -> Option<&Reason> {
         let busy = |reason: &Reason| reason.code == Code::RpmOstreeBusy && self.alike < PATIENCE;
         self.last.as_ref().filter(|last| !busy(last))
     }

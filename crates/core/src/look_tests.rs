@@ -36,10 +36,10 @@ fn what_passes_is_tried_again_soon_and_what_lasts_once_a_period() {
         let mut looks = Looks::default();
         let expected = [1, 2, 4, 8, 16, 32, 60, 60];
         assert_eq!(pauses(&mut looks, &[code; 8]), expected, "{code}");
-        assert_eq!(looks.told().map(|told| told.code), Some(code));
-        let told = Some(Reason::from(Code::NothingStaged));
-        assert_eq!(looks.ended(Ok(told.clone()), &RETRY, PERIOD), PERIOD);
-        assert_eq!(looks.told(), told.as_ref());
+        assert_eq!(looks.reported().map(|reported| reported.code), Some(code));
+        let reported = Some(Reason::from(Code::NothingStaged));
+        assert_eq!(looks.ended(Ok(reported.clone()), &RETRY, PERIOD), PERIOD);
+        assert_eq!(looks.reported(), reported.as_ref());
         assert!(!looks.failed());
         assert_eq!(pauses(&mut looks, &[code]), [1], "{code} after a success");
     }
@@ -73,17 +73,17 @@ fn a_daemon_that_dies_of_it_again_and_again_is_left_alone() {
 /// Half an hour in simulated time.
 #[test]
 fn somebody_else_at_work_for_half_an_hour_is_waited_for_and_told() {
-    let (mut looks, mut minute, mut tries, mut told) = (Looks::default(), 0, 0, None);
+    let (mut looks, mut minute, mut tries, mut reported) = (Looks::default(), 0, 0, None);
     while minute < 30 {
         minute += looks
             .ended(Err(Code::RpmOstreeBusy.into()), &RETRY, PERIOD)
             .as_mins();
         tries += 1;
-        told = told.or(looks.told().map(|_| tries));
+        reported = reported.or(looks.reported().map(|_| tries));
     }
-    assert_eq!((minute, tries, told), (31, 5, Some(3)));
+    assert_eq!((minute, tries, reported), (31, 5, Some(3)));
     assert_eq!(looks.ended(Ok(None), &RETRY, PERIOD), PERIOD);
-    assert_eq!(looks.told(), None);
+    assert_eq!(looks.reported(), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use crate::features::Feature;
-use crate::identity::{BootId, GrantId, Identity, MachineId, NodeName, ParseNameError};
+use crate::ids::{BootId, GrantId, MachineId, NodeName, ParseNameError, ReleaseId};
 use crate::keys;
 use crate::raw::{Cordon, NodePatch, RawNode};
 use crate::reason::{AnyCode, Reason};
@@ -69,7 +69,7 @@ pub struct AgentFields {
     /// [`keys::CONTROL_PLANE_PODS`].
     pub control_plane_pods: Names,
     /// [`keys::REBOOT_NEEDED`], the annotation.
-    pub needed: Field<Identity>,
+    pub needed: Field<ReleaseId>,
     /// [`keys::REBOOT_NEEDED`], the label, is `true`.
     pub needed_label: bool,
     /// [`keys::REBOOT_NEEDED_VERSION`].
@@ -84,8 +84,8 @@ pub struct AgentFields {
     pub result: Field<RebootResult>,
     /// [`keys::FAILED`].
     pub failed: Field<Failures>,
-    /// Identities that a [`keys::FAILED`] which can't be read mentions: each of them may have failed here.
-    pub suspected: Vec<Identity>,
+    /// Release ids that a [`keys::FAILED`] which can't be read mentions: each of them may have failed here.
+    pub suspected: Vec<ReleaseId>,
     /// The labels that describe the system.
     pub system: SystemLabels,
 }
@@ -139,7 +139,9 @@ impl AgentFields {
         let at = |key: &str| annotations.get(key);
         let failed = Field::json(at(keys::FAILED));
         let suspected = match (&failed, at(keys::FAILED)) {
-            (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => Identity::mentioned(text),
+            (Field::OtherVersion(_) | Field::Malformed(_), Some(text)) => {
+                ReleaseId::mentioned(text)
+            }
             _ => vec![],
         };
         let booted = Field::json(at(keys::BOOTED));
@@ -276,7 +278,7 @@ pub struct Published {
     /// [`keys::CONTROL_PLANE_PODS`].
     pub control_plane_pods: Names,
     /// [`keys::REBOOT_NEEDED`], annotation and label.
-    pub needed: Option<Identity>,
+    pub needed: Option<ReleaseId>,
     /// [`keys::REBOOT_NEEDED_VERSION`].
     pub needed_version: Option<String>,
     /// [`keys::BOOTED`].

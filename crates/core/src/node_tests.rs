@@ -31,7 +31,7 @@ fn write(raw: &mut RawNode, patch: &NodePatch) {
 }
 
 fn published() -> Published {
-    let identity = Identity::Commit([7; 32]);
+    let identity = ReleaseId::Commit([7; 32]);
     let boot = BootId::from_bytes([3; 16]);
     let id = GrantId { seq: 4, salt: 9 };
     let at = crate::time::Time::EPOCH;
@@ -92,7 +92,7 @@ fn the_operators_keys_are_read_back_too() {
     let allotted = Allotted {
         reserved: Some(Reservation {
             id: GrantId { seq: 4, salt: 9 },
-            identity: Identity::Image([7; 32]),
+            identity: ReleaseId::Image([7; 32]),
             boot: BootId::from_bytes([3; 16]),
         }),
         before: true,
@@ -169,8 +169,8 @@ fn what_is_not_of_the_protocol_is_kept_apart() {
 
 #[test]
 fn what_failed_is_suspected_where_it_can_not_be_read() {
-    let (commit, image) = (Identity::Commit([7; 32]), Identity::Image([9; 32]));
-    let entry = |identity: &Identity, code: &str| {
+    let (commit, image) = (ReleaseId::Commit([7; 32]), ReleaseId::Image([9; 32]));
+    let entry = |identity: &ReleaseId, code: &str| {
         format!(r#"{{"identity":"{identity}","code":"{code}","at":"2026-11-23T21:00:00Z"}}"#)
     };
     let known = format!(
@@ -210,9 +210,9 @@ fn a_kubelet_is_elsewhere_if_both_its_boot_and_its_machine_id_are_others() {
     const HERE: &str = "0f3a9b2c111142228333abcdefabcdef";
     const THERE: &str = "00000000111142228333abcdefabcdef";
     let boots = [BOOT, BEFORE].map(|boot| boot.parse().unwrap());
-    let told = format!("the kubelet of n1 runs on another host, whose machine id is {THERE}");
+    let reported = format!("the kubelet of n1 runs on another host, whose machine id is {THERE}");
     let cases = [
-        (OTHER, THERE, Some(told.as_str())),
+        (OTHER, THERE, Some(reported.as_str())),
         // Not reported yet.
         (OTHER, HERE, None),
         // A kubelet with a machine id of its own.

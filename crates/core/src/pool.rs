@@ -6,7 +6,7 @@
 
 use jiff::SignedDuration;
 
-use crate::identity::{Identity, PoolName};
+use crate::ids::{PoolName, ReleaseId};
 use crate::selector::Selector;
 use crate::values::{Cordoned, DrainPolicy, PodChecks};
 use crate::window::Calendar;
@@ -26,14 +26,14 @@ pub struct Pool {
     pub calendar: Calendar,
     /// Which node goes first.
     pub order: Order,
-    /// Who tries an identity before the others.
+    /// Who tries a release before the others.
     pub canary: Option<Canary>,
-    /// As many nodes, anywhere in the cluster, have to have failed with an identity before it is no longer tried on nodes of this pool;
-    /// at least 1. A node that failed never tries the same identity again.
+    /// As many nodes, anywhere in the cluster, have to have failed with a release before it is no longer tried on nodes of this pool;
+    /// at least 1. A node that failed never tries the same release again.
     pub max_failures: usize,
     /// The only thing that its nodes may boot.
     pub target: Option<Release>,
-    /// Whether each identity has to be approved, and which are: `None` approves everything.
+    /// Whether each release has to be approved, and which are: `None` approves everything.
     pub approved: Option<Vec<Release>>,
     /// Annotations that have to be `true` before a grant.
     pub before: Vec<String>,
@@ -114,7 +114,7 @@ pub enum OrderBy {
     OldestVersion,
 }
 
-/// Nodes that run an identity for a while before the others may boot it.
+/// Nodes that run a release for a while before the others may boot it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
     /// Which nodes.
@@ -132,20 +132,20 @@ pub enum CanaryWho {
     Nodes(Selector),
 }
 
-/// Something that can be booted, by identity or by version.
+/// Something that can be booted, by release id or by version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Release {
     /// Exactly this.
-    Identity(Identity),
+    Id(ReleaseId),
     /// Whatever has this version.
     Version(String),
 }
 
 impl Release {
-    /// Whether it names this identity, or its version as far as that is known.
-    pub fn names(&self, identity: &Identity, version: Option<&str>) -> bool {
+    /// Whether it names this release id, or its version as far as that is known.
+    pub fn names(&self, identity: &ReleaseId, version: Option<&str>) -> bool {
         match self {
-            Self::Identity(named) => named == identity,
+            Self::Id(named) => named == identity,
             Self::Version(named) => version == Some(named),
         }
     }
@@ -154,7 +154,7 @@ impl Release {
 impl std::fmt::Display for Release {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Identity(identity) => identity.fmt(f),
+            Self::Id(identity) => identity.fmt(f),
             Self::Version(version) => f.pad(version),
         }
     }

@@ -166,7 +166,7 @@ codes! {
     PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways.", "Make `drain` and `checks` of the pools that the reason names alike, or let only one of them select the node.", [], warn(10);
     PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.", [], hold(14);
     NotTarget, "operator", "A pool of the node is pinned to something else.", "Change `target` of the pool that the reason names.", [], hold(11);
-    NotApproved, "operator", "A pool of the node wants each update approved.", "Add the identity or the version to `approved` of the pool that the reason names.", [], hold(12);
+    NotApproved, "operator", "A pool of the node wants each update approved.", "Add the release id or the version to `approved` of the pool that the reason names.", [], hold(12);
     CanaryFirst, "operator", "The canaries of a pool of the node have to run the update for a while first.", "Wait for the nodes that the reason names.", [], hold(17);
     PoolSettling, "operator", "A node of the same pool has just been updated, and the pool wants some time before the next.", "Nothing.", [], hold(18).soon();
     BudgetExhausted, "operator", "As many nodes as allowed are rebooting or unavailable.", "Wait for, or repair, the nodes that the reason names.", [], hold(20);

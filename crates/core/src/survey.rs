@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn only_what_is_noted_as_unlocked_is_at_risk() {
-        let identity = crate::identity::Identity::Commit([1; 32]);
+        let identity = crate::ids::ReleaseId::Commit([1; 32]);
         let pending = |staged| Deployment {
             id: "fedora-coreos-aa.0".into(),
             identity,
@@ -449,8 +449,11 @@ mod tests {
             ..Survey::default()
         };
         assert!(noted("aa.0", false).at_risk(&pending(true)).is_some());
-        let told = unread(None).at_risk(&pending(true)).unwrap();
-        assert!(told.message.ends_with("not known: no right"), "{told}");
+        let reported = unread(None).at_risk(&pending(true)).unwrap();
+        assert!(
+            reported.message.ends_with("not known: no right"),
+            "{reported}"
+        );
         assert_eq!(unread(None).at_risk(&pending(false)), None);
         for (survey, staged) in [
             (noted("aa.0", true), true),

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{BootId, GrantId, Identity, serde_as_text};
+use crate::ids::{BootId, GrantId, ReleaseId, serde_as_text};
 use crate::reason::{AnyCode, Code, Reason};
 use crate::time::Time;
 
@@ -154,14 +154,14 @@ impl FromStr for Status {
     }
 }
 
-/// Value of `reboot-ok`: the permission to reboot once, into one identity, from one boot.
+/// Value of `reboot-ok`: the permission to reboot once, into one release, from one boot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Its name.
     pub id: GrantId,
     /// What may be booted.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// The boot that may be left.
     pub boot: BootId,
     /// When it was written.
@@ -184,8 +184,8 @@ pub struct Grant {
 pub struct Reservation {
     /// The id that the grant will have.
     pub id: GrantId,
-    /// The identity that it will name.
-    pub identity: Identity,
+    /// The release that it will name.
+    pub identity: ReleaseId,
     /// The boot that it will be for.
     pub boot: BootId,
 }
@@ -197,7 +197,7 @@ pub struct Progress {
     /// The grant.
     pub id: GrantId,
     /// What it allowed to boot.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// The boot it was accepted under: any other boot id means that the node has booted since.
     pub boot: BootId,
     /// When it was accepted; the drain's time-out counts from here.
@@ -209,7 +209,7 @@ pub struct Progress {
 #[serde(deny_unknown_fields)]
 pub struct Booted {
     /// What runs.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// Its version, for people.
     pub version: String,
     /// The boot.
@@ -279,7 +279,7 @@ impl RebootResult {
 #[serde(deny_unknown_fields)]
 pub struct Failure {
     /// What failed.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// How.
     pub code: AnyCode,
     /// When.
@@ -291,12 +291,12 @@ pub struct Failure {
 #[serde(deny_unknown_fields)]
 pub struct Granted {
     /// Newest last, at most [`Failures::KEPT`], as many as can have failed.
-    pub identities: Vec<Identity>,
+    pub identities: Vec<ReleaseId>,
 }
 
 impl Granted {
     /// Adds `identity` as the newest, and forgets the oldest beyond [`Failures::KEPT`].
-    pub fn add(&mut self, identity: Identity) {
+    pub fn add(&mut self, identity: ReleaseId) {
         self.identities.retain(|known| *known != identity);
         self.identities.push(identity);
         let excess = self.identities.len().saturating_sub(Failures::KEPT);
@@ -317,13 +317,13 @@ impl Failures {
     pub const KEPT: usize = 8;
 
     /// `identity` failed here before.
-    pub fn find(&self, identity: &Identity) -> Option<&Failure> {
+    pub fn find(&self, identity: &ReleaseId) -> Option<&Failure> {
         self.identities
             .iter()
             .find(|failure| failure.identity == *identity)
     }
 
-    /// Adds `failure` in place of an older one of the same identity, and forgets the oldest beyond [`Failures::KEPT`].
+    /// Adds `failure` in place of an older one of the same release, and forgets the oldest beyond [`Failures::KEPT`].
     pub fn add(&mut self, failure: Failure) {
         self.identities
             .retain(|known| known.identity != failure.identity);

@@ -96,7 +96,7 @@ fn a_status_is_one_short_line() {
 fn failures_are_few_and_each_is_listed_once() {
     let mut failures = Failures::default();
     let failure = |n: u8| Failure {
-        identity: Identity::Commit([n; 32]),
+        identity: ReleaseId::Commit([n; 32]),
         code: Code::RolledBack.into(),
         at: Time::EPOCH,
     };
@@ -106,5 +106,5 @@ fn failures_are_few_and_each_is_listed_once() {
     failures.add(failure(5));
     let kept: Vec<_> = [2, 3, 4, 6, 7, 8, 9, 5].map(failure).into();
     assert_eq!(failures.identities, kept);
-    assert_eq!(failures.find(&Identity::Commit([1; 32])), None);
+    assert_eq!(failures.find(&ReleaseId::Commit([1; 32])), None);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cuo_cluster::node::Keep;
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use cuo_core::node::NodeView;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync;
@@ -342,7 +342,7 @@ impl Site {
 
     /// What the host may boot into: a reboot through rpm-ostree or logind that CUO asked for has a grant on the Node, accepted there (I1).
     /// Where the Node can't be read, nothing may reboot that was not confirmed before, and the Node as it last was has to say the same.
-    async fn granted(&self) -> Option<Identity> {
+    async fn granted(&self) -> Option<ReleaseId> {
         let unseen = locked(&self.plan).unseen;
         let node = match self.live().await {
             Ok(Some(node)) => Some(node),

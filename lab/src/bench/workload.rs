@@ -137,7 +137,7 @@ impl Workloads {
         locked(&self.seen).budgets.clone()
     }
 
-    /// What the operator last told about each node.
+    /// What the operator last reported about each node.
     pub fn events(&self) -> BTreeMap<String, String> {
         locked(&self.seen).events.clone()
     }

@@ -154,7 +154,7 @@ impl Shared {
             .path_and_query()
             .map_or(0, |path| path.as_str().len());
         self.count(what, 1, line + size(&head.headers) + body.len());
-        // The API server is told who asks by the connection that is made for it here.
+        // The API server is reported who asks by the connection that is made for it here.
         for own in [HOST, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING] {
             head.headers.remove(own);
         }

@@ -12,7 +12,7 @@ use cuo_cluster::node::{Keep, patch_node};
 use cuo_cluster::source::DEADLINE;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Credentials, Program};
-use cuo_core::identity::GrantId;
+use cuo_core::ids::GrantId;
 use cuo_core::node::NodeView;
 use cuo_core::values::Phase;
 use futures::{StreamExt, TryStreamExt, stream};

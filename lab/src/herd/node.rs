@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use cuo_core::features::Feature;
-use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ids::{BootId, GrantId, ReleaseId};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::raw::RawNode;
 use cuo_core::values::{Booted, Failures, Outcome, Phase, Progress, RebootResult, Status};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 const IMAGES: usize = 50;
 
 /// The version with this number.
-fn version(number: u8) -> Identity {
-    Identity::Commit([number; 32])
+fn version(number: u8) -> ReleaseId {
+    ReleaseId::Commit([number; 32])
 }
 
 /// The boot with this number.

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use cuo_core::identity::BootId;
+use cuo_core::ids::BootId;
 use tokio::process::Child;
 
 use crate::wait::until;
@@ -180,7 +180,7 @@ impl Machine {
         Ok(booted.release.version.clone())
     }
 
-    /// Identity of what runs: image digest or base commit.
+    /// Release id of what runs: image digest or base commit.
     ///
     /// # Errors
     /// When the file can't be read or nothing is booted.

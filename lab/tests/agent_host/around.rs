@@ -253,11 +253,11 @@ async fn a_reboot_of_another_kind_is_seen_where_systemd_looks_for_it() {
     assert_eq!(prepared().await, None);
     root.write("sys/kernel/kexec_loaded", "0\n").unwrap();
     assert_eq!(prepared().await, None);
-    let told = |text: &str| Some((Code::RebootPrepared, text.to_owned()));
+    let reported = |text: &str| Some((Code::RebootPrepared, text.to_owned()));
     root.write("sys/kernel/kexec_loaded", "1\n").unwrap();
     let kexec = "/sys/kernel/kexec_loaded is 1, so a reboot would boot that kernel";
-    assert_eq!(prepared().await, told(kexec));
+    assert_eq!(prepared().await, reported(kexec));
     root.write("run/nextroot/etc/os-release", "").unwrap();
     let soft = "/run/nextroot is there, so a reboot would be a soft one";
-    assert_eq!(prepared().await, told(soft));
+    assert_eq!(prepared().await, reported(soft));
 }

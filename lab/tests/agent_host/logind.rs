@@ -120,7 +120,7 @@ async fn a_shutdown_is_heard_of_and_still_known_afterwards() {
     let heard = tokio::time::timeout(PATIENCE, late.wait_for(|state| *state));
     assert!(*heard.await.unwrap().unwrap());
 
-    // logind is started anew in the middle, and says nothing of what it does not know any more.
+    // logind is restarted in the middle, and says nothing of what it does not know any more.
     let mut asking = logind.shutdown(Duration::from_millis(100));
     let heard = tokio::time::timeout(PATIENCE, asking.wait_for(|state| *state));
     assert!(*heard.await.unwrap().unwrap());

@@ -34,8 +34,8 @@ fn soon(errors: &[Error]) -> bool {
 /// The code and the sentence of a failed run, and that it leaves nothing staged.
 async fn fails(bench: &Bench, code: Code, sentence: &str, again: bool) {
     let error = bench.client().stage(None, |_| ()).await.unwrap_err();
-    let told = (error.code(), error.to_string());
-    assert_eq!(told, (code, sentence.to_owned()), "{}", bench.log());
+    let reported = (error.code(), error.to_string());
+    assert_eq!(reported, (code, sentence.to_owned()), "{}", bench.log());
     assert_eq!(soon(&[error]), again, "{code}");
     assert_eq!(bench.staged(), None, "{code}");
 }
@@ -156,13 +156,17 @@ async fn a_transaction_of_somebody_else_that_hangs_is_left_to_them() {
         let reason = Reason::new(error.code(), error.to_string());
         let pause = looks.ended(Err(reason), &RETRY, HOUR);
         assert_eq!(pause, SignedDuration::from_mins(1 << (tries - 1)));
-        assert_eq!(looks.told().is_some(), tries >= 3, "at work for minutes");
+        assert_eq!(
+            looks.reported().is_some(),
+            tries >= 3,
+            "at work for minutes"
+        );
     }
-    let told = looks.told().unwrap();
-    assert_eq!(told.code, Code::RpmOstreeBusy);
+    let reported = looks.reported().unwrap();
+    assert_eq!(reported.code, Code::RpmOstreeBusy);
     let unique = other.bus.unique_name().unwrap();
     let who = "rpm-ostreed is busy with UpdateDeployment (\"cuo-agent: upgrade\") of caller";
-    assert_eq!(told.message, format!("{who} {unique}"));
+    assert_eq!(reported.message, format!("{who} {unique}"));
     assert!(!bench.log().contains("cancel"), "{}", bench.log());
 }
 
@@ -195,12 +199,12 @@ async fn a_call_that_is_not_answered_in_time_blocks_nobody() {
 async fn silent(bench: &Bench, limits: Limits, method: &str) {
     let run = bench.client_within(limits);
     let error = run.stage(None, |_| ()).await.unwrap_err();
-    let told = (error.code(), error.to_string());
+    let reported = (error.code(), error.to_string());
     let sentence = format!(
         "rpm-ostreed was silent for too long during Upgrade ({method} took longer than 1 s)"
     );
     let expected = (Code::RpmOstreeUnavailable, sentence);
-    assert_eq!(told, expected, "{}", bench.log());
+    assert_eq!(reported, expected, "{}", bench.log());
     assert!(soon(&[error]));
 }
 
@@ -281,7 +285,7 @@ async fn a_pinned_origin_is_not_taken_for_one_without_updates() {
     );
 }
 
-/// rpm-ostree finds nothing and says nothing, for ever. What was deployed by its digest below a tag is no pin.
+/// rpm-ostree finds nothing and says nothing, without end. What was deployed by its digest below a tag is no pin.
 #[tokio::test]
 async fn an_image_that_is_followed_by_its_digest_is_told() {
     let pinned = format!(

@@ -189,8 +189,9 @@ async fn a_host_that_follows_a_digest_says_that_nothing_will_come() {
             "OriginUnusable: there will be no update: the host follows {reference}, and what a digest names never changes; \
              `rpm-ostree rebase` to a tag ends that"
         );
-        let told = |answer: &Value| answer["phase"] == "idle" && answer["reason"] == text.as_str();
-        says(&bench, "that nothing will come", told).await;
+        let reported =
+            |answer: &Value| answer["phase"] == "idle" && answer["reason"] == text.as_str();
+        says(&bench, "that nothing will come", reported).await;
     }
 }
 
@@ -214,15 +215,15 @@ async fn what_a_look_came_to_is_told_by_the_next_process_too() {
         let mut bench = Bench::new(image()).await;
         trouble(&bench);
         start(&mut bench, &[]);
-        let told = |answer: &Value| {
+        let reported = |answer: &Value| {
             let reason = answer["reason"].as_str().unwrap_or_default();
             reason.starts_with(code.as_str())
         };
-        let before = says(&bench, code.as_str(), told).await;
+        let before = says(&bench, code.as_str(), reported).await;
         bench.machine.kill_agent().await.unwrap();
         start(&mut bench, &[]);
         let pid = bench.machine.agent_pid().unwrap();
-        let runs = |answer: &Value| answer["pid"] == pid && told(answer);
+        let runs = |answer: &Value| answer["pid"] == pid && reported(answer);
         let after = says(&bench, "the same again", runs).await;
         assert_eq!(
             [&after["reason"], &after["check"]],

@@ -9,8 +9,8 @@ use crate::bench::{Bench, NEW, branch, image, layered};
 use crate::period::says;
 use crate::service::start;
 
-/// Each phase that was told, with its reason, in order.
-fn told(bench: &Bench) -> Vec<String> {
+/// Each phase that was reported, with its reason, in order.
+fn reported(bench: &Bench) -> Vec<String> {
     let log = bench.machine.agent_log_end(200);
     let phase = |line: &str| {
         let (_, fields) = line.split_once(" phase=")?;
@@ -41,7 +41,7 @@ async fn an_update_is_asked_for_once_and_nothing_is_missed_before() {
         start(&mut bench, &[]);
         let waits = |answer: &Value| answer["phase"] == "waiting";
         says(&bench, "that it waits", waits).await;
-        assert_eq!(told(&bench), expected, "{spec:?} {delay}");
+        assert_eq!(reported(&bench), expected, "{spec:?} {delay}");
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)));
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use cuo_core::agent::state::State;
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use cuo_lab::machine::binary;
 use cuo_lab::machine::ostree::{Release, Trouble, texts};
 use cuo_lab::wait::until;
@@ -23,12 +23,12 @@ async fn status(bench: &Bench, what: &str, is: impl Fn(&str) -> bool) {
     let look = async || Ok(bench.machine.agent_status().filter(|line| is(line)));
     let found = until(format!("the status {what}"), PATIENCE, look).await;
     if let Err(error) = found {
-        let told = bench.machine.agent_status();
-        panic!("{error}: {told:?}\n{}", bench.machine.agent_log_end(20));
+        let reported = bench.machine.agent_status();
+        panic!("{error}: {reported:?}\n{}", bench.machine.agent_log_end(20));
     }
 }
 
-async fn told(bench: &Bench, what: &str) {
+async fn reported(bench: &Bench, what: &str) {
     let look = async || {
         Ok(bench
             .machine
@@ -62,10 +62,10 @@ async fn the_status_tells_place_target_reason_and_progress_at_once() {
     check(&bench).await;
     let chunk = &Release::new(NEW).merge_commit()[..21];
     let line = format!("{failed}; rpm-ostree: [1/1] Fetching ostree chunk {chunk} (1.1 MB)");
-    status(&bench, &line, |told| told == line).await;
-    let identity: Identity = Release::new(NEW).digest().parse().unwrap();
+    status(&bench, &line, |reported| reported == line).await;
+    let identity: ReleaseId = Release::new(NEW).digest().parse().unwrap();
     let waits = format!("waiting, to boot {NEW} ({})", identity.short());
-    status(&bench, &waits, |told| told == waits).await;
+    status(&bench, &waits, |reported| reported == waits).await;
 
     let pid = bench.machine.agent_pid().unwrap();
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::TERM).unwrap();
@@ -115,13 +115,13 @@ async fn a_state_that_can_not_be_used_is_never_overwritten_and_read_again_on_rel
     .await;
     let (code, _, stderr) = bench.command(&["forget", "all"]).await;
     assert_eq!((code, &*stderr), (0, ""));
-    told(&bench, "nothing was forgotten: the file must stay as it is").await;
+    reported(&bench, "nothing was forgotten: the file must stay as it is").await;
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     assert_eq!(bench.calls("Upgrade"), [""; 0]);
 
     fs::remove_file(&path).unwrap();
     check(&bench).await;
-    told(&bench, "the state can be used again").await;
+    reported(&bench, "the state can be used again").await;
     status(&bench, "of an update", |line| line.starts_with("waiting")).await;
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::bench::{Bench, NEW, PATIENCE, branch, image, upgrade_options};
 
-async fn told(changes: &mut watch::Receiver<()>) -> bool {
+async fn reported(changes: &mut watch::Receiver<()>) -> bool {
     matches!(
         tokio::time::timeout(PATIENCE, changes.changed()).await,
         Ok(Ok(()))
@@ -27,12 +27,12 @@ async fn changes_are_told_and_a_sleeping_daemon_is_left_alone() {
     let mut bench = Bench::new(branch()).await;
     bench.set_faults(|faults| faults.pace.idle_exit = 1_500);
     let mut changes = bench.client().changes();
-    assert!(told(&mut changes).await, "subscribed");
+    assert!(reported(&mut changes).await, "subscribed");
     assert!(silent(&mut changes).await);
     assert!(!bench.awake().await, "listening has started it");
 
     bench.client().host().await.unwrap();
-    assert!(told(&mut changes).await, "it appeared");
+    assert!(reported(&mut changes).await, "it appeared");
     assert!(silent(&mut changes).await, "reading changes nothing");
 
     // It stops when idle, which tells nothing about deployments: reading them then would start it over and over.
@@ -42,13 +42,13 @@ async fn changes_are_told_and_a_sleeping_daemon_is_left_alone() {
 
     let options = upgrade_options();
     let other = bench.foreign("Upgrade", &options).await;
-    assert!(told(&mut changes).await, "it appeared, and is at work");
+    assert!(reported(&mut changes).await, "it appeared, and is at work");
     while !silent(&mut changes).await {}
     drop(other.finish().await);
-    assert!(told(&mut changes).await, "something was staged");
+    assert!(reported(&mut changes).await, "something was staged");
 
     bench.restart_bus().await;
-    assert!(told(&mut changes).await, "subscribed again");
+    assert!(reported(&mut changes).await, "subscribed again");
 }
 
 #[tokio::test]
@@ -76,11 +76,11 @@ async fn deployments_by_others_are_noticed_on_the_disk() {
             });
         };
         stage(false);
-        assert!(told(&mut changes).await, "staged");
+        assert!(reported(&mut changes).await, "staged");
         stage(true);
-        assert!(told(&mut changes).await, "locked");
+        assert!(reported(&mut changes).await, "locked");
         bench.set_sysroot(|sysroot| drop(sysroot.lose_staged()));
-        assert!(told(&mut changes).await, "removed");
+        assert!(reported(&mut changes).await, "removed");
         assert!(silent(&mut changes).await);
         assert!(
             !bench.awake().await,

@@ -26,7 +26,7 @@ struct Row {
     code: Code,
     sentence: String,
     again: Again,
-    /// Nothing failed, by the words of rpm-ostree: there is no error to be told.
+    /// Nothing failed, by the words of rpm-ostree: there is no error to be reported.
     succeeds: bool,
 }
 
@@ -239,7 +239,7 @@ fn pause(check: &Value) -> i64 {
     time("next") - time("last")
 }
 
-/// The one trouble happens, is told, and is over.
+/// The one trouble happens, is reported, and is over.
 async fn happens(bench: &Bench, row: &Row) {
     bench.publish(NEW);
     match &row.cause {
@@ -249,11 +249,11 @@ async fn happens(bench: &Bench, row: &Row) {
     }
     check(bench).await;
     let start = Reason::new(row.code, &row.sentence).to_string();
-    let told = |answer: &Value| {
+    let reported = |answer: &Value| {
         let reason = answer["reason"].as_str().unwrap_or_default();
         reason.starts_with(&start) && pause(&answer["check"]) > 0
     };
-    let found = heard(bench, &start, told).await;
+    let found = heard(bench, &start, reported).await;
     let reason = found["reason"].as_str().unwrap();
     let rest = &reason[start.len()..];
     match row.code {

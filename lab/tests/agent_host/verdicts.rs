@@ -8,7 +8,7 @@ use cuo_core::agent::state::{
 };
 use cuo_core::agent::{Asked, NodeSeen, Observation, Settings, Staging, step};
 use cuo_core::host::Host;
-use cuo_core::identity::{BootId, GrantId};
+use cuo_core::ids::{BootId, GrantId};
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::raw::RawNode;
@@ -121,7 +121,7 @@ impl Granted {
             preflight: None,
             evictions: vec![],
             volumes: None,
-            told: None,
+            reported: None,
             inhibitors: Ok(vec![]),
             survey,
             system: SystemLabels::default(),

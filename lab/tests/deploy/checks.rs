@@ -69,7 +69,7 @@ async fn run(bench: &Bench, script: &str, kubeconfig: &Path) -> Result<()> {
         .env("NODE", "n1")
         .env("KUBECONFIG", kubeconfig);
     let output = timeout(SOON, shell.output()).await??;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{script}`: {told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{script}`: {reported}");
     Ok(())
 }

@@ -157,7 +157,7 @@ async fn run(bench: &Bench, command: &Command) -> Result<()> {
     let output = timeout(COMMAND_WITHIN, shell.output()).await;
     let output = output
         .with_context(|| format!("{page}: `{text}` did not end within {COMMAND_WITHIN:?}"))??;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{page}: `{text}`: {told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{page}: `{text}`: {reported}");
     Ok(())
 }

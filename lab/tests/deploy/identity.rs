@@ -183,8 +183,8 @@ async fn issued(bench: &Bench) -> Result<()> {
         .env("PATH", path)
         .env("KUBECONFIG", bench.plane.admin_kubeconfig());
     let output = timeout(2 * SOON, shell.output()).await??;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{reported}");
     let client = bench.plane.client(&folder.join("agent.kubeconfig")).await?;
     let idle = annotated("cuo.coreos.com/status", "idle");
     let done = write(&Api::all(client), "n2", &idle).await?;

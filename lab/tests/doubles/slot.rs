@@ -1,4 +1,4 @@
-//! The one slot for a transaction: who holds it, who joins, who is told.
+//! The one slot for a transaction: who holds it, who joins, who is reported.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn the_slot_is_shared_by_equal_calls_and_held_by_lingering_peers() {
         "{late:?}"
     );
 
-    // Nobody waits for ever.
+    // Nobody waits without end.
     host.machine
         .root()
         .edit(|faults: &mut Faults| faults.pace.hold = 300)

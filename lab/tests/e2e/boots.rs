@@ -236,8 +236,8 @@ async fn an_update_that_a_reboot_lost_is_staged_again() {
     site.gate().open("agent-before-finalize").unwrap();
     let failed = Some(Code::FinalizationFailed);
     answers(&bench, "n1", Outcome::Aborted, failed).await;
-    let told = site.agent_log(2000).await;
-    assert!(told.contains(UNWRITTEN), "{told}");
+    let reported = site.agent_log(2000).await;
+    assert!(reported.contains(UNWRITTEN), "{reported}");
     settled(&bench, V2).await;
     no_slot(&bench).await;
     answers(&bench, "n1", Outcome::Done, None).await;

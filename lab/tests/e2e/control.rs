@@ -175,13 +175,13 @@ async fn where_no_node_counts_as_control_plane_that_is_told() {
     bench.start_agents().await.unwrap();
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
-    let told = async || {
+    let reported = async || {
         let text = metrics(operator.address()).await?;
         let none = text.contains("\ncuo_control_plane_nodes 0\n");
         let log = std::fs::read_to_string(operator.log())?;
         let warned = log.contains("no node counts as control plane");
         Ok((none && warned).then_some(()))
     };
-    seen(&bench, "the warning", told).await;
+    seen(&bench, "the warning", reported).await;
     bench.judge(1).unwrap();
 }

@@ -28,7 +28,7 @@ async fn cordon(bench: &Bench, name: &str, cordoned: bool) {
     bench.plane.kubectl(&[verb, name]).await.unwrap();
 }
 
-/// Each of three nodes is deleted at another step, and made anew when its kubelet is started again: at once, or with the next boot.
+/// Each of three nodes is deleted at another step, and recreated when its kubelet is started again: at once, or with the next boot.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_node_leaks_no_slot_and_is_updated_once_it_is_back() {
     let (_folder, bench) = cluster(3).await;
@@ -283,7 +283,7 @@ async fn a_drain_that_would_be_blocked_does_not_begin_where_the_pool_says_so() {
     bench.recorder.reset();
 
     bench.publish(V2).await.unwrap();
-    let told = |node: &NodeView, code| {
+    let reported = |node: &NodeView, code| {
         let reason = node.agent.reason.value();
         let says = |text: &str| reason.is_some_and(|reason| reason.message.contains(text));
         reason.is_some_and(|reason| reason.code == code)
@@ -294,7 +294,7 @@ async fn a_drain_that_would_be_blocked_does_not_begin_where_the_pool_says_so() {
     let code = Code::PreflightBlocked;
     answers(&bench, "n1", Outcome::Refused, Some(code)).await;
     node(&bench, "n1", what, |node| {
-        told(node, code) && !node.unschedulable
+        reported(node, code) && !node.unschedulable
     })
     .await;
     node(&bench, "n1", "to be free", is_free).await;

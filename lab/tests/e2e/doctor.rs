@@ -46,8 +46,8 @@ pub async fn run(bench: &Bench, command: &str, kubeconfig: Option<&Path>) -> (i3
     }
     let output = tokio::time::timeout(PATIENCE, program.output());
     let output = output.await.unwrap().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(told, "");
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(reported, "");
     let report = serde_json::from_slice(&output.stdout).unwrap();
     (output.status.code().unwrap(), report)
 }

@@ -2,7 +2,7 @@
 //! the grants here, each with a policy of its own.
 
 use anyhow::Context;
-use cuo_core::identity::GrantId;
+use cuo_core::ids::GrantId;
 use cuo_core::keys;
 use cuo_core::reason::Code;
 use cuo_core::selector::Selector;

@@ -213,15 +213,21 @@ async fn many_pods_behind_a_silent_webhook_leave_slowly_and_people_are_told_why(
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
     bench.publish(V2).await.unwrap();
-    let told = |code: Code, text: &'static str| {
+    let reported = |code: Code, text: &'static str| {
         move |node: &NodeView| {
             let reason = node.agent.reason.value();
             reason.is_some_and(|reason| reason.code == code && reason.message.contains(text))
         }
     };
-    node(&bench, "n1", "to be asked about", told(Code::Preflight, "")).await;
+    node(
+        &bench,
+        "n1",
+        "to be asked about",
+        reported(Code::Preflight, ""),
+    )
+    .await;
     let why = "the API server has yet to answer";
-    node(&bench, "n1", "to be drained", told(Code::Draining, why)).await;
+    node(&bench, "n1", "to be drained", reported(Code::Draining, why)).await;
     settled(&bench, V2).await;
     assert_eq!(evictions(&bench, "n1", "many-"), (PODS, PODS));
     bench.judge(1).unwrap();
@@ -262,7 +268,7 @@ spec:
     bench.judge(1).unwrap();
 }
 
-/// The pod of another upgrade controller's job: it is made anew on its node for as long as it fails.
+/// The pod of another upgrade controller's job: it is recreated on its node for as long as it fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pods_of_a_job_for_the_cordoned_node_are_not_evicted_again_and_again() {
     let (_folder, bench) = cluster(2).await;

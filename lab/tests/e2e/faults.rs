@@ -90,9 +90,9 @@ async fn meet(bench: &Bench, site: &Site, proxy: &Proxy, faults: &[Fault]) {
         }
         let log = site.agent_log(usize::MAX).await;
         if let Fault::Refused { message, .. } = fault {
-            // Once for itself, and once more where the end of the watch was told in between.
-            let told = log.matches(message).count();
-            assert!((1..=2).contains(&told), "{told} times: {log}");
+            // Once for itself, and once more where the end of the watch was reported in between.
+            let reported = log.matches(message).count();
+            assert!((1..=2).contains(&reported), "{reported} times: {log}");
         }
     }
     proxy.fail(None);

@@ -121,7 +121,7 @@ async fn a_node_that_stays_sick_after_its_boot_stops_the_rollout() {
     bench.judge(1).unwrap();
 }
 
-/// An update that an administrator staged without a lock is told as a risk, and booted when its turn has come.
+/// An update that an administrator staged without a lock is reported as a risk, and booted when its turn has come.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_anybody_could_boot_is_told() {
     let (_folder, bench) = cluster(1).await;
@@ -205,7 +205,7 @@ async fn labels_stay_while_what_they_say_is_not_known() {
     shows(&bench, "n1", Phase::Idle, silent).await;
     assert!(labelled(&bench.node("n1").unwrap()));
 
-    // What is known again is told, and the other stays.
+    // What is known again is reported, and the other stays.
     faults(vec![]).unwrap();
     shows(&bench, "n1", Phase::Idle, None).await;
     assert!(labelled(&bench.node("n1").unwrap()));

@@ -332,15 +332,18 @@ async fn an_operator_with_a_bad_flag_says_which_and_how_it_should_be() {
             .output()
             .await
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {reported}");
         for text in *expected {
-            assert!(told.contains(text), "{flags:?}: {text:?} is not in: {told}");
+            assert!(
+                reported.contains(text),
+                "{flags:?}: {text:?} is not in: {reported}"
+            );
         }
     }
 }
 
-/// It is tried again by itself, nothing is done meanwhile, and each thing is told once. Where even the folder is gone, only the service
+/// It is tried again by itself, nothing is done meanwhile, and each thing is reported once. Where even the folder is gone, only the service
 /// manager can make it anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_can_not_be_written_holds_and_one_without_a_folder_ends_the_agent() {

@@ -38,7 +38,7 @@ async fn an_update_is_told_as_a_story() {
         rest = after;
     }
     assert!(log.contains(" is done: the host runs "), "{log}");
-    // Each is told once, and ids are for the journal.
+    // Each is reported once, and ids are for the journal.
     for once in [" accepts grant ", " drains the node ", " is done: "] {
         assert_eq!(log.matches(once).count(), 1, "{once}\n{log}");
     }

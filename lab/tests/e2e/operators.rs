@@ -82,7 +82,7 @@ async fn another_one_takes_over_in_the_middle_of_a_rollout() {
     assert!((soonest..latest).contains(&taken_over), "{taken_over:?}");
 }
 
-/// A lost ledger is made anew from the Nodes, before anything is granted.
+/// A lost ledger is recreated from the Nodes, before anything is granted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_is_deleted_costs_no_second_grant() {
     let (_folder, bench) = cluster(3).await;

@@ -187,11 +187,11 @@ async fn nodes_that_a_policy_freezes_hold_up_no_other() {
             (1..=most as usize).contains(&tries),
             "{name}: {tries} tries"
         );
-        let told = format!(
+        let reported = format!(
             "node-reserve of node {name}: forbidden: nodes \"{name}\" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding \
              'frozen' denied request: not this week; others go first"
         );
-        assert_eq!(log.matches(&told).count(), 1, "{told} in {log}");
+        assert_eq!(log.matches(&reported).count(), 1, "{reported} in {log}");
     }
     assert_eq!(bench.recorder.order(), ["n5"]);
 
@@ -218,9 +218,9 @@ async fn nodes_behind_a_webhook_that_nobody_serves_hold_up_no_other() {
     pool_says(&bench, Code::WriteRefused).await;
     let log = std::fs::read_to_string(operator_process.log()).unwrap();
     for name in ["n1", "n2", "n3"] {
-        let told = format!("node-reserve of node {name}: the API server failed with 500");
+        let reported = format!("node-reserve of node {name}: the API server failed with 500");
         assert!(
-            log.contains(&told) && log.contains("guard.example.com"),
+            log.contains(&reported) && log.contains("guard.example.com"),
             "{log}"
         );
     }
@@ -257,10 +257,10 @@ async fn whatever_code_a_webhook_refuses_with_holds_up_no_other() {
         ("n2", "forbidden"),
         ("n3", "forbidden"),
     ] {
-        let told = format!(
+        let reported = format!(
             "node-reserve of node {name}: {kind}: admission webhook \"guard.example.com\" denied the request: not {name}; others go first"
         );
-        assert!(log.contains(&told), "{told} in {log}");
+        assert!(log.contains(&reported), "{reported} in {log}");
     }
     // Neither has everything waited, nor were the credentials looked at.
     assert!(!log.contains("it is tried again\n"), "{log}");
@@ -377,13 +377,13 @@ const SILENT: &str = "the admission webhook guard.example.com does not answer";
 /// Waits until the agent tells systemd whose answer its write lacks, which it can't say on the Node; the journal has it, too.
 async fn says_refused(bench: &Bench, name: &str) {
     let site = bench.site(name).unwrap();
-    let told = async || {
+    let reported = async || {
         let line = site.machine.lock().await.agent_status();
         let line = line.context("no status yet")?;
         ensure!(line.contains(&format!("WriteRefused: {SILENT}")), "{line}");
         Ok(Some(()))
     };
-    seen(bench, "systemd to be told", told).await;
+    seen(bench, "systemd to be told", reported).await;
     let log = site.agent_log(usize::MAX).await;
     let words = "failed calling webhook \"guard.example.com\"";
     assert!(log.contains(words), "{log}");
@@ -392,8 +392,8 @@ async fn says_refused(bench: &Bench, name: &str) {
 async fn status_says_refused(bench: &Bench) {
     let (code, report) = doctor::run(bench, "status", None).await;
     let reason = &report["reason"];
-    let told = reason["message"].as_str().unwrap_or_default();
+    let reported = reason["message"].as_str().unwrap_or_default();
     let expected = (0, &json!("WriteRefused"));
     assert_eq!((code, &reason["code"]), expected, "{report}");
-    assert!(told.contains(SILENT), "{report}");
+    assert!(reported.contains(SILENT), "{report}");
 }

@@ -68,8 +68,9 @@ async fn a_single_node_is_told_of_and_updated_by_its_documented_pool() {
     let condition =
         "--output=jsonpath={.status.conditions[?(@.type=='Drainable')]['status','reason']}";
     let get = ["get", "updatepool", "all", condition];
-    let told = async || Ok((bench.plane.kubectl(&get).await? == "False OnlyNode").then_some(()));
-    seen(&bench, "the pool to tell of its only node", told).await;
+    let reported =
+        async || Ok((bench.plane.kubectl(&get).await? == "False OnlyNode").then_some(()));
+    seen(&bench, "the pool to tell of its only node", reported).await;
     let checks = doctor::checks(&bench, None).await;
     let node = checks
         .as_array()

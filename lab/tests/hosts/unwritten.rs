@@ -80,12 +80,15 @@ async fn an_update_that_can_not_be_written_is_told_in_the_words_of_ostree() {
         let line = format!("echo '{with}' > /root/full\n{how}");
         host.shell(&line).await.unwrap();
     };
-    let told = "ostree could not write the update to the disk at the shutdown: ";
+    let reported = "ostree could not write the update to the disk at the shutdown: ";
 
     fails(FULL, "").await;
     yard.publish(V2);
     let why = yard.reason(host, Code::FinalizationFailed, "").await;
-    assert!(why.starts_with(&format!("{told}{FULL} (granted ")), "{why}");
+    assert!(
+        why.starts_with(&format!("{reported}{FULL} (granted ")),
+        "{why}"
+    );
     let given_up = yard.entries(host, Event::GivenUp).await;
     assert!(
         matches!(&given_up[..], [one] if one.contains(FULL)),
@@ -97,7 +100,7 @@ async fn an_update_that_can_not_be_written_is_told_in_the_words_of_ostree() {
     // The unit of this boot fails and says nothing; the last one's does.
     fails(MERGE, "touch /root/mute").await;
     let why = yard.reason(host, Code::FinalizationFailed, MERGE).await;
-    assert!(why.starts_with(told), "{why}");
+    assert!(why.starts_with(reported), "{why}");
 
     // An agent that may not read the journal says what it knows all the same.
     let page = fs::read_to_string(repository().join("docs/install.md")).unwrap();

@@ -35,8 +35,8 @@ fn journalctl_explains_every_event() {
     expected.sort_unstable();
     assert_eq!(listed, expected);
 
-    let told = journalctl("--dump-catalog").stdout;
-    let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reported = journalctl("--dump-catalog").stdout;
+    let words = reported.split_whitespace().collect::<Vec<_>>().join(" ");
     for event in Event::ALL {
         let text = format!("{} What to do: {}", event.means(), event.remedy());
         assert!(words.contains(&text), "{text}");

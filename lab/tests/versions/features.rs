@@ -144,8 +144,8 @@ async fn a_node_that_somebody_cordoned_is_left_alone_or_updated_with_either_agen
         pool(&bench, "cordoned: Hold").await;
         both.replace_agent(site, agent).await;
         bench.publish(version).await.unwrap();
-        let told = (agent == Now).then_some(Code::CordonedByOther);
-        shows(&bench, "n1", Phase::Waiting, told).await;
+        let reported = (agent == Now).then_some(Code::CordonedByOther);
+        shows(&bench, "n1", Phase::Waiting, reported).await;
         verdict(&bench, &operator, Code::CordonedByOther, 1).await;
         is_untouched(&bench, index as u32);
         // So that the grant is there to be looked at.
@@ -182,11 +182,11 @@ async fn the_only_node_is_told_so_once_its_agent_understands_that() {
     // A note for operators is, since agents do not read it.
     assert!(matches!(view.operator.granted, Field::Value(noted) if noted.identities.len() == 1));
     both.replace_agent(bench.site("n1").unwrap(), Now).await;
-    let told = |node: &NodeView| {
+    let reported = |node: &NodeView| {
         let own = Feature::announced(node.kubelet_boot.as_ref());
         node.operator.only_node && node.agent.features == own
     };
-    node(&bench, "n1", "to be told that it is the only one", told).await;
+    node(&bench, "n1", "to be told that it is the only one", reported).await;
     boots(&bench, "n1", V2).await;
     bench.judge(1).unwrap();
 }

@@ -64,7 +64,7 @@ const ALL: Pauses = Pauses {
 pub struct Pause {
     failures: u32,
     until: Option<Instant>,
-    told: Option<String>,
+    reported: Option<String>,
 }
 
 impl Pause {
@@ -76,7 +76,7 @@ impl Pause {
     /// A call succeeded.
     pub fn well(&mut self) {
         self.failures = 0;
-        if self.told.take().is_some() {
+        if self.reported.take().is_some() {
             info!("the API server answers again");
         }
     }
@@ -93,9 +93,9 @@ impl Pause {
         let text = format!("{what}: {error}");
         if error.retry_class() == Retry::Reread {
             debug!("{text}; it is read again");
-        } else if self.told.as_ref() != Some(&text) {
+        } else if self.reported.as_ref() != Some(&text) {
             warn!("{text}; it is tried again");
-            self.told = Some(text);
+            self.reported = Some(text);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cuo_cluster::node::Keep;
 use cuo_coordination::pool::PoolObject;
 use cuo_coordination::pool::PoolsEvent;
-use cuo_core::identity::PoolName;
+use cuo_core::ids::PoolName;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
 use tracing::{info, warn};
 

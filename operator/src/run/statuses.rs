@@ -8,7 +8,7 @@ use std::time::Duration;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::pool::{PoolObject, PoolStatus, write_status};
 use cuo_core::backoff::Doubling;
-use cuo_core::identity::PoolName;
+use cuo_core::ids::PoolName;
 use cuo_core::plan::PoolReport;
 use cuo_core::time::Time;
 use tokio::task::{Id, JoinSet};
@@ -37,7 +37,7 @@ type Pools = BTreeMap<PoolName, PoolObject>;
 
 /// How the last write about a pool ended.
 #[derive(Debug)]
-struct Told {
+struct Reported {
     /// `metadata.uid` of the pool.
     uid: String,
     /// What was written last; none if nothing was, or somebody else may have since.
@@ -63,13 +63,13 @@ struct Ended {
 pub struct Statuses {
     tasks: JoinSet<Ended>,
     under_way: BTreeMap<PoolName, Id>,
-    told: BTreeMap<PoolName, Told>,
+    reported: BTreeMap<PoolName, Reported>,
     /// One has to wait until another ends.
     full: bool,
 }
 
 impl Statuses {
-    /// Sends what changed of what is told; returns when to send what was written too recently, or could not be.
+    /// Sends what changed of what is reported; returns when to send what was written too recently, or could not be.
     pub fn tell(
         &mut self,
         source: &ClientSource,
@@ -95,23 +95,23 @@ impl Statuses {
         reports: &[PoolReport],
         time: Time,
     ) -> (Vec<(&'a PoolObject, PoolStatus)>, Option<Instant>) {
-        self.told
-            .retain(|name, told| pools.get(name).is_some_and(|pool| pool.uid == told.uid));
+        self.reported
+            .retain(|name, reported| pools.get(name).is_some_and(|pool| pool.uid == reported.uid));
         let named = reports
             .iter()
             .filter_map(|report| Some((pools.get(report.name.as_ref()?)?, report)));
         let mut named: Vec<_> = named
             .filter(|(pool, _)| !self.under_way.contains_key(&pool.name))
             .collect();
-        // One that could not be told is not tried before all others.
-        named.sort_by_key(|(pool, _)| self.told.get(&pool.name).map(|told| told.at));
+        // One that could not be reported is not tried before all others.
+        named.sort_by_key(|(pool, _)| self.reported.get(&pool.name).map(|reported| reported.at));
         let (mut due, mut next) = (Vec::new(), None);
         self.full = false;
         for (pool, report) in named {
-            let told = self.told.get(&pool.name);
-            let before = told.and_then(|told| told.status.as_ref());
+            let reported = self.reported.get(&pool.name);
+            let before = reported.and_then(|reported| reported.status.as_ref());
             let want = status(pool, report, before.unwrap_or(&pool.status), time);
-            let from = told.map_or(now, |told| told.from(&want));
+            let from = reported.map_or(now, |reported| reported.from(&want));
             if want == pool.status {
                 continue;
             }
@@ -170,26 +170,29 @@ impl Statuses {
             result,
         } = ended;
         self.under_way.remove(&name);
-        let known = self.told.remove(&name).filter(|told| told.uid == uid);
-        let failures = known.as_ref().map_or(0, |told| told.failures);
+        let known = self
+            .reported
+            .remove(&name)
+            .filter(|reported| reported.uid == uid);
+        let failures = known.as_ref().map_or(0, |reported| reported.failures);
         let now = Instant::now();
         let (status, failures, until) = match &result {
             Ok(()) => (Some(status), 0, now + PACE),
             Err(error) => {
                 debug!(pool = %name, "the status was not written: {error}");
-                let before = known.and_then(|told| told.status);
+                let before = known.and_then(|reported| reported.status);
                 let failures = failures.saturating_add(1);
                 (before, failures, now + PAUSES.whole(error, failures))
             }
         };
-        let told = Told {
+        let reported = Reported {
             uid,
             status,
             failures,
             at: now,
             until,
         };
-        self.told.insert(name, told);
+        self.reported.insert(name, reported);
         result
     }
 
@@ -197,14 +200,14 @@ impl Statuses {
     pub fn forget(&mut self) {
         self.tasks = JoinSet::new();
         self.under_way.clear();
-        self.told.retain(|_, told| told.failures > 0);
-        for told in self.told.values_mut() {
-            told.status = None;
+        self.reported.retain(|_, reported| reported.failures > 0);
+        for reported in self.reported.values_mut() {
+            reported.status = None;
         }
     }
 }
 
-impl Told {
+impl Reported {
     /// When `want` may be written.
     fn from(&self, want: &PoolStatus) -> Instant {
         match self.failures == 0 && self.status.as_ref() == Some(want) {
@@ -344,7 +347,7 @@ mod tests {
                 found.push(next.unwrap());
             }
             assert_eq!([found[0], found[2], found[8]], pauses, "{error}");
-            // Another pool is told, and one of the same name that was made anew.
+            // Another pool is reported, and one of the same name that was recreated.
             world.pools.extend([object("b", "u")]);
             assert_eq!(world.due_names(0).0, names(&["b"]), "{error}");
             world.pools.extend([object("a", "v")]);

@@ -10,7 +10,7 @@ use cuo_coordination::lease::Leadership;
 use cuo_coordination::ledger::{self, Stored};
 use cuo_coordination::pool::PoolsEvent;
 use cuo_coordination::pool::list_pools;
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, Snapshot, Writes, plan};
@@ -50,7 +50,7 @@ pub struct Operator {
     read_at: Instant,
     watched: Watched,
     pools: Pools,
-    /// The Nodes have to be listed anew, to keep more of them.
+    /// The Nodes have to be listed again, to keep more of them.
     list_anew: bool,
     pause: Pause,
     writes: NodeWrites,
@@ -116,7 +116,7 @@ impl Operator {
         }
     }
 
-    /// What to keep of Nodes, if they have to be listed anew for it. Nothing is decided until they are.
+    /// What to keep of Nodes, if they have to be listed again for it. Nothing is decided until they are.
     pub fn list_anew(&mut self) -> Option<Keep> {
         std::mem::take(&mut self.list_anew).then(|| self.keep.clone())
     }
@@ -205,8 +205,8 @@ impl Operator {
         // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
         self.pause.well();
         self.teller.settled(&self.seen, plan);
-        let (told, rest) = (self.tell_pools(plan), self.rest(plan));
-        told.map_or(rest, |told| told.min(rest))
+        let (reported, rest) = (self.tell_pools(plan), self.rest(plan));
+        reported.map_or(rest, |reported| reported.min(rest))
     }
 
     /// How it is with what is written to Nodes.
@@ -224,7 +224,7 @@ impl Operator {
     pub async fn ended(&mut self) -> Ended {
         tokio::select! {
             written = self.writes.next() => Ended::Node(Box::new(written)),
-            told = self.statuses.next() => Ended::Status(told),
+            reported = self.statuses.next() => Ended::Status(reported),
         }
     }
 
@@ -283,7 +283,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Decides, with a live read of the pools and of each Node that the decision needs; `None` if the Nodes have to be listed anew.
+    /// Decides, with a live read of the pools and of each Node that the decision needs; `None` if the Nodes have to be listed again.
     async fn plan(&mut self) -> Result<Option<Plan>, Failed> {
         self.seen.live.clear();
         self.seen.pools_live = false;

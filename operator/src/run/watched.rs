@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cuo_cluster::watch::NodesEvent;
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use tokio::time::Instant;
@@ -49,9 +49,9 @@ impl Watched {
         self.missing.as_ref()
     }
 
-    /// The Nodes are about to be listed anew, for more is to be known of them.
+    /// The Nodes are about to be listed again, for more is to be known of them.
     pub fn list_anew(&mut self) {
-        self.missing = Some("the nodes are listed anew, with labels that a pool needs".to_owned());
+        self.missing = Some("the nodes are listed again, with labels that a pool needs".to_owned());
     }
 
     /// The Nodes of which something is known to have happened that has not come yet.

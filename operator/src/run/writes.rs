@@ -9,7 +9,7 @@ use std::time::Duration;
 use cuo_cluster::node::{Keep, patch_node};
 use cuo_cluster::{ApiError, ClientSource, Retry, scattered};
 use cuo_core::backoff::Doubling;
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::plan::Writes;
 use cuo_core::raw::{NodePatch, RawNode};
@@ -86,8 +86,8 @@ struct Trouble {
     slow: u32,
     /// Nothing is written before this.
     until: Instant,
-    /// The failure that was told last; none while all that was in the way were others' writes.
-    told: Option<String>,
+    /// The failure that was reported last; none while all that was in the way were others' writes.
+    reported: Option<String>,
 }
 
 /// All writes to Nodes.
@@ -176,7 +176,7 @@ impl NodeWrites {
                 // It may be so again.
                 Some(trouble) => {
                     (trouble.failures, trouble.until) = (0, Instant::now());
-                    trouble.told = None;
+                    trouble.reported = None;
                 }
                 None => drop(self.trouble.remove(&name)),
             }
@@ -189,9 +189,9 @@ impl NodeWrites {
         let text = format!("{write} of node {name}: {error}");
         if error.retry_class() == Retry::Reread {
             debug!("{text}; it is read again");
-        } else if trouble.told.as_ref() != Some(&text) {
+        } else if trouble.reported.as_ref() != Some(&text) {
             warn!(node = %name, "{text}; others go first, and it is tried again");
-            trouble.told = Some(text);
+            trouble.reported = Some(text);
         }
     }
 
@@ -201,7 +201,7 @@ impl NodeWrites {
             failures: 0,
             slow: 0,
             until: Instant::now(),
-            told: None,
+            reported: None,
         })
     }
 
@@ -216,7 +216,8 @@ impl NodeWrites {
         };
         let trouble = || self.trouble.iter();
         let resting = trouble().filter(|(name, trouble)| rests(name, trouble));
-        let suspect = trouble().filter(|(_, trouble)| trouble.told.is_some() || trouble.slow > 0);
+        let suspect =
+            trouble().filter(|(_, trouble)| trouble.reported.is_some() || trouble.slow > 0);
         let names = |(name, _): (&NodeName, &Trouble)| name.clone();
         let quick = self.under_way.values().filter(|sent| !sent.slow);
         Writes {

@@ -1,4 +1,4 @@
-use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ids::{BootId, GrantId, ReleaseId};
 use cuo_core::keys;
 use cuo_core::values::Reservation;
 
@@ -28,7 +28,7 @@ fn reservation() -> Allotted {
         seq: 7,
         salt: boot.salt(),
     };
-    let identity = Identity::Commit([2; 32]);
+    let identity = ReleaseId::Commit([2; 32]);
     let reserved = Some(Reservation { id, identity, boot });
     Allotted {
         reserved,

@@ -98,8 +98,8 @@ impl Refusal {
     /// How the operator's log names each of them, once it was met. Half a minute is longer than the others may take.
     pub fn words(&self) -> Vec<String> {
         let kinds = self.mix.kinds.iter().map(|(kind, _)| *kind);
-        let told = kinds.filter(|kind| *kind != Kind::Silent);
-        told.map(|kind| kind.name().to_owned()).collect()
+        let reported = kinds.filter(|kind| *kind != Kind::Silent);
+        reported.map(|kind| kind.name().to_owned()).collect()
     }
 }
 

@@ -160,7 +160,7 @@ pub async fn each(world: &World) -> Result<()> {
         world.apply("refused", &Value::Null).await?.is_err(),
         "a pool without a spec"
     );
-    // What can't be seen by the API server is told on the pool.
+    // What can't be seen by the API server is reported on the pool.
     world.node("a", &[], 1).await?;
     world.want(&["a"], 2).await?;
     let zone = json!({"windows": [{"start": "22:00", "duration": "1h", "timeZone": "Mars/Base"}]});
@@ -178,15 +178,15 @@ pub async fn each(world: &World) -> Result<()> {
         message.contains("windows[0]") && message.contains("Mars/Base"),
         "{message}"
     );
-    told(world, "PoolInvalid").await?;
+    reported(world, "PoolInvalid").await?;
     world.pool("mars", json!({})).await?;
-    told(world, "PoolValid").await?;
+    reported(world, "PoolValid").await?;
     world.granted(&["a"]).await?;
     world.clear().await
 }
 
 /// Waits for an Event about the pool.
-async fn told(world: &World, reason: &str) -> Result<()> {
+async fn reported(world: &World, reason: &str) -> Result<()> {
     let (columns, fields) = (
         "--output=custom-columns=:regarding.kind,:regarding.name",
         format!("--field-selector=reason={reason}"),
@@ -200,7 +200,7 @@ async fn told(world: &World, reason: &str) -> Result<()> {
             &fields,
         ];
         let events = world.plane.kubectl(&get).await?;
-        // The nodes of the pool are told of, too.
+        // The nodes of the pool are reported of, too.
         let words: Vec<_> = events.split_whitespace().collect();
         let found = words
             .windows(2)

@@ -26,13 +26,13 @@ pub async fn each(world: &mut World) -> Result<()> {
         Ok(asked.is_err().then_some(())) // its exit code says no
     })
     .await?;
-    let told = world.log()?.len();
+    let reported = world.log()?.len();
     world.operators(1).await?;
     world.node("a", &[], 1).await?;
     world.want(&["a"], 2).await?;
     until("the operator to tell what it may not", SOON, async || {
         let log = world.log()?;
-        Ok(log[told..]
+        Ok(log[reported..]
             .contains("the pools can't be watched: forbidden")
             .then_some(()))
     })

@@ -13,7 +13,7 @@ use cuo_cluster::node::Keep;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_coordination::pool::{PoolObject, PoolStatus, pool};
 use cuo_coordination::pool::{PoolsEvent, watch_pools};
-use cuo_core::identity::{BootId, GrantId, NodeName, PoolName};
+use cuo_core::ids::{BootId, GrantId, NodeName, PoolName};
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::pool::{FoundPool, Pool};
 use cuo_core::raw::RawNode;

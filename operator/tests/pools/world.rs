@@ -10,7 +10,7 @@ use cuo_cluster::source::DEADLINE;
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::features::Feature;
-use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ids::{BootId, GrantId, ReleaseId};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::reason::Code;
 use cuo_core::values::{Booted, Failure, Failures, Outcome, Phase, Progress, RebootResult, Status};
@@ -36,8 +36,8 @@ pub const BEFORE: &str = "example.com/before";
 pub const AFTER: &str = "example.com/after";
 
 /// The release with this number.
-pub fn release(number: u8) -> Identity {
-    Identity::Commit([number; 32])
+pub fn release(number: u8) -> ReleaseId {
+    ReleaseId::Commit([number; 32])
 }
 
 pub struct World {
@@ -389,8 +389,8 @@ pub fn open_grant(node: &NodeView) -> Option<GrantId> {
 }
 
 /// The number of a release.
-pub fn number(identity: &Identity) -> u8 {
-    let (Identity::Commit(bytes) | Identity::Image(bytes)) = identity;
+pub fn number(identity: &ReleaseId) -> u8 {
+    let (ReleaseId::Commit(bytes) | ReleaseId::Image(bytes)) = identity;
     bytes[0]
 }
 
@@ -422,7 +422,12 @@ pub fn published(runs: u8, needed: Option<u8>, phase: Phase) -> Published {
 }
 
 /// What an agent shows after its grant.
-pub fn ended(id: GrantId, identity: Identity, outcome: Outcome, mut failed: Failures) -> Published {
+pub fn ended(
+    id: GrantId,
+    identity: ReleaseId,
+    outcome: Outcome,
+    mut failed: Failures,
+) -> Published {
     let at = Timestamp::now().into();
     let code = (outcome == Outcome::Failed).then_some(Code::RolledBack);
     if let Some(code) = code {

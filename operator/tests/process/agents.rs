@@ -5,7 +5,7 @@ use cuo_cluster::node::{Keep, get_node, patch_node};
 use cuo_cluster::source::DEADLINE;
 use cuo_cluster::{ClientSource, Credentials, Program};
 use cuo_core::features::Feature;
-use cuo_core::identity::{BootId, GrantId, Identity};
+use cuo_core::ids::{BootId, GrantId, ReleaseId};
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::values::{Booted, Failures, Outcome, Phase, Progress, RebootResult, Status};
 use cuo_lab::cluster::controlplane::ControlPlane;
@@ -27,8 +27,8 @@ const PROGRAM: Program = Program {
 pub const CHECK: &str = "example.com/well";
 
 /// The version with this number.
-pub fn version(number: u8) -> Identity {
-    Identity::Commit([number; 32])
+pub fn version(number: u8) -> ReleaseId {
+    ReleaseId::Commit([number; 32])
 }
 
 /// The boot with this number.
@@ -191,7 +191,7 @@ fn pending(node: &NodeView) -> Option<GrantId> {
     (answered != Some(id)).then_some(id)
 }
 
-fn published(number: u8, needed: Option<Identity>, phase: Phase) -> Published {
+fn published(number: u8, needed: Option<ReleaseId>, phase: Phase) -> Published {
     Published {
         status: Status {
             phase,

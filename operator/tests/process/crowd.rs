@@ -163,10 +163,10 @@ async fn whoever_can_open_no_file_waits_and_goes_on() {
     let answer = timeout(SOON, asked).await.unwrap().unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let log = std::fs::read_to_string(&log).unwrap();
-    let told = log
+    let reported = log
         .lines()
         .filter(|line| line.contains("no connection can be accepted"));
-    assert_eq!(told.count(), 1, "{log}");
+    assert_eq!(reported.count(), 1, "{log}");
 }
 
 impl Bench {

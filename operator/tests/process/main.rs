@@ -41,7 +41,7 @@ async fn the_operator_does_its_work_whatever_happens() {
     step("whoever does not lead writes nothing");
     bench.stood_by().await.unwrap();
     step("what people see says so");
-    bench.told().await.unwrap();
+    bench.reported().await.unwrap();
     step("nothing is asked of the API server while nothing is to be done");
     bench.idle().await.unwrap();
     step("thousands of idle connections cost it neither its probes nor its lease");
@@ -207,7 +207,7 @@ impl Bench {
         .await
     }
 
-    async fn told(&self) -> Result<()> {
+    async fn reported(&self) -> Result<()> {
         let columns = "--output=custom-columns=:regarding.name,:reason,:action,:type";
         let get = ["get", "events.events.k8s.io", "--no-headers", columns];
         let own = "--field-selector=reportingController=cuo.coreos.com/cuo-operator";

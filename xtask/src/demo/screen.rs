@@ -32,7 +32,7 @@ impl Row {
         let status = node.agent.status.value();
         let phase = status.map(|status| status.phase);
         let agent = node.agent.reason.value().map(ToString::to_string);
-        // What the operator last told is about the wait, and old news once that is over.
+        // What the operator last reported is about the wait, and old news once that is over.
         let operator = || event.filter(|_| phase == Some(Phase::Waiting)).cloned();
         let booted = node.agent.booted.value();
         Self {

@@ -52,12 +52,12 @@ pub const FAULTS: &[Fault] = &[
         test: "trust::tests::nodes_write_what_node_restriction_lets_them",
     },
     Fault {
-        file: "crates/core/src/identity.rs",
+        file: "crates/core/src/ids.rs",
         old: "if digits.len() != 2 * N {",
         new: "if digits.len() < 2 * N {",
         why: "two texts would name the same release",
         package: "cuo-core",
-        test: "identity::tests::other_texts_are_refused",
+        test: "ids::tests::other_texts_are_refused",
     },
     Fault {
         file: "crates/core/src/lease.rs",

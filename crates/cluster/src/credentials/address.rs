@@ -26,7 +26,7 @@ pub(super) fn server(text: &str) -> Result<Uri, String> {
     });
     address
         .and_then(|address| address.uri())
-        .map_err(|why| told(text, &why))
+        .map_err(|why| reported(text, &why))
 }
 
 /// The address of a proxy, with its port.
@@ -42,11 +42,11 @@ pub(super) fn proxy(text: &str) -> Result<Uri, String> {
     });
     address
         .and_then(|address| address.uri())
-        .map_err(|why| told(text, &why))
+        .map_err(|why| reported(text, &why))
 }
 
 /// A password is not for everybody who reads an error.
-fn told(text: &str, why: &str) -> String {
+fn reported(text: &str, why: &str) -> String {
     if text.contains('@') || text.len() > LONGEST {
         why.to_owned()
     } else {

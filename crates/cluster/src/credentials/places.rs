@@ -11,7 +11,7 @@ use super::life::Life;
 /// CUO's own kubeconfig, which is used before all others while it is good.
 const OWN: &str = "/etc/cuo-agent/kubeconfig";
 /// Those of k0s, which is the one distribution that has two. Where it balances the load on the node the first one is the kubelet's, and
-/// the second one names for ever where the node once joined.
+/// the second one names without end where the node once joined.
 const K0S: [&str; 2] = ["/run/k0s/nllb/kubeconfig.yaml", "/var/lib/k0s/kubelet.conf"];
 
 /// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's in the places where
@@ -82,7 +82,7 @@ impl Candidate {
         }
     }
 
-    /// Both are of one distribution, so that their order tells which of them its kubelet uses. Their ages do not: k0s makes both anew
+    /// Both are of one distribution, so that their order tells which of them its kubelet uses. Their ages do not: k0s recreates both
     /// within a second.
     fn is_beside(&self, other: &Self) -> bool {
         self.place == other.place || [self, other].iter().all(|one| K0S.contains(&one.place))

@@ -253,11 +253,11 @@ fn each_that_is_not_used_is_told_why() {
     let unknown = |place: &str| {
         format!("it has no client certificate whose end is known, and {place} has one")
     };
-    let told = |others: &[(&str, String)]| -> Vec<_> {
+    let reported = |others: &[(&str, String)]| -> Vec<_> {
         let owned = |(place, why): &(&str, String)| ((*place).to_owned(), why.clone());
         others.iter().map(owned).collect()
     };
-    let others = told(&[
+    let others = reported(&[
         (MINE, ended(2025)),
         (FIRST, unknown(SECOND)),
         (BALANCED, began(SECOND)),
@@ -268,7 +268,7 @@ fn each_that_is_not_used_is_told_why() {
     // One's own comes first, whatever its age.
     put(root, MINE, of_years(2021, 2030));
     let before = format!("{MINE} comes before it");
-    let others = told(&[
+    let others = reported(&[
         (FIRST, before.clone()),
         (SECOND, before.clone()),
         (BALANCED, before),

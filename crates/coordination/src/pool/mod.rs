@@ -6,7 +6,7 @@ pub mod schema;
 pub mod spec;
 pub mod status;
 
-use cuo_core::identity::PoolName;
+use cuo_core::ids::PoolName;
 use cuo_core::pool::FoundPool;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -65,7 +65,7 @@ pub struct PoolObject {
     pub generation: i64,
     /// What it asks for.
     pub found: FoundPool,
-    /// What the operator wrote last; what can't be read is as nothing, and written anew.
+    /// What the operator wrote last; what can't be read is as nothing, and written again.
     pub status: PoolStatus,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use cuo_core::identity::PoolName;
+use cuo_core::ids::PoolName;
 use cuo_core::keys;
 use cuo_core::pool::{Canary, CanaryWho, FoundPool, MaxUnavailable, Order, OrderBy, Pool, Release};
 use cuo_core::selector::{Operator, Selector};
@@ -190,7 +190,7 @@ fn canary(spec: CanarySpec) -> Result<Canary, String> {
 
 fn release(spec: ReleaseSpec) -> Result<Release, String> {
     match (spec.identity, spec.version) {
-        (Some(identity), None) => identity.parse().map(Release::Identity).at("identity"),
+        (Some(identity), None) => identity.parse().map(Release::Id).at("identity"),
         (None, Some(version)) => Ok(Release::Version(version)),
         _ => Err("expected either `identity` or `version`".into()),
     }

@@ -316,7 +316,7 @@ pub struct DrainSpec {
     /// Pods with an emptyDir volume, whose content is lost.
     #[serde(default)]
     pub empty_dir: TreatmentSpec,
-    /// Pods without a controller, which nobody makes anew.
+    /// Pods without a controller, which nobody recreates.
     #[serde(default)]
     pub unmanaged: TreatmentSpec,
     /// Only pods with these labels have to leave; the others stay until the reboot.
@@ -362,7 +362,7 @@ pub enum DrainModeSpec {
 /// What is made of refusals that are known before the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum PreflightSpec {
-    /// They are told, and the drain begins: budgets may have room once the node is cordoned, and webhooks act on real evictions alone.
+    /// They are reported, and the drain begins: budgets may have room once the node is cordoned, and webhooks act on real evictions alone.
     #[default]
     Inform,
     /// The node is not cordoned before all its pods would be evicted.

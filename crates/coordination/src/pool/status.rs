@@ -1,6 +1,6 @@
 //! `status` of an `UpdatePool`: what the operator tells people about it. Nothing is ever decided on it.
 
-use cuo_core::identity::{GrantId, Identity, NodeName};
+use cuo_core::ids::{GrantId, NodeName, ReleaseId};
 use cuo_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ pub struct Slot {
     pub grant: GrantId,
     /// What it allows to boot.
     #[schemars(with = "String")]
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// Since when.
     #[schemars(schema_with = "time")]
     pub since: Time,
@@ -74,7 +74,7 @@ pub struct Slot {
 pub struct Target {
     /// What.
     #[schemars(with = "String")]
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// Its version, where a node names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use cuo_core::pool::{Canary, CanaryWho, MaxUnavailable, Order, OrderBy, Pool, Release};
 use cuo_core::selector::{Operator, Requirement, Selector};
 use cuo_core::values::{
@@ -60,7 +60,7 @@ fn a_pool_that_asks_for_nothing_goes_one_at_a_time() {
 
 #[test]
 fn every_field_is_taken_over() {
-    let identity = Identity::Image([7; 32]);
+    let identity = ReleaseId::Image([7; 32]);
     let spec = json!({
         "nodeSelector": {
             "matchLabels": {"pool": "edge"},
@@ -127,10 +127,7 @@ fn every_field_is_taken_over() {
         }),
         max_failures: 2,
         target: Some(Release::Version("44.1".into())),
-        approved: Some(vec![
-            Release::Identity(identity),
-            Release::Version("44.2".into()),
-        ]),
+        approved: Some(vec![Release::Id(identity), Release::Version("44.2".into())]),
         before: vec!["example.com/backup".into()],
         after: vec!["example.com/well".into()],
         pods: PodChecks {

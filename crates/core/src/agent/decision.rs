@@ -8,7 +8,7 @@ use super::state::State;
 use super::transitions::Place;
 use crate::drain::{Blocked, Claim, RawPod, Removal};
 use crate::host::Deployment;
-use crate::identity::{GrantId, Identity};
+use crate::ids::{GrantId, ReleaseId};
 use crate::node::Published;
 use crate::reason::Reason;
 use crate::values::{Phase, Progress, RebootResult};
@@ -98,7 +98,7 @@ pub struct Answered {
     /// As it stands on the Node, where the release before can read it.
     pub result: RebootResult,
     /// What the grant allowed to boot; unknown where it was refused.
-    pub identity: Option<Identity>,
+    pub identity: Option<ReleaseId>,
     /// Why, unless it is done.
     pub reason: Option<Reason>,
 }

@@ -236,7 +236,7 @@ impl Facts<'_> {
         })
     }
 
-    /// What is told of a drain that goes on, and when to tell anew. It changes at once when other pods block it than before, and now and
+    /// What is reported of a drain that goes on, and when to report again. It changes at once when other pods block it than before, and now and
     /// then for the rest.
     fn progress(
         &self,
@@ -245,21 +245,23 @@ impl Facts<'_> {
         how: How,
     ) -> (Option<Reason>, Option<SignedDuration>) {
         let blocked: Vec<_> = round.blocked.iter().map(|one| &one.pod).collect();
-        let fresh = Reason::new(Code::Draining, drain::told(round, how));
-        let told = self.seen.told.as_ref().filter(|told| {
-            let reason = told.reason.as_ref();
+        let fresh = Reason::new(Code::Draining, drain::reported(round, how));
+        let reported = self.seen.reported.as_ref().filter(|reported| {
+            let reason = reported.reason.as_ref();
             reason.is_some_and(|reason| reason.code == Code::Draining)
         });
-        if let Some(told) = told.filter(|told| told.blocked.iter().eq(blocked.iter().copied())) {
-            let left = told.at.later(TOLD_EVERY).since(self.tick);
-            return match left.is_positive() && told.reason.as_ref() != Some(&fresh) {
-                true => (told.reason.clone(), Some(left)),
+        if let Some(reported) =
+            reported.filter(|reported| reported.blocked.iter().eq(blocked.iter().copied()))
+        {
+            let left = reported.at.later(TOLD_EVERY).since(self.tick);
+            return match left.is_positive() && reported.reason.as_ref() != Some(&fresh) {
+                true => (reported.reason.clone(), Some(left)),
                 false => (Some(fresh), None),
             };
         }
         // One that goes well needs no word at first.
         let quiet = attempt.grant.progress.accepted.later(TOLD_EVERY);
-        match told.is_none() && blocked.is_empty() && self.now < quiet {
+        match reported.is_none() && blocked.is_empty() && self.now < quiet {
             true => (None, Some(self.until(quiet))),
             false => (Some(fresh), None),
         }

@@ -2,8 +2,8 @@
 
 use super::decision::Answered;
 use super::settings::Settings;
-use super::state::{Ailing, State};
-use crate::identity::GrantId;
+use super::state::{State, Unhealthy};
+use crate::ids::GrantId;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{Outcome, RebootResult};
@@ -61,7 +61,7 @@ impl State {
                 (Outcome::Failed, Some(reason))
             }
             Ending::TurnsBack => {
-                self.ailing = Some(Ailing {
+                self.unhealthy = Some(Unhealthy {
                     pods: grant.pods.clone(),
                     good: None,
                 });

@@ -16,7 +16,7 @@ use crate::values::Grant;
 
 /// Deadlines are over once the second that they name is.
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
-/// How often what is told of a drain may change while the same pods block it, and how long nothing is told of one that goes well, nor of
+/// How often what is reported of a drain may change while the same pods block it, and how long nothing is reported of one that goes well, nor of
 /// questions that take their time.
 pub(super) const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
@@ -169,7 +169,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The pods could not be listed; nothing is told before the first answer.
+/// The pods could not be listed; nothing is reported before the first answer.
 pub(super) fn unknown(code: Code, why: &str) -> Option<Reason> {
     (!why.is_empty()).then(|| {
         let text = format!("the pods on the node are not known: {why}");

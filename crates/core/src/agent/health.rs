@@ -12,7 +12,7 @@ use crate::values::{Names, PodChecks};
 
 impl Facts<'_> {
     /// What is wrong with this boot, as far as it can be seen.
-    pub(super) fn sick(
+    pub(super) fn unhealthy(
         &self,
         node: &NodeView,
         pods: &PodChecks,
@@ -41,7 +41,7 @@ impl Facts<'_> {
 
     /// From when and until when a node is watched that is healthy, and has been since `good`; `None` once that has lasted.
     pub(super) fn watched(&self, good: Option<Time>) -> Option<(Time, Time)> {
-        // A clock that went back starts it anew.
+        // A clock that went back restarts it.
         let good = good.filter(|good| *good <= self.now).unwrap_or(self.now);
         let until = good.later(self.settings.health.settle);
         (self.now < until).then_some((good, until))

@@ -1,7 +1,7 @@
 //! Why a node does not want to reboot now, though it may have to.
 
 use super::facts::Facts;
-use super::rollback::Ailment;
+use super::rollback::Unwell;
 use crate::host::Deployment;
 use crate::reason::{Code, Reason};
 
@@ -24,13 +24,13 @@ impl From<Reason> for Hold {
 
 impl Facts<'_> {
     /// What holds the node, the first of what does.
-    pub(super) fn holds(&self, ailment: Option<&Ailment>) -> Option<Hold> {
+    pub(super) fn holds(&self, unwell: Option<&Unwell>) -> Option<Hold> {
         let leaves = self.way_back().is_some();
         self.distrusted()
-            .or_else(|| match ailment {
-                Some(Ailment::Settles(_)) if leaves => Some(Code::Settling.into()),
+            .or_else(|| match unwell {
+                Some(Unwell::Settling(_)) if leaves => Some(Code::Settling.into()),
                 // It is to leave what is wrong.
-                Some(Ailment::Sick(_)) if leaves => None,
+                Some(Unwell::Unhealthy(_)) if leaves => None,
                 _ => self.unfit(),
             })
             .or_else(|| self.failed_before())
@@ -123,7 +123,7 @@ impl Facts<'_> {
         self.seen.survey.as_ref().ok()?.boot_incomplete()
     }
 
-    /// Nothing locks what waits, and no call of rpm-ostree does it afterwards. To stage it anew would lose what else was changed with it,
+    /// Nothing locks what waits, and no call of rpm-ostree does it afterwards. To stage it again would lose what else was changed with it,
     /// such as kernel arguments, so it is announced and left as it is.
     pub(super) fn at_risk(&self, pending: &Deployment) -> Option<Reason> {
         self.seen.survey.as_ref().ok()?.at_risk(pending)

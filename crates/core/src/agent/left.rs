@@ -13,8 +13,8 @@ impl Facts<'_> {
     /// Node tells of the boot before is what ran then. The agent never goes back by itself but from what failed, which it holds for that.
     pub(super) fn steps_back(&self) -> Option<Vec<Left>> {
         let (node, host) = (self.node()?, self.host()?);
-        let told = node.agent.booted.value();
-        let before = told.filter(|before| before.boot != self.seen.boot)?;
+        let reported = node.agent.booted.value();
+        let before = reported.filter(|before| before.boot != self.seen.boot)?;
         let newer = |left: &Left| left.published > host.booted.published;
         let known = self.state.left.iter().filter(|left| newer(left)).cloned();
         let mut left: Vec<_> = known.collect();

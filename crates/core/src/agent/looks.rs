@@ -6,13 +6,14 @@ use crate::look::Mode;
 use crate::reason::{Code, Reason};
 
 impl Facts<'_> {
-    /// What is to be told of the looks for updates: that one is put off, or what came of the last.
+    /// What is to be reported of the looks for updates: that one is put off, or what came of the last.
     pub(super) fn looked(&self) -> Option<Reason> {
         let put_off = (self.seen.check_due && self.metered()).then(|| Code::Metered.into());
-        // Said by an agent that was to stage nothing, and is configured anew.
-        let past =
-            |told: &Reason| told.code == Code::UpdateAvailable && self.settings.mode != Mode::Check;
-        let found = self.seen.looked.as_ref().filter(|told| !past(told));
+        // Said by an agent that was to stage nothing, and is reconfigured.
+        let past = |reported: &Reason| {
+            reported.code == Code::UpdateAvailable && self.settings.mode != Mode::Check
+        };
+        let found = self.seen.looked.as_ref().filter(|reported| !past(reported));
         put_off.or_else(|| found.cloned())
     }
 

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::state::{Attempt, Lost};
-use crate::identity::Identity;
+use crate::ids::ReleaseId;
 use crate::reason::{Code, Reason};
 
 /// How often one may be gone after the boot without a word of why, before this node leaves it alone.
@@ -10,7 +10,7 @@ const UNEXPLAINED: u32 = 5;
 
 impl Facts<'_> {
     /// How `identity` came to be lost at the last shutdown, in ostree's own words, if that is what `code` is about and they are known.
-    pub(super) fn unwritten(&self, code: Code, identity: &Identity) -> Option<String> {
+    pub(super) fn unwritten(&self, code: Code, identity: &ReleaseId) -> Option<String> {
         let lost = self.state.lost.as_ref();
         let lost = lost.is_some_and(|lost| lost.identity == *identity);
         let said = self.seen.survey.as_ref().ok()?.finalize_error.as_ref()?;
@@ -38,7 +38,7 @@ impl Facts<'_> {
     }
 
     /// `identity` was gone after each of so many boots that another drain is not worth it.
-    pub(super) fn lost_too_often(&self, identity: &Identity) -> Option<Reason> {
+    pub(super) fn lost_too_often(&self, identity: &ReleaseId) -> Option<Reason> {
         let lost = self.state.lost.as_ref();
         let lost =
             lost.filter(|lost| lost.identity == *identity && lost.unexplained >= UNEXPLAINED)?;

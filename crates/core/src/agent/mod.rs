@@ -30,14 +30,14 @@ mod target;
 mod tests;
 mod transitions;
 
-use crate::identity::BootId;
+use crate::ids::BootId;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::{Now, Time};
 use crate::values::Phase;
 
 pub use decision::{Act, Answered, DrainNews, Happened, Says, Step};
-pub use seen::{Asked, NodeSeen, Observation, Questions, Staging, Told, VolumesSeen};
+pub use seen::{Asked, NodeSeen, Observation, Questions, Reported, Staging, VolumesSeen};
 pub use settings::{Health, Settings, StateTrouble};
 pub use target::target;
 pub use transitions::{Place, Rest, TRANSITIONS, Transition};
@@ -60,8 +60,8 @@ pub fn wants_pods(
 ) -> bool {
     let marked = node.is_some_and(|node| !node.agent.control_plane_pods.is_empty());
     let Some(attempt) = &state.attempt else {
-        let ailing = state.ailing.as_ref();
-        if ailing.is_some_and(|ailing| marked || ailing.pods.daemon_sets_ready) {
+        let unhealthy = state.unhealthy.as_ref();
+        if unhealthy.is_some_and(|unhealthy| marked || unhealthy.pods.daemon_sets_ready) {
             return true;
         }
         let grant = node.and_then(|node| node.operator.grant.value());

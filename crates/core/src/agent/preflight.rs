@@ -7,7 +7,7 @@ use super::decision::Act;
 use super::facts::{Facts, TOLD_EVERY, cordoned, unknown};
 use super::state::Attempt;
 use crate::drain::{self, Answer, Blocked, EvictionTry, Left, Outlook};
-use crate::identity::GrantId;
+use crate::ids::GrantId;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
@@ -90,8 +90,8 @@ impl Facts<'_> {
         };
         let patience = patience.filter(|left| left.is_positive());
         let wake = patience.into_iter().chain(goes_on).min();
-        let told = patience.is_none();
-        Begin::Unknown(told.then(|| Reason::new(Code::Preflight, text())), wake)
+        let reported = patience.is_none();
+        Begin::Unknown(reported.then(|| Reason::new(Code::Preflight, text())), wake)
     }
 
     /// What the API server said beforehand of pods that were not asked to leave yet.

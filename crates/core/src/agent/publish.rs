@@ -6,7 +6,7 @@ use super::state::Attempt;
 use crate::control_plane;
 use crate::features::Feature;
 use crate::host::Deployment;
-use crate::identity::GrantId;
+use crate::ids::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
 use crate::values::{Booted, Names, Phase, Status};
@@ -45,7 +45,7 @@ impl Facts<'_> {
             None => {
                 let owned = owned.filter(|id| !self.disowned(id)).copied();
                 // What does not work gets no pods, until it works or was left.
-                match owned.filter(|_| self.ails() && node.unschedulable) {
+                match owned.filter(|_| self.is_unhealthy() && node.unschedulable) {
                     Some(owned) => (Some(owned), None),
                     None => (None, owned.map(|_| false)),
                 }
@@ -95,7 +95,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The static pods of the control plane that were ever seen on the node: nothing is taken away from what was told.
+    /// The static pods of the control plane that were ever seen on the node: nothing is taken away from what was reported.
     fn control_plane_pods(&self, node: &NodeView) -> Names {
         let known = &node.agent.control_plane_pods;
         let there = match &self.seen.pods {

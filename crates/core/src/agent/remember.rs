@@ -85,14 +85,14 @@ impl Facts<'_> {
 
     fn note_recovery(&self, state: &mut State, recovery: Recovery) {
         match recovery {
-            Recovery::Sound => state.ailing = None,
+            Recovery::Sound => state.unhealthy = None,
             Recovery::Unknown | Recovery::TooLate(_) => {}
-            Recovery::Sick(_) => state.ailing.get_or_insert_default().good = None,
-            Recovery::Settles { good, .. } => {
-                state.ailing.get_or_insert_default().good = Some(good);
+            Recovery::Unhealthy(_) => state.unhealthy.get_or_insert_default().good = None,
+            Recovery::Settling { good, .. } => {
+                state.unhealthy.get_or_insert_default().good = Some(good);
             }
             Recovery::Recovered(identity) => {
-                state.ailing = None;
+                state.unhealthy = None;
                 state.recovered(&identity);
                 // Whoever waits for this version to be tried counts from now.
                 let result = state.result.as_mut();

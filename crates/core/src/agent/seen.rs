@@ -8,7 +8,7 @@ use super::decision::Act;
 use crate::control_plane;
 use crate::drain::{Claim, EvictionTry, RawPod};
 use crate::host::{Host, Inhibitor};
-use crate::identity::{BootId, GrantId};
+use crate::ids::{BootId, GrantId};
 use crate::node::{NodeView, SystemLabels};
 use crate::reason::Reason;
 use crate::survey::Survey;
@@ -36,7 +36,7 @@ pub struct Observation {
     /// The volumes that were last asked for.
     pub volumes: Option<VolumesSeen>,
     /// The reason that this process last wrote on the Node.
-    pub told: Option<Told>,
+    pub reported: Option<Reported>,
     /// Block inhibitors on shutdown, or why they are not known.
     pub inhibitors: Result<Vec<Inhibitor>, String>,
     /// What else runs on the host, or why that is not known.
@@ -47,7 +47,7 @@ pub struct Observation {
     pub staging: Staging,
     /// The period is over, or somebody asked for a check.
     pub check_due: bool,
-    /// What is to be told of the looks for updates.
+    /// What is to be reported of the looks for updates.
     pub looked: Option<Reason>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
@@ -76,7 +76,7 @@ pub struct Questions {
 
 /// A reason that was written on the Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Told {
+pub struct Reported {
     /// When.
     pub at: Tick,
     /// What; `None` where it was taken away.

@@ -65,7 +65,7 @@ impl Facts<'_> {
         self.is_in_the_making(pending) || lasting && !chosen
     }
 
-    /// Why a grant that came is not answered yet. The agent's own work is no reason to be told.
+    /// Why a grant that came is not answered yet. The agent's own work is no reason to be reported.
     pub(super) fn occupied(&self) -> Option<Reason> {
         let others = self.seen.busy && !self.works_for_us();
         let waits = others && self.open_grant().is_some();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff::Doubling;
 use crate::host::Deployment;
-use crate::identity::{BootId, Identity};
+use crate::ids::{BootId, ReleaseId};
 use crate::reason::Reason;
 use crate::time::Time;
 use crate::values::{
@@ -30,7 +30,7 @@ pub struct State {
     pub attempt: Option<Attempt>,
     /// The answer to the last grant.
     pub result: Option<RebootResult>,
-    /// Identities that failed on this host.
+    /// Releases that failed on this host.
     pub failed: Failures,
     /// Why and until when no reboot is asked for.
     pub backoff: Option<Backoff>,
@@ -40,10 +40,10 @@ pub struct State {
     pub staging: Option<Intent>,
     /// An update that was gone after a boot.
     pub lost: Option<Lost>,
-    /// `id` of a deployment that failed and has the identity of what runs: that identity is not to blame, nor is any other node.
+    /// `id` of a deployment that failed and has the release of what runs: that release is not to blame, nor is any other node.
     pub spoiled: Option<String>,
     /// The node is not healthy with what runs, and has given its slot back.
-    pub ailing: Option<Ailing>,
+    pub unhealthy: Option<Unhealthy>,
     /// What a person went back from, and is newer than what runs.
     pub left: Vec<Left>,
     /// The pods that were in the way of the last drain, which was given up.
@@ -102,12 +102,12 @@ impl Accepted {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Baseline {
     /// What ran; unknown if the state was lost since.
-    pub from: Option<Identity>,
-    /// The deployments themselves: what ran, and what was granted. They tell two of the same identity apart.
+    pub from: Option<ReleaseId>,
+    /// The deployments themselves: what ran, and what was granted. They tell two of the same release apart.
     pub between: Option<[Exact; 2]>,
     /// How long the host had been up.
     pub uptime: Option<SignedDuration>,
-    /// A deployment of the granted identity was there besides the pending one, so that finding one after the boot proves nothing.
+    /// A deployment of the granted release was there besides the pending one, so that finding one after the boot proves nothing.
     pub twin: bool,
     /// The granted deployment itself was there already, and the host is to go back to it: that it is there after the boot proves nothing.
     pub back: bool,
@@ -117,7 +117,7 @@ pub struct Baseline {
 
 impl Baseline {
     /// Nothing is known of it but, perhaps, what ran; the verdict on the boot is the milder one.
-    pub fn lost(from: Option<Identity>) -> Self {
+    pub fn lost(from: Option<ReleaseId>) -> Self {
         Self {
             from,
             between: None,
@@ -180,7 +180,7 @@ impl Stage {
     }
 }
 
-/// One deployment of this host, as far as it can be told from others of its identity: packages that are layered on it change the
+/// One deployment of this host, as far as it can be told from others of its release id: packages that are layered on it change the
 /// checksum, kernel arguments only the id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,7 +212,7 @@ impl Attempt {
     }
 
     /// What may be booted.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> ReleaseId {
         self.grant.progress.identity
     }
 
@@ -221,7 +221,7 @@ impl Attempt {
         self.baseline.from == Some(self.identity())
     }
 
-    /// `found` is what was granted. Where the same identity ran before, it has to be that very deployment.
+    /// `found` is what was granted. Where the same release ran before, it has to be that very deployment.
     pub fn is_granted(&self, found: &Deployment) -> bool {
         if found.identity != self.identity() {
             return false;
@@ -250,7 +250,7 @@ impl Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Left {
     /// Which.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// When it was published, in seconds since 1970.
     pub published: u64,
 }
@@ -258,7 +258,7 @@ pub struct Left {
 /// A node that is not healthy and has given its slot back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ailing {
+pub struct Unhealthy {
     /// What the grant of the update asked of its pods.
     pub pods: PodChecks,
     /// Since when it has been healthy after all.
@@ -301,7 +301,7 @@ pub struct Backoff {
 #[serde(deny_unknown_fields)]
 pub struct Lost {
     /// The update.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// How often ostree could not write it to the disk, by its own word.
     pub times: u32,
     /// How often nothing told why.
@@ -328,7 +328,7 @@ impl State {
     }
 
     /// Pauses because a drain was given up, in whose way were `pods`. Where some of these were so the last time, too, the pause is four
-    /// times as long, and `remedy` is told: what did not change by itself until now takes a person. Gives the reason as it is told.
+    /// times as long, and `remedy` is reported: what did not change by itself until now takes a person. Gives the reason as it is reported.
     pub(super) fn back_off_drain(
         &mut self,
         (reason, pods): (Reason, BTreeSet<String>),
@@ -345,9 +345,9 @@ impl State {
         let (factor, reason) = match times {
             1 => (1, reason),
             times => {
-                let told = &reason.message;
+                let reported = &reason.message;
                 // A long text is cut at its end.
-                let text = format!("{times} drains in a row ended so: {remedy}; {told}");
+                let text = format!("{times} drains in a row ended so: {remedy}; {reported}");
                 (AGAIN, Reason::new(reason.code, text))
             }
         };

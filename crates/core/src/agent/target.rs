@@ -3,7 +3,7 @@
 use super::settings::Health;
 use super::state::State;
 use crate::host::{Deployment, Host};
-use crate::identity::Identity;
+use crate::ids::ReleaseId;
 use crate::reason::Code;
 
 /// What a granted reboot would boot: what any reboot would boot, or else what an unhealthy host goes back to.
@@ -19,24 +19,24 @@ pub(super) fn way_back<'h>(
     health: &Health,
 ) -> Option<&'h Deployment> {
     let left = &host.booted.identity;
-    let ailing = health.rollback && state.ails(host);
+    let unhealthy = health.rollback && state.is_unhealthy(host);
     // As rpm-ostree chooses it: the first after the booted one. Once that was done, it is the first of all.
     let next = host.pending.as_ref().or_else(|| host.others.first());
     next.filter(|next| {
         let bad = state.failed.find(&next.identity).is_some();
-        ailing && !next.staged && next.identity != *left && !bad
+        unhealthy && !next.staged && next.identity != *left && !bad
     })
 }
 
 impl State {
     /// What runs is known to be unhealthy here.
-    pub(super) fn ails(&self, host: &Host) -> bool {
+    pub(super) fn is_unhealthy(&self, host: &Host) -> bool {
         let failure = self.failed.find(&host.booted.identity);
         failure.is_some_and(|failure| failure.code == Code::Unhealthy)
     }
 
     /// `identity` became healthy here after all.
-    pub(super) fn recovered(&mut self, identity: &Identity) {
+    pub(super) fn recovered(&mut self, identity: &ReleaseId) {
         let failures = &mut self.failed.identities;
         failures.retain(|failure| failure.identity != *identity || failure.code != Code::Unhealthy);
     }

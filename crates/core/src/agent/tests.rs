@@ -23,7 +23,7 @@ use super::state::{Backoff, Retry};
 use super::*;
 use crate::drain::{Answer, EvictionTry, How, RawPod, Removal};
 use crate::host::{Deployment, Host, Inhibitor};
-use crate::identity::{GrantId, Identity};
+use crate::ids::{GrantId, ReleaseId};
 use crate::look::Mode;
 use crate::node::SystemLabels;
 use crate::raw::RawNode;
@@ -34,9 +34,9 @@ use crate::values::{
     Cordoned, DrainPolicy, Failure, Failures, Field, Grant, Outcome, RebootResult, Status,
 };
 
-const OLD: Identity = Identity::Commit([1; 32]);
-const NEW: Identity = Identity::Commit([2; 32]);
-const OTHER: Identity = Identity::Commit([3; 32]);
+const OLD: ReleaseId = ReleaseId::Commit([1; 32]);
+const NEW: ReleaseId = ReleaseId::Commit([2; 32]);
+const OTHER: ReleaseId = ReleaseId::Commit([3; 32]);
 const BOOT: BootId = BootId::from_bytes([1; 16]);
 const NEXT: BootId = BootId::from_bytes([2; 16]);
 const ID: GrantId = GrantId { seq: 7, salt: 1 };
@@ -55,7 +55,7 @@ fn answer(refused: Option<&str>) -> Answer {
     refused.map_or(Answer::Accepted, |why| Answer::Refused(why.to_owned()))
 }
 
-fn deployment(identity: Identity, staged: bool) -> Deployment {
+fn deployment(identity: ReleaseId, staged: bool) -> Deployment {
     Deployment {
         id: format!("os-{}.0", identity.short()),
         identity,
@@ -128,7 +128,7 @@ impl World {
                 preflight: None,
                 evictions: vec![],
                 volumes: None,
-                told: None,
+                reported: None,
                 inhibitors: Ok(vec![]),
                 survey: Ok(Survey::default()),
                 system: SystemLabels::default(),
@@ -219,7 +219,7 @@ impl World {
                     let found = self.node().agent.reason.value().cloned();
                     if found != want.reason.clone().map(Reason::read) {
                         let blocked = step.drain.blocked.iter();
-                        self.seen.told = Some(Told {
+                        self.seen.reported = Some(Reported {
                             at: self.clocks().tick,
                             reason: want.reason.clone(),
                             blocked: blocked.map(|one| one.pod.clone()).collect(),
@@ -280,7 +280,7 @@ impl World {
     }
 
     /// A new boot into `booted`, with the kubelet up again.
-    fn boots(&mut self, booted: Identity, pending: Option<Deployment>, others: &[Identity]) {
+    fn boots(&mut self, booted: ReleaseId, pending: Option<Deployment>, others: &[ReleaseId]) {
         self.seen.boot = NEXT;
         self.seen.asked = None;
         self.seen.host = Ok(Host {
@@ -521,9 +521,9 @@ fn an_answered_grant_is_never_accepted_again() {
 fn what_booted_decides() {
     let fallback = deployment(NEW, false);
     type Case = (
-        Identity,
+        ReleaseId,
         Option<Deployment>,
-        &'static [Identity],
+        &'static [ReleaseId],
         bool,
         Outcome,
         Option<Code>,
@@ -653,21 +653,21 @@ fn lose(survey: Result<Survey, String>) -> Vec<Option<(Outcome, Option<Code>)>> 
         world.run();
         world.seen.survey = Ok(Survey::default());
         results.push(world.result());
-        let told = world.node().agent.failed.value().is_some();
+        let reported = world.node().agent.failed.value().is_some();
         let bad = matches!(world.result(), Some((Outcome::Failed, _)));
-        assert_eq!(told, bad, "a power cut keeps no other node from it");
+        assert_eq!(reported, bad, "a power cut keeps no other node from it");
     }
     panic!("it goes on for ever: {results:?}");
 }
 
 #[test]
 fn an_update_that_can_not_be_written_three_times_has_failed_and_power_cuts_hold_their_node_alone() {
-    let told = |outcome, code| Some((outcome, Some(code)));
-    let failed = |outcome| told(outcome, Code::FinalizationFailed);
+    let reported = |outcome, code| Some((outcome, Some(code)));
+    let failed = |outcome| reported(outcome, Code::FinalizationFailed);
     let (aborted, bad) = (failed(Outcome::Aborted), failed(Outcome::Failed));
     let unit = health::units(&[("ostree-boot-complete.service", "failed")]);
     assert_eq!(lose(unit), vec![aborted, aborted, bad]);
-    let cut = told(Outcome::Aborted, Code::UpdateLost);
+    let cut = reported(Outcome::Aborted, Code::UpdateLost);
     assert_eq!(lose(Ok(Survey::default())), vec![cut; 5]);
 }
 

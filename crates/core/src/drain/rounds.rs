@@ -68,7 +68,7 @@ impl Answer {
 /// As many calls about pods are in flight at once: a full node is through before a grant lapses even if each takes 30 s, and no API server
 /// notices (`kubectl drain` has one in flight for each pod).
 pub const AT_ONCE: usize = 16;
-/// As many pods are named; how many more there are is told as a number.
+/// As many pods are named; how many more there are is reported as a number.
 const NAMED: usize = 3;
 
 /// A pod that is in the way.
@@ -235,8 +235,8 @@ fn going(pod: &RawPod, open: bool) -> String {
     }
 }
 
-/// What is told of a drain that goes on. What is blocked comes first, since it matters most and a long text is cut.
-pub fn told(round: &Round, how: How) -> String {
+/// What is reported of a drain that goes on. What is blocked comes first, since it matters most and a long text is cut.
+pub fn reported(round: &Round, how: How) -> String {
     let verb = match how {
         How::Evict => "leaving",
         How::Delete | How::Kill => "being deleted",
@@ -255,7 +255,7 @@ pub fn told(round: &Round, how: How) -> String {
     parts.join(" ")
 }
 
-/// What is told of the pods that came after the cordon.
+/// What is reported of the pods that came after the cordon.
 pub fn stay(newcomers: &[String]) -> Option<String> {
     let names = match newcomers {
         [] => return None,

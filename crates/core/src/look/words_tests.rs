@@ -384,7 +384,7 @@ const REGISTRY: &[(Code, &str)] = &[
     ),
 ];
 
-/// What else is told of images.
+/// What else is reported of images.
 const IMAGE: &[(Code, &str)] = &[
     (
         StageFailed,
@@ -428,7 +428,7 @@ const IMAGE: &[(Code, &str)] = &[
     ),
 ];
 
-/// What is told where packages are layered, whatever is below them.
+/// What is reported where packages are layered, whatever is below them.
 const LAYERED: &[(Code, &str)] = &[
     (LayeringConflict, "No enabled repositories"),
     (LayeringConflict, "Packages not found: lab-layer"),

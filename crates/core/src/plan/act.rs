@@ -1,6 +1,6 @@
 //! What the operator does next, by name, and what that makes of the ledger and of Nodes.
 
-use crate::identity::{Identity, NodeName};
+use crate::ids::{NodeName, ReleaseId};
 use crate::ledger::{Entry, Ledger};
 use crate::node::{Allotted, NodeView};
 use crate::time::Time;
@@ -197,7 +197,7 @@ impl NodeAct {
 }
 
 /// The note of what the node was granted, with `identity` in it; `None` if it is there.
-fn noted(node: &NodeView, identity: Identity) -> Option<Granted> {
+fn noted(node: &NodeView, identity: ReleaseId) -> Option<Granted> {
     let known = node.operator.granted.value();
     if known.is_some_and(|known| known.identities.contains(&identity)) {
         return None;

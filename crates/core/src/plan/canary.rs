@@ -1,4 +1,4 @@
-//! Canaries: nodes that run an identity for a while before the others of their pool may boot it.
+//! Canaries: nodes that run a release for a while before the others of their pool may boot it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::planner::Planner;
 use super::pools::what;
 use super::trial::{Trial, Tried, soaked, updated};
-use crate::identity::{Identity, NodeName};
+use crate::ids::{NodeName, ReleaseId};
 use crate::node::NodeView;
 use crate::pool::{Canary, CanaryWho};
 use crate::reason::{Code, Reason};
@@ -19,7 +19,7 @@ impl<'a> Planner<'a> {
         &mut self,
         place: usize,
         node: &NodeView,
-        identity: &Identity,
+        identity: &ReleaseId,
     ) -> Result<(), Reason> {
         let pool = &self.pools.all[place];
         let Some(canary) = pool.asks.ok().and_then(|asks| asks.canary.as_ref()) else {
@@ -36,8 +36,8 @@ impl<'a> Planner<'a> {
             CanaryWho::Count(_) => tries(&node.name),
             CanaryWho::Nodes(selector) => selector.matches(&node.labels),
         };
-        if let Some(told) = trial.told.as_ref().filter(|_| !chosen) {
-            return Err(told.clone());
+        if let Some(reported) = trial.reported.as_ref().filter(|_| !chosen) {
+            return Err(reported.clone());
         }
         let judged = match &canary.who {
             CanaryWho::Count(count) => trial.counted(*count, &node.name, self.now),
@@ -58,19 +58,19 @@ impl<'a> Planner<'a> {
         };
         let reason = Reason::new(Code::CanaryFirst, text);
         if !chosen {
-            trial.told = Some(reason.clone());
+            trial.reported = Some(reason.clone());
         }
         Err(reason)
     }
 
-    fn look_at_trial(&mut self, key: (usize, Identity), canary: &Canary) {
+    fn look_at_trial(&mut self, key: (usize, ReleaseId), canary: &Canary) {
         if !self.trials.contains_key(&key) {
             let trial = self.trial(key.0, canary, &key.1);
             self.trials.insert(key, trial);
         }
     }
 
-    fn trial(&self, place: usize, canary: &Canary, identity: &Identity) -> Trial<'a> {
+    fn trial(&self, place: usize, canary: &Canary, identity: &ReleaseId) -> Trial<'a> {
         let member = |name: &NodeName| self.pools.places(name).contains(&place);
         let chosen = |node: &NodeView| match &canary.who {
             CanaryWho::Count(_) => false,
@@ -103,21 +103,21 @@ impl<'a> Planner<'a> {
             nodes,
             under_way,
             elsewhere,
-            told: None,
+            reported: None,
         }
     }
 
-    /// Members of the pool that try another identity than this. Whoever gets to stage something first is no canary of that while a canary is
+    /// Members of the pool that try another release than this. Whoever gets to stage something first is no canary of that while a canary is
     /// at work: with a version every hour each node would try another one, and nothing would ever be tried for as long as it was meant to.
     fn elsewhere(
         &self,
         place: usize,
         (count, soak): (usize, SignedDuration),
-        identity: &Identity,
+        identity: &ReleaseId,
     ) -> BTreeMap<&'a NodeName, Option<Time>> {
         let members = &self.pools.all[place].members;
         let entry = |node: &NodeView| self.ledger.entries.get(&node.name);
-        let tries = |node: &'a NodeView| -> Option<(Identity, Option<Time>)> {
+        let tries = |node: &'a NodeView| -> Option<(ReleaseId, Option<Time>)> {
             if let Some(entry) = entry(node) {
                 return Some((entry.identity, None));
             }
@@ -132,7 +132,7 @@ impl<'a> Planner<'a> {
         let mut tried: Vec<_> = tried.collect();
         tried.retain(|(_, (other, _))| other != identity);
         let mut known = BTreeMap::new();
-        let mut open = |other: &Identity| -> bool {
+        let mut open = |other: &ReleaseId| -> bool {
             *known.entry(*other).or_insert_with(|| {
                 let ends = members.iter().filter_map(|node| soaked(node, other, soak));
                 ends.filter(|end| *end <= self.now).count() < count
@@ -163,11 +163,11 @@ impl<'a> Planner<'a> {
     }
 
     /// The node gets a slot for `identity`.
-    pub(super) fn tries(&mut self, node: &'a NodeName, identity: &Identity) {
+    pub(super) fn tries(&mut self, node: &'a NodeName, identity: &ReleaseId) {
         for place in self.pools.places(node) {
             if let Some(trial) = self.trials.get_mut(&(*place, *identity)) {
                 trial.under_way.insert(node);
-                trial.told = None;
+                trial.reported = None;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::nodes::{goes_back, holds};
 use super::planner::Planner;
 use crate::field::trouble;
-use crate::identity::Identity;
+use crate::ids::ReleaseId;
 use crate::keys;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
@@ -78,8 +78,8 @@ impl Planner<'_> {
         self.consent(node, identity)
     }
 
-    /// The identity failed on this node, or on as many as make its pools give it up.
-    fn failed_before(&self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+    /// The release failed on this node, or on as many as make its pools give it up.
+    fn failed_before(&self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
         if let Some(own) = node.agent.failed.value().and_then(|own| own.find(identity)) {
             let text = format!("{identity} failed on this node ({})", own.code);
             return Err(Reason::new(Code::IdentityFailed, text));

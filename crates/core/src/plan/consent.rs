@@ -3,13 +3,13 @@
 use super::nodes::goes_back;
 use super::planner::Planner;
 use super::pools::what;
-use crate::identity::Identity;
+use crate::ids::ReleaseId;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 
 impl Planner<'_> {
     /// Whether all pools of the node let it boot `identity` now, apart from whoever else goes.
-    pub(super) fn consent(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+    pub(super) fn consent(&mut self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
         self.pools.invalid(&node.name)?;
         self.pools.alike(&node.name)?;
         self.pools.understood(node)?;
@@ -50,7 +50,7 @@ impl Planner<'_> {
 
     /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
     /// Whoever goes back to what it ran before tries nothing new.
-    pub(super) fn turn(&mut self, node: &NodeView, identity: &Identity) -> Result<(), Reason> {
+    pub(super) fn turn(&mut self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
         if goes_back(node) {
             return Ok(());
         }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::seen::Snapshot;
-use crate::identity::{Identity, NodeName};
+use crate::ids::{NodeName, ReleaseId};
 use crate::ledger::{Ledger, Stage};
 use crate::node::NodeView;
 use crate::reason::AnyCode;
 
 /// What failed, on which nodes and how; without a code where that can't be read.
-pub(super) type Failed<'a> = BTreeMap<Identity, Vec<(&'a NodeName, Option<&'a AnyCode>)>>;
+pub(super) type Failed<'a> = BTreeMap<ReleaseId, Vec<(&'a NodeName, Option<&'a AnyCode>)>>;
 
 /// Everything that failed anywhere, and what may have where that can't be read. What a node says of something that it was never granted counts
 /// for nobody else: any node could say it of anything.
@@ -20,8 +20,9 @@ pub(super) fn failures<'a>(seen: &'a Snapshot, ledger: &Ledger) -> Failed<'a> {
         let list = list.iter().flat_map(|failed| &failed.identities);
         let known = list.map(|failure| (failure.identity, Some(&failure.code)));
         let suspected = node.agent.suspected.iter();
-        let told = known.chain(suspected.map(|identity| (*identity, None)));
-        for (identity, code) in told.filter(|(identity, _)| was_granted(node, ledger, identity)) {
+        let reported = known.chain(suspected.map(|identity| (*identity, None)));
+        for (identity, code) in reported.filter(|(identity, _)| was_granted(node, ledger, identity))
+        {
             failures
                 .entry(identity)
                 .or_default()
@@ -32,7 +33,7 @@ pub(super) fn failures<'a>(seen: &'a Snapshot, ledger: &Ledger) -> Failed<'a> {
 }
 
 /// The node has, or had, a grant for `identity`.
-fn was_granted(node: &NodeView, ledger: &Ledger, identity: &Identity) -> bool {
+fn was_granted(node: &NodeView, ledger: &Ledger, identity: &ReleaseId) -> bool {
     let operator = &node.operator;
     let noted = operator.granted.value();
     let noted = noted.is_some_and(|granted| granted.identities.contains(identity));

@@ -4,7 +4,7 @@ use super::act::{Act, NodeChange, on};
 use super::planner::Planner;
 use crate::features::Feature;
 use crate::field::trouble;
-use crate::identity::NodeName;
+use crate::ids::NodeName;
 use crate::keys;
 use crate::node::NodeView;
 use crate::values::DrainMode;
@@ -26,7 +26,7 @@ impl<'a> Planner<'a> {
         only.filter(drains).map(|node| &node.name)
     }
 
-    /// It is told so, and no other one: now, or when nothing else is to be written. What only tells does not keep a node from its turn.
+    /// It is reported so, and no other one: now, or when nothing else is to be written. What only tells does not keep a node from its turn.
     pub(super) fn tell_lone(&self) -> (Option<Act>, Option<Act>) {
         let lone = self.lone();
         let untold = self.seen.nodes.values().find_map(|node| {

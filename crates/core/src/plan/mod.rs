@@ -45,7 +45,7 @@ mod writes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::field::{Field, trouble};
-use crate::identity::{GrantId, NodeName};
+use crate::ids::{GrantId, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Ledger, Stage};
 use crate::node::NodeView;
@@ -106,8 +106,8 @@ impl<'a> Planner<'a> {
         let (restore, slots) = (self.restore(), self.slots());
         let act = restore.or(slots);
         let act = act.or_else(|| self.orphans());
-        let (told, last) = self.tell_lone();
-        let act = match self.others(act.or(told)) {
+        let (reported, last) = self.tell_lone();
+        let act = match self.others(act.or(reported)) {
             Act::Wait => last.unwrap_or(Act::Wait),
             act => act,
         };
@@ -216,7 +216,7 @@ impl<'a> Planner<'a> {
         ready.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut chosen = act;
         // The operator's own node, which is last of all, lets those go first that are about to: not those that wait for something else,
-        // which may be for ever, or for this node as a canary.
+        // which may be without end, or for this node as a canary.
         let mut others_go = self.ledger.entries.keys().any(|name| {
             let node = self.seen.nodes.get(name);
             !node.is_some_and(has_failed)

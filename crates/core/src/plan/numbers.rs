@@ -1,13 +1,13 @@
 //! The numbers of grants: they only rise, whatever anybody writes.
 
 use super::seen::{DATA_NAME, Snapshot};
-use crate::identity::NodeName;
+use crate::ids::NodeName;
 use crate::ledger::Ledger;
 use crate::reason::{Code, Reason};
 
 /// How far above the operator's own numbers an agent's may be.
 ///
-/// A node can write any number as that of its last grant. Believed without bound, a single one would leave no higher number for ever;
+/// A node can write any number as that of its last grant. Believed without bound, a single one would leave no higher number without end;
 /// so many at once are too few to matter, and far more than were ever given between a ledger and an older copy of it.
 const REACH: u64 = 1 << 32;
 /// No number of an operator is higher: half of all there are, which nobody gets to in `REACH` at a time either.

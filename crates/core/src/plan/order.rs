@@ -2,7 +2,7 @@
 
 use super::nodes::goes_back;
 use super::planner::Planner;
-use crate::identity::NodeName;
+use crate::ids::NodeName;
 use crate::node::NodeView;
 use crate::pool::{Order, OrderBy};
 use crate::time::Time;

@@ -8,7 +8,7 @@ use super::numbers::last_seq;
 use super::pools::Pools;
 use super::seen::{Policy, Snapshot};
 use super::trial::Trial;
-use crate::identity::{Identity, NodeName};
+use crate::ids::{NodeName, ReleaseId};
 use crate::ledger::Ledger;
 use crate::reason::Reason;
 use crate::time::Time;
@@ -24,8 +24,8 @@ pub(super) struct Planner<'a> {
     pub pools: Pools<'a>,
     /// What failed, on which nodes and how; without a code where that can't be read.
     pub failures: Failed<'a>,
-    /// How far identities are in the pools that have canaries.
-    pub trials: BTreeMap<(usize, Identity), Trial<'a>>,
+    /// How far releases are in the pools that have canaries.
+    pub trials: BTreeMap<(usize, ReleaseId), Trial<'a>>,
     pub verdicts: BTreeMap<NodeName, Reason>,
     pub wakes: Vec<Time>,
 }

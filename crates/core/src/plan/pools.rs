@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::nodes::{holds, unavailable};
 use super::seen::{Policy, Snapshot};
 use crate::features::Feature;
-use crate::identity::{Identity, NodeName, PoolName};
+use crate::ids::{NodeName, PoolName, ReleaseId};
 use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
@@ -35,7 +35,7 @@ pub(super) struct Seen<'a> {
     pub opens: Option<Time>,
     /// The last of its nodes that ended an update, and when.
     last: Option<(Time, &'a NodeName)>,
-    /// What most of a large pool is told.
+    /// What most of a large pool is reported.
     full: OnceCell<Reason>,
 }
 
@@ -268,12 +268,12 @@ impl<'a> Pools<'a> {
     pub fn invalid(&self, node: &NodeName) -> Result<(), Reason> {
         let broken = self.broken.map(|place| &self.all[place]);
         let found = broken.into_iter().chain(self.of(node));
-        let told = |pool: &Seen<'_>| {
+        let reported = |pool: &Seen<'_>| {
             let why = pool.asks.err()?;
             let text = format!("{}{why}", pool.called());
             Some(Reason::new(Code::PoolInvalid, text))
         };
-        found.filter_map(told).next().map_or(Ok(()), Err)
+        found.filter_map(reported).next().map_or(Ok(()), Err)
     }
 
     /// The node's agent can do what its pools want.
@@ -328,8 +328,8 @@ fn selector(found: &FoundPool) -> Option<&crate::selector::Selector> {
     }
 }
 
-/// An identity as people know it.
-pub(super) fn what(identity: &Identity, version: Option<&str>) -> String {
+/// A release as people know it.
+pub(super) fn what(identity: &ReleaseId, version: Option<&str>) -> String {
     version.map_or_else(
         || identity.to_string(),
         |version| format!("{version} ({identity})"),

@@ -1,17 +1,17 @@
-//! What is told of each pool.
+//! What is reported of each pool.
 
 use std::collections::BTreeMap;
 
 use super::nodes::{has_failed, unavailable};
 use super::planner::Planner;
-use crate::identity::{GrantId, Identity, NodeName, PoolName};
+use crate::ids::{GrantId, NodeName, PoolName, ReleaseId};
 use crate::ledger::Stage;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::Field;
 
-/// More targets, or nodes by name, are not told of one pool. Of targets those are left out that the fewest nodes need or run.
+/// More targets, or nodes by name, are not reported of one pool. Of targets those are left out that the fewest nodes need or run.
 pub const TARGETS: usize = 10;
 
 /// One pool in numbers.
@@ -38,7 +38,7 @@ pub struct PoolReport {
     /// The slots that are out.
     pub slots: Vec<SlotReport>,
     /// What its nodes need or run, at most [`TARGETS`].
-    pub targets: BTreeMap<Identity, TargetReport>,
+    pub targets: BTreeMap<ReleaseId, TargetReport>,
     /// Those that count as control plane, at most [`TARGETS`].
     pub control_plane: Vec<NodeName>,
     /// Nodes may be granted now, as far as its windows go.
@@ -59,7 +59,7 @@ pub struct SlotReport {
     /// The grant.
     pub id: GrantId,
     /// What may be booted.
-    pub identity: Identity,
+    pub identity: ReleaseId,
     /// How far it is.
     pub stage: Stage,
     /// When it was reserved, or granted.
@@ -126,7 +126,7 @@ impl Planner<'_> {
         report.unavailable += usize::from(entry.is_none() && unavailable(node));
         report.failed += usize::from(unfit);
         report.up_to_date += usize::from(rests && entry.is_none());
-        // What is told of a slot that is being given back is about what comes after it.
+        // What is reported of a slot that is being given back is about what comes after it.
         let verdict = self.verdicts.get(&node.name);
         let stuck = verdict.filter(|why| why.code.verdict().stalls);
         report.slots.extend(entry.map(|entry| SlotReport {
@@ -156,7 +156,7 @@ impl Planner<'_> {
 }
 
 impl PoolReport {
-    fn counts(&mut self, identity: Identity, version: Option<&String>) {
+    fn counts(&mut self, identity: ReleaseId, version: Option<&String>) {
         let target = self.targets.entry(identity).or_default();
         target.nodes += 1;
         if target.version.is_none() {

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::writes::Writes;
 use crate::control_plane::Rule;
 use crate::field::Field;
-use crate::identity::NodeName;
+use crate::ids::NodeName;
 use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};

@@ -7,7 +7,7 @@ use super::nodes::holds;
 use super::planner::Planner;
 use crate::features::Feature;
 use crate::field::trouble;
-use crate::identity::{GrantId, NodeName};
+use crate::ids::{GrantId, NodeName};
 use crate::keys;
 use crate::ledger::{Entry, Stage};
 use crate::node::NodeView;
@@ -153,7 +153,7 @@ impl Planner<'_> {
 
     /// A granted slot of which the known Node shows nothing, or whose Node is not known: the API server itself has to say so.
     ///
-    /// A Node that was deleted and made anew while its host was about to reboot shows nothing either. Its agent, if there is one, says
+    /// A Node that was deleted and recreated while its host was about to reboot shows nothing either. Its agent, if there is one, says
     /// at once whether it goes on; without a word of it, the slot is kept for as long as it could still act on the grant.
     fn untraced(&mut self, name: &NodeName, entry: &Entry) -> Next {
         let live = match self.seen.live.get(name) {
@@ -172,7 +172,7 @@ impl Planner<'_> {
         if live.protocol.is_absent() && self.now <= acts_until {
             self.wakes
                 .push(acts_until.later(SignedDuration::from_secs(1)));
-            let text = "the Node was made anew in the middle of it; waiting for its agent";
+            let text = "the Node was recreated in the middle of it; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
         let answered = answer(live, entry).is_some();
@@ -184,7 +184,7 @@ impl Planner<'_> {
     }
 
     /// Another number on the Node than the entry's, in place of whatever was there. From then on no write that is still on its way can
-    /// put the grant there, whoever sent it; nor can it if the Node was made anew meanwhile. The entry ends with that, and then the
+    /// put the grant there, whoever sent it; nor can it if the Node was recreated meanwhile. The entry ends with that, and then the
     /// number is nobody's and goes, too.
     fn take_back(&self, node: &NodeView, entry: &Entry) -> Act {
         let id = GrantId {

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::control_plane::Rule;
-use crate::identity::{BootId, Identity};
+use crate::ids::{BootId, ReleaseId};
 use crate::node::OperatorFields;
 use crate::node::tests::allotted::apply;
 use crate::pool::{FoundPool, MaxUnavailable, Pool};
@@ -21,9 +21,9 @@ mod lone;
 mod pools;
 mod rollback;
 
-const OLD: Identity = Identity::Commit([1; 32]);
-const NEW: Identity = Identity::Commit([2; 32]);
-const OTHER: Identity = Identity::Commit([3; 32]);
+const OLD: ReleaseId = ReleaseId::Commit([1; 32]);
+const NEW: ReleaseId = ReleaseId::Commit([2; 32]);
+const OTHER: ReleaseId = ReleaseId::Commit([3; 32]);
 const BOOT: BootId = BootId::from_bytes([1; 16]);
 const NEXT: BootId = BootId::from_bytes([2; 16]);
 /// Monday 2026-11-23, 21:00 UTC.
@@ -75,7 +75,7 @@ fn phase(node: &mut NodeView, phase: Phase) {
     });
 }
 
-fn failed(identity: Identity) -> Field<Failures> {
+fn failed(identity: ReleaseId) -> Field<Failures> {
     let failure = Failure {
         identity,
         code: Code::RolledBack.into(),
@@ -87,7 +87,7 @@ fn failed(identity: Identity) -> Field<Failures> {
 }
 
 /// The node had a grant for it, and it failed there.
-fn fails(node: &mut NodeView, identity: Identity) {
+fn fails(node: &mut NodeView, identity: ReleaseId) {
     node.agent.failed = failed(identity);
     let mut granted = Granted::default();
     granted.add(identity);
@@ -1153,7 +1153,7 @@ fn an_entry_is_kept_while_the_api_server_still_shows_it_on_the_node() {
     }
 }
 
-/// Another operator may just be putting the grant on the Node that was made anew: another number keeps it from succeeding.
+/// Another operator may just be putting the grant on the Node that was recreated: another number keeps it from succeeding.
 #[test]
 fn the_slot_of_a_node_that_was_made_anew_is_taken_back_there_first() {
     let mut world = World::new(&["n1", "n2"]);

@@ -1,17 +1,17 @@
-//! How far an identity is that canaries try.
+//! How far a release is that canaries try.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
 use super::pools::some;
-use crate::identity::{Identity, NodeName};
+use crate::ids::{NodeName, ReleaseId};
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{Outcome, Phase, RebootResult};
 
-/// How far one identity is in one pool.
+/// How far one release is in one pool.
 pub(super) struct Trial<'a> {
     /// The members that need it or run it: whether each is a canary by name, and when it has run it for long enough.
     pub nodes: Vec<Tried<'a>>,
@@ -19,8 +19,8 @@ pub(super) struct Trial<'a> {
     pub under_way: BTreeSet<&'a NodeName>,
     /// Members that try something else, and when they will have run it for long enough.
     pub elsewhere: BTreeMap<&'a NodeName, Option<Time>>,
-    /// What everybody is told who has neither.
-    pub told: Option<Reason>,
+    /// What everybody is reported who has neither.
+    pub reported: Option<Reason>,
 }
 
 pub(super) struct Tried<'a> {
@@ -99,7 +99,7 @@ impl Trial<'_> {
     }
 }
 
-/// When an update brought what the node runs: not what it ran when it first told of itself, or what it has run ever since.
+/// When an update brought what the node runs: not what it ran when it first reported of itself, or what it has run ever since.
 pub(super) fn updated(node: &NodeView) -> Option<Time> {
     let booted = node.agent.booted.value()?;
     let result = node.agent.result.value()?;
@@ -108,7 +108,7 @@ pub(super) fn updated(node: &NodeView) -> Option<Time> {
 }
 
 /// When the node has run `identity` for long enough; `None` if it does not run it, or not well.
-pub(super) fn soaked(node: &NodeView, identity: &Identity, soak: SignedDuration) -> Option<Time> {
+pub(super) fn soaked(node: &NodeView, identity: &ReleaseId, soak: SignedDuration) -> Option<Time> {
     let agent = &node.agent;
     let status = agent.status.value()?;
     let booted = agent.booted.value()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::identity::NodeName;
+use crate::ids::NodeName;
 
 /// What is known of writes to Nodes. Whatever is here, all of them count as ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -82,9 +82,9 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let told = Reason::quoting(Code::StageFailed, &text);
+            let reported = Reason::quoting(Code::StageFailed, &text);
             assert_eq!(
-                told,
+                reported,
                 Reason {
                     code: Code::StageFailed,
                     message: expected
@@ -97,9 +97,9 @@ mod tests {
     fn no_letters_make_it_too_long_for_an_event() {
         for letter in ["a", "é", "更", "😀"] {
             let text = format!("{} error: the cause", letter.repeat(1000));
-            let told = Reason::quoting(Code::StageFailed, &text).message;
-            let whole = told.starts_with(letter) && told.ends_with("error: the cause");
-            assert!(whole && told.len() <= 1024, "{told}");
+            let reported = Reason::quoting(Code::StageFailed, &text).message;
+            let whole = reported.starts_with(letter) && reported.ends_with("error: the cause");
+            assert!(whole && reported.len() <= 1024, "{reported}");
         }
     }
 }

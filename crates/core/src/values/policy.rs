@@ -49,7 +49,7 @@ pub enum DrainMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PreflightMode {
-    /// It is told, and the drain begins: much that refuses gives way once the node is cordoned or an eviction is real.
+    /// It is reported, and the drain begins: much that refuses gives way once the node is cordoned or an eviction is real.
     #[default]
     Inform,
     /// The node is not cordoned before everything would be evicted.
@@ -98,7 +98,7 @@ pub struct DrainPolicy {
     /// Pods with an emptyDir volume, whose content is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub empty_dir: Treatment,
-    /// Pods without a controller, which nobody makes anew.
+    /// Pods without a controller, which nobody recreates.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unmanaged: Treatment,
     /// Only pods that match have to leave; the others stay until the reboot.

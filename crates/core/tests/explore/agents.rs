@@ -6,7 +6,7 @@ use cuo_core::agent::{
     Act, Asked, NodeSeen, Observation, Place, Questions, Settings, Step, step, wants_pods,
 };
 use cuo_core::drain::{Answer, EvictionTry, How, RawPod};
-use cuo_core::identity::Identity;
+use cuo_core::ids::ReleaseId;
 use cuo_core::look::Mode;
 use cuo_core::node::{NodeView, Published, SystemLabels};
 use cuo_core::reason::Code;
@@ -73,7 +73,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
         preflight: None,
         evictions: refused.into_iter().collect(),
         volumes: None,
-        told: None,
+        reported: None,
         inhibitors: Ok(vec![]),
         survey: Ok(Survey::default()),
         system: SystemLabels::default(),
@@ -220,7 +220,7 @@ fn accepts_what_is_granted(
     else {
         return Ok(());
     };
-    // A reboot that was asked for is noted on a Node that was made anew, too.
+    // A reboot that was asked for is noted on a Node that was recreated, too.
     let asked = step
         .state
         .attempt
@@ -344,7 +344,7 @@ fn reboot(at: &mut Site, finalize: bool) -> Result<(), Violation> {
 }
 
 /// What ran before is first again, if it is what rpm-ostree would choose and nothing is staged; whoever asked hears of it.
-fn roll_back(at: &mut Site, wanted: Identity) {
+fn roll_back(at: &mut Site, wanted: ReleaseId) {
     let machine = &mut at.machine;
     if machine.pending.is_none() && machine.others.first() == Some(&wanted) {
         machine.others.remove(0);

@@ -2,7 +2,7 @@
 
 use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{NodeSeen, Observation};
-use cuo_core::identity::GrantId;
+use cuo_core::ids::GrantId;
 use cuo_core::node::NodeView;
 use cuo_core::time::Time;
 use cuo_core::values::{DrainPolicy, Failures, Field, Grant};

@@ -39,7 +39,7 @@ const LONGEST: usize = 4_000;
 
 /// What one history came to.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     steps: usize,
     settled: bool,
     /// The most nodes that had a grant at a time.
@@ -47,30 +47,30 @@ struct Told {
 }
 
 /// Goes where `choices` lead.
-fn walk(scope: Scope, choices: &[u16]) -> Result<Told, String> {
+fn walk(scope: Scope, choices: &[u16]) -> Result<Reported, String> {
     let mut context = Context::new(scope, true);
     let mut world = World::new(&scope);
-    let (mut told, mut history) = (Told::default(), vec![]);
-    while told.steps < LONGEST {
+    let (mut reported, mut history) = (Reported::default(), vec![]);
+    while reported.steps < LONGEST {
         let next = faults::all(&world, &mut context);
         let mut next = next.map_err(|(last, violation)| {
             history.push(last);
             format!("{}\n  {}", violation.rule, history.join("\n  "))
         })?;
-        let choice = choices.get(told.steps).copied();
-        let Some(place) = choose(&next, choice, told.steps) else {
-            told.settled = next.is_empty();
+        let choice = choices.get(reported.steps).copied();
+        let Some(place) = choose(&next, choice, reported.steps) else {
+            reported.settled = next.is_empty();
             break;
         };
         let (what, _, after) = next.swap_remove(place);
         history.push(what);
         world = after;
-        told.steps += 1;
+        reported.steps += 1;
         let out = world.sites.iter().filter_map(|at| at.node.as_deref());
         let out = out.filter(|node| !node.operator.grant.is_absent()).count();
-        told.at_once = told.at_once.max(out);
+        reported.at_once = reported.at_once.max(out);
     }
-    Ok(told)
+    Ok(reported)
 }
 
 /// Which of `next` happens: mostly something that happens by itself, but what makes an old picture new only now and then; and among
@@ -119,26 +119,26 @@ fn a_crowd_of_nodes_and_pools_keeps_the_rules_in_any_history() {
 fn keeps_the_rules(scope: Scope) {
     let start = std::time::Instant::now();
     let mut runner = TestRunner::new(config(HISTORIES, 200));
-    let told = std::cell::RefCell::new(vec![]);
+    let reported = std::cell::RefCell::new(vec![]);
     let result = runner.run(&choices(), |choices| {
         let one = walk(scope, &choices).map_err(TestCaseError::fail)?;
-        told.borrow_mut().push(one);
+        reported.borrow_mut().push(one);
         Ok(())
     });
     if let Err(error) = result {
         panic!("{error}");
     }
-    let told = told.into_inner();
-    let steps: usize = told.iter().map(|one| one.steps).sum();
-    let settled = told.iter().filter(|one| one.settled).count();
-    let most = told.iter().map(|one| one.at_once).max();
+    let reported = reported.into_inner();
+    let steps: usize = reported.iter().map(|one| one.steps).sum();
+    let settled = reported.iter().filter(|one| one.settled).count();
+    let most = reported.iter().map(|one| one.at_once).max();
     println!(
         "{} histories of {steps} steps, {settled} settled, {most:?} grants at once, {:.1?}",
-        told.len(),
+        reported.len(),
         start.elapsed()
     );
     // Histories in which nothing happens would show nothing.
-    assert!(most >= Some(2) && settled * 2 > told.len());
+    assert!(most >= Some(2) && settled * 2 > reported.len());
 }
 
 /// By the same choices each time: whether a bug is found must not depend on chance.
@@ -158,8 +158,8 @@ fn what_operators_may_do_wrong_is_found_by_chance_too() {
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let mut runner = TestRunner::new_with_rng(config(16 * HISTORIES, 0), rng);
         let result = runner.run(&choices(), |choices| {
-            let told = walk(scope, &choices);
-            told.map(|_| ()).map_err(TestCaseError::fail)
+            let reported = walk(scope, &choices);
+            reported.map(|_| ()).map_err(TestCaseError::fail)
         });
         let found = result.err().map(|error| error.to_string());
         let found = found.unwrap_or_else(|| panic!("{bug:?} was not found"));

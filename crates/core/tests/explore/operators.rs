@@ -60,7 +60,7 @@ fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
     }
 }
 
-fn site_of(world: &World, name: &cuo_core::identity::NodeName) -> usize {
+fn site_of(world: &World, name: &cuo_core::ids::NodeName) -> usize {
     let mut sites = 0..world.sites.len();
     sites.find(|site| node_name(*site) == *name).unwrap()
 }
@@ -289,7 +289,7 @@ fn judged_well(
         if current || entry.stage == Stage::Granted {
             beyond(scope, world.pools, &nodes, ledger, name)?;
         }
-        // A Node that was made anew tells of failures that nobody can vouch for.
+        // A Node that was recreated tells of failures that nobody can vouch for.
         let failed = |node: &&&NodeView| {
             let (failed, granted) = (node.agent.failed.value(), node.operator.granted.value());
             let granted = granted.is_some_and(|list| list.identities.contains(&entry.identity));

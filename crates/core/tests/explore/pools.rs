@@ -1,6 +1,6 @@
 //! The pools that there may be, and what no slot may go beyond.
 
-use cuo_core::identity::NodeName;
+use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
 use cuo_core::pool::{FoundPool, MaxUnavailable, Pool};

@@ -320,7 +320,7 @@ fn boot(at: &mut Site, apply: impl FnOnce(&mut Machine)) {
 }
 
 /// The host runs `next`, if there is something, and nothing is left to boot.
-fn runs(machine: &mut Machine, next: Option<(cuo_core::identity::Identity, bool)>) {
+fn runs(machine: &mut Machine, next: Option<(cuo_core::ids::ReleaseId, bool)>) {
     if let Some((identity, _)) = next {
         machine.others = vec![machine.booted];
         machine.booted = identity;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cuo_core::agent::state::State;
 use cuo_core::agent::{Act, Asked};
 use cuo_core::host::{Deployment, Host};
-use cuo_core::identity::{BootId, Identity, NodeName};
+use cuo_core::ids::{BootId, NodeName, ReleaseId};
 use cuo_core::ledger::Ledger;
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::raw::RawNode;
@@ -17,11 +17,11 @@ use crate::shared::Shared;
 use cuo_core::time::{Now, Tick, Time};
 
 /// What runs at first.
-pub const OLD: Identity = Identity::Commit([1; 32]);
+pub const OLD: ReleaseId = ReleaseId::Commit([1; 32]);
 /// The update.
-pub const NEW: Identity = Identity::Commit([2; 32]);
+pub const NEW: ReleaseId = ReleaseId::Commit([2; 32]);
 /// What an administrator deploys by hand.
-pub const ALT: Identity = Identity::Commit([3; 32]);
+pub const ALT: ReleaseId = ReleaseId::Commit([3; 32]);
 
 /// Moments that matter: at first; after a grant's deadline; after a drain's time-out, when no window is open; then a day after another,
 /// each after every pause.
@@ -65,7 +65,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// How many grants are followed: two operators, one of which does not read the ledger, can go on taking each other's back for ever.
+    /// How many grants are followed: two operators, one of which does not read the ledger, can go on taking each other's back without end.
     pub fn grants(&self) -> u64 {
         let ways = 1 + u64::from(self.sick);
         self.nodes as u64 * ways + u64::from(self.faults) + 1
@@ -88,7 +88,7 @@ pub struct World {
     pub moment: usize,
     /// How many may still come.
     pub faults: u8,
-    /// The operators are told not to grant anything.
+    /// The operators are reported not to grant anything.
     pub paused: bool,
     /// The pools that there are.
     pub pools: u8,
@@ -123,10 +123,10 @@ pub enum Who {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Machine {
     pub boot: u8,
-    pub booted: Identity,
+    pub booted: ReleaseId,
     /// What a reboot boots, and whether it is staged.
-    pub pending: Option<(Identity, bool)>,
-    pub others: Vec<Identity>,
+    pub pending: Option<(ReleaseId, bool)>,
+    pub others: Vec<ReleaseId>,
     /// A reboot was asked for; `true` if the staged deployment was finalized.
     pub going_down: Option<bool>,
     pub kubelet: bool,
@@ -202,7 +202,7 @@ pub fn boot_id(site: usize, boot: u8) -> BootId {
     BootId::from_bytes(bytes)
 }
 
-pub fn deployment(identity: Identity, staged: bool) -> Deployment {
+pub fn deployment(identity: ReleaseId, staged: bool) -> Deployment {
     Deployment {
         id: format!("os-{}", identity.short()),
         identity,
@@ -372,7 +372,7 @@ pub fn fresh_node(site: usize, scope: &Scope, boot: u8) -> NodeView {
 
 impl Machine {
     /// What a reboot boots, or what rpm-ostree goes back to from something that does not work.
-    pub fn leads_to(&self) -> Option<Identity> {
+    pub fn leads_to(&self) -> Option<ReleaseId> {
         let pending = self.pending.map(|(identity, _)| identity);
         pending.or_else(|| self.others.first().copied().filter(|_| self.sick))
     }

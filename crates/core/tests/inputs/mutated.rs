@@ -114,7 +114,7 @@ pub fn any_or(valid: Vec<String>) -> impl Strategy<Value = String> {
     prop_oneof![1 => ".{0,64}", 1 => any::<String>(), 6 => mutated(valid)]
 }
 
-/// Failures are told with the input, and nothing is written beside the source.
+/// Failures are reported with the input, and nothing is written beside the source.
 pub fn config() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,

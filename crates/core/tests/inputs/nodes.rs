@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
-use cuo_core::identity::{BootId, GrantId, Identity, NodeName};
+use cuo_core::ids::{BootId, GrantId, NodeName, ReleaseId};
 use cuo_core::keys;
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
@@ -28,7 +28,7 @@ use crate::mutated::{any_or, config, mutated};
 /// Keys, each with a value as CUO writes it.
 fn valid() -> Vec<(&'static str, String)> {
     let (id, boot) = (GrantId { seq: 17, salt: 9 }, BootId::from_bytes([3; 16]));
-    let (commit, image) = (Identity::Commit([0xab; 32]), Identity::Image([7; 32]));
+    let (commit, image) = (ReleaseId::Commit([0xab; 32]), ReleaseId::Image([7; 32]));
     let at = Time::EPOCH;
     let selector = Selector {
         match_labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),

@@ -66,7 +66,7 @@ pub struct Fault {
     pub stage: Stage,
     /// What happens.
     pub effect: Effect,
-    /// How often it happens before it is removed; `None` is for ever.
+    /// How often it happens before it is removed; `None` is without end.
     pub times: Option<u32>,
 }
 

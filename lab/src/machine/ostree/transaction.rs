@@ -20,7 +20,7 @@ use super::task::Task;
 
 const SOCKET: &str = "run/rpm-ostree-transaction.sock";
 
-/// What peers are told.
+/// What peers are reported.
 #[derive(Debug, Clone)]
 pub(super) enum Signal {
     Title(String),

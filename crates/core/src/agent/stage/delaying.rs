@@ -34,7 +34,7 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, since: Time) -> (Next, 
     if facts.has_booted_since(attempt) {
         return (Next::Verify, nothing);
     }
-    // A clock that was set back starts it anew.
+    // A clock that was set back restarts it.
     let since = since.min(facts.now);
     match &facts.seen.node {
         NodeSeen::Present { view, live } => delays(facts, attempt, since, (view, *live)),

@@ -7,13 +7,13 @@ use crate::agent::decision::Act;
 use crate::agent::facts::Facts;
 use crate::agent::holds::Hold;
 use crate::agent::preflight::Begin;
-use crate::agent::rollback::Ailment;
+use crate::agent::rollback::Unwell;
 use crate::agent::seen::Staging;
 use crate::agent::state::{Accepted, Attempt, Baseline, Exact};
 use crate::agent::transitions::Rest;
 use crate::control_plane;
 use crate::host::{Deployment, Host};
-use crate::identity::GrantId;
+use crate::ids::GrantId;
 use crate::look::Mode;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
@@ -52,10 +52,10 @@ enum Answer {
 
 /// The step without an accepted grant, and where the node is before it.
 pub(crate) fn next(facts: &Facts<'_>) -> (Rest, Next) {
-    let ailment = facts.ailment();
-    let hold = facts.holds(ailment.as_ref());
-    let (place, phase, reason) = facts.place(hold.as_ref(), ailment.as_ref());
-    let mut show = facts.show(phase, reason, ailment.as_ref());
+    let unwell = facts.unwell();
+    let hold = facts.holds(unwell.as_ref());
+    let (place, phase, reason) = facts.place(hold.as_ref(), unwell.as_ref());
+    let mut show = facts.show(phase, reason, unwell.as_ref());
     let Some(grant) = facts.open_grant() else {
         return (place, Next::Stay(show));
     };
@@ -80,10 +80,10 @@ pub(crate) fn next(facts: &Facts<'_>) -> (Rest, Next) {
 }
 
 impl Facts<'_> {
-    fn show(&self, phase: Phase, reason: Option<Reason>, ailment: Option<&Ailment>) -> Show {
-        let settled = match ailment {
-            Some(Ailment::Settles(until)) => Some(self.until(*until)),
-            Some(Ailment::Sick(_)) | None => None,
+    fn show(&self, phase: Phase, reason: Option<Reason>, unwell: Option<&Unwell>) -> Show {
+        let settled = match unwell {
+            Some(Unwell::Settling(until)) => Some(self.until(*until)),
+            Some(Unwell::Unhealthy(_)) | None => None,
         };
         let pause = self.pause().map(|backoff| self.until(backoff.until));
         let act = match self.settings.mode {
@@ -100,21 +100,17 @@ impl Facts<'_> {
     }
 
     /// Where the node is, and what it says of that.
-    fn place(
-        &self,
-        hold: Option<&Hold>,
-        ailment: Option<&Ailment>,
-    ) -> (Rest, Phase, Option<Reason>) {
+    fn place(&self, hold: Option<&Hold>, unwell: Option<&Unwell>) -> (Rest, Phase, Option<Reason>) {
         let pending = self.pending();
         let leaves = self.way_back().is_some();
-        if let Some(Ailment::Sick(sick)) = ailment
+        if let Some(Unwell::Unhealthy(sick)) = unwell
             && (pending.is_none() || leaves && hold.is_none())
         {
             let place = match leaves {
                 true => Rest::AwaitingRollback,
                 false => Rest::Failed,
             };
-            return (place, Phase::Failed, Some(self.ails_because(sick)));
+            return (place, Phase::Failed, Some(self.unhealthy_because(sick)));
         }
         let held = || hold.map(|hold| hold.reason.clone());
         match (pending, hold) {
@@ -129,9 +125,9 @@ impl Facts<'_> {
             // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
-                let told = self.occupied().or_else(|| self.at_risk(pending));
-                let told = told.or_else(|| self.cordoned_by_other());
-                (Rest::Waiting, Phase::Waiting, told.or(looked))
+                let reported = self.occupied().or_else(|| self.at_risk(pending));
+                let reported = reported.or_else(|| self.cordoned_by_other());
+                (Rest::Waiting, Phase::Waiting, reported.or(looked))
             }
             (None, _) if self.seen.staging == Staging::Lasting => {
                 (Rest::Staging, Phase::Staging, held())

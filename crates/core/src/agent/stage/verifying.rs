@@ -5,7 +5,7 @@ use crate::agent::ending::Ending;
 use crate::agent::facts::{Facts, SECOND};
 use crate::agent::state::{Attempt, State};
 use crate::host::{Deployment, Host};
-use crate::identity::Identity;
+use crate::ids::ReleaseId;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::survey::Survey;
@@ -31,7 +31,7 @@ pub(crate) enum Next {
 enum Verdict {
     /// It runs what was granted.
     Done,
-    /// The granted identity is bad.
+    /// The granted release is bad.
     Bad(Code),
     /// Something else came between.
     Missed(Code),
@@ -51,7 +51,7 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, good: Option<Time>) -> 
         return Next::Stay { state, good, show };
     };
     let Ok(host) = &facts.seen.host else {
-        return sickens(facts, attempt, (state, node), facts.unavailable());
+        return waits_for_health(facts, attempt, (state, node), facts.unavailable());
     };
     let verdict = facts.judged(attempt, host);
     // Reported at once, so that no other node boots it while this one is getting well.
@@ -59,8 +59,8 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, good: Option<Time>) -> 
         state.condemn(attempt, code, facts.now);
     }
     let members = attempt.baseline.members.as_ref();
-    if let Some(reason) = facts.sick(node, &attempt.grant.pods, members) {
-        return sickens(facts, attempt, (state, node), reason);
+    if let Some(reason) = facts.unhealthy(node, &attempt.grant.pods, members) {
+        return waits_for_health(facts, attempt, (state, node), reason);
     }
     if let Some((good, until)) = facts.watched(good) {
         let show = Show::new(Phase::Verifying, Some(Code::Settling.into()));
@@ -103,18 +103,18 @@ fn concludes(
 }
 
 /// Waits for the node to become healthy, and after the deadline keeps the slot and the version from spreading.
-fn sickens(
+fn waits_for_health(
     facts: &Facts<'_>,
     attempt: &Attempt,
     (mut state, node): (State, &NodeView),
     reason: Reason,
 ) -> Next {
     // The Node remembers since when, across restarts of the agent.
-    let told = node.agent.status.value();
+    let reported = node.agent.status.value();
     let unhealthy = node.agent.reason.value();
     let unhealthy = unhealthy.is_some_and(|reason| reason.code == Code::Unhealthy);
-    let failed = unhealthy && told.is_some_and(|status| status.phase == Phase::Failed);
-    let since = told.filter(|status| status.phase == Phase::Verifying);
+    let failed = unhealthy && reported.is_some_and(|status| status.phase == Phase::Failed);
+    let since = reported.filter(|status| status.phase == Phase::Verifying);
     let limit = since.map(|status| facts.deadline(status.since));
     if !failed && limit.is_none_or(|limit| facts.now <= limit) {
         let wake = limit.unwrap_or_else(|| facts.now.later(facts.settings.health.deadline));
@@ -163,8 +163,8 @@ impl State {
 
 impl Facts<'_> {
     /// Why the host runs `found` and not `wanted`. What can be long or unheard of comes first, for the end is what is cut off; both
-    /// identities are on the Node anyway.
-    fn missed(&self, code: Code, wanted: &Identity, found: &Identity) -> Reason {
+    /// releases are on the Node anyway.
+    fn missed(&self, code: Code, wanted: &ReleaseId, found: &ReleaseId) -> Reason {
         let text = match self.unwritten(code, wanted) {
             Some(how) => format!("{how} (granted {wanted}, booted {found})"),
             None => format!("granted {wanted}, booted {found}: {}", code.means()),

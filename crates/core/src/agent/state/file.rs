@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accepted, Ailing, Attempt, Backoff, Baseline, Exact, Intent, Left, Lost, Request, Stage, State,
-    Stuck,
+    Accepted, Attempt, Backoff, Baseline, Exact, Intent, Left, Lost, Request, Stage, State, Stuck,
+    Unhealthy,
 };
-use crate::identity::{BootId, Identity};
+use crate::ids::{BootId, ReleaseId};
 use crate::reason::Code;
 use crate::time::Time;
 use crate::values::{
@@ -44,8 +44,8 @@ struct Flat {
     lost: Option<Lost>,
     #[serde(default)]
     spoiled: Option<String>,
-    #[serde(default)]
-    ailing: Option<Ailing>,
+    #[serde(default, rename = "ailing")]
+    unhealthy: Option<Unhealthy>,
 }
 
 /// [`Attempt`] as the first release writes and reads it: how far it is follows from which of the fields have a value.
@@ -54,7 +54,7 @@ struct Flat {
 struct FlatAttempt {
     progress: Progress,
     drain: DrainPolicy,
-    from: Option<Identity>,
+    from: Option<ReleaseId>,
     #[serde(default)]
     between: Option<[Exact; 2]>,
     #[serde(default)]
@@ -249,7 +249,7 @@ impl From<State> for Flat {
             staging: state.staging,
             lost: state.lost,
             spoiled: state.spoiled,
-            ailing: state.ailing,
+            unhealthy: state.unhealthy,
         }
     }
 }
@@ -270,7 +270,7 @@ impl Flat {
             staging: self.staging,
             lost: self.lost,
             spoiled: self.spoiled,
-            ailing: self.ailing,
+            unhealthy: self.unhealthy,
             left: beyond.left,
             stuck: beyond.stuck,
         }
@@ -325,7 +325,7 @@ impl State {
     }
 }
 
-/// A state of another version is about an accepted grant that is being acted on in this `boot`, as far as can be told.
+/// A state of another version is about an accepted grant that is being acted on in this `boot`, as far as can be reported.
 fn concerns(state: &serde_json::Value, boot: &BootId) -> bool {
     let attempt = state.get("attempt");
     let under = attempt.and_then(|attempt| attempt.pointer("/progress/boot")?.as_str());

@@ -84,7 +84,7 @@ fn a_drain_that_would_not_get_through_does_not_begin() {
         ),
         (
             Code::PreflightBlocked,
-            "default/web: it has no controller that would make it anew",
+            "default/web: it has no controller that would recreate it",
             |grant| grant.drain.unmanaged = Treatment::Block,
             web(),
             None,
@@ -124,7 +124,7 @@ fn a_drain_that_would_not_get_through_does_not_begin() {
     }
 }
 
-/// A budget that has room once the node is cordoned, a webhook that acts on real evictions alone: what is refused beforehand is told, and the
+/// A budget that has room once the node is cordoned, a webhook that acts on real evictions alone: what is refused beforehand is reported, and the
 /// drain begins.
 #[test]
 fn what_is_refused_beforehand_is_told_and_tried() {
@@ -263,7 +263,7 @@ fn a_node_that_somebody_else_cordoned_is_left_alone_until_he_uncordons_it() {
     assert!(world.node().unschedulable);
 }
 
-/// Its own cordon is what the agent gives up with, so that is told, and the next drain comes later each time.
+/// Its own cordon is what the agent gives up with, so that is reported, and the next drain comes later each time.
 #[test]
 fn a_drain_that_ends_as_the_one_before_is_tried_again_after_a_longer_pause() {
     let mut world = granted(|_| {});
@@ -290,9 +290,12 @@ fn a_drain_that_ends_as_the_one_before_is_tried_again_after_a_longer_pause() {
     // Twice as long for the second, and four times for the same pods.
     gives_up(&mut world, 480);
     gives_up(&mut world, 960);
-    let told = world.state.backoff.clone().unwrap().reason.message;
+    let reported = world.state.backoff.clone().unwrap().reason.message;
     let way = "give their budgets room, move them, or set `drain.onTimeout: Delete` in the pool";
-    assert_eq!(told, format!("3 drains in a row ended so: {way}; {once}"));
+    assert_eq!(
+        reported,
+        format!("3 drains in a row ended so: {way}; {once}")
+    );
     world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
     let other = RawPod {
         uid: "u2".into(),
@@ -689,30 +692,30 @@ fn progress_is_told_now_and_then_and_what_blocks_at_once() {
     world.now = 1009;
     assert_eq!(world.shows(), (Phase::Draining, None, Act::Wait));
     world.now = 1010;
-    let told = |world: &mut World| {
+    let reported = |world: &mut World| {
         assert_eq!(world.shows().1, Some(Code::Draining));
         message(world)
     };
     let both = "2 pods are leaving: default/a is ending; default/b is ending.";
     let one = "1 pod is leaving: default/a is ending.";
-    assert_eq!(told(&mut world), both);
+    assert_eq!(reported(&mut world), both);
     world.seen.pods = Ok(vec![pod("a")]);
     world.now = 1019;
-    assert_eq!(told(&mut world), both);
+    assert_eq!(reported(&mut world), both);
     assert_eq!(world.wakes(), Some(1020));
     world.now = 1020;
-    assert_eq!(told(&mut world), one);
+    assert_eq!(reported(&mut world), one);
     world.seen.pods = Ok(vec![pod("a"), web()]);
     world.now = 1021;
     tried(&mut world, Some("budget"));
     assert_eq!(
-        told(&mut world),
+        reported(&mut world),
         format!("blocked: default/web: budget. {one}")
     );
     world.seen.pods = Ok(vec![web()]);
-    assert!(told(&mut world).ends_with(one), "too soon");
+    assert!(reported(&mut world).ends_with(one), "too soon");
     world.seen.pods = Ok(vec![pod("a")]);
-    assert_eq!(told(&mut world), one, "it is no longer blocked");
+    assert_eq!(reported(&mut world), one, "it is no longer blocked");
 }
 
 /// The cordon was an administrator's before the grant came.
@@ -732,7 +735,7 @@ fn who_uncordons_a_node_that_he_had_cordoned_wants_to_keep_it() {
     assert!(!world.node().unschedulable);
 }
 
-/// Found by the search: a cordon that is made then could arrive after the agent was started anew and gave up.
+/// Found by the search: a cordon that is made then could arrive after the agent was restarted and gave up.
 #[test]
 fn a_foreign_cordon_that_is_taken_back_is_not_made_again_while_the_host_goes_down() {
     let mut world = granted(|grant| grant.cordoned = Cordoned::Update);

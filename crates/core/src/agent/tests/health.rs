@@ -59,7 +59,7 @@ fn the_slot_is_given_back_once_everything_is_well_for_a_while() {
     world.seen.survey = booted().seen.survey;
     assert_eq!(world.shows(), verifying(Code::Settling));
 
-    // What breaks meanwhile starts it anew.
+    // What breaks meanwhile restarts it.
     world.now = 2020;
     world.node().ready = false;
     assert_eq!(world.shows(), verifying(Code::NodeNotReady));
@@ -102,7 +102,7 @@ fn after_the_deadline_the_node_has_failed_and_keeps_its_slot_until_it_is_well() 
     let reason = world.node().agent.reason.value().unwrap().message.clone();
     assert!(reason.starts_with("NodeNotReady: "), "{reason}");
 
-    // It stays failed, whatever is next in the way and however often the agent is started anew.
+    // It stays failed, whatever is next in the way and however often the agent is restarted.
     world.now = 2700;
     world.node().ready = true;
     world.seen.survey = units(&[("crio.service", "failed")]);
@@ -141,8 +141,8 @@ fn a_bad_verdict_is_told_before_the_node_is_well() {
     world.boots(OLD, Some(deployment(NEW, false)), &[]);
     world.node().ready = false;
     assert_eq!(world.shows(), verifying(Code::NodeNotReady));
-    let told = world.node().agent.failed.value().unwrap();
-    assert_eq!(told.find(&NEW).unwrap().code, Code::BootedFallback);
+    let reported = world.node().agent.failed.value().unwrap();
+    assert_eq!(reported.find(&NEW).unwrap().code, Code::BootedFallback);
     world.now = 2601;
     assert_eq!(world.shows().1, Some(Code::Unhealthy));
     world.node().ready = true;
@@ -258,7 +258,7 @@ fn nothing_is_staged_or_granted_before_the_boot_is_complete() {
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Stage));
 }
 
-/// A name that does not exist would otherwise be told only after the boot, and count against the version on all nodes.
+/// A name that does not exist would otherwise be reported only after the boot, and count against the version on all nodes.
 #[test]
 fn what_has_to_run_after_the_boot_has_to_run_before_it() {
     for demanded in ["crio.service", "cri0.service"] {

@@ -29,7 +29,7 @@ impl World {
     }
 
     /// Somebody boots `booted` into the boot `boot`, with `others` left beside it.
-    fn taken(&mut self, boot: u8, booted: Identity, others: &[Identity]) {
+    fn taken(&mut self, boot: u8, booted: ReleaseId, others: &[ReleaseId]) {
         self.boots(booted, None, others);
         self.seen.boot = BootId::from_bytes([boot; 16]);
         self.node().kubelet_boot = Some(self.seen.boot);
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// A look stages `identity`.
-    fn stages(&mut self, identity: Identity) -> (Phase, Option<Code>, Act) {
+    fn stages(&mut self, identity: ReleaseId) -> (Phase, Option<Code>, Act) {
         self.seen.check_due = true;
         assert_eq!(self.run().act, Act::Stage);
         self.seen.check_due = false;

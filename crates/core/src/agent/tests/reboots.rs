@@ -43,8 +43,8 @@ fn a_reboot_that_does_not_come_is_asked_for_again_and_then_told() {
     world.waits();
     assert_eq!(world.asks(), Act::Reboot);
     world.waits();
-    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
-    assert_eq!(world.shows(), told);
+    let reported = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), reported);
     assert!(
         world.result().is_none() && world.node().unschedulable,
         "the slot is kept"
@@ -59,8 +59,8 @@ fn what_may_be_locked_is_finalized_again_and_not_rebooted_in_another_way() {
         assert_eq!(world.asks(), finalize());
         world.waits();
     }
-    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
-    assert_eq!(world.shows(), told);
+    let reported = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), reported);
 
     // What ostree noted counts for more than what was heard.
     for (locked, heard, act) in [
@@ -87,10 +87,10 @@ fn what_is_still_locked_after_rpm_ostreed_died_is_finalized_again_at_once() {
         assert_eq!(world.shows(), (Phase::Rebooting, None, Act::Wait));
         world.asked().unheard = true;
     }
-    // Not for ever.
+    // Not without end.
     world.waits();
-    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
-    assert_eq!(world.shows(), told);
+    let reported = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), reported);
 
     type Change = fn(&mut World);
     let cases: [(&str, Change); 5] = [
@@ -198,8 +198,8 @@ fn a_slot_is_not_given_back_while_a_reboot_that_was_asked_for_may_still_come() {
     world.seen.asked = None;
     world.node().operator.grant = Field::Absent;
     world.now += 301;
-    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
-    assert_eq!(world.shows(), told);
+    let reported = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), reported);
     assert_eq!(world.result(), None, "the slot is kept");
 }
 
@@ -257,8 +257,8 @@ fn without_its_grant_no_reboot_is_asked_for_again() {
     world.asks();
     world.waits();
     world.node().operator.grant = Field::Absent;
-    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
-    assert_eq!(world.shows(), told);
+    let reported = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), reported);
 }
 
 #[test]
@@ -270,8 +270,8 @@ fn what_is_not_staged_is_asked_of_logind_twice() {
         assert_eq!(world.asks(), Act::Reboot);
         world.waits();
     }
-    let told = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
-    assert_eq!(world.shows(), told);
+    let reported = (Phase::Failed, Some(Code::RebootDidNotHappen), Act::Wait);
+    assert_eq!(world.shows(), reported);
 }
 
 #[test]

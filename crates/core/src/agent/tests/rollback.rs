@@ -6,7 +6,7 @@ const BACK: GrantId = GrantId { seq: 8, salt: 2 };
 const LAST: BootId = BootId::from_bytes([3; 16]);
 
 /// `NEW` has booted and its kubelet is dead; the deadline has passed.
-fn sick() -> World {
+fn unhealthy() -> World {
     let mut world = World::new();
     world.settings.health = Health {
         units: vec![],
@@ -26,7 +26,7 @@ fn sick() -> World {
 
 /// It has given its slot back, and the operator has taken its grant away.
 pub(super) fn turned_back() -> World {
-    let mut world = sick();
+    let mut world = unhealthy();
     assert_eq!(world.shows(), WANTS);
     world.node().operator.grant = Field::Absent;
     assert_eq!(world.shows(), WANTS);
@@ -52,7 +52,7 @@ fn rolls_back() -> (Phase, Option<Code>, Act) {
 
 #[test]
 fn a_node_that_does_not_become_healthy_goes_back_by_a_reboot_of_its_own() {
-    let mut world = sick();
+    let mut world = unhealthy();
     world.seen.check_due = true;
     assert_eq!(world.shows(), WANTS, "nothing is staged in its way");
     let result = Some((Outcome::Failed, Some(Code::Unhealthy)));
@@ -125,7 +125,7 @@ fn without_a_way_back_the_slot_is_kept() {
         }),
     ];
     for (what, change) in cases {
-        let mut world = sick();
+        let mut world = unhealthy();
         change(&mut world);
         let failed = (Phase::Failed, Some(Code::Unhealthy), Act::Wait);
         assert_eq!(world.shows(), failed, "{what}");
@@ -154,7 +154,7 @@ fn a_node_that_becomes_healthy_stays_where_it_is() {
     world.now = 2650;
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
     assert_eq!(world.state.failed, Failures::default());
-    assert_eq!(world.state.ailing, None);
+    assert_eq!(world.state.unhealthy, None);
     assert_eq!(world.node().agent.owned, Field::Absent);
     assert!(!world.node().unschedulable);
 }
@@ -188,7 +188,7 @@ fn pods_that_are_not_ready_keep_it_sick() {
         ready,
         ..web()
     };
-    let mut world = sick();
+    let mut world = unhealthy();
     world.node().ready = true;
     world
         .state

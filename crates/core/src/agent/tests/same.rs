@@ -1,8 +1,8 @@
-//! An update of the same identity: layered packages or kernel arguments.
+//! An update of the same release: layered packages or kernel arguments.
 
 use super::*;
 
-/// A deployment of `OLD`, which is the identity that runs.
+/// A deployment of `OLD`, which is the release that runs.
 fn variant(checksum: &str, serial: u32, staged: bool) -> Deployment {
     Deployment {
         id: format!("os-{checksum}.{serial}"),
@@ -84,7 +84,7 @@ fn the_identity_alone_proves_nothing_where_it_ran_before() {
     }
 }
 
-/// What the other nodes run is not to blame, but this node does not try it for ever.
+/// What the other nodes run is not to blame, but this node does not try it without end.
 #[test]
 fn the_deployment_that_failed_is_held_on_its_node_alone() {
     let (left, wanted) = (variant("aa", 0, false), variant("bb", 0, true));

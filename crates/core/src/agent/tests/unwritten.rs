@@ -1,4 +1,4 @@
-//! What is told of an update that ostree could not write to the disk at the shutdown.
+//! What is reported of an update that ostree could not write to the disk at the shutdown.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn loses(said: Option<&str>) -> World {
     world
 }
 
-fn told(world: &mut World) -> String {
+fn reported(world: &mut World) -> String {
     let reason = world.run().reason;
     assert_eq!(
         world.node().agent.reason.value(),
@@ -47,23 +47,23 @@ fn ostree_is_quoted_where_its_words_are_known() {
         ),
     ] {
         let mut world = loses(said);
-        assert_eq!(told(&mut world), expected);
+        assert_eq!(reported(&mut world), expected);
         assert_eq!(
             world.released(),
             Ok((Outcome::Aborted, Some(Code::FinalizationFailed)))
         );
-        // It is told for as long as it is a reason, and the same however often it is looked at.
+        // It is reported for as long as it is a reason, and the same however often it is looked at.
         world.host().pending = Some(deployment(NEW, true));
-        assert_eq!(told(&mut world), expected);
+        assert_eq!(reported(&mut world), expected);
     }
-    let long = told(&mut loses(Some(&"no space ".repeat(100))));
+    let long = reported(&mut loses(Some(&"no space ".repeat(100))));
     assert!(
         long.contains("shutdown: no space no space") && long.ends_with('…'),
         "{long}"
     );
 }
 
-/// Words about one update are not told of another.
+/// Words about one update are not reported of another.
 #[test]
 fn a_version_that_failed_is_told_with_the_words_about_it() {
     for (lost, known) in [(NEW, true), (OTHER, false)] {
@@ -80,7 +80,7 @@ fn a_version_that_failed_is_told_with_the_words_about_it() {
             times: 3,
         });
         world.host().pending = Some(deployment(NEW, true));
-        let text = told(&mut world);
+        let text = reported(&mut world);
         let begins = format!("IdentityFailed: {NEW} failed here: ostree could not write");
         assert!(text.starts_with(&begins), "{text}");
         assert_eq!(text.ends_with(SAID), known, "{text}");
@@ -97,7 +97,7 @@ fn other_ends_of_an_update_are_told_without_ostree() {
 
     let mut world = loses(Some(SAID));
     world.boots(OLD, Some(deployment(NEW, false)), &[]);
-    let text = told(&mut world);
+    let text = reported(&mut world);
     assert!(
         text.contains("IdentityFailed") && !text.contains(SAID),
         "{text}"

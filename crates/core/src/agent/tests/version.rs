@@ -9,10 +9,10 @@ fn the_version_is_told_with_what_is_needed_and_goes_with_it() {
     pending.version = "43.20261020.3.0".into();
     world.host().pending = Some(pending);
     world.run();
-    let told = world.node().agent.needed_version.clone();
-    assert_eq!(told.as_deref(), Some("43.20261020.3.0"));
+    let reported = world.node().agent.needed_version.clone();
+    assert_eq!(reported.as_deref(), Some("43.20261020.3.0"));
 
-    // Where the commit has no version, the short identity stands for it on the host, but is none.
+    // Where the commit has no version, the short release id stands for it on the host, but is none.
     world.host().pending = Some(deployment(OTHER, true));
     world.run();
     assert_eq!(world.node().agent.needed, Field::Value(OTHER));

@@ -42,10 +42,10 @@ fn what_may_have_failed_where_it_can_not_be_read_is_tried_nowhere() {
             ("n3", Code::Granted),
         ];
         assert_eq!(codes(&plan), expected, "{text}");
-        let told = format!(
+        let reported = format!(
             "{NEW} may have failed on node n2: cuo.coreos.com/failed there is not understood"
         );
-        assert_eq!(plan.verdicts[&name("n1")].message, told);
+        assert_eq!(plan.verdicts[&name("n1")].message, reported);
     }
 }
 
@@ -235,8 +235,8 @@ fn a_number_that_no_operator_gave_stops_everything() {
             ("n2", Code::MalformedAnnotation),
         ];
         assert_eq!(codes(&plan), expected, "{place}");
-        let told = &plan.verdicts[&name("n1")].message;
-        assert!(told.starts_with(place), "{told}");
+        let reported = &plan.verdicts[&name("n1")].message;
+        assert!(reported.starts_with(place), "{reported}");
         assert!(world.log.is_empty(), "{:?}", world.log);
     }
 }

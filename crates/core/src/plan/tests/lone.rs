@@ -16,8 +16,8 @@ fn world(names: &[&str], others: &[&str]) -> World {
     world
 }
 
-/// The nodes that are told to be the only one, and the one that the pools are told.
-fn told(world: &mut World) -> (Vec<&str>, Option<String>) {
+/// The nodes that are told to be the only one, and the one that the pools are reported.
+fn reported(world: &mut World) -> (Vec<&str>, Option<String>) {
     let plan = world.run();
     let lone = plan.pools.iter().find_map(|pool| pool.lone.as_ref());
     let lone = lone.map(NodeName::to_string);
@@ -38,24 +38,28 @@ fn the_only_node_that_takes_pods_is_told_so() {
     for (names, others, lone) in table {
         let mut world = world(names, others);
         let expected = (lone.into_iter().collect(), lone.map(str::to_owned));
-        assert_eq!(told(&mut world), expected, "{names:?} without {others:?}");
+        assert_eq!(
+            reported(&mut world),
+            expected,
+            "{names:?} without {others:?}"
+        );
     }
 }
 
 #[test]
 fn it_is_not_told_where_it_is_not_drained_or_not_the_only_one_any_more() {
     let mut world = world(&["a", "b"], &["a"]);
-    assert_eq!(told(&mut world), (vec!["b"], Some("b".to_owned())));
+    assert_eq!(reported(&mut world), (vec!["b"], Some("b".to_owned())));
     world.node("a").takes_pods = true;
-    assert_eq!(told(&mut world), (vec![], None));
+    assert_eq!(reported(&mut world), (vec![], None));
     world.node("b").takes_pods = false;
-    assert_eq!(told(&mut world), (vec!["a"], Some("a".to_owned())));
+    assert_eq!(reported(&mut world), (vec!["a"], Some("a".to_owned())));
     world.policy.builtin.drain.mode = DrainMode::None;
-    assert_eq!(told(&mut world), (vec![], None));
+    assert_eq!(reported(&mut world), (vec![], None));
     // An agent that does not know the key has no use for it.
     world.policy.builtin.drain.mode = DrainMode::Evict;
     world.node("a").agent.features = Default::default();
-    assert_eq!(told(&mut world), (vec![], Some("a".to_owned())));
+    assert_eq!(reported(&mut world), (vec![], Some("a".to_owned())));
 }
 
 /// Nothing is ever decided on it: a webhook that takes it off again does not keep the node from its update.

@@ -54,7 +54,7 @@ fn edit(world: &mut World, place: usize, change: impl FnOnce(&mut Pool)) {
 }
 
 /// The node came to run `identity` through a grant that is done since `second`.
-fn runs(world: &mut World, text: &str, identity: Identity, second: i64) {
+fn runs(world: &mut World, text: &str, identity: ReleaseId, second: i64) {
     let node = world.node(text);
     node.agent.needed = Field::Absent;
     node.agent.booted = Field::Value(Booted {
@@ -84,8 +84,8 @@ fn a_node_whose_agent_does_not_know_what_its_pool_asks_for_is_held() {
     edge.drain.mode = DrainMode::None;
     let mut world = world(&["e1=edge"], vec![edge]);
     world.node("e1").agent.features = Names::default();
-    let told = "AgentTooOld: pool edge: its agent does not know `drain.mode`";
-    assert_eq!(verdict(&world, "e1"), told);
+    let reported = "AgentTooOld: pool edge: its agent does not know `drain.mode`";
+    assert_eq!(verdict(&world, "e1"), reported);
     world.node("e1").agent.features = "drain-mode".parse().unwrap();
     assert_eq!(world.granted("e1").drain.mode, DrainMode::None);
 }
@@ -106,13 +106,11 @@ fn each_rule_of_a_pool_holds_its_nodes_and_says_which_pool_it_is() {
         ),
         (
             "NotTarget: pool edge: the target is 0303030303030303030303030303030303030303030303030303030303030303, and the node would boot 2 (0202020202020202020202020202020202020202020202020202020202020202)",
-            |pool| pool.target = Some(Release::Identity(OTHER)),
+            |pool| pool.target = Some(Release::Id(OTHER)),
         ),
         (
             "NotApproved: pool edge: 2 (0202020202020202020202020202020202020202020202020202020202020202) is not approved",
-            |pool| {
-                pool.approved = Some(vec![Release::Identity(OTHER), Release::Version("3".into())])
-            },
+            |pool| pool.approved = Some(vec![Release::Id(OTHER), Release::Version("3".into())]),
         ),
         (
             "NotApproved: pool edge: 2 (0202020202020202020202020202020202020202020202020202020202020202) is not approved",
@@ -145,11 +143,11 @@ fn each_rule_of_a_pool_holds_its_nodes_and_says_which_pool_it_is() {
 
 #[test]
 fn what_is_the_target_or_approved_by_name_or_by_version_goes() {
-    let releases = [Release::Identity(NEW), Release::Version("2".into())];
+    let releases = [Release::Id(NEW), Release::Version("2".into())];
     for release in releases {
         let mut edge = pool("edge");
         edge.target = Some(release.clone());
-        edge.approved = Some(vec![Release::Identity(OTHER), release]);
+        edge.approved = Some(vec![Release::Id(OTHER), release]);
         let mut world = world(&["e1=edge"], vec![edge]);
         world.node("e1").agent.needed_version = Some("2".into());
         assert_eq!(codes(&world.run()), [("e1", Code::Granted)]);
@@ -166,8 +164,8 @@ fn a_pool_that_makes_no_sense_holds_the_nodes_that_it_selects_or_all() {
     let mut world = world(&["e1=edge", "n1"], vec![]);
     world.seen.pools = vec![broken(Some(selector("edge=yes")))];
     let plan = world.run();
-    let told = "PoolInvalid: pool edge: windows[0]: no length";
-    assert_eq!(plan.verdicts[&name("e1")].to_string(), told);
+    let reported = "PoolInvalid: pool edge: windows[0]: no length";
+    assert_eq!(plan.verdicts[&name("e1")].to_string(), reported);
     assert_eq!(plan.verdicts[&name("n1")].code, Code::Granted);
     assert_eq!(plan.pools[0].why.as_ref().unwrap().code, Code::PoolInvalid);
 
@@ -275,7 +273,7 @@ fn a_change_of_the_pool_takes_back_what_is_not_accepted() {
             pool.calendar = windows("22:00 1h")
         }),
         (Code::NotTarget, |pool| {
-            pool.target = Some(Release::Identity(OTHER))
+            pool.target = Some(Release::Id(OTHER))
         }),
         (Code::NotApproved, |pool| pool.approved = Some(vec![])),
     ];
@@ -294,7 +292,7 @@ fn a_change_of_the_pool_takes_back_what_is_not_accepted() {
     }
 }
 
-/// I2, with a watch of the pools that is behind for ever.
+/// I2, with a watch of the pools that is behind without end.
 #[test]
 fn no_slot_is_granted_on_pools_as_they_were() {
     let mut world = world(&["a=p", "b=p"], vec![pool("p")]);
@@ -485,8 +483,11 @@ fn whoever_stages_a_version_first_is_no_canary_while_one_is_at_work() {
     wants(&mut world, "b", OTHER);
     let plan = world.run();
     for text in ["a", "b", "c"] {
-        let told = &plan.verdicts[&name(text)];
-        assert_eq!((told.code, &told.message), (Code::CanaryFirst, &another));
+        let reported = &plan.verdicts[&name(text)];
+        assert_eq!(
+            (reported.code, &reported.message),
+            (Code::CanaryFirst, &another)
+        );
     }
     assert_eq!(plan.wake, Some(at(NOW + 60)));
     // Then it is not the one that tries the next, though its name is the first: each of them gets some release.
@@ -544,7 +545,7 @@ fn the_chosen_canaries_go_at_once_and_the_others_after_all_of_them() {
     assert_eq!(codes(&world.run())[0], ("a", Code::Granted));
 }
 
-/// It may have none for ever.
+/// It may have none without end.
 #[test]
 fn the_own_node_does_not_wait_for_a_pool_without_room() {
     let mut closed = pool("p");
@@ -874,7 +875,7 @@ fn only_so_many_targets_are_told() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut world = world(&names, vec![pool("p")]);
     for (number, node) in (0u8..).zip(world.seen.nodes.values_mut()) {
-        let identity = Identity::Commit([number / 2 + 9; 32]);
+        let identity = ReleaseId::Commit([number / 2 + 9; 32]);
         node.agent.needed = Field::Value(identity);
     }
     let targets = &world.plan().pools[0].targets;

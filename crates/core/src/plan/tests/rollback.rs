@@ -85,7 +85,7 @@ fn only_what_is_known_not_to_work_is_left() {
 #[test]
 fn what_is_about_new_versions_does_not_hold_the_way_back() {
     let cases: [Change; 4] = [
-        |world| world.policy.builtin.target = Some(Release::Identity(NEW)),
+        |world| world.policy.builtin.target = Some(Release::Id(NEW)),
         |world| world.policy.builtin.approved = Some(vec![]),
         |world| {
             let soak = SignedDuration::from_hours(1);

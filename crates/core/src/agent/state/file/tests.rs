@@ -1,5 +1,5 @@
 use super::*;
-use crate::identity::GrantId;
+use crate::ids::GrantId;
 use crate::reason::Reason;
 
 #[test]
@@ -32,7 +32,7 @@ fn what_is_new_is_no_obstacle_for_an_older_agent() {
         state: serde_json::Value,
     }
     let left = Left {
-        identity: Identity::Commit([7; 32]),
+        identity: ReleaseId::Commit([7; 32]),
         published: 3,
     };
     let plain = State {
@@ -88,7 +88,7 @@ fn a_state_is_read_back_and_nothing_else_is_taken_for_one() {
 fn at(stage: Stage) -> State {
     let progress = Progress {
         id: GrantId { seq: 7, salt: 1 },
-        identity: Identity::Commit([7; 32]),
+        identity: ReleaseId::Commit([7; 32]),
         boot: BootId::from_bytes([1; 16]),
         accepted: Time::EPOCH,
     };

@@ -55,16 +55,16 @@ fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// What a deployment is: the manifest digest of a container image, or the base commit of a plain ostree branch.
 ///
 /// On the wire a digest is `sha256:` and 64 hexadecimal digits, a commit the 64 digits alone. Client-side layered packages do not
-/// change the identity: they differ from host to host, and `FinalizeDeployment` compares with the base commit too.
+/// change the release id: they differ from host to host, and `FinalizeDeployment` compares with the base commit too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Identity {
+pub enum ReleaseId {
     /// Base commit of a plain ostree origin.
     Commit([u8; 32]),
     /// Manifest digest of a container origin.
     Image([u8; 32]),
 }
 
-impl Identity {
+impl ReleaseId {
     /// The first twelve digits, enough for people to tell versions apart.
     pub fn short(&self) -> String {
         let (Self::Commit(bytes) | Self::Image(bytes)) = self;
@@ -75,8 +75,8 @@ impl Identity {
     }
 }
 
-impl Identity {
-    /// Every identity that is written somewhere in `text`, as far as one can tell; at most [`MENTIONED`].
+impl ReleaseId {
+    /// Every release id that is written somewhere in `text`, as far as one can tell; at most [`MENTIONED`].
     pub fn mentioned(text: &str) -> Vec<Self> {
         let mut found = Vec::new();
         let mut before = "";
@@ -98,10 +98,10 @@ impl Identity {
     }
 }
 
-/// More identities than this are not looked for in one text.
+/// More release ids than this are not looked for in one text.
 const MENTIONED: usize = 64;
 
-impl fmt::Display for Identity {
+impl fmt::Display for ReleaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Commit(bytes) => write_hex(bytes, f),
@@ -113,7 +113,7 @@ impl fmt::Display for Identity {
     }
 }
 
-impl FromStr for Identity {
+impl FromStr for ReleaseId {
     type Err = ParseNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -323,8 +323,8 @@ macro_rules! debug_as_text {
     )*};
 }
 
-debug_as_text!(Identity, BootId, MachineId, NodeName, PoolName, GrantId);
-serde_as_text!(Identity, BootId, NodeName, PoolName, GrantId);
+debug_as_text!(ReleaseId, BootId, MachineId, NodeName, PoolName, GrantId);
+serde_as_text!(ReleaseId, BootId, NodeName, PoolName, GrantId);
 
 #[cfg(test)]
 mod tests {
@@ -334,7 +334,7 @@ mod tests {
     fn names_keep_their_text() {
         let hex = "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589";
         for text in [hex.to_owned(), format!("sha256:{hex}")] {
-            assert_eq!(text.parse::<Identity>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ReleaseId>().unwrap().to_string(), text);
         }
         let boot = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
         assert_eq!(boot.parse::<BootId>().unwrap().to_string(), boot);
@@ -356,7 +356,7 @@ mod tests {
         let upper = "0941D40C0F136423CD968A12F552D3027DFA43A6E854722EAFA4565C4B7C1589";
         let longer = "0".repeat(66);
         for text in ["", "sha256:", "abc", upper, "sha512:00", &longer] {
-            assert!(text.parse::<Identity>().is_err(), "{text}");
+            assert!(text.parse::<ReleaseId>().is_err(), "{text}");
         }
         for text in [
             "",
