@@ -74,7 +74,8 @@ fn room() -> Result<u32> {
         return Ok(0);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(100))
+    // Loads are averages: a quarter is left for when several want more than that at a time.
+    Ok(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(75))
 }
 
 /// The parts that are run side by side, and the others, each with the reason.
