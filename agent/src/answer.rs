@@ -253,5 +253,4 @@ impl Answer {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

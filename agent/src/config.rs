@@ -343,5 +343,4 @@ fn merge(base: &mut toml::Table, over: toml::Table) {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

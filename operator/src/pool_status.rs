@@ -185,5 +185,4 @@ fn drainable(report: &PoolReport) -> Why {
 }
 
 #[cfg(test)]
-#[path = "pool_status_tests.rs"]
 mod tests;

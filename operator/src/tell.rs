@@ -189,5 +189,4 @@ pub async fn publish_all(
 }
 
 #[cfg(test)]
-#[path = "tell_tests.rs"]
 mod tests;

@@ -381,5 +381,4 @@ fn line(member: &str, message: &Message) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "peer_tests.rs"]
 mod tests;

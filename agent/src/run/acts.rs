@@ -308,41 +308,4 @@ fn progress(done: &mpsc::Sender<Done>) -> impl FnMut(&str) + Send {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// 2026.1 did so for every image.
-    #[test]
-    fn success_without_a_staged_update_is_told() {
-        let unstaged = |version: Option<&str>| {
-            let unstaged = version.map(str::to_owned);
-            reported(Ok(Staged::NoUpdate { unstaged }))
-        };
-        let (result, ours) = unstaged(Some("43.1"));
-        let reason = result.unwrap().unwrap();
-        assert_eq!((reason.code, ours), (Code::NothingStaged, None));
-        assert!(reason.message.contains("43.1"), "{reason}");
-        assert_eq!(unstaged(None), (Ok(None), None));
-        let image = "ostree-unverified-registry:quay.io/os@sha256:aa";
-        for (pin, why) in [
-            (
-                Pin::Commit("Pinned to commit; no upgrade available".into()),
-                "rpm-ostree says \"Pinned to commit; no upgrade available\"".to_owned(),
-            ),
-            (
-                Pin::Digest(image.into()),
-                format!(
-                    "the host follows {image}, and what a digest names never changes; `rpm-ostree rebase` to a tag ends that"
-                ),
-            ),
-        ] {
-            let text = format!("there will be no update: {why}");
-            let reason = Reason::new(Code::OriginUnusable, text);
-            let staged = reported(Ok(Staged::Pinned(pin.clone())));
-            assert_eq!(staged, (Ok(Some(reason.clone())), None));
-            assert_eq!(found(Checked::Pinned(pin)), Some(reason));
-        }
-        let busy = || Error::Busy { who: "x".into() };
-        assert_eq!(reported(Err(busy())), (Err(busy()), None));
-    }
-}
+mod tests;

@@ -358,5 +358,4 @@ pub fn announcement(entry: &Entry, decision: &Step) -> Option<Announcement> {
 }
 
 #[cfg(test)]
-#[path = "narrate_tests.rs"]
 mod tests;

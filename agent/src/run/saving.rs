@@ -116,5 +116,4 @@ impl Agent {
 }
 
 #[cfg(test)]
-#[path = "saving_tests.rs"]
 mod tests;

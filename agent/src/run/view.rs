@@ -363,5 +363,4 @@ fn is_older(found: &NodeView, known: &NodeView) -> bool {
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
 mod tests;

@@ -68,5 +68,4 @@ pub fn flatten(credentials: &Credentials) -> Result<String, CredentialsError> {
 }
 
 #[cfg(test)]
-#[path = "credentials_tests.rs"]
 mod tests;

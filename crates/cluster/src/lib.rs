@@ -26,9 +26,7 @@ pub mod wire;
 #[expect(dead_code, reason = "tests of cuo-coordination ask for more")]
 mod double;
 #[cfg(test)]
-mod inputs_tests;
-#[cfg(test)]
-mod proxy_tests;
+mod tests;
 
 pub use backoff::{LONGEST_ASKED, scattered};
 pub use credentials::{Credentials, CredentialsError};

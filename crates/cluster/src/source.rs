@@ -390,5 +390,4 @@ async fn build(
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;

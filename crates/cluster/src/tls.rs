@@ -85,5 +85,4 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 }
 
 #[cfg(test)]
-#[path = "tls_tests.rs"]
 mod tests;

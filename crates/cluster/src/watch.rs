@@ -334,5 +334,4 @@ pub async fn list<W: Wire, T>(
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
 mod tests;

@@ -370,5 +370,4 @@ impl WirePod {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -295,5 +295,4 @@ fn given_back(mut lease: Lease, now: Timestamp) -> Lease {
 }
 
 #[cfg(test)]
-#[path = "lease_tests.rs"]
 mod tests;

@@ -12,4 +12,4 @@ use cuo_cluster::{credentials, source};
 #[expect(dead_code, reason = "tests of cuo-cluster ask for more")]
 mod double;
 #[cfg(test)]
-mod inputs_tests;
+mod tests;

@@ -184,5 +184,4 @@ pub fn name(pod: &RawPod) -> String {
 }
 
 #[cfg(test)]
-#[path = "drain_tests.rs"]
 mod tests;

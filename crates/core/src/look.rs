@@ -110,5 +110,4 @@ pub fn resumed(next: Time, now: Time, longest: SignedDuration) -> Option<SignedD
 }
 
 #[cfg(test)]
-#[path = "look_tests.rs"]
 mod tests;

@@ -336,5 +336,4 @@ impl Failures {
 serde_as_text!(AnyCode, Code, Phase, Reason);
 
 #[cfg(test)]
-#[path = "values_tests.rs"]
 mod tests;

@@ -293,5 +293,4 @@ fn day(text: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
-#[path = "window_tests.rs"]
 mod tests;

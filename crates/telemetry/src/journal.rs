@@ -110,5 +110,4 @@ where
 }
 
 #[cfg(test)]
-#[path = "journal_tests.rs"]
 mod tests;

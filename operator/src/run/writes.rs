@@ -283,5 +283,4 @@ fn kept(allotted: &Allotted, raw: RawNode) -> Result<RawNode, ApiError> {
 }
 
 #[cfg(test)]
-#[path = "writes_tests.rs"]
 mod tests;

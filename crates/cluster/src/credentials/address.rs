@@ -142,5 +142,4 @@ fn number(text: &str) -> Result<u16, &'static str> {
 }
 
 #[cfg(test)]
-#[path = "address_tests.rs"]
 mod tests;

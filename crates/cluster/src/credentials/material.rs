@@ -161,5 +161,4 @@ fn base64(bytes: Vec<u8>) -> Result<String, String> {
 }
 
 #[cfg(test)]
-#[path = "material_tests.rs"]
 mod tests;

@@ -209,5 +209,4 @@ fn none(mut failed: Vec<(PathBuf, CredentialsError)>) -> CredentialsError {
 }
 
 #[cfg(test)]
-#[path = "places_tests.rs"]
 mod tests;

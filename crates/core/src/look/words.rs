@@ -210,5 +210,4 @@ pub(super) const CLASSES: &[(Code, &[&str])] = &[
 ];
 
 #[cfg(test)]
-#[path = "words_tests.rs"]
 mod tests;

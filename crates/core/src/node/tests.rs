@@ -1,7 +1,8 @@
 use super::*;
+use crate::raw::NodePatch;
 use crate::values::Phase;
 
-#[path = "../tests/explore/allotted.rs"]
+#[path = "../../tests/explore/allotted.rs"]
 pub(crate) mod allotted;
 
 fn raw() -> RawNode {

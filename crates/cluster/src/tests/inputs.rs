@@ -15,7 +15,7 @@ use crate::Credentials;
 use crate::credentials::{CredentialsError, flatten, passed_over};
 use crate::double::{certificate, kubeconfig};
 
-#[path = "../../core/tests/inputs/mutated.rs"]
+#[path = "../../../core/tests/inputs/mutated.rs"]
 mod mutated;
 use mutated::{any_or, config};
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::pool::{PoolSpec, pool};
 
-#[path = "../../core/tests/inputs/mutated.rs"]
+#[path = "../../../core/tests/inputs/mutated.rs"]
 mod mutated;
 use mutated::{any_or, config};
 

@@ -1,0 +1,78 @@
+use super::*;
+
+fn put(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn the_policy_is_that_of_the_daemon_and_the_last_one() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(policy(root.path()), "");
+    for (text, expected) in [
+        ("[Daemon]\nAutomaticUpdatePolicy=stage\n", "stage"),
+        ("[Daemon]\nAutomaticUpdatePolicy = apply \n", "apply"),
+        ("[Daemon]\n#AutomaticUpdatePolicy=stage\n", ""),
+        ("[Other]\nAutomaticUpdatePolicy=stage\n", ""),
+        (
+            "[Daemon]\nAutomaticUpdatePolicy=stage\nIdleExitTimeout=60\nAutomaticUpdatePolicy=none\n",
+            "none",
+        ),
+    ] {
+        put(root.path(), POLICY, text);
+        assert_eq!(policy(root.path()), expected, "{text}");
+    }
+}
+
+#[test]
+fn zincati_is_off_where_its_last_word_is_so() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(!zincati_off(root.path()));
+    put(
+        root.path(),
+        "etc/zincati/config.d/90-off.toml",
+        "[updates]\nenabled = false",
+    );
+    put(
+        root.path(),
+        "usr/lib/zincati/config.d/50-on.toml",
+        "[updates]\nenabled = true",
+    );
+    assert!(zincati_off(root.path()));
+    put(
+        root.path(),
+        "etc/zincati/config.d/95-more.toml",
+        "[identity]\ngroup = \"x\"",
+    );
+    assert!(zincati_off(root.path()));
+    put(
+        root.path(),
+        "run/zincati/config.d/99-on.toml",
+        "[updates]\nenabled = true",
+    );
+    assert!(!zincati_off(root.path()));
+}
+
+#[test]
+fn a_note_of_what_is_staged_that_can_not_be_read_is_not_none() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(staged(root.path()), Ok(None));
+    put(root.path(), STAGED, "garbage");
+    let strange = "/run/ostree/staged-deployment: not as ostree writes it";
+    assert_eq!(staged(root.path()), Err(strange.to_owned()));
+    std::fs::remove_file(root.path().join(STAGED)).unwrap();
+    std::fs::create_dir(root.path().join(STAGED)).unwrap();
+    assert!(staged(root.path()).is_err());
+}
+
+#[test]
+fn a_driver_that_can_not_be_read_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(driver(root.path()), None);
+    put(root.path(), DRIVER, "garbage");
+    assert_eq!(driver(root.path()), None);
+    assert!(!exists(&root.path().join(MACHINE_CONFIG)));
+    put(root.path(), MACHINE_CONFIG, "{}");
+    assert!(exists(&root.path().join(MACHINE_CONFIG)));
+}

@@ -1,0 +1,4 @@
+//! Tests that are about more than one module.
+
+mod inputs;
+mod proxy;

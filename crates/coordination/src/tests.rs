@@ -1,0 +1,3 @@
+//! Tests that are about more than one module.
+
+mod inputs;
