@@ -6,10 +6,18 @@ use gvariant::{Marker, Structure, Variant, gv};
 /// The texts, booleans and dictionaries in a dictionary; values of other types are passed over. What is no such dictionary reads as one
 /// with fewer entries or none, as it does in GLib.
 pub fn dict(bytes: &[u8]) -> Vec<(String, Value)> {
+    nested(bytes, DEPTH)
+}
+
+/// So deep are dictionaries in dictionaries read: ostree's note of what is staged has one level. Bytes that are made to it can name the same
+/// part of them as an entry many times, and as many times over on each level.
+const DEPTH: u32 = 2;
+
+fn nested(bytes: &[u8], depth: u32) -> Vec<(String, Value)> {
     let entries = gv!("a{sv}").from_bytes(bytes);
     let read = entries.into_iter().filter_map(|entry| {
         let (key, value) = entry.to_tuple();
-        Some((key.to_str().to_owned(), Value::read(value)?))
+        Some((key.to_str().to_owned(), Value::read(value, depth)?))
     });
     read.collect()
 }
@@ -42,15 +50,16 @@ pub enum Value {
 }
 
 impl Value {
-    fn read(variant: &Variant) -> Option<Self> {
+    fn read(variant: &Variant, depth: u32) -> Option<Self> {
         let (kind, value) = variant.split();
         match kind {
             b"s" => Some(Self::Text(variant.get(gv!("s"))?.to_str().to_owned())),
             b"b" => Some(Self::Bool(variant.get(gv!("b"))?.to_bool())),
-            b"a{sv}" => Some(Self::Dict(dict(value))),
+            b"a{sv}" => Some(Self::Dict(nested(value, depth.checked_sub(1)?))),
             _ => None,
         }
     }
 }
+
 #[cfg(test)]
 mod tests;

@@ -205,11 +205,11 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         file: "crates/core/src/agent/state/file.rs",
-        old: "(None, Some(_), _) => Far::Rebooting,",
-        new: "(None, Some(_), _) => Far::Draining,",
+        old: "(None, Some(request), drained) => Stage::Rebooting { request, drained },",
+        new: "(None, Some(_), _) => Stage::Draining,",
         why: "an agent that replaces an older one in the middle of a reboot would drain again",
         package: "cuo-core",
-        test: "agent::state::file::tests::every_stage_is_read_back_and_older_agents_read_the_same_fields",
+        test: "agent::state::file::tests::every_stage_is_read_back_by_the_fields_of_the_first_release",
     },
     Fault {
         file: "crates/core/src/agent/ending.rs",

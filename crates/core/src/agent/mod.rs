@@ -72,7 +72,7 @@ pub fn wants_pods(
     match attempt.stage {
         _ if progress.boot != *boot => marked || attempt.grant.pods.daemon_sets_ready,
         Stage::Verifying { .. } => marked || attempt.grant.pods.daemon_sets_ready,
-        Stage::Draining { .. } | Stage::Delaying { .. } => true,
+        Stage::Draining | Stage::Delaying { .. } => true,
         Stage::Rebooting { .. } => {
             let goes = |asked: &Asked| asked.id == progress.id && asked.busy.is_none();
             !asked.is_some_and(goes)
@@ -90,6 +90,8 @@ pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) ->
         drain: DrainNews::default(),
         happened: vec![],
         course: vec![],
+        booted: false,
+        again: None,
     };
     match &settings.state_unusable {
         None => {}
@@ -119,6 +121,11 @@ struct Turn<'a> {
     drain: DrainNews,
     happened: Vec<Happened>,
     course: Vec<Place>,
+    /// The host was found to have booted since the grant was accepted.
+    booted: bool,
+    /// The request for the reboot that came to nothing, while the drain is looked at once more. It stays in memory: an agent that is restarted
+    /// then has to know that it had asked.
+    again: Option<Request>,
 }
 
 impl Turn<'_> {
@@ -138,10 +145,11 @@ impl Turn<'_> {
             return self.rests();
         };
         match attempt.stage.clone() {
-            Stage::Draining { before } => self.drains(&attempt, before),
-            Stage::Delaying { since, before } => self.delays(&attempt, since, before),
+            Stage::Verifying { asked, good } => self.verifies(&attempt, asked, Some(good)),
+            stage if self.booted => self.verifies(&attempt, stage.request().cloned(), None),
+            Stage::Draining => self.drains(&attempt),
+            Stage::Delaying { since } => self.delays(&attempt, since),
             Stage::Rebooting { request, drained } => self.reboots(&attempt, request, drained),
-            Stage::Verifying { asked, good } => self.verifies(&attempt, asked, good),
         }
     }
 
@@ -168,35 +176,42 @@ impl Turn<'_> {
         None
     }
 
-    fn drains(&mut self, attempt: &Attempt, before: Option<Request>) -> Option<Show> {
+    fn drains(&mut self, attempt: &Attempt) -> Option<Show> {
         self.visits(Place::Draining);
         let (next, news) = draining::next(&self.facts(), attempt);
         self.drain = news;
         match next {
             draining::Next::Stay(show) => {
-                self.stays(Stage::Draining { before });
+                self.notes_cordon();
                 return Some(show);
             }
-            draining::Next::Delay(since) => self.stays(Stage::Delaying { since, before }),
-            draining::Next::Reboot(show) => return Some(self.asks(show, None)),
-            draining::Next::Verify => self.boots(before),
+            draining::Next::Delay(since) => self.enters(Stage::Delaying { since }),
+            draining::Next::Reboot(show) => {
+                self.notes_cordon();
+                return Some(self.asks(show, None));
+            }
+            draining::Next::Verify => self.booted = true,
             draining::Next::End(ending) => self.ends(ending),
         }
         None
     }
 
-    fn delays(&mut self, attempt: &Attempt, since: Time, before: Option<Request>) -> Option<Show> {
+    fn delays(&mut self, attempt: &Attempt, since: Time) -> Option<Show> {
         self.visits(Place::Delaying);
         let (next, news) = delaying::next(&self.facts(), attempt, since);
         self.drain = news;
         match next {
             delaying::Next::Stay { since, show } => {
-                self.stays(Stage::Delaying { since, before });
+                self.notes_cordon();
+                self.enters(Stage::Delaying { since });
                 return Some(show);
             }
-            delaying::Next::Drain => self.stays(Stage::Draining { before }),
-            delaying::Next::Reboot(show) => return Some(self.asks(show, Some(since))),
-            delaying::Next::Verify => self.boots(before),
+            delaying::Next::Drain => self.enters(Stage::Draining),
+            delaying::Next::Reboot(show) => {
+                self.notes_cordon();
+                return Some(self.asks(show, Some(since)));
+            }
+            delaying::Next::Verify => self.booted = true,
             delaying::Next::End(ending) => self.ends(ending),
         }
         None
@@ -213,13 +228,13 @@ impl Turn<'_> {
             rebooting::Next::Stay(show) => return Some(show),
             rebooting::Next::Reboot(show) => return Some(self.asks(show, drained)),
             rebooting::Next::Drain => {
-                let before = Some(request);
+                self.again = Some(request);
                 self.enters(match drained {
-                    Some(since) => Stage::Delaying { since, before },
-                    None => Stage::Draining { before },
+                    Some(since) => Stage::Delaying { since },
+                    None => Stage::Draining,
                 });
             }
-            rebooting::Next::Verify => self.boots(Some(request)),
+            rebooting::Next::Verify => self.booted = true,
             rebooting::Next::End(ending) => self.ends(ending),
         }
         None
@@ -235,7 +250,16 @@ impl Turn<'_> {
         match verifying::next(&self.facts(), attempt, good) {
             verifying::Next::Stay { state, good, show } => {
                 self.state = state;
-                self.enters(Stage::Verifying { asked, good });
+                match (good, asked) {
+                    (Some(good), asked) => self.enters(Stage::Verifying { asked, good }),
+                    // As the boot left it.
+                    (None, _) if self.booted => {}
+                    (None, Some(request)) => self.enters(Stage::Rebooting {
+                        request,
+                        drained: None,
+                    }),
+                    (None, None) => self.enters(Stage::Draining),
+                }
                 Some(show)
             }
             verifying::Next::End { state, ending } => {
@@ -258,14 +282,13 @@ impl Turn<'_> {
         }
     }
 
-    /// The same of a stage with a cordon. One that somebody else made is noted: whoever takes it back is a person.
-    fn stays(&mut self, stage: Stage) {
+    /// A cordon that somebody else made is noted: whoever takes it back is a person.
+    fn notes_cordon(&mut self) {
         let node = self.facts().node();
         let foreign = node.is_some_and(|node| node.unschedulable && node.agent.owned.is_absent());
         if let Some(attempt) = &mut self.state.attempt {
             attempt.foreign |= foreign;
         }
-        self.enters(stage);
     }
 
     /// The reboot is asked for, which is on disk first.
@@ -275,12 +298,22 @@ impl Turn<'_> {
             up: self.seen.uptime,
         };
         self.visits(Place::Rebooting);
-        self.stays(Stage::Rebooting { request, drained });
+        self.enters(Stage::Rebooting { request, drained });
+        self.again = None;
         show
     }
 
-    fn boots(&mut self, asked: Option<Request>) {
-        self.enters(Stage::Verifying { asked, good: None });
+    /// An attempt whose drain is looked at once more after the reboot was asked for is remembered as one for which it was.
+    fn remembers_request(&mut self) {
+        let stage = self.state.attempt.as_ref().map(|attempt| &attempt.stage);
+        let drained = match stage {
+            Some(Stage::Draining) => None,
+            Some(Stage::Delaying { since }) => Some(*since),
+            Some(Stage::Rebooting { .. } | Stage::Verifying { .. }) | None => return,
+        };
+        if let Some(request) = self.again.take() {
+            self.enters(Stage::Rebooting { request, drained });
+        }
     }
 
     fn ends(&mut self, ending: Ending) {
@@ -300,7 +333,7 @@ impl Turn<'_> {
         match &known.attempt {
             Some(attempt) if facts.has_booted_since(attempt) => Phase::Verifying,
             Some(attempt) => match attempt.stage {
-                Stage::Draining { .. } | Stage::Delaying { .. } => Phase::Draining,
+                Stage::Draining | Stage::Delaying { .. } => Phase::Draining,
                 Stage::Rebooting { .. } => Phase::Rebooting,
                 Stage::Verifying { .. } => Phase::Verifying,
             },
@@ -334,6 +367,7 @@ impl Turn<'_> {
     }
 
     fn done(mut self, show: Show) -> Step {
+        self.remembers_request();
         if show.act == Act::Stage {
             self.state.staging = self.facts().run();
         }

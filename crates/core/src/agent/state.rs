@@ -133,16 +133,11 @@ impl Baseline {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// The node is to be cordoned and drained.
-    Draining {
-        /// The last request for the reboot, which came to nothing.
-        before: Option<Request>,
-    },
+    Draining,
     /// The drain is over, and the pool wants some time before the reboot.
     Delaying {
         /// When the drain was found to be over.
         since: Time,
-        /// The last request for the reboot, which came to nothing.
-        before: Option<Request>,
     },
     /// The reboot was asked for, or was about to be.
     Rebooting {
@@ -151,12 +146,12 @@ pub enum Stage {
         /// When the drain was found to be over, where a pause between it and the reboot was kept.
         drained: Option<Time>,
     },
-    /// The host has booted.
+    /// The host has booted, and the node was found healthy. Until then the memory stays as the boot left it, and the boot id tells.
     Verifying {
         /// The request for the reboot; `None` where somebody else rebooted the host before there was one.
         asked: Option<Request>,
         /// Since when the node has been healthy after the boot.
-        good: Option<Time>,
+        good: Time,
     },
 }
 
@@ -173,7 +168,7 @@ impl Stage {
     /// The last request for the reboot, whatever came of it.
     pub fn request(&self) -> Option<&Request> {
         match self {
-            Self::Draining { before } | Self::Delaying { before, .. } => before.as_ref(),
+            Self::Draining | Self::Delaying { .. } => None,
             Self::Rebooting { request, .. } => Some(request),
             Self::Verifying { asked, .. } => asked.as_ref(),
         }
@@ -207,7 +202,7 @@ impl Attempt {
             grant,
             baseline,
             foreign: false,
-            stage: Stage::Draining { before: None },
+            stage: Stage::Draining,
         }
     }
 

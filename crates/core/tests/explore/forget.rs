@@ -157,7 +157,7 @@ fn forget_in_state(state: &mut State) {
         .attempt
         .as_mut()
         .and_then(|attempt| match &mut attempt.stage {
-            Progress::Draining { before } | Progress::Delaying { before, .. } => before.as_mut(),
+            Progress::Draining | Progress::Delaying { .. } => None,
             Progress::Rebooting { request, .. } => Some(request),
             Progress::Verifying { asked, .. } => asked.as_mut(),
         });

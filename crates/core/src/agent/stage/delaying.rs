@@ -34,8 +34,6 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, since: Time) -> (Next, 
     if facts.has_booted_since(attempt) {
         return (Next::Verify, nothing);
     }
-    // A clock that was set back restarts it.
-    let since = since.min(facts.now);
     match &facts.seen.node {
         NodeSeen::Present { view, live } => delays(facts, attempt, since, (view, *live)),
         NodeSeen::Absent => (Next::End(Ending::deleted()), nothing),
@@ -60,7 +58,11 @@ fn delays(
         Err(Stop::Wait(show)) => return (stay(*show), DrainNews::default()),
         Err(Stop::End(ending)) => return (Next::End(ending), DrainNews::default()),
     };
-    let (drain, news) = facts.drain(attempt, node, Some(since));
+    // After a clock was set back the pause is kept from now on, and the drain counts as not over yet.
+    let ended = Some(since).filter(|since| *since <= facts.now);
+    let since = ended.unwrap_or(facts.now);
+    let stay = |show| Next::Stay { since, show };
+    let (drain, news) = facts.drain(attempt, node, ended);
     let next = match drain {
         Drain::Goes { pods: true, .. } => Next::Drain,
         Drain::Goes {

@@ -95,36 +95,12 @@ struct Beyond {
     /// [`Baseline::members`].
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Names>,
-    /// How far the attempt is, where its fields alone would say something else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stage: Option<Far>,
     /// The code of the pause, where it has another in its place there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pause: Option<Code>,
     /// [`State::stuck`].
     #[serde(skip_serializing_if = "Option::is_none")]
     stuck: Option<Stuck>,
-}
-
-/// The name of a [`Stage`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Far {
-    Draining,
-    Delaying,
-    Rebooting,
-    Verifying,
-}
-
-impl From<&Stage> for Far {
-    fn from(stage: &Stage) -> Self {
-        match stage {
-            Stage::Draining { .. } => Self::Draining,
-            Stage::Delaying { .. } => Self::Delaying,
-            Stage::Rebooting { .. } => Self::Rebooting,
-            Stage::Verifying { .. } => Self::Verifying,
-        }
-    }
 }
 
 impl FlatAttempt {
@@ -137,10 +113,10 @@ impl FlatAttempt {
         } = attempt;
         let request = stage.request().cloned();
         let (drained, good) = match stage {
-            Stage::Delaying { since, .. } => (Some(since), None),
+            Stage::Draining => (None, None),
+            Stage::Delaying { since } => (Some(since), None),
             Stage::Rebooting { drained, .. } => (drained, None),
-            Stage::Verifying { good, .. } => (None, good),
-            Stage::Draining { .. } => (None, None),
+            Stage::Verifying { good, .. } => (None, Some(good)),
         };
         Self {
             progress: grant.progress,
@@ -159,37 +135,22 @@ impl FlatAttempt {
         }
     }
 
-    /// How far it is, by its fields alone. An older agent notes the end of the drain and keeps it once the reboot was asked for.
-    fn far(&self) -> Far {
-        match (self.good, self.requested, self.drained) {
-            (Some(_), _, _) => Far::Verifying,
-            (None, Some(_), _) => Far::Rebooting,
-            (None, None, Some(_)) => Far::Delaying,
-            (None, None, None) => Far::Draining,
-        }
-    }
-
-    fn stage(&self, far: Far) -> Stage {
+    /// How far it is. The end of the drain is kept once the reboot was asked for.
+    fn stage(&self) -> Stage {
         let request = self.requested.map(|at| Request {
             at,
             up: self.requested_up,
         });
-        match (far, request, self.drained) {
-            (Far::Verifying, asked, _) => Stage::Verifying {
-                asked,
-                good: self.good,
-            },
-            (Far::Rebooting, Some(request), drained) => Stage::Rebooting { request, drained },
-            (Far::Delaying, before, Some(since)) => Stage::Delaying { since, before },
-            (Far::Draining | Far::Delaying | Far::Rebooting, before, _) => {
-                Stage::Draining { before }
-            }
+        match (self.good, request, self.drained) {
+            (Some(good), asked, _) => Stage::Verifying { asked, good },
+            (None, Some(request), drained) => Stage::Rebooting { request, drained },
+            (None, None, Some(since)) => Stage::Delaying { since },
+            (None, None, None) => Stage::Draining,
         }
     }
 
     fn whole(self, beyond: &mut Beyond) -> Attempt {
-        let far = beyond.stage.unwrap_or(self.far());
-        let stage = self.stage(far);
+        let stage = self.stage();
         Attempt {
             grant: Accepted {
                 progress: self.progress,
@@ -222,12 +183,11 @@ impl Beyond {
             ..Self::default()
         };
         if let Some(attempt) = &state.attempt {
-            let (flat, far) = (FlatAttempt::new(attempt.clone()), Far::from(&attempt.stage));
+            let flat = FlatAttempt::new(attempt.clone());
             let whole = &attempt.grant.drain;
             beyond.drain = (*whole != flat.drain).then(|| whole.clone());
             beyond.cordoned = attempt.grant.cordoned;
             beyond.members.clone_from(&attempt.baseline.members);
-            beyond.stage = (flat.far() != far).then_some(far);
         }
         beyond
     }

@@ -272,3 +272,16 @@ fn what_has_to_run_after_the_boot_has_to_run_before_it() {
         assert_eq!(world.result(), Some((Outcome::Refused, inactive)));
     }
 }
+
+/// Nothing has to be written down before it is reported that the node is not healthy: the disk may be full.
+#[test]
+fn a_node_that_is_not_healthy_yet_is_reported_without_a_note() {
+    let mut world = World::new();
+    world.until_reboot();
+    world.boots(NEW, None, &[OLD]);
+    world.node().ready = false;
+    let before = world.state.clone();
+    let verifying = (Phase::Verifying, Some(Code::NodeNotReady), Act::Wait);
+    assert_eq!(world.shows(), verifying);
+    assert_eq!(world.state, before);
+}

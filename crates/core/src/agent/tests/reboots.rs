@@ -328,3 +328,29 @@ fn a_grant_is_not_accepted_while_rpm_ostree_is_at_work() {
     world.seen.busy = false;
     world.until_reboot();
 }
+
+/// While rpm-ostree is at work for somebody else the drain is looked at once more, but that the reboot was asked for is not forgotten.
+#[test]
+fn what_was_asked_for_is_remembered_while_rpm_ostree_is_busy() {
+    let is_busy = || {
+        let mut world = ready();
+        world.asks();
+        let request = world.requested();
+        world.asked().busy = Some(Code::RpmOstreeBusy.into());
+        let waits = (Phase::Draining, Some(Code::RpmOstreeBusy), Act::Wait);
+        assert_eq!(world.shows(), waits);
+        assert_eq!(world.requested(), request);
+        world
+    };
+    // The process ended then, and the drain's time with it: it was over when it was asked for.
+    let mut world = is_busy();
+    world.seen.asked = None;
+    world.now = 1601;
+    assert_eq!(world.asks(), finalize());
+
+    let mut world = is_busy();
+    world.seen.node = NodeSeen::Absent;
+    let step = step(&world.state, &world.seen, &world.settings, world.clocks());
+    assert_eq!((step.phase, step.act), (Phase::Rebooting, Act::Wait));
+    assert_eq!(step.state, world.state);
+}
