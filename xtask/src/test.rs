@@ -41,10 +41,12 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         setup::ensure_go()?;
     }
     let mut spent = Vec::new();
-    for part in FIRST {
+    let (first, mut skipped) = choose(FIRST, arguments, &impossible);
+    for part in &first {
         spent.push(alone(part).await?);
     }
-    let (chosen, skipped) = choose(arguments, &impossible);
+    let (chosen, others) = choose(PARTS, arguments, &impossible);
+    skipped.extend(others);
     spent.extend(lanes::run(&chosen, room()?).await?);
     println!("\n=== summary");
     for one in &spent {
@@ -78,14 +80,15 @@ fn room() -> Result<u32> {
     Ok(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(75))
 }
 
-/// The parts that are run side by side, and the others, each with the reason.
+/// Those of `parts` that are run, and the others, each with the reason.
 fn choose(
+    parts: &[Part],
     arguments: &Arguments,
     impossible: &[Impossible],
 ) -> (Vec<Part>, Vec<(&'static str, String)>) {
     let mut chosen = Vec::new();
     let mut skipped = Vec::new();
-    for part in PARTS {
+    for part in parts {
         let lacks = impossible.iter().find(|one| one.part == part.name);
         let why = match (part.when, lacks) {
             (When::Full | When::All(_), _) if arguments.quick => {
