@@ -185,7 +185,7 @@ pub const FAULTS: &[Fault] = &[
         new: "if self.unshown(show.phase, None).is_some() {",
         why: "a host would be rebooted on a grant that was taken back meanwhile",
         package: "cuo-core",
-        test: "agent::tests::reboots::a_process_that_follows_asks_again_whenever_that_is_unless_pods_came_back",
+        test: "agent::tests::reboots::a_reboot_is_asked_for_only_on_a_node_that_was_just_read",
     },
     Fault {
         file: "crates/core/src/agent/stage/rebooting.rs",

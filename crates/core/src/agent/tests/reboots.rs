@@ -354,3 +354,21 @@ fn what_was_asked_for_is_remembered_while_rpm_ostree_is_busy() {
     assert_eq!((step.phase, step.act), (Phase::Rebooting, Act::Wait));
     assert_eq!(step.state, world.state);
 }
+
+/// What the watch shows may be older than a grant that was taken back.
+#[test]
+fn a_reboot_is_asked_for_only_on_a_node_that_was_just_read() {
+    let mut world = World::new();
+    world.grant();
+    let mut acts = vec![];
+    for _ in 0..20 {
+        let step = step(&world.state, &world.seen, &world.settings, world.clocks());
+        world.state = step.state.clone();
+        match &step.act {
+            Act::Publish(_, want) => want.apply(world.node()),
+            act => acts.push(act.clone()),
+        }
+    }
+    acts.dedup();
+    assert_eq!(acts, [Act::Confirm]);
+}
