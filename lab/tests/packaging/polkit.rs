@@ -104,10 +104,10 @@ fn needed() -> BTreeSet<&'static str> {
     let agent = repository().join("agent/src");
     let dbus = fs::read_dir(agent.join("rpmostree")).unwrap();
     let dbus = dbus.map(|entry| entry.unwrap().path());
+    // What tests say of other methods is no call; those of a module are in a folder of its name.
+    let dbus = dbus.filter(|path| path.is_file() && !path.ends_with("tests.rs"));
     for path in dbus.chain([agent.join("logind.rs")]) {
-        let text = fs::read_to_string(path).unwrap();
-        // What tests say of other methods is no call.
-        sources += text.split("#[cfg(test)]").next().unwrap();
+        sources += &fs::read_to_string(path).unwrap();
     }
     let called = |method: &&str| sources.contains(&format!("\"{method}\""));
     let needed = ACTIONS
