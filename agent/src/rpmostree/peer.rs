@@ -243,9 +243,8 @@ impl Run<'_> {
     ) -> Result<Ended, Error> {
         let (connection, limits) = (self.connection, self.limits);
         let mut start = Box::pin(TRANSACTION.call::<bool>(connection, "Start", &(), limits.peer));
-        let mut started = None;
+        let (mut started, mut heard) = (None, Instant::now());
         let mut question: Option<BoxFuture<'_, bool>> = None;
-        let mut heard = Instant::now();
         // Signals can come before the reply of Start, so both are awaited at once.
         let result = loop {
             tokio::select! {
@@ -257,6 +256,7 @@ impl Run<'_> {
                     if !there {
                         return Err(self.cancel(silence.limit()).await);
                     }
+                    debug!(self.what, "silent, and still there");
                 }
                 message = tokio::time::timeout(silence.limit(), self.messages.next()) => {
                     match message {

@@ -98,15 +98,21 @@ impl Facts<'_> {
 
     /// Asks for the reboot, once the live Node shows everything.
     pub(crate) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
+        let act = match (self.is_first(pending), pending.staged) {
+            (true, true) => Act::Finalize(pending.clone()),
+            (true, false) => Act::Reboot,
+            (false, _) => Act::RollBack(pending.clone()),
+        };
+        self.once_confirmed(act, live)
+    }
+
+    /// Does what leads to the reboot, once the live Node shows that it is coming.
+    pub(crate) fn once_confirmed(&self, act: Act, live: bool) -> Asking {
         let show = Show::new(Phase::Rebooting, None);
         if !live || self.unshown(show.phase, None).is_some() {
             return Asking::NotYet(show.and(Act::Confirm));
         }
-        Asking::Now(show.and(match (self.is_first(pending), pending.staged) {
-            (true, true) => Act::Finalize(pending.clone()),
-            (true, false) => Act::Reboot,
-            (false, _) => Act::RollBack(pending.clone()),
-        }))
+        Asking::Now(show.and(act))
     }
 
     /// The deployment that the grant is for, if everything still stands as it was accepted.

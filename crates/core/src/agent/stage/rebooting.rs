@@ -88,10 +88,9 @@ fn waits(
     };
     match facts.once_more(pending, asked) {
         None => needs_person(Code::RebootDidNotHappen.into()),
-        Some(act) if live && facts.unshown(Phase::Rebooting, None).is_none() => {
-            Next::Stay(Show::new(Phase::Rebooting, None).and(act))
-        }
-        Some(_) => Next::Stay(Show::new(Phase::Rebooting, None).and(Act::Confirm)),
+        Some(act) => match facts.once_confirmed(act, live) {
+            Asking::NotYet(show) | Asking::Now(show) => Next::Stay(show),
+        },
     }
 }
 
