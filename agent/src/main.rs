@@ -47,9 +47,5 @@ async fn start(
     kubeconfig: Option<&Path>,
 ) -> anyhow::Result<()> {
     cuo_telemetry::init("cuo-agent", format)?;
-    #[cfg(debug_assertions)]
-    if let Some(version) = cuo_telemetry::gate::protocol() {
-        cuo_core::keys::play(version);
-    }
     run(root, kubeconfig).await
 }

@@ -26,9 +26,5 @@ async fn program() -> ExitCode {
 
 async fn start(config: Config) -> anyhow::Result<()> {
     cuo_telemetry::init("cuo-operator", config.log_format)?;
-    #[cfg(debug_assertions)]
-    if let Some(version) = cuo_telemetry::gate::protocol() {
-        cuo_core::keys::play(version);
-    }
     run(config).await
 }

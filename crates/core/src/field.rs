@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::spoken;
+use crate::keys::VERSION;
 use crate::reason::{Code, Reason};
 
 /// What was found under one key.
@@ -69,7 +69,7 @@ impl<T: DeserializeOwned> Field<T> {
         };
         match serde_json::from_str::<Versioned<serde_json::Value>>(text) {
             Err(error) => Self::Malformed(format!("not JSON with a version: {error}")),
-            Ok(other) if other.v != spoken() => Self::OtherVersion(other.v),
+            Ok(other) if other.v != VERSION => Self::OtherVersion(other.v),
             // The flattened rest holds every field but `v`, so unknown ones are still refused.
             Ok(known) => match T::deserialize(known.rest) {
                 Ok(value) => Self::Value(value),
@@ -84,7 +84,7 @@ pub fn to_json<T: Serialize>(value: &T) -> String {
     // Serialising these plain structs can't fail: no maps with odd keys, no failing Serialize. An empty text would be read as malformed,
     // which is a reason to hold.
     serde_json::to_string(&Versioned {
-        v: spoken(),
+        v: VERSION,
         rest: value,
     })
     .unwrap_or_default()
@@ -95,8 +95,7 @@ pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
     match field {
         Field::Absent | Field::Value(_) => None,
         Field::OtherVersion(version) => {
-            let known = spoken();
-            let text = format!("{key} is of protocol version {version}, this side speaks {known}");
+            let text = format!("{key} is of protocol version {version}, this side speaks {VERSION}");
             Some(Reason::new(Code::ProtocolUnknown, text))
         }
         Field::Malformed(why) => Some(Reason::new(

@@ -18,24 +18,6 @@ pub const AGENTS_PREFIX: &str = "cuo.coreos.com/agent-";
 /// has to grant. What is new is announced as a [feature](crate::features).
 pub const VERSION: u32 = 1;
 
-/// What [`spoken`] says, in builds that tests run.
-#[cfg(debug_assertions)]
-static SPOKEN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(VERSION);
-
-/// The version that this program speaks: [`VERSION`], unless a test has it play a program of another one.
-pub fn spoken() -> u32 {
-    #[cfg(debug_assertions)]
-    return SPOKEN.load(std::sync::atomic::Ordering::Relaxed);
-    #[cfg(not(debug_assertions))]
-    VERSION
-}
-
-/// Plays a program of another version, from the start of this one on.
-#[cfg(debug_assertions)]
-pub fn play(version: u32) {
-    SPOKEN.store(version, std::sync::atomic::Ordering::Relaxed);
-}
-
 /// One key, for the documentation and the admission policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {

@@ -195,7 +195,7 @@ const CONDITIONS: &str = "node.kubernetes.io/";
 
 fn version(found: Option<&String>) -> Field<u32> {
     match Field::text(found) {
-        Field::Value(number) if number != keys::spoken() => Field::OtherVersion(number),
+        Field::Value(number) if number != keys::VERSION => Field::OtherVersion(number),
         field => field,
     }
 }

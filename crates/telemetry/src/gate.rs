@@ -13,13 +13,6 @@ pub async fn gate(step: &str) {
     let _ = step;
 }
 
-/// The version of the protocol that a test has this program speak, by the environment variable `CUO_TEST_PROTOCOL`: upgrades bring programs
-/// of different versions together.
-#[cfg(debug_assertions)]
-pub fn protocol() -> Option<u32> {
-    std::env::var("CUO_TEST_PROTOCOL").ok()?.parse().ok()
-}
-
 #[cfg(debug_assertions)]
 async fn hold(dir: &std::path::Path, step: &str) {
     let closed = dir.join(step);

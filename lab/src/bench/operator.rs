@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::site::{Gate, PROTOCOL};
+use super::site::Gate;
 use crate::cluster::controlplane::ControlPlane;
 use crate::machine::binary;
 use crate::process::{bound, spawn_logged};
@@ -31,8 +31,6 @@ pub struct OperatorSpec {
     pub flags: Vec<String>,
     /// It plans without being the leader (a hook of debug builds).
     pub without_lease: bool,
-    /// It speaks another version of the protocol (a hook of debug builds).
-    pub protocol: Option<u32>,
 }
 
 /// A running operator. Dropping it kills it.
@@ -86,9 +84,6 @@ impl Operator {
             .env("RUST_BACKTRACE", "1");
         if spec.without_lease {
             command.env("CUO_TEST_NO_LEASE", "1");
-        }
-        if let Some(version) = spec.protocol {
-            command.env(PROTOCOL, version.to_string());
         }
         let log = folder.join(format!("{name}.log"));
         let process = spawn_logged(&mut command, &log)?;

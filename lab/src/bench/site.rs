@@ -42,8 +42,6 @@ const VALIDITY: Duration = Duration::from_secs(24 * 3600);
 const DOWNTIME: Duration = Duration::from_millis(500);
 /// Time for an agent to become ready.
 const READY: Duration = Duration::from_secs(60);
-/// The hook of debug builds that makes a program speak another version of the protocol.
-pub(super) const PROTOCOL: &str = "CUO_TEST_PROTOCOL";
 /// How often the power button is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -76,8 +74,6 @@ struct Plan {
     unseen: bool,
     /// The agent's program; this build's when empty.
     program: Option<PathBuf>,
-    /// The agent speaks this version of the protocol.
-    protocol: Option<u32>,
     reboots: u32,
     /// How often the agent was started.
     starts: u64,
@@ -130,7 +126,6 @@ impl Site {
                 kubelet: true,
                 unseen: false,
                 program: None,
-                protocol: None,
                 reboots: 0,
                 starts: 0,
                 strangers: false,
@@ -167,20 +162,18 @@ impl Site {
     /// # Errors
     /// When it can't be started.
     pub fn start_agent_on(&self, machine: &mut Machine) -> Result<()> {
-        let (program, protocol) = {
+        let program = {
             let mut plan = locked(&self.plan);
             plan.starts += 1;
             plan.strangers |= plan.program.is_some();
-            (plan.program.clone(), plan.protocol)
+            plan.program.clone()
         };
         let program = match program {
             Some(program) => program,
             None => binary("cuo-agent")?,
         };
         let gate = self.gate.folder.display().to_string();
-        let protocol = protocol.map(|version| version.to_string());
-        let mut env = vec![("CUO_TEST_GATE", gate.as_str()), ("RUST_BACKTRACE", "1")];
-        env.extend(protocol.iter().map(|version| (PROTOCOL, version.as_str())));
+        let env = [("CUO_TEST_GATE", gate.as_str()), ("RUST_BACKTRACE", "1")];
         machine.spawn_agent(&program, &env)
     }
 
@@ -192,11 +185,6 @@ impl Site {
     /// Whether an agent of another build has run.
     pub fn had_strangers(&self) -> bool {
         locked(&self.plan).strangers
-    }
-
-    /// Agents that are started from now on are of another version: they speak this one of the protocol.
-    pub fn speak(&self, protocol: Option<u32>) {
-        locked(&self.plan).protocol = protocol;
     }
 
     /// Agents that are started from now on are this program, or this build's.

@@ -1,14 +1,16 @@
 //! Agents and operators of different versions meet: what one does not know is a reason to hold, never a permission.
 //!
-//! The other version is this one's program, made to say and to understand another number.
+//! The other version is what this one's program wrote, with another number. Programs of the previous release, which speak the same one, meet
+//! in `versions`.
 
 use cuo_core::keys;
 use cuo_core::reason::Code;
 use cuo_core::values::{Field, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec};
 use cuo_lab::wait::until;
+use k8s_openapi::api::core::v1::Node;
 
-use crate::look::{held, leading, node, settled, shows, verdict};
+use crate::look::{node, settled, shows, verdict};
 use crate::{PATIENCE, V1, V2, cluster};
 
 async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
@@ -24,31 +26,46 @@ async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
         .unwrap();
 }
 
-/// Agents that speak a newer and an older protocol run beside one of this version: they stage and wait, and are never granted anything
-/// until their package is the same.
+/// Makes what the agent of `name` wrote what an agent of protocol `version` would have written.
+async fn speaks(bench: &Bench, name: &str, version: u32) {
+    let raw = bench.plane.kubectl(&["get", "node", name, "-o", "json"]);
+    let raw: Node = serde_json::from_str(&raw.await.unwrap()).unwrap();
+    let annotations = raw.metadata.annotations.unwrap_or_default();
+    let (ours, theirs) = (
+        format!("\"v\":{}", keys::VERSION),
+        format!("\"v\":{version}"),
+    );
+    let said = annotations.iter().filter(|(_, text)| text.contains(&ours));
+    for (key, text) in said {
+        annotate(bench, name, key, &text.replace(&ours, &theirs)).await;
+    }
+    annotate(bench, name, keys::PROTOCOL, &version.to_string()).await;
+}
+
+/// The Nodes of agents that speak a newer and an older protocol are beside one of this version: they are never granted anything until their
+/// agents are of this version, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_holds_what_it_does_not_know() {
     let (_folder, bench) = cluster(3).await;
     let [n1, n2, n3] = ["n1", "n2", "n3"].map(|name| bench.site(name).unwrap());
-    n1.speak(Some(2));
-    n2.speak(Some(0));
     bench.start_agents().await.unwrap();
-    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
-    bench.settled_on(&["n3"], V1, PATIENCE).await.unwrap();
-    for (name, version) in [("n1", 2), ("n2", 0)] {
-        node(&bench, name, "to speak its version", |node| {
+    settled(&bench, V1).await;
+    bench.publish(V2).await.unwrap();
+    for name in ["n1", "n2", "n3"] {
+        shows(&bench, name, Phase::Waiting, None).await;
+    }
+    for (site, version) in [(n1, 2), (n2, 0)] {
+        site.kill_agent().await.unwrap();
+        speaks(&bench, site.name(), version).await;
+        node(&bench, site.name(), "to speak its version", |node| {
             let booted =
                 matches!(node.agent.booted, Field::OtherVersion(found) if found == version);
             node.protocol == Field::OtherVersion(version) && booted
         })
         .await;
     }
-    bench.recorder.reset();
-    bench.publish(V2).await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.settled_on(&["n3"], V2, PATIENCE).await.unwrap();
-    for name in ["n1", "n2"] {
-        shows(&bench, name, Phase::Waiting, None).await;
-    }
     verdict(&bench, &operator, Code::ProtocolUnknown, 2).await;
     for name in ["n1", "n2"] {
         let operator = bench.node(name).unwrap().operator;
@@ -57,58 +74,11 @@ async fn the_operator_holds_what_it_does_not_know() {
     assert_eq!([n1, n2, n3].map(|site| site.reboots()), [0, 0, 1]);
 
     for site in [n1, n2] {
-        site.speak(None);
-        site.kill_agent().await.unwrap();
         site.start_agent().await.unwrap();
     }
     settled(&bench, V2).await;
     bench.judge(1).unwrap();
     assert_eq!(bench.recorder.most_down(), 1);
-}
-
-/// An operator of another version grants agents of this one nothing; what it grants to one of its own is none to an agent that was replaced
-/// since.
-#[tokio::test(flavor = "multi_thread")]
-async fn operators_of_other_versions_make_no_grant_that_is_taken() {
-    let (_folder, bench) = cluster(1).await;
-    let site = bench.site("n1").unwrap();
-    let other = async |version| {
-        let spec = OperatorSpec {
-            protocol: Some(version),
-            ..leading(&format!("version-{version}"))
-        };
-        bench.operator(spec).await.unwrap()
-    };
-    bench.start_agents().await.unwrap();
-    settled(&bench, V1).await;
-    site.publish(V2).await.unwrap();
-    shows(&bench, "n1", Phase::Waiting, None).await;
-    for version in [0, 2] {
-        let mut operator = other(version).await;
-        verdict(&bench, &operator, Code::ProtocolUnknown, 1).await;
-        let found = bench.node("n1").unwrap().operator;
-        assert!(!found.has_slot(), "version {version}: {found:?}");
-        operator.terminate().await.unwrap();
-    }
-
-    let step = "agent-before-accept";
-    site.gate().shut(step).unwrap();
-    site.kill_agent().await.unwrap();
-    site.speak(Some(2));
-    site.start_agent().await.unwrap();
-    let mut operator = other(2).await;
-    held(&bench, "n1", step).await;
-    // So that nobody takes the grant back.
-    operator.kill().await.unwrap();
-    site.kill_agent().await.unwrap();
-    site.speak(None);
-    site.gate().open(step).unwrap();
-    site.start_agent().await.unwrap();
-    shows(&bench, "n1", Phase::Held, Some(Code::ProtocolUnknown)).await;
-    let node = bench.node("n1").unwrap();
-    assert_eq!(node.operator.grant, Field::OtherVersion(2));
-    assert_eq!((site.reboots(), node.unschedulable), (0, false));
-    bench.judge(1).unwrap();
 }
 
 /// A grant of an older or newer operator, or one that nobody of CUO wrote, is no permission.

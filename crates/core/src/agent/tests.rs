@@ -26,6 +26,7 @@ use crate::host::{Deployment, Host, Inhibitor};
 use crate::ids::{GrantId, ReleaseId};
 use crate::look::Mode;
 use crate::node::SystemLabels;
+use crate::node::tests::published::publish;
 use crate::raw::RawNode;
 use crate::reason::AnyCode;
 use crate::survey::{StagedNote, Survey};
@@ -225,7 +226,7 @@ impl World {
                             blocked: blocked.map(|one| one.pod.clone()).collect(),
                         });
                     }
-                    want.apply(self.node());
+                    publish(&want, self.node());
                 }
                 Act::Preflight { grant, pods } => self.answers(*grant, pods),
                 Act::Confirm => match &mut self.seen.node {
@@ -878,7 +879,7 @@ fn nothing_reboots_while_the_api_server_does_not_answer() {
         assert_eq!(act, Act::Wait);
         world.state = next.state;
         match next.act {
-            Act::Publish(_, want) => want.apply(world.node()),
+            Act::Publish(_, want) => publish(&want, world.node()),
             Act::Confirm => {
                 view = Some(());
                 world.seen.node = NodeSeen::Present {

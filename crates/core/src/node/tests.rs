@@ -4,6 +4,8 @@ use crate::values::Phase;
 
 #[path = "../../tests/explore/allotted.rs"]
 pub(crate) mod allotted;
+#[path = "../../tests/explore/published.rs"]
+pub(crate) mod published;
 
 fn raw() -> RawNode {
     RawNode {
@@ -80,7 +82,7 @@ fn what_is_written_is_read_back_and_then_nothing_is_left_to_write() {
     let after = NodeView::parse(&raw).unwrap();
     assert_eq!(published().patch(&after), None);
     let mut applied = before;
-    published().apply(&mut applied);
+    published::publish(&published(), &mut applied);
     assert_eq!(applied, after);
 }
 

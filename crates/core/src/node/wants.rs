@@ -130,7 +130,7 @@ impl Published {
     pub fn patch(&self, found: &NodeView) -> Option<NodePatch> {
         let mut diff = Diff::new(found);
         let agent = &found.agent;
-        diff.annotation(keys::PROTOCOL, &found.protocol, Some(&keys::spoken()), text);
+        diff.annotation(keys::PROTOCOL, &found.protocol, Some(&keys::VERSION), text);
         diff.annotation(keys::STATUS, &agent.status, Some(&self.status), text);
         diff.annotation(keys::REASON, &agent.reason, self.reason.as_ref(), text);
         diff.names(keys::FEATURES, &agent.features, &self.features);
@@ -179,31 +179,6 @@ impl Published {
             agent.needed_label.then_some("true"),
             needed.is_some().then_some("true"),
         );
-    }
-
-    /// Writes this into a view as the API server would; the search through all states uses it in place of text.
-    pub fn apply(&self, node: &mut NodeView) {
-        fn field<T: Clone>(want: Option<&T>) -> Field<T> {
-            want.map_or(Field::Absent, |want| Field::Value(want.clone()))
-        }
-        node.protocol = Field::Value(keys::VERSION);
-        node.agent = AgentFields {
-            status: Field::Value(self.status.clone()),
-            reason: field(self.reason.clone().map(Reason::read).as_ref()),
-            features: self.features.clone(),
-            control_plane_pods: self.control_plane_pods.clone(),
-            needed: field(self.needed.as_ref()),
-            needed_label: self.needed.is_some(),
-            needed_version: self.needed_version.clone(),
-            booted: field(self.booted.as_ref()),
-            progress: field(self.progress.as_ref()),
-            owned: field(self.owned.as_ref()),
-            result: field(self.result.as_ref()),
-            failed: field((!self.failed.identities.is_empty()).then_some(&self.failed)),
-            suspected: vec![],
-            system: self.system.clone(),
-        };
-        node.unschedulable = self.unschedulable.unwrap_or(node.unschedulable);
     }
 }
 

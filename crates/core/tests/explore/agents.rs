@@ -1,5 +1,8 @@
 //! The agents: deciding, and what their acts do.
 
+#[path = "published.rs"]
+pub mod published;
+
 use cuo_core::agent::Health;
 use cuo_core::agent::state::Retry;
 use cuo_core::agent::{
@@ -8,11 +11,15 @@ use cuo_core::agent::{
 use cuo_core::drain::{Answer, EvictionTry, How, RawPod};
 use cuo_core::ids::ReleaseId;
 use cuo_core::look::Mode;
-use cuo_core::node::{NodeView, Published, SystemLabels};
-use cuo_core::reason::Code;
+use cuo_core::field::Field;
+use cuo_core::keys;
+use cuo_core::node::{AgentFields, NodeView, Published, SystemLabels};
+use cuo_core::reason::{Code, Reason};
 use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
+
+use published::publish;
 
 use crate::bugs::Bug;
 use crate::search::Violation;
@@ -288,7 +295,7 @@ fn publish(at: &mut Site, want: &Published, bug: Option<Bug>) -> Result<(), Viol
         at.cordoned_by = None;
     }
     let before = node.operator.clone();
-    want.apply(node);
+    publish(want, node);
     if bug == Some(Bug::AgentGrantsItself) && node.operator.grant.is_absent() {
         Bug::grant_itself(node);
     }

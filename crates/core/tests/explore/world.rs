@@ -11,6 +11,7 @@ use cuo_core::ledger::Ledger;
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::raw::RawNode;
 
+use crate::agents::published::publish;
 use crate::bugs::Bug;
 use crate::pools::{GROUPS, LABEL};
 use crate::shared::Shared;
@@ -307,7 +308,7 @@ impl Site {
             let step = crate::agents::decide(&made, made.node.as_deref(), 0, None);
             made.agent.disk = step.state.into();
             if let (Act::Publish(_, want), Some(node)) = (&step.act, &mut made.node) {
-                want.apply(node);
+                publish(want, node);
             }
         }
         if site >= scope.nodes - scope.joining {

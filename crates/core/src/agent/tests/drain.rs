@@ -256,7 +256,7 @@ fn a_node_that_somebody_else_cordoned_is_left_alone_until_he_uncordons_it() {
     let Act::Publish(_, want) = accepted.act else {
         panic!("not accepted: {:?}", accepted.act);
     };
-    want.apply(world.node());
+    publish(&want, world.node());
     world.state = accepted.state;
     cordon(&mut world);
     assert_eq!(world.shows(), waits(Phase::Held, Code::CordonedByOther));
@@ -413,7 +413,7 @@ fn the_api_server_is_asked_about_a_few_pods_at_a_time() {
         let next = step(&world.state, &world.seen, &world.settings, world.clocks());
         world.state = next.state;
         match next.act {
-            Act::Publish(_, want) => want.apply(world.node()),
+            Act::Publish(_, want) => publish(&want, world.node()),
             Act::Preflight { grant, pods } => {
                 assert_eq!(next.phase, Phase::Waiting);
                 counts.push(pods.len());
