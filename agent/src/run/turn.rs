@@ -209,6 +209,7 @@ impl Agent {
             staging: self.host.staging(),
             check_due: self.host.check_due(),
             looked: self.host.looked().cloned(),
+            following: None,
             asked: self.asked.clone(),
         }
     }

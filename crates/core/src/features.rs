@@ -46,6 +46,7 @@ features! {
     DrainMode = "drain-mode", "`drain.mode` in a grant.";
     OnlyNode = "only-node", "The annotation `only-node`.";
     Preflight = "preflight", "`drain.preflight` in a grant.";
+    Release = "release", "The annotation `release`.";
 }
 
 impl Feature {

@@ -95,7 +95,8 @@ pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
     match field {
         Field::Absent | Field::Value(_) => None,
         Field::OtherVersion(version) => {
-            let text = format!("{key} is of protocol version {version}, this side speaks {VERSION}");
+            let text =
+                format!("{key} is of protocol version {version}, this side speaks {VERSION}");
             Some(Reason::new(Code::ProtocolUnknown, text))
         }
         Field::Malformed(why) => Some(Reason::new(

@@ -125,6 +125,10 @@ keys! {
         "What the agent understands beyond the first version of the protocol: a sorted list, separated by commas, with `boot-` and eight digits of the boot that it is from; in another one it counts no longer. It is written nothing else that is new.";
     CONTROL_PLANE_PODS = "control-plane", "annotation", "agent",
         "Static pods of the control plane that were seen on this node: `etcd`, `kube-apiserver`, or both. It makes the node one of the control plane. The agent only adds to it; an administrator may remove it.";
+    AGENT_RELEASE = "agent-release", "annotation", "agent",
+        "JSON: the `source` of the node's releases (`origin`, `graph` or `cluster`), the `reference` that the host follows, the `goal` that the source leads to, and how many releases the node is `behind` on a graph.";
+    RELEASE = "release", "annotation", "operator",
+        "JSON: the release that the node is to go to, as far as a pool names one: `identity`, `version`, `image`; `declared` where the pool declares it, `downgrade` where an older one is meant, and the releases to `avoid`.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",
         "JSON: a slot is being prepared for this node: the coming grant's `id`, its `identity` and the `boot` id it is for.";
     REBOOT_OK = "reboot-ok", "annotation", "operator",

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod pool;
 pub mod raw;
 pub mod reason;
+pub mod release;
 pub mod selector;
 pub mod survey;
 pub mod time;

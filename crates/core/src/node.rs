@@ -11,6 +11,7 @@ use crate::ids::{BootId, GrantId, MachineId, NodeName, ParseNameError, ReleaseId
 use crate::keys;
 use crate::raw::{Cordon, RawNode};
 use crate::reason::{AnyCode, Reason};
+use crate::release::{Assigned, Following};
 use crate::values::{
     Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
 };
@@ -76,6 +77,8 @@ pub struct AgentFields {
     pub needed_label: bool,
     /// [`keys::REBOOT_NEEDED_VERSION`].
     pub needed_version: Option<String>,
+    /// [`keys::AGENT_RELEASE`].
+    pub following: Field<Following>,
     /// [`keys::BOOTED`].
     pub booted: Field<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -112,6 +115,8 @@ pub struct OperatorFields {
     pub grant: Field<Grant>,
     /// [`keys::GRANTED`].
     pub granted: Field<Granted>,
+    /// [`keys::RELEASE`].
+    pub assigned: Field<Assigned>,
     /// [`keys::ONLY_NODE`].
     pub only_node: bool,
     /// [`keys::BEFORE_REBOOT`] is there, whatever its value.
@@ -155,6 +160,7 @@ impl AgentFields {
             needed: Field::text(at(keys::REBOOT_NEEDED)),
             needed_label: is_true(labels, keys::REBOOT_NEEDED),
             needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
+            following: Field::json(at(keys::AGENT_RELEASE)),
             booted,
             progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
             owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
@@ -177,6 +183,7 @@ impl OperatorFields {
             reserved: Field::json(at(keys::REBOOT_RESERVED)),
             grant: Field::json(at(keys::REBOOT_OK)),
             granted: Field::json(at(keys::GRANTED)),
+            assigned: Field::json(at(keys::RELEASE)),
             only_node: is_true(annotations, keys::ONLY_NODE),
             before: labels.contains_key(keys::BEFORE_REBOOT),
             after: labels.contains_key(keys::AFTER_REBOOT),

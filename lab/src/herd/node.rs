@@ -81,6 +81,7 @@ fn at(number: u8, phase: Phase) -> Published {
         control_plane_pods: Default::default(),
         needed: (phase != Phase::Idle).then(|| version(number + 1)),
         needed_version: (phase != Phase::Idle).then(|| (number + 1).to_string()),
+        following: None,
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -406,6 +406,7 @@ pub fn published(runs: u8, needed: Option<u8>, phase: Phase) -> Published {
         control_plane_pods: Default::default(),
         needed: needed.map(release),
         needed_version: needed.map(|number| number.to_string()),
+        following: None,
         booted: Some(Booted {
             identity: release(runs),
             version: runs.to_string(),

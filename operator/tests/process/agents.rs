@@ -202,6 +202,7 @@ fn published(number: u8, needed: Option<ReleaseId>, phase: Phase) -> Published {
         control_plane_pods: Default::default(),
         needed,
         needed_version: None,
+        following: None,
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -204,6 +204,7 @@ fn wanted() -> Published {
         control_plane_pods: Default::default(),
         needed: None,
         needed_version: None,
+        following: None,
         booted: None,
         progress: None,
         owned: None,

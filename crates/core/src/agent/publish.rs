@@ -73,6 +73,12 @@ impl Facts<'_> {
                 Some(_) => self.pending().and_then(Deployment::named_version),
                 None => node.agent.needed_version.clone(),
             },
+            // What is not known yet stays as it was last known.
+            following: self
+                .seen
+                .following
+                .clone()
+                .or_else(|| node.agent.following.value().cloned()),
             booted,
             progress: attempt.map(|attempt| attempt.grant.progress.clone()),
             owned,

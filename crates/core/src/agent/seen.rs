@@ -11,6 +11,7 @@ use crate::host::{Host, Inhibitor};
 use crate::ids::{BootId, GrantId};
 use crate::node::{NodeView, SystemLabels};
 use crate::reason::Reason;
+use crate::release::Following;
 use crate::survey::Survey;
 use crate::time::Tick;
 
@@ -49,6 +50,8 @@ pub struct Observation {
     pub check_due: bool,
     /// What is to be reported of the looks for updates.
     pub looked: Option<Reason>,
+    /// Where the host's releases come from, as of the last look; nothing before the first.
+    pub following: Option<Following>,
     /// What this process asked for to get the host rebooted.
     pub asked: Option<Asked>,
 }

@@ -136,6 +136,7 @@ impl World {
                 staging: Staging::Idle,
                 check_due: false,
                 looked: None,
+                following: None,
                 asked: None,
             },
             settings: settings(),

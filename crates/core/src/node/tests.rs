@@ -48,6 +48,15 @@ fn published() -> Published {
         control_plane_pods: Names::default(),
         needed: Some(identity),
         needed_version: Some("41.1".into()),
+        following: Some(Following {
+            source: crate::release::Source::Graph,
+            reference: "fedora:fedora/x86_64/coreos/stable".into(),
+            goal: Some(crate::release::NamedRelease {
+                identity: ReleaseId::Commit([8; 32]),
+                version: Some("41.2".into()),
+            }),
+            behind: Some(1),
+        }),
         booted: Some(Booted {
             identity,
             version: "41.1".into(),

@@ -7,6 +7,7 @@ use crate::ids::{GrantId, ReleaseId};
 use crate::keys;
 use crate::raw::NodePatch;
 use crate::reason::Reason;
+use crate::release::Following;
 use crate::values::{
     Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
     to_json,
@@ -27,6 +28,8 @@ pub struct Published {
     pub needed: Option<ReleaseId>,
     /// [`keys::REBOOT_NEEDED_VERSION`].
     pub needed_version: Option<String>,
+    /// [`keys::AGENT_RELEASE`].
+    pub following: Option<Following>,
     /// [`keys::BOOTED`].
     pub booted: Option<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -140,6 +143,12 @@ impl Published {
             &self.control_plane_pods,
         );
         self.need(&mut diff, agent);
+        diff.annotation(
+            keys::AGENT_RELEASE,
+            &agent.following,
+            self.following.as_ref(),
+            to_json,
+        );
         diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
         diff.annotation(
             keys::REBOOT_IN_PROGRESS,

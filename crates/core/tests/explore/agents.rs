@@ -9,10 +9,10 @@ use cuo_core::agent::{
     Act, Asked, NodeSeen, Observation, Place, Questions, Settings, Step, step, wants_pods,
 };
 use cuo_core::drain::{Answer, EvictionTry, How, RawPod};
-use cuo_core::ids::ReleaseId;
-use cuo_core::look::Mode;
 use cuo_core::field::Field;
+use cuo_core::ids::ReleaseId;
 use cuo_core::keys;
+use cuo_core::look::Mode;
 use cuo_core::node::{AgentFields, NodeView, Published, SystemLabels};
 use cuo_core::reason::{Code, Reason};
 use cuo_core::survey::Survey;
@@ -87,6 +87,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
         staging: cuo_core::agent::Staging::Idle,
         check_due: false,
         looked: None,
+        following: None,
         asked: at.agent.asked.clone(),
     }
 }

@@ -17,6 +17,7 @@ pub fn publish(want: &Published, node: &mut NodeView) {
         needed: field(want.needed.as_ref()),
         needed_label: want.needed.is_some(),
         needed_version: want.needed_version.clone(),
+        following: field(want.following.as_ref()),
         booted: field(want.booted.as_ref()),
         progress: field(want.progress.as_ref()),
         owned: field(want.owned.as_ref()),
