@@ -3,8 +3,14 @@
 //! All of it is values: the agent fetches graphs and asks rpm-ostree, and the operator writes assignments; what follows from them is decided
 //! here.
 
+mod direction;
+mod graph;
 mod origin;
+mod policy;
 mod value;
 
+pub use direction::{Deploy, Direction, Place, Preference, Revision};
+pub use graph::{Aim, Graph, GraphError, GraphRelease, Here, Route, Walk};
 pub use origin::{Form, ImageName, NamedBy, Origin, OriginError};
+pub use policy::ImagePolicy;
 pub use value::{Assigned, Following, NamedRelease, Source};
