@@ -60,6 +60,7 @@ metrics! {
     results: Family<Label, Counter> = "cuo_grant_results", "Grants that agents answered, by outcome";
     leading: Gauge = "cuo_operator_leader", "Whether this process leads: 1 or 0";
     connected: Gauge = "cuo_operator_watch_up", "Whether the watch of the Nodes is in touch: 1 or 0";
+    heard: Family<Label, Counter> = "cuo_operator_node_events", "What the watch of the Nodes brought, by whether a decision could depend on it (`changed`) or not (`same`)";
     writes: Family<Label, Counter> = "cuo_operator_writes", "Writes to the ledger and to Nodes that succeeded";
     errors: Family<Label, Counter> = "cuo_operator_api_errors", "Calls of the API server that failed, by class";
     dropped: Counter = "cuo_operator_events_dropped", "Events that were not published because too many were waiting";
@@ -79,7 +80,20 @@ impl Metrics {
         for outcome in Outcome::ALL {
             metrics.result(*outcome).inc_by(0);
         }
+        for changed in [true, false] {
+            metrics.event(changed).inc_by(0);
+        }
         metrics
+    }
+
+    /// The watch of the Nodes brought something that a decision could depend on, or not.
+    pub fn heard(&self, changed: bool) {
+        self.event(changed).inc();
+    }
+
+    fn event(&self, changed: bool) -> impl Deref<Target = Counter> + '_ {
+        let kind = if changed { "changed" } else { "same" };
+        self.heard.get_or_create(&[("event", kind)])
     }
 
     /// In the text format of OpenMetrics.

@@ -7,19 +7,21 @@ mod turn;
 mod watched;
 mod writes;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cuo_cluster::watch::watch_nodes;
+use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Program};
 use cuo_coordination::lease::{Leadership, campaign};
 use cuo_coordination::pool::watch_pools;
+use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::config::Config;
@@ -53,21 +55,26 @@ pub async fn run(config: Config) -> Result<()> {
     let teller = tell::Teller::new(events, Arc::clone(&metrics));
     let mut operator = Operator::new(&config, source.clone(), metrics, health, teller);
     operator.led(&leadership.borrow_and_update());
+    let (mut due, mut wake) = (true, Instant::now());
     loop {
         // Whoever stops to lead, stops in the middle of whatever it is at: each write stands for itself.
-        let wake = tokio::select! {
+        wake = tokio::select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = changed(&mut leadership) => {
                 operator.led(&leadership.borrow_and_update());
+                due = true;
                 continue;
             }
-            wake = operator.turn() => wake,
+            wake = operator.turn(), if due => wake,
+            // Nothing has changed since the last turn.
+            () = ready(()), if !due => wake,
         };
         if let Some(keep) = operator.list_anew() {
             nodes = watch_nodes(source.clone(), keep);
         }
+        due = true;
         tokio::select! {
             biased;
             _ = terminate.recv() => break,
@@ -75,13 +82,7 @@ pub async fn run(config: Config) -> Result<()> {
             () = changed(&mut leadership) => operator.led(&leadership.borrow_and_update()),
             ended = operator.ended() => operator.take_in(ended),
             Some(event) = pools.next() => operator.hear_pools(event),
-            Some(event) = nodes.next() => {
-                operator.hear(event);
-                // One decision for all that is there already.
-                while let Some(Some(event)) = nodes.next().now_or_never() {
-                    operator.hear(event);
-                }
-            }
+            Some(event) = nodes.next() => due = hear(&mut operator, event, &mut nodes),
             () = sleep_until(wake) => {}
         }
     }
@@ -89,6 +90,19 @@ pub async fn run(config: Config) -> Result<()> {
     drop(operator);
     end(lead, publishing).await;
     Ok(())
+}
+
+/// Takes in what is there already of the watch, for one decision; `false` if none has to be made.
+fn hear(
+    operator: &mut Operator,
+    first: NodesEvent,
+    nodes: &mut BoxStream<'static, NodesEvent>,
+) -> bool {
+    let mut changed = operator.hear(first);
+    while let Some(Some(event)) = nodes.next().now_or_never() {
+        changed |= operator.hear(event);
+    }
+    changed
 }
 
 /// Publishes Events, as long as there is somebody to send them.

@@ -146,13 +146,15 @@ impl Operator {
         self.pools.missing().or(self.watched.missing())
     }
 
-    /// Takes in what the watch of the Nodes tells.
-    pub fn hear(&mut self, event: NodesEvent) {
+    /// Takes in what the watch of the Nodes tells; `false` if nothing has to be decided because of it.
+    pub fn hear(&mut self, event: NodesEvent) -> bool {
         if let NodesEvent::Disconnected(error) = &event {
             self.metrics.failed(error);
         }
-        self.watched.hear(&mut self.seen.nodes, event);
+        let changed = self.watched.hear(&mut self.seen.nodes, event);
+        self.metrics.heard(changed);
         self.metrics.watching(self.watched.missing().is_none());
+        changed
     }
 
     /// Decides and writes once, if it may; returns when the next turn is due at the latest.

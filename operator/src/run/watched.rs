@@ -87,17 +87,20 @@ impl Watched {
         self.awaited.insert(name, Awaited { version, until });
     }
 
-    /// Takes in what the watch tells.
-    pub fn hear(&mut self, nodes: &mut Nodes, event: NodesEvent) {
+    /// Takes in what the watch tells; `false` if it changes nothing that a decision could depend on, as most of what kubelets write does.
+    pub fn hear(&mut self, nodes: &mut Nodes, event: NodesEvent) -> bool {
         match event {
             NodesEvent::Reset(all) => {
-                *nodes = all.iter().filter_map(parse).collect();
+                let all = all.iter().filter_map(parse);
+                *nodes = all.map(|view| (view.name.clone(), view)).collect();
                 self.awaited.clear();
                 if self.missing.take().is_some() {
                     info!("the nodes are known: {}", nodes.len());
                 }
             }
-            NodesEvent::Changed(raw) => nodes.extend(parse(&raw)),
+            NodesEvent::Changed(raw) => {
+                return parse(&raw).is_some_and(|view| self.changed(nodes, view));
+            }
             NodesEvent::Gone(name) => {
                 if let Ok(name) = name.parse::<NodeName>() {
                     nodes.remove(&name);
@@ -111,12 +114,27 @@ impl Watched {
                 self.missing = Some(why);
             }
         }
+        true
+    }
+
+    /// Whether more of the Node has changed than its version, or it is waited for.
+    fn changed(&self, nodes: &mut Nodes, view: NodeView) -> bool {
+        let Some(known) = nodes.get_mut(&view.name) else {
+            nodes.insert(view.name.clone(), view);
+            return true;
+        };
+        known.resource_version.clone_from(&view.resource_version);
+        if *known == view {
+            return self.awaited.contains_key(&view.name);
+        }
+        *known = view;
+        true
     }
 }
 
-fn parse(raw: &RawNode) -> Option<(NodeName, NodeView)> {
+fn parse(raw: &RawNode) -> Option<NodeView> {
     match NodeView::parse(raw) {
-        Ok(view) => Some((view.name.clone(), view)),
+        Ok(view) => Some(view),
         Err(error) => {
             error!("a Node is left out of account: {error}");
             None
