@@ -6,6 +6,7 @@ use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::look;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Attribute, Code, Reason};
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Grant, Phase, RebootResult};
 use jiff::Timestamp;
@@ -33,6 +34,9 @@ pub struct Answer {
     /// How that went, for the next process.
     #[serde(default)]
     pub looks: look::Looks,
+    /// Where releases come from.
+    #[serde(default)]
+    pub release: Option<Following>,
     /// What it will do next.
     pub next: Next,
     /// The answer to the last grant.
@@ -96,6 +100,8 @@ pub struct Looks {
     pub looks: look::Looks,
     /// When rpm-ostree is asked again that did not answer.
     pub asks_again: Option<Time>,
+    /// Where releases come from.
+    pub release: Option<Following>,
 }
 
 /// What comes next.
@@ -246,6 +252,7 @@ impl Answer {
             next: Next::of(decision, settings, &looks, now),
             check: looks.check,
             looks: looks.looks,
+            release: looks.release,
             result: result.clone(),
             failed: failed.identities.clone(),
         }

@@ -78,7 +78,7 @@ pub enum Command {
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Print what all fragments together say, defaults included; what is wrong goes to standard error.
+    /// Print what all fragments together say, defaults included, and the file that each value is from; what is wrong goes to standard error.
     Show,
 }
 
@@ -155,8 +155,7 @@ fn wake(store: &Store) -> Result<()> {
 }
 
 fn show(root: &Path) -> Result<()> {
-    let (config, errors) = Config::load(root);
-    let text = toml::to_string(&config).context("configuration as TOML")?;
+    let (text, errors) = Config::shown(root).context("configuration as TOML")?;
     io::stdout().write_all(text.as_bytes()).context("write")?;
     for error in &errors {
         eprintln!("{}", error.picture());

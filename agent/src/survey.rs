@@ -7,6 +7,7 @@ use cuo_core::survey::{Driver, StagedNote, Survey, UNITS};
 use tracing::debug;
 
 use crate::bus::Bus;
+use crate::config::ZINCATI;
 use crate::gvariant::{self, Value, at, text_at};
 use crate::{fragments, systemd};
 
@@ -17,11 +18,6 @@ const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
 const STAGED: &str = "run/ostree/staged-deployment";
 const LOCKED: &str = "run/ostree/staged-deployment-locked";
 const POLICY: &str = "etc/rpm-ostreed.conf";
-const ZINCATI: [&str; 3] = [
-    "usr/lib/zincati/config.d",
-    "run/zincati/config.d",
-    "etc/zincati/config.d",
-];
 /// Where the next root file system of a soft reboot is (systemd-soft-reboot.service(8)). The folder alone is enough: something may be mounted on it at any time.
 const NEXT_ROOT: &str = "run/nextroot";
 /// `1` if a kernel is loaded that `systemctl reboot` would boot by kexec (systemctl(1), `reboot`).

@@ -47,6 +47,7 @@ fn looks(next: Option<Time>, asks_again: Option<Time>) -> Looks {
         check,
         looks: look::Looks::default(),
         asks_again,
+        release: None,
     }
 }
 

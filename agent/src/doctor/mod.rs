@@ -5,6 +5,7 @@ mod cluster;
 mod host;
 mod kubeconfig;
 mod polkit;
+mod releases;
 mod systemd;
 
 use std::fmt::Write as _;

@@ -13,8 +13,10 @@ use crate::bus::Object;
 pub(super) const NAME: &str = "polkit";
 
 /// Everything that the agent needs polkit's consent for.
-pub const ACTIONS: [&str; 6] = [
+pub const ACTIONS: [&str; 8] = [
     "org.projectatomic.rpmostree1.upgrade",
+    "org.projectatomic.rpmostree1.deploy",
+    "org.projectatomic.rpmostree1.repo-refresh",
     "org.projectatomic.rpmostree1.finalize-deployment",
     "org.projectatomic.rpmostree1.rollback",
     "org.projectatomic.rpmostree1.client-management",

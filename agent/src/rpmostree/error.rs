@@ -7,6 +7,9 @@ use cuo_core::reason::Code;
 
 use crate::bus;
 
+/// The package's rule that is inert until an administrator links it.
+const REBASE: &str = "/usr/share/cuo-agent/polkit/cuo-agent-rebase.rules";
+
 /// Why a request to rpm-ostree did not succeed. Each text is one sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -28,6 +31,17 @@ pub enum Error {
     Denied {
         /// The method.
         what: String,
+        /// The refusal's text.
+        text: String,
+    },
+    /// polkit refused that the host follows something else.
+    #[error(
+        "rpm-ostreed does not allow the host to follow {reference} ({text}); \
+         `ln -s {REBASE} /etc/polkit-1/rules.d/` on the host grants that to the user cuo-agent"
+    )]
+    RebaseDenied {
+        /// What it was to follow.
+        reference: String,
         /// The refusal's text.
         text: String,
     },
@@ -92,7 +106,7 @@ impl Error {
                 Code::RpmOstreeUnavailable
             }
             Self::Lost { .. } => Code::RpmOstreeDied,
-            Self::Denied { .. } => Code::RpmOstreeDenied,
+            Self::Denied { .. } | Self::RebaseDenied { .. } => Code::RpmOstreeDenied,
             Self::Busy { .. } | Self::Rebooting => Code::RpmOstreeBusy,
             Self::Failed { text, .. } => look::class(text),
             Self::Conflict { .. } => Code::LayeringConflict,

@@ -14,6 +14,7 @@ use super::around::Around;
 use super::clock::Clock;
 use super::done::Done;
 use super::host::HostSide;
+use super::kubelet::KubeletSide;
 use super::memory::Memory;
 use super::narrate;
 use super::pods::PodSide;
@@ -34,6 +35,7 @@ pub struct Agent {
     pub source: ClientSource,
     pub host: HostSide,
     pub around: Around,
+    pub kubelet: KubeletSide,
     pub node: NodeSide,
     pub pods: PodSide,
     pub logind: Logind,

@@ -1,10 +1,10 @@
-//! Events on the Node about its drain: when it begins, when something blocks it, when it ends.
+//! Events on the Node about its drain, when it begins, when something blocks it, when it ends, and about what keeps it from updates.
 
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, Note, Severity, publish};
 use cuo_core::agent::Step;
 use cuo_core::node::NodeView;
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{Attribute, Code, Reason};
 use jiff::Timestamp;
 use tracing::debug;
 
@@ -61,9 +61,10 @@ fn publish_about(
     source: &ClientSource,
 ) {
     let Some(node) = node else { return };
-    let action = match reason.code == Code::WriteRefused {
-        true => "Write",
-        false => "Drain",
+    let action = match reason.code {
+        Code::WriteRefused => "Write",
+        code if code.is(Attribute::HoldIsNews) => "Update",
+        _ => "Drain",
     };
     let about = About {
         kind: Kind::Node,

@@ -14,6 +14,7 @@ use super::around::Around;
 use super::clock::Clock;
 use super::done::Done;
 use super::host::HostSide;
+use super::kubelet::KubeletSide;
 use super::memory::{self, Memory};
 use super::pods::PodSide;
 use super::view::NodeSide;
@@ -55,6 +56,7 @@ impl Agent {
             source: source(root, kubeconfig, &config).await,
             host: HostSide::new(root, client, &config.check, store.last_answer()),
             around: Around::new(root, Bus::system()),
+            kubelet: KubeletSide::default(),
             node: NodeSide::new(boots, facts::machine_id(root)),
             pods: PodSide::default(),
             logind: Logind::new(Bus::system()),

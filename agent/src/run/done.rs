@@ -8,20 +8,23 @@ use cuo_core::reason::{Reason, line};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::rpmostree::{Checked, Error, Staged};
+use crate::look::Looked;
+use crate::rpmostree::{Error, Package};
 
 /// What a task that ran beside the loop came to.
 pub enum Done {
     /// A line of progress of staging.
     Progress(String),
-    /// Staging ended.
-    Staged(Result<Staged, Error>),
-    /// A check ended.
-    Checked(Result<Checked, Error>),
+    /// A look for updates ended.
+    Looked(Box<Looked>),
     /// The API server said whether it would evict this pod, for this grant.
     Foreseen(GrantId, RawPod, Said),
     /// The API server said what becomes of this pod, that was to leave in this way for this grant.
     Removed(GrantId, RawPod, How, Said),
+    /// The packages that the deployment of this `id` brings, as far as rpm-ostree tells.
+    Brings(String, Vec<Package>),
+    /// The version of the API server, if it says.
+    Serves(Option<String>),
     /// rpm-ostree answered to what it was asked for because of this grant.
     Asked(GrantId, Answered),
 }

@@ -9,6 +9,7 @@ use cuo_core::host::Host;
 use cuo_core::look::{Looks, first, resumed, spread};
 use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::reason::{Code, Reason, line};
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use crate::answer::{Answer, Check};
 use crate::config;
 use crate::facts;
 use crate::journal::Event;
+use crate::look::{self, Follows};
 use crate::rpmostree::{Client, Error, Overview, Ready};
 
 /// Pause before rpm-ostree is asked again that was at work.
@@ -48,6 +50,10 @@ pub struct HostSide {
     asks_again: Option<Time>,
     /// What is known of what the labels shall say.
     named: Named,
+    /// What the host follows.
+    follows: Option<Follows>,
+    /// Where its releases come from, since the last look.
+    following: Option<Following>,
     next_check: Instant,
     /// A person asked for the next look.
     asked: bool,
@@ -90,6 +96,8 @@ impl HostSide {
             silences: 0,
             asks_again: None,
             named: Named::default(),
+            follows: None,
+            following: None,
             next_check: Instant::now() + wait.unsigned_abs(),
             asked: false,
             staging: None,
@@ -106,6 +114,25 @@ impl HostSide {
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the host follows, once that is known.
+    pub fn follows(&self) -> Option<&Follows> {
+        self.follows.as_ref()
+    }
+
+    /// Where releases come from, as the last look found it.
+    pub fn following(&self) -> Option<&Following> {
+        self.following.as_ref()
+    }
+
+    /// Takes that in.
+    pub fn follow(&mut self, following: Following) {
+        self.following = Some(following);
     }
 
     pub fn known(&self) -> &Result<Host, String> {
@@ -244,10 +271,16 @@ impl HostSide {
         self.outdated = false;
         self.retry_at = None;
         match found {
-            Ok(Overview { host, origin, busy }) => {
+            Ok(Overview {
+                host,
+                origin,
+                stream,
+                busy,
+            }) => {
                 let version = label_value(&host.booted.version);
                 let group = origin.stream().and_then(label_value);
                 self.named.runs = Some((version, group));
+                self.follows = Some(Follows { origin, stream });
                 self.named.read(&self.root);
                 self.known = Ok(host);
                 self.busy = busy;
@@ -280,7 +313,7 @@ impl HostSide {
     /// Takes the end of a look in: what is to be reported though nothing failed, or what failed.
     pub fn look_ended(
         &mut self,
-        result: Result<Option<Reason>, Error>,
+        result: Result<Option<Reason>, look::Error>,
         config: &config::Check,
         retry: &Retry,
     ) {
@@ -310,7 +343,7 @@ impl HostSide {
     }
 
     /// What failed, in one line with every word of it, and with what is known of it here.
-    fn failure(&mut self, error: &Error) -> (Code, String) {
+    fn failure(&mut self, error: &look::Error) -> (Code, String) {
         let (code, mut text) = (error.code(), line(&error.to_string()));
         match code {
             Code::RpmOstreeBusy => {

@@ -8,6 +8,8 @@ mod begin;
 mod clock;
 mod done;
 mod host;
+mod kubelet;
+mod looks;
 mod memory;
 mod narrate;
 mod pods;

@@ -321,7 +321,7 @@ pub enum Topic {
     Text(String),
 }
 
-/// What of `entry` is worth an Event: that a drain begins, what is in its way, and how it ends.
+/// What of `entry` is worth an Event: that a drain begins, what is in its way, and how it ends; and what keeps the node from any update.
 pub fn announcement(entry: &Entry, decision: &Step) -> Option<Announcement> {
     let why = decision.reason.as_ref();
     let why = || why.map_or_else(String::new, |why| why.message.clone());
@@ -346,6 +346,9 @@ pub fn announcement(entry: &Entry, decision: &Step) -> Option<Announcement> {
         (Event::DrainGaveUp, Some(code)) => (Severity::Warning, code, text()),
         (Event::Refused, Some(code)) if code.is(Attribute::RefusalIsNews) => {
             (Severity::Warning, code, text())
+        }
+        (Event::Held, Some(code)) if code.is(Attribute::HoldIsNews) => {
+            (Severity::Warning, code, why())
         }
         _ => return None,
     };

@@ -44,6 +44,7 @@ impl Agent {
         self.try_again()?;
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
+        self.compare_kubelets();
         let wanted = self.wants_pods();
         self.pods.want(wanted, &self.source, self.node.name());
         self.pods.catch_up();
@@ -133,7 +134,7 @@ impl Agent {
         };
         let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.memory.retry_at()];
-        [decided, look, self.host.wake()]
+        [decided, look, self.host.wake(), self.kubelet.wake()]
             .into_iter()
             .chain(retries)
             .flatten()
@@ -209,7 +210,8 @@ impl Agent {
             staging: self.host.staging(),
             check_due: self.host.check_due(),
             looked: self.host.looked().cloned(),
-            following: None,
+            skew: self.kubelet.skew(),
+            following: self.host.following().cloned(),
             asked: self.asked.clone(),
         }
     }
@@ -240,6 +242,7 @@ impl Agent {
             check: self.host.check().clone(),
             looks: self.host.looks().clone(),
             asks_again: self.host.asks_again(),
+            release: self.host.following().cloned(),
         };
         let answer = Answer::of(decision, &self.settings, node, looks, before);
         if before == Some(&answer) {

@@ -179,6 +179,7 @@ impl Report {
         self.since = Some(answer.since);
         self.reason = answer.reason.map(Why::from);
         self.grant = answer.grant;
+        self.release = answer.release;
         self.check = Some(answer.check);
         self.next = Some(answer.next);
         self.result = answer.result;
@@ -208,6 +209,7 @@ impl Report {
             (self.phase, self.since) = (Some(status.phase), Some(status.since));
         }
         self.reason = agent.reason.value().cloned().map(Why::from);
+        self.release = agent.following.value().cloned();
         self.result = agent.result.value().cloned();
         let failed = agent.failed.value();
         self.failed = failed.map_or_else(Vec::new, |failed| failed.identities.clone());

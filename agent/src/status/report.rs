@@ -3,6 +3,7 @@
 use cuo_core::host::Deployment;
 use cuo_core::ids::ReleaseId;
 use cuo_core::reason::{AnyCode, Code, Reason};
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Phase, RebootResult};
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub struct Report {
     pub pending: Option<Shown>,
     /// All other deployments.
     pub others: Vec<Shown>,
+    /// Where releases come from.
+    pub release: Option<Following>,
     /// Looking for updates.
     pub check: Option<Check>,
     /// What the agent will do next.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use cuo_core::values::{Outcome, RebootResult};
 
@@ -50,6 +51,9 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
         "Grant",
         report.grant.as_ref().map(|known| grant(known, now)),
     );
+    if let Some(release) = &report.release {
+        follows(lines, release);
+    }
     if let Some(check) = &report.check {
         checked(lines, check, now);
     }
@@ -67,6 +71,31 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
         let text = format!("{} at {}: {}", failure.identity, failure.at, failure.code);
         lines.put("Failed", text);
     }
+}
+
+fn follows(lines: &mut Lines, release: &Following) {
+    let Following {
+        source,
+        reference,
+        goal,
+        behind,
+    } = release;
+    lines.put("Source", format!("{source}; the host follows {reference}"));
+    let behind = behind.filter(|behind| *behind > 0);
+    let behind = behind.map(|behind| match behind {
+        1 => ", one release behind".to_owned(),
+        many => format!(", {many} releases behind"),
+    });
+    let goal = goal.as_ref().map(|goal| {
+        let short = goal.identity.short();
+        let name = goal
+            .version
+            .as_ref()
+            .map(|version| format!("{version} ({short})"));
+        let name = name.unwrap_or(short);
+        format!("on the way to {name}{}", behind.unwrap_or_default())
+    });
+    lines.maybe("", goal);
 }
 
 fn checked(lines: &mut Lines, check: &Check, now: Time) {

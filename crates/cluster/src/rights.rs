@@ -109,6 +109,15 @@ pub async fn clock_ahead(source: &ClientSource) -> Result<SignedDuration, ApiErr
     Ok(outside(theirs, before, after))
 }
 
+/// The version of the API server, such as `v1.34.2`; everybody may ask for it.
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn server_version(source: &ClientSource) -> Result<String, ApiError> {
+    let found = source.call(|client| async move { client.apiserver_version().await });
+    Ok(found.await?.git_version)
+}
+
 /// How far `theirs`, a whole second that has begun, is from the time between `before` and `after`.
 fn outside(theirs: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration {
     let end = theirs.saturating_add(SignedDuration::from_secs(1));

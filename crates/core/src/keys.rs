@@ -127,6 +127,8 @@ keys! {
         "Static pods of the control plane that were seen on this node: `etcd`, `kube-apiserver`, or both. It makes the node one of the control plane. The agent only adds to it; an administrator may remove it.";
     AGENT_RELEASE = "agent-release", "annotation", "agent",
         "JSON: the `source` of the node's releases (`origin`, `graph` or `cluster`), the `reference` that the host follows, the `goal` that the source leads to, and how many releases the node is `behind` on a graph.";
+    AGENT_DEAD_END = "agent-dead-end", "label", "agent",
+        "`true` while the update graph leads nowhere from what the node runs, and says that it never will.";
     RELEASE = "release", "annotation", "operator",
         "JSON: the release that the node is to go to, as far as a pool names one: `identity`, `version`, `image`; `declared` where the pool declares it, `downgrade` where an older one is meant, and the releases to `avoid`.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",

@@ -22,6 +22,7 @@ pub mod raw;
 pub mod reason;
 pub mod release;
 pub mod selector;
+pub mod skew;
 pub mod survey;
 pub mod time;
 pub mod trust;

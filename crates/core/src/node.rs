@@ -79,6 +79,8 @@ pub struct AgentFields {
     pub needed_version: Option<String>,
     /// [`keys::AGENT_RELEASE`].
     pub following: Field<Following>,
+    /// [`keys::AGENT_DEAD_END`].
+    pub dead_end: bool,
     /// [`keys::BOOTED`].
     pub booted: Field<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -161,6 +163,7 @@ impl AgentFields {
             needed_label: is_true(labels, keys::REBOOT_NEEDED),
             needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
             following: Field::json(at(keys::AGENT_RELEASE)),
+            dead_end: is_true(labels, keys::AGENT_DEAD_END),
             booted,
             progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
             owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),

@@ -83,6 +83,8 @@ pub enum Attribute {
     EndsDrain,
     /// That a grant is refused because of it is worth an Event.
     RefusalIsNews,
+    /// That no update is staged or booted because of it is worth an Event: it waits for a person, and nothing fails.
+    HoldIsNews,
 }
 
 impl Code {
@@ -136,11 +138,11 @@ codes! {
     UpdateAvailable, "agent", "There is an update, and the agent's configuration says only to tell of it.", "Stage it with `rpm-ostree upgrade --bypass-driver --lock-finalization` on the node, or set `mode = \"stage\"`.", [], hold(0);
     GraphUnreachable, "agent", "The update graph could not be fetched.", "Nothing, unless it lasts: then look at the network, the proxy and the server that the reason names; it is tried again by itself, with longer pauses.", [FailsLook], hold(0);
     GraphInvalid, "agent", "What the server of the update graph answered is no graph, or leads to what this host can't follow.", "Look at `graph.url` in the agent's configuration, and at what is between the node and that server; it is tried again by itself, with longer pauses.", [FailsLook], hold(0);
-    NotInGraph, "agent", "The update graph does not have the release that the node runs, so nothing leads on from it.", "Run the command that the reason names on the node, which takes it to a release of its stream, or set `release.source = \"origin\"`.", [], hold(0);
-    DeadEnd, "agent", "The update graph has no way on from the release that the node runs.", "Read what the reason quotes of the graph; mostly the node has to be installed anew, or rebased by hand.", [], hold(0);
-    OriginRetired, "agent", "What the host follows gets no releases any more, and the agent can't move it on by itself.", "Run the command that the reason names on the node.", [], hold(0);
-    ReleaseRefused, "agent", "The release that the cluster assigns to the node is not one that the host accepts.", "Assign a release of what the host follows, or allow it with `release.allow` in the agent's configuration.", [], hold(0);
-    KubeletTooNew, "agent", "The update brings a kubelet that is newer than the API server, which Kubernetes does not support.", "Upgrade the control plane first, or set `release.kubelet_skew = \"ignore\"`.", [], hold(0);
+    NotInGraph, "agent", "The update graph does not have the release that the node runs, so nothing leads on from it.", "Run the command that the reason names on the node, which takes it to a release of its stream, or set `release.source = \"origin\"`.", [HoldIsNews], hold(0);
+    DeadEnd, "agent", "The update graph has no way on from the release that the node runs.", "Read what the reason quotes of the graph; mostly the node has to be installed anew, or rebased by hand.", [HoldIsNews], hold(0);
+    OriginRetired, "agent", "What the host follows gets no releases any more, and the agent can't move it on by itself.", "Run the command that the reason names on the node.", [HoldIsNews], hold(0);
+    ReleaseRefused, "agent", "The release that the cluster assigns to the node is not one that the host accepts.", "Assign a release of what the host follows, or allow it with `release.allow` in the agent's configuration.", [HoldIsNews], hold(0);
+    KubeletTooNew, "agent", "The update brings a kubelet that is newer than the API server, which Kubernetes does not support.", "Upgrade the control plane first, or set `release.kubelet_skew = \"ignore\"`.", [Level, HoldIsNews], hold(0);
     Metered, "agent", "The network is metered, so no update is looked for.", "Nothing, if another network is to come; `cuo-agent check` looks all the same, and `check.metered = \"ignore\"` always does.", [Polled, StopsLooks], hold(0);
     ProtocolUnknown, "both", "The other side speaks a version of the protocol that this one does not know.", "Finish the upgrade of the agent and the operator.", [Level], warn(0).stalls();
     MalformedAnnotation, "both", "An annotation of the protocol holds something that nobody of CUO writes.", "Remove the annotation that the reason names.", [Level], warn(0).stalls();

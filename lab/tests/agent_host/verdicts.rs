@@ -128,6 +128,7 @@ impl Granted {
             staging: Staging::Idle,
             check_due: false,
             looked: None,
+            skew: None,
             following: None,
             asked: self.attempt.stage.request().map(|_| Asked {
                 id: self.attempt.grant.progress.id,

@@ -15,6 +15,7 @@ mod doctor;
 mod drain;
 mod evict;
 mod faults;
+mod graph;
 mod hosts;
 mod identity;
 mod input;

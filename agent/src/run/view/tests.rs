@@ -205,6 +205,7 @@ fn wanted() -> Published {
         needed: None,
         needed_version: None,
         following: None,
+        dead_end: false,
         booted: None,
         progress: None,
         owned: None,

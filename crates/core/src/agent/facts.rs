@@ -127,6 +127,7 @@ impl<'a> Facts<'a> {
         let operator = &self.node()?.operator;
         trouble(&operator.grant, keys::REBOOT_OK)
             .or_else(|| trouble(&operator.reserved, keys::REBOOT_RESERVED))
+            .or_else(|| trouble(&operator.assigned, keys::RELEASE))
     }
 
     /// Why rpm-ostree does not tell.

@@ -34,6 +34,7 @@ impl Facts<'_> {
                 _ => self.unfit(),
             })
             .or_else(|| self.failed_before())
+            .or_else(|| self.kubelet_too_new())
             .map(Hold::from)
             .or_else(|| {
                 let reason = self.pause()?.reason.clone();
@@ -109,12 +110,39 @@ impl Facts<'_> {
     /// it. The next look replaces it once there is something newer.
     fn older(&self) -> Option<Reason> {
         let (booted, pending) = (&self.host()?.booted, self.pending()?);
-        (self.is_ours(pending) && pending.published < booted.published).then(|| {
+        let back = pending.published < booted.published && !self.is_declared(pending);
+        (self.is_ours(pending) && back).then(|| {
             let text = format!(
                 "what the host follows has gone back from {} to {}",
                 booted.version, pending.version
             );
             Reason::new(Code::OlderVersion, text)
+        })
+    }
+
+    /// A pool declares it though it is older, and the host's configuration takes that.
+    fn is_declared(&self, pending: &Deployment) -> bool {
+        let assigned = self.assigned();
+        let this = assigned
+            .identity
+            .is_none_or(|identity| identity == pending.identity);
+        self.settings.allow_downgrade && assigned.declared && assigned.downgrade && this
+    }
+
+    /// The update brings a kubelet that the API server does not get along with.
+    fn kubelet_too_new(&self) -> Option<Reason> {
+        let pending = self.pending()?;
+        let skew = self
+            .seen
+            .skew
+            .as_ref()
+            .filter(|skew| skew.update == pending.id)?;
+        (skew.is_too_new() && !self.settings.any_kubelet).then(|| {
+            let text = format!(
+                "{} brings kubelet {}, and the API server is {}",
+                pending.version, skew.kubelet, skew.server
+            );
+            Reason::new(Code::KubeletTooNew, text)
         })
     }
 

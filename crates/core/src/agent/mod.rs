@@ -368,6 +368,9 @@ impl Turn<'_> {
 
     fn done(mut self, show: Show) -> Step {
         self.remembers_request();
+        if matches!(show.act, Act::Stage | Act::Check) {
+            self.state.assigned = self.facts().assigned();
+        }
         if show.act == Act::Stage {
             self.state.staging = self.facts().run();
         }

@@ -9,6 +9,7 @@ use crate::host::Deployment;
 use crate::ids::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
+use crate::release::Following;
 use crate::values::{Booted, Names, Phase, Status};
 
 impl Facts<'_> {
@@ -73,12 +74,10 @@ impl Facts<'_> {
                 Some(_) => self.pending().and_then(Deployment::named_version),
                 None => node.agent.needed_version.clone(),
             },
-            // What is not known yet stays as it was last known.
-            following: self
-                .seen
-                .following
-                .clone()
-                .or_else(|| node.agent.following.value().cloned()),
+            following: self.following(node),
+            dead_end: self
+                .looked()
+                .is_some_and(|looked| looked.code == Code::DeadEnd),
             booted,
             progress: attempt.map(|attempt| attempt.grant.progress.clone()),
             owned,
@@ -87,6 +86,19 @@ impl Facts<'_> {
             system: self.seen.system.clone(),
             unschedulable,
         }
+    }
+
+    /// Where releases come from. What is not known yet stays as it was last known, and a goal that was reached is none.
+    fn following(&self, node: &NodeView) -> Option<Following> {
+        let known = self.seen.following.as_ref();
+        let mut following = known.or(node.agent.following.value())?.clone();
+        let booted = self.host().map(|host| host.booted.identity);
+        let goal = following.goal.as_ref().map(|goal| goal.identity);
+        if goal.is_some() && goal == booted {
+            following.goal = None;
+            following.behind = following.behind.map(|_| 0);
+        }
+        Some(following)
     }
 
     fn booted(&self, node: &NodeView, found: &Deployment) -> Booted {

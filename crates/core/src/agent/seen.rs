@@ -12,6 +12,7 @@ use crate::ids::{BootId, GrantId};
 use crate::node::{NodeView, SystemLabels};
 use crate::reason::Reason;
 use crate::release::Following;
+use crate::skew::Skew;
 use crate::survey::Survey;
 use crate::time::Tick;
 
@@ -50,6 +51,8 @@ pub struct Observation {
     pub check_due: bool,
     /// What is to be reported of the looks for updates.
     pub looked: Option<Reason>,
+    /// What the pending update does to the kubelet, where that is known.
+    pub skew: Option<Skew>,
     /// Where the host's releases come from, as of the last look; nothing before the first.
     pub following: Option<Following>,
     /// What this process asked for to get the host rebooted.

@@ -21,6 +21,10 @@ pub struct Settings {
     pub evict_every: SignedDuration,
     /// How long a host may take from the request to being down, before it is asked for in another way, and again before it is reported.
     pub shutdown: SignedDuration,
+    /// A kubelet that is newer than the API server is no reason to hold.
+    pub any_kubelet: bool,
+    /// The cluster may declare an older release.
+    pub allow_downgrade: bool,
     /// The state file can't be used.
     pub state_unusable: Option<StateTrouble>,
 }

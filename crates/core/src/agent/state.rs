@@ -11,6 +11,7 @@ use crate::backoff::Doubling;
 use crate::host::Deployment;
 use crate::ids::{BootId, ReleaseId};
 use crate::reason::Reason;
+use crate::release::Assigned;
 use crate::time::Time;
 use crate::values::{
     Cordoned, DrainPolicy, Failures, Grant, Names, Outcome, PodChecks, Progress, RebootResult,
@@ -48,6 +49,8 @@ pub struct State {
     pub left: Vec<Left>,
     /// The pods that were in the way of the last drain, which was given up.
     pub stuck: Option<Stuck>,
+    /// What the cluster assigned to the node when the last look began. It counts while the Node can't be read.
+    pub assigned: Assigned,
 }
 
 /// One accepted grant, from acceptance to result.

@@ -1,5 +1,6 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod assigned;
 mod drain;
 mod health;
 mod left;
@@ -83,6 +84,8 @@ fn settings() -> Settings {
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
+        any_kubelet: false,
+        allow_downgrade: false,
         state_unusable: None,
     }
 }
@@ -136,6 +139,7 @@ impl World {
                 staging: Staging::Idle,
                 check_due: false,
                 looked: None,
+                skew: None,
                 following: None,
                 asked: None,
             },

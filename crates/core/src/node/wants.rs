@@ -30,6 +30,8 @@ pub struct Published {
     pub needed_version: Option<String>,
     /// [`keys::AGENT_RELEASE`].
     pub following: Option<Following>,
+    /// [`keys::AGENT_DEAD_END`].
+    pub dead_end: bool,
     /// [`keys::BOOTED`].
     pub booted: Option<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -148,6 +150,12 @@ impl Published {
             &agent.following,
             self.following.as_ref(),
             to_json,
+        );
+        let label = |is: bool| is.then_some("true");
+        diff.label(
+            keys::AGENT_DEAD_END,
+            label(agent.dead_end),
+            label(self.dead_end),
         );
         diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
         diff.annotation(

@@ -7,10 +7,12 @@ mod direction;
 mod graph;
 mod origin;
 mod policy;
+mod report;
 mod value;
 
 pub use direction::{Deploy, Direction, Place, Preference, Revision};
 pub use graph::{Aim, Graph, GraphError, GraphRelease, Here, Route, Walk};
-pub use origin::{Form, ImageName, NamedBy, Origin, OriginError};
+pub use origin::{Form, ImageName, Origin, OriginError};
 pub use policy::ImagePolicy;
+pub use report::Runs;
 pub use value::{Assigned, Following, NamedRelease, Source};

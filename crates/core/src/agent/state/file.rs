@@ -13,6 +13,7 @@ use super::{
 };
 use crate::ids::{BootId, ReleaseId};
 use crate::reason::Code;
+use crate::release::Assigned;
 use crate::time::Time;
 use crate::values::{
     Cordoned, DrainPolicy, Failures, Names, PodChecks, Progress, RebootResult, is_default,
@@ -101,6 +102,9 @@ struct Beyond {
     /// [`State::stuck`].
     #[serde(skip_serializing_if = "Option::is_none")]
     stuck: Option<Stuck>,
+    /// [`State::assigned`].
+    #[serde(skip_serializing_if = "is_default")]
+    assigned: Assigned,
 }
 
 impl FlatAttempt {
@@ -179,6 +183,7 @@ impl Beyond {
         let mut beyond = Self {
             left: state.left.clone(),
             stuck: state.stuck.clone(),
+            assigned: state.assigned.clone(),
             pause: pause.filter(|code| *code != code.older()),
             ..Self::default()
         };
@@ -233,6 +238,7 @@ impl Flat {
             unhealthy: self.unhealthy,
             left: beyond.left,
             stuck: beyond.stuck,
+            assigned: beyond.assigned,
         }
     }
 }
