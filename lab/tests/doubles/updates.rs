@@ -205,7 +205,7 @@ async fn an_image_is_checked_late_and_then_stuck() {
 #[tokio::test]
 async fn a_deployment_is_picked_by_revision() {
     let (two, nothing) = (Release::new(V2), "a".repeat(64));
-    let ostree = Origin::parse("fedora:fedora/x86_64/coreos/stable");
+    let ostree = Origin::parse("fedora:fedora/stable/x86_64/iot");
     let image = Origin::parse("ostree-unverified-registry:127.0.0.1:8972/fcos:stable");
     let digest = format!("sha256:{nothing}");
     let failed = |text: String| format!("Finished false {text}");
@@ -347,7 +347,7 @@ async fn going_back_needs_permission() {
     for (spec, prefix, [old, new], revision) in [
         (
             HostSpec::ostree(V2),
-            "While pulling fedora/x86_64/coreos/stable",
+            "While pulling fedora/stable/x86_64/iot",
             [one.commit(), two.commit()],
             one.commit(),
         ),

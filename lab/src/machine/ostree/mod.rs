@@ -36,4 +36,4 @@ pub use files::{LabFile, NodeRoot};
 pub use power::{boot, os_release, shut_down};
 pub use release::{Layers, Release, Remote, Trouble};
 pub use serve::{NAME, run};
-pub use state::{CachedUpdate, Deployed, Origin, Sysroot};
+pub use state::{CachedUpdate, Deployed, FCOS_REPOSITORY, Origin, Sysroot};

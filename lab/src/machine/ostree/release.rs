@@ -126,11 +126,16 @@ impl Remote {
         }
     }
 
-    /// Offers `version` and points branch and tag at it.
-    pub fn publish(&mut self, version: &str) {
+    /// Offers `version`, so that it can be fetched by commit, version or digest; no branch and no tag moves.
+    pub fn offer(&mut self, version: &str) {
         if self.find(|release| release.version == version).is_none() {
             self.releases.push(Release::new(version));
         }
+    }
+
+    /// Offers `version` and points branch and tag at it.
+    pub fn publish(&mut self, version: &str) {
+        self.offer(version);
         version.clone_into(&mut self.newest);
     }
 

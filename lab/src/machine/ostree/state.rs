@@ -14,7 +14,7 @@ use super::release::{Release, sha256};
 pub enum Origin {
     /// Plain ostree: `remote:branch`.
     Ostree {
-        /// For example `fedora:fedora/x86_64/coreos/stable`.
+        /// For example `fedora:fedora/stable/x86_64/iot`.
         refspec: String,
     },
     /// Container image.
@@ -54,14 +54,70 @@ impl Origin {
         }
     }
 
-    /// The branch without its remote, or the image with registry and tag but without transport.
+    /// The branch without its remote, or the image with registry and tag but without what begins a reference.
     pub fn name(&self) -> &str {
         let text = self.text();
-        text.rsplit_once("docker://")
-            .or_else(|| text.split_once(':'))
-            .map_or(text, |(_, name)| name)
+        let Self::Container { .. } = self else {
+            return text.split_once(':').map_or(text, |(_, branch)| branch);
+        };
+        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+        let rest = match scheme {
+            // The remote that vouches for the commit inside.
+            "ostree-remote-image" | "ostree-remote-registry" => {
+                rest.split_once(':').map_or(rest, |(_, rest)| rest)
+            }
+            _ => rest,
+        };
+        let registry = ["docker://", "registry:"];
+        let plain = registry.iter().find_map(|start| rest.strip_prefix(start));
+        plain.unwrap_or(rest)
+    }
+
+    /// The image without its tag or digest; a colon before the last slash is a port. The name of a branch is all of it.
+    pub fn repository(&self) -> &str {
+        let name = self.name();
+        if matches!(self, Self::Ostree { .. }) {
+            return name;
+        }
+        let name = name.split_once('@').map_or(name, |(name, _)| name);
+        let end = match (name.rfind(':'), name.rfind('/')) {
+            (Some(colon), Some(slash)) if colon > slash => colon,
+            _ => name.len(),
+        };
+        name.get(..end).unwrap_or(name)
+    }
+
+    /// The tag of an image.
+    pub fn tag(&self) -> Option<&str> {
+        let Self::Container { .. } = self else {
+            return None;
+        };
+        let rest = self.name().strip_prefix(self.repository())?;
+        rest.strip_prefix(':')
+    }
+
+    /// Whether Fedora CoreOS is published there.
+    pub fn is_fcos(&self) -> bool {
+        match self {
+            Self::Ostree { .. } => self.stream().is_some(),
+            Self::Container { .. } => self.repository() == FCOS_REPOSITORY,
+        }
+    }
+
+    /// The stream of Fedora CoreOS, where it is one: the end of the branch, or the tag. What is followed by digest is of `stable`.
+    pub fn stream(&self) -> Option<&str> {
+        match self {
+            Self::Ostree { .. } => {
+                let (_, stream) = self.name().split_once("/coreos/")?;
+                Some(stream)
+            }
+            Self::Container { .. } => self.is_fcos().then(|| self.tag().unwrap_or("stable")),
+        }
     }
 }
+
+/// Where the images of Fedora CoreOS are.
+pub const FCOS_REPOSITORY: &str = "quay.io/fedora/fedora-coreos";
 
 /// One deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -78,7 +78,7 @@ pub fn version_not_found(version: &str, origin: &Origin) -> String {
 pub fn manifest_unknown(digest: &str, origin: &Origin) -> String {
     open_image(&format!(
         "reading manifest {digest} in {}: manifest unknown",
-        repository(origin)
+        origin.repository()
     ))
 }
 
@@ -155,7 +155,8 @@ fn of_registry(trouble: Trouble, origin: &Origin) -> String {
     let name = origin.name();
     let registry = name.split('/').next().unwrap_or(name);
     let ping = format!("pinging container registry {registry}");
-    let manifest = format!("reading manifest {} in {}", tag(origin), repository(origin));
+    let tag = origin.digest().or(origin.tag()).unwrap_or("latest");
+    let manifest = format!("reading manifest {tag} in {}", origin.repository());
     match trouble {
         Trouble::Down => format!(
             "{ping}: Get \"http://{registry}/v2/\": dial tcp {registry}: connect: connection refused"
@@ -180,23 +181,6 @@ fn pulling(origin: &Origin, what: &str) -> String {
 
 fn open_image(what: &str) -> String {
     format!("Preparing import: Fetching manifest: failed to invoke method OpenImage: {what}")
-}
-
-/// The tag or digest of an image.
-fn tag(origin: &Origin) -> &str {
-    let tag = || origin.name().rsplit_once(':').map(|(_, tag)| tag);
-    origin.digest().or_else(tag).unwrap_or("latest")
-}
-
-/// The image without its tag or digest; a colon before the last slash is a port.
-fn repository(origin: &Origin) -> &str {
-    let name = origin.name();
-    let name = name.split_once('@').map_or(name, |(name, _)| name);
-    let end = match (name.rfind(':'), name.rfind('/')) {
-        (Some(colon), Some(slash)) if colon > slash => colon,
-        _ => name.len(),
-    };
-    name.get(..end).unwrap_or(name)
 }
 
 /// As `asctime`, in UTC.
