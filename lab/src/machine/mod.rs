@@ -75,6 +75,9 @@ impl Machine {
         }
         root.save(&spec.sysroot())?;
         root.save(&spec.remote())?;
+        for (path, text) in spec.policies() {
+            root.write(path, text)?;
+        }
         root.save(&Faults::none())?;
         root.save(&Inhibitors::default())?;
         root.save(&Units::new(spec.finalizer))?;
@@ -145,6 +148,17 @@ impl Machine {
     pub fn publish(&self, version: &str) -> Result<Release> {
         self.root
             .edit(|remote: &mut Remote| remote.publish(version))?;
+        Ok(Release::new(version))
+    }
+
+    /// Offers a version to this host, so that it can be fetched by commit, version or digest; no branch and no tag moves. Returns the
+    /// release, the same on every host.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn offer(&self, version: &str) -> Result<Release> {
+        self.root
+            .edit(|remote: &mut Remote| remote.offer(version))?;
         Ok(Release::new(version))
     }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use zbus::{Array, Signature, Structure, Variant};
 
-use super::state::{CachedUpdate, Deployed, Origin, Sysroot};
+use super::origin::Origin;
+use super::state::{CachedUpdate, Deployed, Sysroot};
 
 /// `a{sv}`. The order is that of a hash table, as in the daemon.
 pub(super) type Entries = HashMap<String, Variant<'static>>;

@@ -7,117 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{LabFile, NodeRoot};
 use super::gvariant;
+use super::origin::Origin;
 use super::release::{Release, sha256};
-
-/// Where a deployment comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Origin {
-    /// Plain ostree: `remote:branch`.
-    Ostree {
-        /// For example `fedora:fedora/stable/x86_64/iot`.
-        refspec: String,
-    },
-    /// Container image.
-    Container {
-        /// For example `ostree-unverified-registry:127.0.0.1:8972/fcos:stable`.
-        reference: String,
-    },
-}
-
-impl Origin {
-    /// The text of the `origin` or `container-image-reference` key.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Ostree { refspec } => refspec,
-            Self::Container { reference } => reference,
-        }
-    }
-
-    /// Parses what `rpm-ostree rebase` takes: a container reference starts with `ostree-`.
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("ostree-") {
-            Self::Container {
-                reference: text.to_owned(),
-            }
-        } else {
-            Self::Ostree {
-                refspec: text.to_owned(),
-            }
-        }
-    }
-
-    /// The digest by which an image is followed in place of a tag: there is never anything newer.
-    pub fn digest(&self) -> Option<&str> {
-        match self {
-            Self::Ostree { .. } => None,
-            Self::Container { reference } => reference.split_once('@').map(|(_, digest)| digest),
-        }
-    }
-
-    /// The branch without its remote, or the image with registry and tag but without what begins a reference.
-    pub fn name(&self) -> &str {
-        let text = self.text();
-        let Self::Container { .. } = self else {
-            return text.split_once(':').map_or(text, |(_, branch)| branch);
-        };
-        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
-        let rest = match scheme {
-            // The remote that vouches for the commit inside.
-            "ostree-remote-image" | "ostree-remote-registry" => {
-                rest.split_once(':').map_or(rest, |(_, rest)| rest)
-            }
-            _ => rest,
-        };
-        let registry = ["docker://", "registry:"];
-        let plain = registry.iter().find_map(|start| rest.strip_prefix(start));
-        plain.unwrap_or(rest)
-    }
-
-    /// The image without its tag or digest; a colon before the last slash is a port. The name of a branch is all of it.
-    pub fn repository(&self) -> &str {
-        let name = self.name();
-        if matches!(self, Self::Ostree { .. }) {
-            return name;
-        }
-        let name = name.split_once('@').map_or(name, |(name, _)| name);
-        let end = match (name.rfind(':'), name.rfind('/')) {
-            (Some(colon), Some(slash)) if colon > slash => colon,
-            _ => name.len(),
-        };
-        name.get(..end).unwrap_or(name)
-    }
-
-    /// The tag of an image.
-    pub fn tag(&self) -> Option<&str> {
-        let Self::Container { .. } = self else {
-            return None;
-        };
-        let rest = self.name().strip_prefix(self.repository())?;
-        rest.strip_prefix(':')
-    }
-
-    /// Whether Fedora CoreOS is published there.
-    pub fn is_fcos(&self) -> bool {
-        match self {
-            Self::Ostree { .. } => self.stream().is_some(),
-            Self::Container { .. } => self.repository() == FCOS_REPOSITORY,
-        }
-    }
-
-    /// The stream of Fedora CoreOS, where it is one: the end of the branch, or the tag. What is followed by digest is of `stable`.
-    pub fn stream(&self) -> Option<&str> {
-        match self {
-            Self::Ostree { .. } => {
-                let (_, stream) = self.name().split_once("/coreos/")?;
-                Some(stream)
-            }
-            Self::Container { .. } => self.is_fcos().then(|| self.tag().unwrap_or("stable")),
-        }
-    }
-}
-
-/// Where the images of Fedora CoreOS are.
-pub const FCOS_REPOSITORY: &str = "quay.io/fedora/fedora-coreos";
 
 /// One deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +29,10 @@ pub struct Deployed {
     pub locked: bool,
     /// Kept by cleanups.
     pub pinned: bool,
+    /// `override-commit` of the origin: the commit or digest that was asked for in place of what branch or tag lead to. D-Bus does not
+    /// show it.
+    #[serde(default)]
+    pub override_commit: Option<String>,
 }
 
 impl Deployed {
@@ -244,6 +139,7 @@ impl Sysroot {
             staged: false,
             locked: false,
             pinned: false,
+            override_commit: None,
         };
         Self {
             osname: osname.to_owned(),
@@ -300,6 +196,7 @@ impl Sysroot {
             staged: true,
             locked,
             pinned: false,
+            override_commit: None,
         };
         let checksum = staged.checksum();
         let kept = self
