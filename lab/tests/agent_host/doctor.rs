@@ -201,7 +201,7 @@ fn sound(pid: u32, phase: &str) -> BTreeMap<String, Value> {
         ("rpm-ostree", format!("booted {OLD} ({short})")),
         (
             "origin",
-            "follows fedora:fedora/x86_64/coreos/stable".to_owned(),
+            "follows fedora:fedora/stable/x86_64/iot".to_owned(),
         ),
         ("logind", "nothing blocks a shutdown".to_owned()),
         ("polkit", "allows what the agent does".to_owned()),

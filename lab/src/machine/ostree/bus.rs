@@ -10,7 +10,7 @@ use super::daemon::{Daemon, os_path};
 use super::dict::Entries;
 use super::failure::Failure;
 use super::faults::Policy;
-use super::task::{Goal, Options, Task, Update};
+use super::task::{Options, Task, Update};
 use super::texts;
 use super::transaction::Call;
 use super::view::Reload;
@@ -154,7 +154,7 @@ impl OsObject {
         options: Options,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Failure> {
-        let update = Update::new(Goal::Newest, false, &options);
+        let update = Update::new(&options);
         self.begin(
             "Upgrade",
             options.to_string(),
@@ -183,7 +183,7 @@ impl OsObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Failure> {
         let arguments = format!("'{revision}', {options}");
-        let update = Update::new(Goal::Revision(revision), true, &options);
+        let update = Update::deploy(revision, &options);
         self.begin("Deploy", arguments, &header, Task::Update(update))
             .await
     }
@@ -249,7 +249,7 @@ impl OsObject {
             name => Policy::parse(name),
         };
         let arguments = options.to_string();
-        let mut update = Update::new(Goal::Newest, false, &options);
+        let mut update = Update::new(&options);
         match policy {
             None => return Err(Failure::failed(texts::invalid_policy(&mode))),
             Some(Policy::None) => {

@@ -1,11 +1,13 @@
 //! What a remote or a registry offers, and how its names follow from a version.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files::LabFile;
+use super::origin::Origin;
 
 /// One version of the operating system. Commit and digest follow from the version, so they are the same on every host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,14 @@ impl Release {
     /// The local commit that an import of the image makes; it is not the commit inside the image.
     pub fn merge_commit(&self) -> String {
         sha256(&format!("merge {}", self.version))
+    }
+
+    /// Whether the commit inside the image is signed: Fedora CoreOS has not done that since its release 43
+    /// (coreos/fedora-coreos-tracker 2029).
+    pub fn has_signed_commit(&self) -> bool {
+        let major = self.version.split('.').next();
+        let major = major.and_then(|major| major.parse::<u32>().ok());
+        major.is_none_or(|major| major < 43)
     }
 }
 
@@ -77,8 +87,17 @@ fn timestamp(version: &str) -> u64 {
 pub struct Remote {
     /// Everything that can be fetched by commit, version or digest.
     pub releases: Vec<Release>,
-    /// Version that the branch and the tag point at.
+    /// Version that branches and tags point at.
     pub newest: String,
+    /// Branches and tags that point at another version, or that do not exist, by [`Origin::name`].
+    #[serde(default)]
+    pub heads: BTreeMap<String, Option<String>>,
+    /// Versions that are had in some places alone: branches, by [`Origin::name`], and repositories, by [`Origin::repository`].
+    #[serde(default)]
+    pub places: BTreeMap<String, BTreeSet<String>>,
+    /// Versions whose images have no signature.
+    #[serde(default)]
+    pub unsigned: BTreeSet<String>,
     /// Set while the other end can't be used.
     pub trouble: Option<Trouble>,
     /// Set while layered packages can't be had.
@@ -102,6 +121,13 @@ pub enum Trouble {
     DiskReserved,
 }
 
+impl Trouble {
+    /// Whether it is the host's own disk.
+    pub(super) fn is_of_the_disk(self) -> bool {
+        matches!(self, Self::DiskFull | Self::DiskReserved)
+    }
+}
+
 /// What is wrong with the repository of layered packages; only hosts that have some notice. The texts are in [`super::texts::layers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layers {
@@ -121,17 +147,43 @@ impl Remote {
         Self {
             releases: vec![Release::new(newest)],
             newest: newest.to_owned(),
+            heads: BTreeMap::new(),
+            places: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
             trouble: None,
             layers: None,
         }
     }
 
-    /// Offers `version` and points branch and tag at it.
-    pub fn publish(&mut self, version: &str) {
+    /// Offers `version`, so that it can be fetched by commit, version or digest; no branch and no tag moves.
+    pub fn offer(&mut self, version: &str) {
         if self.find(|release| release.version == version).is_none() {
             self.releases.push(Release::new(version));
         }
+    }
+
+    /// Offers `version` and points at it whatever does not point elsewhere ([`Remote::point`]).
+    pub fn publish(&mut self, version: &str) {
+        self.offer(version);
         version.clone_into(&mut self.newest);
+    }
+
+    /// Offers `version` and points the branch or tag of this name at it, and nothing else: from then on it moves alone.
+    pub fn point(&mut self, name: &str, version: &str) {
+        self.offer(version);
+        self.heads.insert(name.to_owned(), Some(version.to_owned()));
+    }
+
+    /// Removes the branch or tag of this name. What it pointed at can still be fetched.
+    pub fn retire(&mut self, name: &str) {
+        self.heads.insert(name.to_owned(), None);
+    }
+
+    /// Offers `version` in these branches and repositories alone; with none of them, a commit can still be fetched by its checksum.
+    pub fn confine(&mut self, version: &str, places: &[&str]) {
+        self.offer(version);
+        let places = places.iter().map(|place| (*place).to_owned());
+        self.places.insert(version.to_owned(), places.collect());
     }
 
     /// The first release that fits.
@@ -139,8 +191,30 @@ impl Remote {
         self.releases.iter().find(|release| fits(release))
     }
 
-    /// What branch and tag point at.
+    /// What branches and tags point at that do not point elsewhere.
     pub fn head(&self) -> Option<&Release> {
         self.find(|release| release.version == self.newest)
+    }
+
+    /// What this branch or tag points at.
+    pub fn head_of(&self, origin: &Origin) -> Option<&Release> {
+        let version = match self.heads.get(origin.name()) {
+            Some(elsewhere) => elsewhere.as_ref()?,
+            None => &self.newest,
+        };
+        self.find_in(origin, |release| release.version == *version)
+    }
+
+    /// The first release that fits among those of the branch or repository.
+    pub(super) fn find_in(
+        &self,
+        origin: &Origin,
+        fits: impl Fn(&Release) -> bool,
+    ) -> Option<&Release> {
+        let place = origin.repository();
+        self.find(|release| {
+            let places = self.places.get(&release.version);
+            places.is_none_or(|places| places.contains(place)) && fits(release)
+        })
     }
 }
