@@ -1,7 +1,7 @@
 //! From an empty host to an update that was proved.
 
 use cuo_core::node::NodeView;
-use cuo_lab::host::VALIDITY;
+use cuo_lab::host::{Host, VALIDITY};
 use cuo_lab::machine::ostree::Sysroot;
 
 use crate::yard::Yard;
@@ -70,6 +70,7 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
 
     // What is booted already by choice of an administrator needs no finalizing: the agent itself asks logind, and polkit lets it.
     let host = &yard.hosts[0];
+    looks_no_more(&yard, host).await;
     let roll_back = |sysroot: &mut Sysroot| sysroot.deployments.swap(0, 1);
     host.root().edit(roll_back).unwrap();
     let back = |node: &NodeView| {
@@ -80,4 +81,18 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
     let journal = host.journal("cuo-agent").await.unwrap();
     assert!(!journal.contains("does not allow"), "{journal}");
     yard.bench.judge(1).unwrap();
+}
+
+/// A look that has begun would stage the newest on what an administrator has just gone back to.
+async fn looks_no_more(yard: &Yard, host: &Host) {
+    let calm = "printf '[check]\\nperiod = \"1h\"\\n' > /etc/cuo-agent/config.d/60-calm.toml && systemctl reload cuo-agent";
+    host.shell(calm).await.unwrap();
+    let far = async || {
+        let status = host.shell("cuo-agent status --output json").await?;
+        let status: serde_json::Value = serde_json::from_str(&status)?;
+        let next = status["check"]["next"].as_str().unwrap_or_default();
+        let next: jiff::Timestamp = next.parse()?;
+        Ok(next > jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10))
+    };
+    yard.comes("the last look", far).await;
 }
