@@ -25,7 +25,7 @@ pub use sections::{Check, Config, Drain, Drivers, Health, Metered, Mode, Reboot,
 pub use values::{Delay, Span, UnitName};
 pub use zincati::DIRECTORIES as ZINCATI;
 
-/// Where fragments are, later ones first in rank.
+/// The directories with fragments, highest rank first.
 pub const DIRECTORIES: [&str; 3] = [
     "usr/lib/cuo-agent/config.d",
     "run/cuo-agent/config.d",
@@ -35,7 +35,7 @@ pub const DIRECTORIES: [&str; 3] = [
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// It, or its directory, can't be read.
+    /// The file, or its directory, can't be read.
     #[error("{path}: {why}")]
     Unreadable {
         /// The file.
@@ -43,22 +43,22 @@ pub enum ConfigError {
         /// The system's error.
         why: String,
     },
-    /// It is no TOML, or has a key or value that is not known.
+    /// The file is not valid TOML, or has an unknown key or an invalid value.
     #[error("{path}:{line}: {message}")]
     Invalid {
         /// The file.
         path: String,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// In one line.
+        /// The error, in one line.
         message: String,
-        /// With the text and a caret under the place, over several lines.
+        /// The error with an excerpt of the file and a caret under the place, over several lines.
         picture: String,
     },
 }
 
 impl ConfigError {
-    /// The error as a person at a terminal wants it, over several lines where it has a place.
+    /// The error for a terminal, over several lines if it has a place.
     pub fn picture(&self) -> String {
         match self {
             Self::Unreadable { .. } => self.to_string(),
@@ -73,7 +73,7 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Reads all fragments below `root`. What is wrong is returned beside what could be read, so that the agent can stay up and tell.
+    /// Reads all fragments below `root`. Errors are returned beside what could be read, so that the agent can stay up and report them.
     pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
         let (merged, mut errors) = read_all(root);
         let config = merged.table.try_into();

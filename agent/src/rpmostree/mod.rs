@@ -45,11 +45,11 @@ const NO_UNIT: &str = "could not find caller systemd unit";
 /// What a look without staging came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// There is nothing that is neither booted nor pending.
+    /// There is no update that is neither booted nor pending.
     Nothing,
-    /// There is this version.
+    /// This version is available.
     Update(String),
-    /// Nothing new will ever come by itself.
+    /// There will be nothing new unless somebody rebases.
     Pinned(Pin),
 }
 
@@ -79,7 +79,7 @@ impl Overview {
 
 /// Talks to rpm-ostreed, each operation on a connection of its own.
 ///
-/// Every operation can be dropped at any point. A transaction that is running then goes on, and the same operation joins it when it
+/// Every operation can be dropped at any point. A running transaction then continues, and the same operation joins it when it
 /// is called again.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -160,7 +160,7 @@ impl Client {
 
     /// Has rpm-ostree look for an update and nothing more.
     ///
-    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
+    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging is reliable.
     ///
     /// # Errors
     /// Any of [`Error`].
@@ -215,13 +215,13 @@ impl Client {
     /// Before a call is repeated that was answered with somebody else's transaction, perhaps one that was over before anything new was
     /// published, or with one that was gone already: it proves nothing.
     async fn pause(&self) {
-        debug!("joined a transaction that was over or came to nothing, once more");
+        debug!("joined a transaction that was over or had no effect; trying once more");
         tokio::time::sleep(self.limits.repeat).await;
     }
 
     /// Marked as changed each time the deployments may have changed, as far as rpm-ostreed runs and tells. Never starts it.
     ///
-    /// Also marked whenever the signals start to be heard, because nobody knows what was missed. Needs a tokio runtime to run on.
+    /// Also marked whenever signals are subscribed to, because earlier ones may have been missed. Needs a tokio runtime to run on.
     pub fn changes(&self) -> watch::Receiver<()> {
         changes::follow(self.bus.clone())
     }
@@ -254,7 +254,7 @@ fn lingers(what: &str) -> Error {
 fn went_away(error: &Error) -> bool {
     let lost = matches!(error, Error::Lost { .. });
     if lost {
-        debug!(%error, "once more");
+        debug!(%error, "trying once more");
     }
     lost
 }

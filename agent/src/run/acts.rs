@@ -1,4 +1,4 @@
-//! Carrying one act out.
+//! Carries out one act.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use tracing::{info, warn};
 use super::agent::Agent;
 use super::done::{Done, Said, send};
 
-/// How long it may take to find out which volumes some claims are bound to.
+/// Limit for finding the volumes that claims are bound to.
 const FIND: Duration = Duration::from_secs(30);
 
 impl Agent {
-    /// Carries `act` out; `false` if it was to wait.
+    /// Carries `act` out; `false` for [`Act::Wait`].
     pub(super) async fn act(&mut self, act: Act, drain: &DrainNews) -> bool {
         match act {
             Act::Wait => return false,
-            // The loop reads the Node before it comes here, and decides again.
+            // The loop reads the Node before this is called, and decides again.
             Act::Confirm => {}
             Act::Publish(_, want) => {
                 let reported = Reported {
@@ -64,14 +64,14 @@ impl Agent {
         }
     }
 
-    /// Makes pods leave, beside the loop: a call about one may take as long as its webhooks do.
+    /// Evicts or deletes pods in tasks: a call takes as long as admission webhooks do.
     fn evict(&mut self, removal: Removal) {
         let Some(attempt) = &self.state.attempt else {
             return;
         };
         let (grant, at, how) = (attempt.grant.progress.id, self.clock.tick(), removal.how);
         self.pods.catch_up();
-        // Ended calls are of no further use.
+        // Finished calls are not needed any more.
         while self.calls.try_join_next().is_some() {}
         for pod in removal.pods {
             if !self.pods.shows(&pod) {
@@ -86,7 +86,7 @@ impl Agent {
         }
     }
 
-    /// Takes in whether a pod would be evicted.
+    /// Records whether a pod would be evicted.
     fn foreseen(&mut self, grant: GrantId, pod: &RawPod, said: Said) {
         let answer = self.answer_about(pod, said);
         let asked = self.preflight.as_mut().filter(|asked| asked.grant == grant);
@@ -99,7 +99,7 @@ impl Agent {
         }
     }
 
-    /// Takes in what becomes of a pod that was to leave.
+    /// Records the answer to an eviction or deletion.
     fn removed(&mut self, grant: GrantId, pod: &RawPod, how: How, said: Said) {
         let attempt = self.state.attempt.as_ref();
         if attempt.is_none_or(|attempt| attempt.grant.progress.id != grant) {
@@ -121,14 +121,14 @@ impl Agent {
         });
     }
 
-    /// What the API server said about one pod. Where it could not be asked at all, nothing else can be.
+    /// The API server's answer about one pod. If it could not be reached, no other call will succeed either.
     fn answer_about(&mut self, pod: &RawPod, said: Said) -> drain::Answer {
         match said {
             Ok(Evicted::Accepted | Evicted::Gone) => drain::Answer::Accepted,
             Ok(Evicted::Refused { message, .. }) => drain::Answer::Refused(message),
             Err(error) => {
                 let name = drain::name(pod);
-                warn!(pod = name, "nothing was said about {name}: {error}");
+                warn!(pod = name, "no answer about {name}: {error}");
                 self.node.call_failed(&error);
                 drain::Answer::Lost
             }
@@ -148,7 +148,7 @@ impl Agent {
         });
     }
 
-    /// Takes the result of a task in.
+    /// Processes the result of a task.
     pub(super) fn finished(&mut self, done: Done) {
         // Whatever was looked at meanwhile is as old as what rpm-ostree had not done yet.
         if !matches!(done, Done::Progress(_) | Done::Serves(_) | Done::Brings(..)) {
@@ -166,7 +166,7 @@ impl Agent {
     }
 }
 
-/// A call about `pod` that was just sent.
+/// The note of a call about `pod` that was just sent.
 fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
     EvictionTry {
         uid: pod.uid.clone(),
@@ -176,7 +176,7 @@ fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
     }
 }
 
-/// Tells the journal of an answer that is another one than before.
+/// Logs an answer that differs from the previous one.
 fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
     let name = drain::name(pod);
     match answer {

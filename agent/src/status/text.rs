@@ -1,4 +1,4 @@
-//! A report as lines for people.
+//! The report as text for people.
 
 use std::fmt::Write;
 
@@ -7,10 +7,9 @@ use cuo_core::time::Time;
 use cuo_core::values::{Outcome, RebootResult};
 
 use super::report::{Report, Shown};
-use crate::answer::{Check, Granted};
+use crate::answer::{Granted, LookState};
 
-/// The report as it is at `now`, a line for each thing that is known; first what the agent says, which is known at once, and at the end
-/// what is not known.
+/// The report as of `now`, one line for each known fact: first what the agent reports, which is known at once, and last what is not known.
 pub fn of(report: &Report, now: Time) -> String {
     let mut lines = Lines::default();
     agent(&mut lines, report, now);
@@ -25,7 +24,7 @@ pub fn of(report: &Report, now: Time) -> String {
     lines.0
 }
 
-/// What the agent says of itself, or what stands on its Node.
+/// The lines about the agent.
 fn agent(lines: &mut Lines, report: &Report, now: Time) {
     let agent = &report.agent;
     lines.put(
@@ -141,7 +140,7 @@ fn grant(grant: &Granted, now: Time) -> String {
     format!("{} for {}{when}", grant.id, grant.identity.short())
 }
 
-/// Lines with their names in a column of their own.
+/// Lines with their labels in a column.
 #[derive(Default)]
 struct Lines(String);
 

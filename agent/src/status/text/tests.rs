@@ -6,7 +6,7 @@ use cuo_core::values::{Failure, Phase, RebootResult};
 
 use super::super::{Agent, Why};
 use super::*;
-use crate::answer::{Check, Next};
+use crate::answer::{LookState, Next};
 
 fn time(text: &str) -> Time {
     format!("2026-05-01T{text}Z").parse().unwrap()
