@@ -1,12 +1,15 @@
 //! What is said of each of the operator's acts and verdicts: to the log, to metrics, to test gates, and as Events about Nodes and pools.
 
 use cuo_cluster::events::Severity;
-use cuo_core::ids::{NodeName, ReleaseId};
+use cuo_core::ids::{NodeName, PoolName, ReleaseId};
 use cuo_core::ledger::Entry;
 use cuo_core::node::NodeView;
-use cuo_core::plan::{LedgerAct, LedgerChange, NodeAct, NodeChange, Plan, Snapshot};
+use cuo_core::plan::{
+    LedgerAct, LedgerChange, NodeAct, NodeChange, Plan, PoolAct, PoolChange, Snapshot,
+};
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::{Code, Reason, Tells};
+use cuo_core::release::{Chosen, Rollout};
 use cuo_core::values::{Grant, Outcome, RebootResult};
 
 macro_rules! writes {
@@ -53,11 +56,16 @@ writes! {
     NodeRelease = "node-release", "The grant is taken off the Node after the agent answered it.";
     NodeClean = "node-clean", "What nothing in the ledger stands for is taken off the Node.";
     NodeLone = "node-lone", "The only node that takes pods is told so, or one that no longer is.";
+    PoolRelease = "pool-release", "How far the pool is with releases is written into its status.";
+    NodeAssign = "node-assign", "The Node is told which release it is to go to, or nothing of it any more.";
     LedgerDrop = "ledger-drop", "The slot is free.";
 }
 
 /// The read that the drop of an entry needs.
 pub const CONFIRM: &str = "node-confirm";
+
+/// As many nodes are named in an Event.
+const NAMED: usize = 5;
 
 /// An Event: one thing worth telling about a node or a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +182,7 @@ impl Said {
             }
             NodeChange::Clean => (Write::NodeClean, None, None),
             NodeChange::TellOnlyNode(_) => (Write::NodeLone, None, None),
+            NodeChange::Assign(_) => (Write::NodeAssign, None, None),
         };
         Self {
             write,
@@ -183,6 +192,74 @@ impl Said {
                 .zip(news)
                 .map(|(node, news)| NodeEvent::new(node, news)),
         }
+    }
+}
+
+/// What is said of a write of how far a pool is with releases, once it succeeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSaid {
+    /// What it does.
+    pub write: Write,
+    /// About which pool.
+    pub pool: PoolName,
+    /// `metadata.uid` of the pool.
+    pub uid: String,
+    /// The Event.
+    pub news: Option<News>,
+}
+
+impl PoolSaid {
+    /// Of a write to a pool that is as far as `known`.
+    pub fn new(act: &PoolAct, known: &Rollout, uid: &str) -> Self {
+        Self {
+            write: Write::PoolRelease,
+            pool: act.pool.clone(),
+            uid: uid.to_owned(),
+            news: of_releases(&act.change, known),
+        }
+    }
+}
+
+fn of_releases(change: &PoolChange, known: &Rollout) -> Option<News> {
+    let called = |chosen: &Option<Chosen>| chosen.as_ref().map_or(String::new(), Chosen::called);
+    let candidate = called(&known.candidate);
+    let normal = |action, code, text| Some(News::new(action, Severity::Normal, code, text));
+    match change {
+        PoolChange::Choose(chosen) => {
+            let text = format!("{} is the candidate ({})", chosen.called(), chosen.source);
+            normal("Choose", Code::ReleaseChosen, text)
+        }
+        PoolChange::Restore(restored) => {
+            let text = match &restored.candidate {
+                Some(chosen) => format!(
+                    "the status was lost, and restored from the Nodes: {} is the candidate",
+                    chosen.called()
+                ),
+                None => "the status was lost, and restored from the Nodes".to_owned(),
+            };
+            normal("Restore", Code::ReleaseChosen, text)
+        }
+        PoolChange::Promote => {
+            let text = format!("all nodes may boot {candidate}");
+            normal("Promote", Code::ReleasePromoted, text)
+        }
+        PoolChange::GiveUp(failed) => {
+            let one = failed.first()?;
+            let names: Vec<_> = one.nodes.iter().map(NodeName::as_str).take(NAMED).collect();
+            let version = one.version.clone().unwrap_or_else(|| one.identity.to_string());
+            let text = format!("{version} is given up; it failed on {}", names.join(", "));
+            let code = Code::ReleaseGivenUp;
+            Some(News::new("GiveUp", Severity::Warning, code, text))
+        }
+        PoolChange::Supersede(Some(other)) => {
+            let text = format!("{} takes the place of {candidate}", other.called());
+            normal("Supersede", Code::ReleaseSuperseded, text)
+        }
+        PoolChange::Supersede(None) => {
+            let text = format!("{candidate} is no candidate any more");
+            normal("Supersede", Code::ReleaseSuperseded, text)
+        }
+        PoolChange::Resolve(..) | PoolChange::Forgive(_) | PoolChange::End => None,
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::metrics::Metrics;
-use crate::narration::{News, NodeEvent, Said, of_pool, of_verdict, wanted};
+use crate::narration::{News, NodeEvent, PoolSaid, Said, of_pool, of_verdict, wanted};
 
 /// An Event that waits to be published.
 pub type Waiting = (About, News);
@@ -70,6 +70,22 @@ impl Teller {
             let now = (event.news.reason.code, event.wanted);
             self.reported.insert(name.clone(), now);
             self.tell(&name, event);
+        }
+    }
+
+    /// A write of how far a pool is with releases succeeded.
+    pub fn wrote_pool(&self, said: PoolSaid) {
+        let (pool, write) = (&said.pool, said.write);
+        info!(pool = %pool, write = write.as_str(), "pool {pool}: {}", write.means());
+        self.metrics.wrote(write, None);
+        if let Some(news) = said.news {
+            info!(pool = %pool, code = %news.reason.code, "pool {pool}: {}", news.reason);
+            let about = About {
+                kind: Kind::Pool,
+                name: pool.to_string(),
+                uid: said.uid,
+            };
+            self.send(about, news);
         }
     }
 

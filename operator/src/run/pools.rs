@@ -6,7 +6,9 @@ use cuo_cluster::node::Keep;
 use cuo_coordination::pool::PoolObject;
 use cuo_coordination::pool::PoolsEvent;
 use cuo_core::ids::PoolName;
+use cuo_core::plan::ARCHITECTURE;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
+use cuo_core::release::Rollout;
 use tracing::{info, warn};
 
 /// All pools, and whether they are known as they are.
@@ -43,6 +45,14 @@ impl Pools {
     /// All that were found.
     pub fn found(&self) -> Vec<FoundPool> {
         self.all.values().map(|pool| pool.found.clone()).collect()
+    }
+
+    /// How far each is with releases.
+    pub fn rollouts(&self) -> BTreeMap<PoolName, Rollout> {
+        let pools = self.all.iter();
+        pools
+            .map(|(name, pool)| (name.clone(), pool.rollout()))
+            .collect()
     }
 
     /// All that were found, by name.
@@ -93,6 +103,9 @@ impl Pools {
             match &pool.found {
                 FoundPool::Valid(pool) => {
                     labels.extend(pool.selector.keys());
+                    if pool.has_candidate() {
+                        labels.push(ARCHITECTURE);
+                    }
                     if let OrderBy::Zone(label) = &pool.order.by {
                         labels.push(label);
                     }

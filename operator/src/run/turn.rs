@@ -13,7 +13,7 @@ use cuo_coordination::pool::list_pools;
 use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
-use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, Snapshot, Writes, plan};
+use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot, Writes, plan};
 use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
 use cuo_telemetry::gate::gate;
@@ -23,13 +23,14 @@ use tracing::{error, info};
 
 use super::pause::Pause;
 use super::pools::Pools;
+use super::rollouts::{self, Rollouts};
 use super::statuses::Statuses;
 use super::watched::Watched;
 use super::writes::{NodeWrites, Order, Written};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::narration::{CONFIRM, Said};
+use crate::narration::{CONFIRM, PoolSaid, Said};
 use crate::tell::Teller;
 
 /// Longest wait between two turns. They cost no request; deadlines and windows are on the wall clock, which may be set at any time.
@@ -54,6 +55,7 @@ pub struct Operator {
     list_anew: bool,
     pause: Pause,
     writes: NodeWrites,
+    rollouts: Rollouts,
     statuses: Statuses,
     teller: Teller,
     metrics: Arc<Metrics>,
@@ -80,6 +82,8 @@ impl Operator {
                 live: Default::default(),
                 own_node: config.own_node.clone(),
                 pools: vec![],
+                rollouts: Default::default(),
+                pools_busy: Default::default(),
                 pools_live: false,
                 writes: Writes::default(),
             },
@@ -90,6 +94,7 @@ impl Operator {
             list_anew: false,
             pause: Pause::default(),
             writes: NodeWrites::default(),
+            rollouts: Rollouts::default(),
             statuses: Statuses::default(),
             teller,
             metrics,
@@ -103,6 +108,7 @@ impl Operator {
         self.metrics.led(self.leading);
         self.stored = None;
         self.writes.stop();
+        self.rollouts.stop();
         self.teller.forget();
         self.statuses.forget();
         match leadership {
@@ -135,6 +141,7 @@ impl Operator {
     /// Takes over what the pools ask for, and what they need of Nodes.
     fn know_pools(&mut self) {
         self.seen.pools = self.pools.found();
+        self.seen.rollouts = self.pools.rollouts();
         if self.pools.needs(&mut self.keep) {
             self.watched.list_anew();
             self.list_anew = true;
@@ -193,6 +200,7 @@ impl Operator {
                 self.write_ledger(act, said).await?;
             }
             Act::Node(act) => self.write_node(act, &plan),
+            Act::Pool(act) => self.write_pool(act),
             Act::Wait | Act::ConfirmNode(_) | Act::ConfirmPools => {
                 return Ok(Some(self.settled(&plan)));
             }
@@ -218,12 +226,14 @@ impl Operator {
         let behind = self.watched.behind(nodes, now);
         writes.under_way.extend(behind.cloned());
         self.seen.writes = writes;
+        self.seen.pools_busy = self.rollouts.busy(now, self.pools.objects());
     }
 
     /// The next write beside the loop that ends; never, while none is under way.
     pub async fn ended(&mut self) -> Ended {
         tokio::select! {
             written = self.writes.next() => Ended::Node(Box::new(written)),
+            written = self.rollouts.next() => Ended::Pool(Box::new(written)),
             reported = self.statuses.next() => Ended::Status(reported),
         }
     }
@@ -232,8 +242,17 @@ impl Operator {
     pub fn take_in(&mut self, ended: Ended) {
         match ended {
             Ended::Node(written) => self.wrote(*written),
+            Ended::Pool(written) => self.wrote_pool(*written),
             Ended::Status(Ok(())) => {}
             Ended::Status(Err(error)) => self.metrics.failed(&error),
+        }
+    }
+
+    fn wrote_pool(&mut self, written: rollouts::Written) {
+        let rollouts::Written { said, result } = written;
+        match result {
+            Ok(_) => self.teller.wrote_pool(said),
+            Err(error) => self.metrics.failed(&error),
         }
     }
 
@@ -292,7 +311,9 @@ impl Operator {
             match &plan.act {
                 Act::ConfirmNode(name) => self.confirm(name.clone()).await?,
                 Act::ConfirmPools => self.confirm_pools().await?,
-                Act::Wait | Act::Ledger(_) | Act::Node(_) => return Ok(Some(plan)),
+                Act::Wait | Act::Ledger(_) | Act::Node(_) | Act::Pool(_) => {
+                    return Ok(Some(plan));
+                }
             }
             if self.list_anew {
                 return Ok(None);
@@ -324,7 +345,14 @@ impl Operator {
         let pools = self.pools.objects();
         self.teller.pools(pools);
         let now = Timestamp::now().into();
-        self.statuses.tell(&self.source, pools, &plan.pools, now)
+        // A pool has one write at a time: the other one would fail.
+        let busy = &self.seen.pools_busy;
+        let reports = plan.pools.iter().filter(|report| {
+            let name = report.name.as_ref();
+            !name.is_some_and(|name| busy.contains(name))
+        });
+        let reports: Vec<_> = reports.cloned().collect();
+        self.statuses.tell(&self.source, pools, &reports, now)
     }
 
     async fn write_ledger(&mut self, act: &LedgerAct, said: Said) -> Result<(), Failed> {
@@ -364,14 +392,25 @@ impl Operator {
         }
     }
 
+    /// Sends a write of how far a pool is with releases, beside the loop.
+    fn write_pool(&mut self, act: &PoolAct) {
+        let Some(pool) = self.pools.objects().get(&act.pool) else {
+            return;
+        };
+        let known = pool.rollout();
+        let said = PoolSaid::new(act, &known, &pool.uid);
+        self.rollouts.send(&self.source, pool, act.on(&known), said);
+    }
+
     /// When to decide again if nothing changes before.
     fn rest(&self, plan: &Plan) -> Instant {
         let now = Instant::now();
         let time = Time::from(Timestamp::now());
         let left = plan.wake.map(|at| at.since(time).max(SignedDuration::ZERO));
         let left = left.map_or(LOOK, |left| left.unsigned_abs().min(LOOK));
-        let others = [self.writes.wake(now), self.watched.patience()];
-        let others = others.into_iter().flatten();
+        let writes = [self.writes.wake(now), self.rollouts.wake(now)];
+        let others = writes.into_iter().chain([self.watched.patience()]);
+        let others = others.flatten();
         others.chain([now + left]).min().unwrap_or(now + LOOK)
     }
 }
@@ -381,6 +420,8 @@ impl Operator {
 pub enum Ended {
     /// To a Node.
     Node(Box<Written>),
+    /// Of how far a pool is with releases.
+    Pool(Box<rollouts::Written>),
     /// Of a pool's status.
     Status(Result<(), ApiError>),
 }

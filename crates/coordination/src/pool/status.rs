@@ -1,9 +1,11 @@
-//! `status` of an `UpdatePool`: what the operator tells people about it. Nothing is ever decided on it.
+//! `status` of an `UpdatePool`: what the operator tells people about it. Nothing is decided on it but on its releases.
 
 use cuo_core::ids::{GrantId, NodeName, ReleaseId};
 use cuo_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::releases::{PastStatus, ReleaseStatus};
 
 /// What the operator that leads sees of a pool.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +27,12 @@ pub struct PoolStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub control_plane: Vec<NodeName>,
+    /// How far the pool is with releases, where it has a candidate at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseStatus>,
+    /// The last twenty candidates that are none any more, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PastStatus>,
     /// When the next window opens, while none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
@@ -102,6 +110,6 @@ pub struct Condition {
     pub observed_generation: i64,
 }
 
-fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": "date-time" })
 }

@@ -1,16 +1,17 @@
 //! What a plan is made on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
 use super::writes::Writes;
 use crate::control_plane::Rule;
 use crate::field::Field;
-use crate::ids::NodeName;
+use crate::ids::{NodeName, PoolName};
 use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
+use crate::release::Rollout;
 
 /// What the operator knows at one moment.
 #[derive(Debug, Clone)]
@@ -25,6 +26,10 @@ pub struct Snapshot {
     pub own_node: Option<NodeName>,
     /// All pools, by name.
     pub pools: Vec<FoundPool>,
+    /// How far each pool is with releases, as its status says; one that says nothing is not in it.
+    pub rollouts: BTreeMap<PoolName, Rollout>,
+    /// Pools whose status can't be written now: a write is under way or has yet to come back, or the last one failed.
+    pub pools_busy: BTreeSet<PoolName>,
     /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
     pub pools_live: bool,
     /// How it is with what is written to Nodes.
