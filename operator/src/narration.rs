@@ -246,7 +246,10 @@ fn of_releases(change: &PoolChange, known: &Rollout) -> Option<News> {
         PoolChange::GiveUp(failed) => {
             let one = failed.first()?;
             let names: Vec<_> = one.nodes.iter().map(NodeName::as_str).take(NAMED).collect();
-            let version = one.version.clone().unwrap_or_else(|| one.identity.to_string());
+            let version = one
+                .version
+                .clone()
+                .unwrap_or_else(|| one.identity.to_string());
             let text = format!("{version} is given up; it failed on {}", names.join(", "));
             let code = Code::ReleaseGivenUp;
             Some(News::new("GiveUp", Severity::Warning, code, text))

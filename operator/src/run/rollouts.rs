@@ -63,7 +63,13 @@ pub struct Rollouts {
 
 impl Rollouts {
     /// Sends a write, beside the loop.
-    pub fn send(&mut self, source: &ClientSource, pool: &PoolObject, next: Rollout, said: PoolSaid) {
+    pub fn send(
+        &mut self,
+        source: &ClientSource,
+        pool: &PoolObject,
+        next: Rollout,
+        said: PoolSaid,
+    ) {
         let (source, name) = (source.clone(), pool.name.clone());
         let version = pool.resource_version.clone();
         let task = self.tasks.spawn(async move {

@@ -164,7 +164,9 @@ pub async fn write_status(
             }
         }
     }
-    write(source, name, resource_version, fields).await.map(drop)
+    write(source, name, resource_version, fields)
+        .await
+        .map(drop)
 }
 
 /// Writes how far the pool `name` is with releases, if nobody wrote the pool since it was read as `resource_version`. Returns the version of
@@ -180,7 +182,11 @@ pub async fn write_rollout(
     rollout: &Rollout,
 ) -> Result<String, ApiError> {
     let release = ReleaseStatus::new(rollout);
-    let history: Vec<_> = rollout.history.iter().map(releases::PastStatus::from).collect();
+    let history: Vec<_> = rollout
+        .history
+        .iter()
+        .map(releases::PastStatus::from)
+        .collect();
     let mut fields = json!(release);
     if let Value::Object(fields) = &mut fields {
         for gone in ["candidate", "promoted", "promotedAt", "givenUp"] {

@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use super::spec::{
     Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, CordonedSpec, DeclaredSpec,
-    DrainModeSpec, DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec, PreflightSpec,
-    ReleaseSpec, TreatmentSpec, WindowSpec,
+    DrainModeSpec, DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec,
+    PreflightSpec, ReleaseSpec, TreatmentSpec, WindowSpec,
 };
 
 /// Longest time that may be given for anything, as the schema has it.

@@ -67,8 +67,15 @@ impl Planner<'_> {
         let has = |identity: &ReleaseId| {
             runs(node).is_some_and(|run| run.identity == *identity) || goes_to(node, identity)
         };
-        if let Some(found) = candidate
-            && (course.trying.contains(&node.name) || has(&found.1.identity))
+        let tries = course.trying.contains(&node.name);
+        let there = |(_, release): (&Chosen, &NamedRelease)| {
+            runs(node).is_some_and(|run| run.identity == release.identity)
+        };
+        // What is promoted comes first, but for those that are to try what is next.
+        let first = promoted.filter(|found| !there(*found));
+        let first = first.filter(|_| !(tries && course.asks.canary.is_some()));
+        if let Some(found) = candidate.filter(|_| first.is_none())
+            && (tries || has(&found.1.identity))
         {
             return Some(take(found));
         }

@@ -94,7 +94,10 @@ impl Planner<'_> {
         let Some(goal) = goal(node) else {
             return Ok(());
         };
-        let pool = self.pools.leads(&node.name).map(|place| &self.pools.all[place]);
+        let pool = self
+            .pools
+            .leads(&node.name)
+            .map(|place| &self.pools.all[place]);
         let Some((pool, asks)) = pool.and_then(|pool| Some((pool, pool.asks.ok()?))) else {
             return Ok(());
         };
@@ -111,14 +114,18 @@ impl Planner<'_> {
                 let versions = [&goal.version, &node.agent.needed_version];
                 versions.contains(&&Some(version.clone()))
             }
-            Declaration::Image(_) | Declaration::Commit(_) => {
-                declared.what.identity().is_some_and(|id| goes_to(node, &id))
-            }
+            Declaration::Image(_) | Declaration::Commit(_) => declared
+                .what
+                .identity()
+                .is_some_and(|id| goes_to(node, &id)),
         };
         if fits {
             return Ok(());
         }
-        let text = format!("{called}the release is {}, and the node would boot {what}", declared.what);
+        let text = format!(
+            "{called}the release is {}, and the node would boot {what}",
+            declared.what
+        );
         Err(Reason::new(Code::ReleasePending, text))
     }
 
@@ -129,7 +136,10 @@ impl Planner<'_> {
         identity: &ReleaseId,
         what: &str,
     ) -> Result<(), Reason> {
-        let known = course.promoted(node).into_iter().chain(course.candidate(node));
+        let known = course
+            .promoted(node)
+            .into_iter()
+            .chain(course.candidate(node));
         let mut known = known.map(|(_, release)| release);
         if known.any(|release| goes_to(node, &release.identity)) {
             return Ok(());
@@ -167,7 +177,7 @@ impl Planner<'_> {
     }
 
     /// Whether the node may boot the candidate of the pool that leads it now, if that is what it would boot.
-    pub(super) fn canaries(&mut self, node: &NodeView) -> Result<(), Reason> {
+    pub(super) fn canaries(&self, node: &NodeView) -> Result<(), Reason> {
         let Some(course) = self.course_of(&node.name) else {
             return Ok(());
         };
@@ -184,13 +194,15 @@ impl Planner<'_> {
         }
         let called = format!("pool {}: ", course.name);
         let what = what(&release.identity, release.version.as_deref());
-        let (code, text) = match course.soaking(self.now) {
-            Ok(()) => (Code::ReleasePending, format!("{what} is about to be promoted")),
+        let (code, text) = match &course.soaked {
+            Ok(()) => (
+                Code::ReleasePending,
+                format!("{what} is about to be promoted"),
+            ),
             Err(Wait { names, .. }) if names.is_empty() => {
                 (Code::CanaryFirst, format!("no canary needs or runs {what}"))
             }
             Err(Wait { names, until }) => {
-                self.wakes.extend(until);
                 let text = match until {
                     Some(until) => format!("{names} run {what} first, until {until}"),
                     None => format!("{names} have to run {what} first"),

@@ -25,7 +25,7 @@ impl<'a> Planner<'a> {
     pub(super) fn changes(&mut self) -> Option<Act> {
         let (mut act, mut wakes) = (None, vec![]);
         for course in self.courses.values() {
-            if let Err(wait) = course.soaking(self.now) {
+            if let Err(wait) = &course.soaked {
                 wakes.extend(wait.until.filter(|until| *until > self.now));
             }
             let next = || self.change(course).filter(|act| !self.rests(act));
@@ -89,7 +89,10 @@ impl<'a> Planner<'a> {
             let nodes: Vec<_> = chosen.identities.values().find_map(failed)?;
             Some((chosen, nodes))
         })?;
-        let same = about.identities.values().filter(|one| one.version == about.version);
+        let same = about
+            .identities
+            .values()
+            .filter(|one| one.version == about.version);
         let given_up = same.map(|release| GivenUp {
             identity: release.identity,
             version: release.version.clone(),
@@ -135,8 +138,7 @@ impl<'a> Planner<'a> {
             let architecture = found.architecture.to_owned();
             return Some(PoolChange::Resolve(architecture, found.release));
         }
-        let soaked = course.soaking(self.now).is_ok();
-        soaked.then_some(PoolChange::Promote)
+        course.soaked.is_ok().then_some(PoolChange::Promote)
     }
 
     /// There is no candidate: the next one, if any is known.
@@ -291,7 +293,11 @@ impl<'a> Planner<'a> {
             || rollout.promoted.iter().any(|chosen| chosen.is(identity))
             || rollout.candidate.iter().any(|chosen| chosen.is(identity))
             || members.any(|node| runs(node).is_some_and(|run| run.identity == *identity));
-        let mut kinds: Vec<_> = course.members.iter().map(|node| architecture(node)).collect();
+        let mut kinds: Vec<_> = course
+            .members
+            .iter()
+            .map(|node| architecture(node))
+            .collect();
         kinds.dedup();
         // Which architecture it would be for is not known otherwise.
         let [kind] = kinds.as_slice() else {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::announced::{
     able, architecture, beyond, failed_here, goal, goes_to, is_told, looks, runs,
 };
+use super::canary::Wait;
 use super::order::Rank;
 use super::planner::Planner;
 use super::trial::{soaked, updated};
@@ -37,6 +38,8 @@ pub(super) struct Course<'a> {
     pub trying: BTreeSet<&'a NodeName>,
     /// Those that look what their own source, or a declared tag, leads to.
     pub looking: BTreeSet<&'a NodeName>,
+    /// Whether the candidate was tried for as long as it was meant to be.
+    pub soaked: Result<(), Wait>,
 }
 
 /// How near a node is to run the candidate: the first ones try it.
@@ -115,9 +118,11 @@ impl<'a> Planner<'a> {
             members: led.collect(),
             trying: BTreeSet::new(),
             looking: BTreeSet::new(),
+            soaked: Ok(()),
         };
         course.trying = self.trying(&course);
         course.looking = self.looking(&course);
+        course.soaked = course.soaking(self.now);
         Some(course)
     }
 
@@ -145,7 +150,8 @@ impl<'a> Planner<'a> {
                 return canaries.map(|node| &node.name).collect();
             }
         };
-        let near = fit.filter_map(|node| Some((self.near(course, node)?, self.turn_of(node), node)));
+        let near =
+            fit.filter_map(|node| Some((self.near(course, node)?, self.turn_of(node), node)));
         let mut near: Vec<_> = near.collect();
         near.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let first = near.into_iter().take(count);
@@ -205,7 +211,11 @@ impl<'a> Planner<'a> {
     }
 
     /// A member of the pool at `place` announces a release: its own goal, as far as the node was free to choose it.
-    pub(super) fn found(&self, course: &Course<'a>, node: &NodeView) -> Option<(Source, NamedRelease)> {
+    pub(super) fn found(
+        &self,
+        course: &Course<'a>,
+        node: &NodeView,
+    ) -> Option<(Source, NamedRelease)> {
         let following = node.agent.following.value();
         let source = following.map_or(Source::Origin, |following| following.source);
         let assigned = node.operator.assigned.value();

@@ -101,7 +101,11 @@ impl<'a> Planner<'a> {
         Some(Chosen {
             identities: identities.collect(),
             version: version.clone(),
-            source: if best.assigned.declared { Source::Cluster } else { own },
+            source: if best.assigned.declared {
+                Source::Cluster
+            } else {
+                own
+            },
             image: best.assigned.image.clone(),
             since: self.now,
         })

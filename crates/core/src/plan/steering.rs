@@ -30,7 +30,9 @@ impl<'a> Pools<'a> {
 
     /// One release goes to a node, and it is a canary of one pool at most.
     pub fn steered_alike(&self, node: &NodeName) -> Result<(), Reason> {
-        let mut pools = self.asks(node).filter(|pool| pool.canary.is_some() || pool.release.is_some());
+        let mut pools = self
+            .asks(node)
+            .filter(|pool| pool.canary.is_some() || pool.release.is_some());
         let Some(first) = pools.next() else {
             return Ok(());
         };

@@ -216,7 +216,9 @@ impl World {
                 assert_ne!(allotted.patch(node), None, "an idle write");
                 apply(&allotted, node);
                 match &act.change {
-                    NodeChange::Assign(assigned) => format!("{}: told {}", act.node, told(assigned)),
+                    NodeChange::Assign(assigned) => {
+                        format!("{}: told {}", act.node, told(assigned))
+                    }
                     _ => format!("{}: {}", act.node, shown(node)),
                 }
             }
@@ -330,10 +332,20 @@ fn told(assigned: &Option<Assigned>) -> String {
         words.push("downgrade".to_owned());
     }
     words.extend(assigned.image.as_ref().map(ToString::to_string));
-    let version = assigned.version.clone().filter(|_| assigned.identity.is_none());
+    let version = assigned
+        .version
+        .clone()
+        .filter(|_| assigned.identity.is_none());
     words.extend(version);
-    words.push(assigned.identity.map_or("look".to_owned(), |identity| identity.short()));
-    let avoid = assigned.avoid.iter().map(|one| format!("not {}", one.short()));
+    words.push(
+        assigned
+            .identity
+            .map_or("look".to_owned(), |identity| identity.short()),
+    );
+    let avoid = assigned
+        .avoid
+        .iter()
+        .map(|one| format!("not {}", one.short()));
     words.extend(avoid);
     words.join(" ")
 }
@@ -359,7 +371,9 @@ fn happens(change: &PoolChange) -> String {
         PoolChange::Forgive(identity) => format!("forgive {}", identity.short()),
         PoolChange::Supersede(other) => {
             let other = other.as_ref().map(called);
-            format!("supersede {}", other.unwrap_or_default()).trim().to_owned()
+            format!("supersede {}", other.unwrap_or_default())
+                .trim()
+                .to_owned()
         }
         PoolChange::End => "end".to_owned(),
     }

@@ -58,7 +58,9 @@ fn follows(world: &mut World, text: &str, source: Source, goal: Option<(ReleaseI
 
 /// The node does as it was granted.
 fn updates(world: &mut World, text: &str, identity: ReleaseId) {
-    world.granted(text);
+    if world.node(text).operator.grant.is_absent() {
+        world.granted(text);
+    }
     world.accept(text);
     world.answer(text, Outcome::Done, None);
     let now = world.now;
@@ -72,7 +74,13 @@ fn updates(world: &mut World, text: &str, identity: ReleaseId) {
 }
 
 fn said(world: &World, text: &str) -> String {
-    told(&world.seen.nodes[&name(text)].operator.assigned.value().cloned())
+    told(
+        &world.seen.nodes[&name(text)]
+            .operator
+            .assigned
+            .value()
+            .cloned(),
+    )
 }
 
 fn rollout(world: &World) -> Rollout {
@@ -87,7 +95,12 @@ fn happened(world: &mut World) -> Vec<String> {
     about.map(str::to_owned).collect()
 }
 
-const V: [&str; 4] = ["010101010101", "020202020202", "030303030303", "040404040404"];
+const V: [&str; 4] = [
+    "010101010101",
+    "020202020202",
+    "030303030303",
+    "040404040404",
+];
 
 #[test]
 fn a_candidate_is_tried_by_the_canary_and_then_goes_to_all() {
@@ -183,12 +196,22 @@ fn a_candidate_waits_for_its_approval_and_a_newer_approval_takes_its_place() {
         pool.approved = Some(vec![Release::Id(OTHER)]);
     });
     world.run();
-    assert_eq!(happened(&mut world), [format!("supersede {}", V[2])]);
+    let superseded = format!("supersede {}", V[2]);
+    // What the other one finds by itself waits for its own approval.
+    let next = format!("choose {}", V[1]);
+    assert_eq!(
+        happened(&mut world),
+        [superseded, "promote".to_owned(), next]
+    );
+    // Before what is next comes what is promoted.
     assert_eq!([said(&world, "a"), said(&world, "b")], [V[2], V[2]]);
     announces(&mut world, "b", OTHER);
     let plan = world.run();
     assert_eq!(codes(&plan)[1].1, Code::Granted);
-    assert_eq!(happened(&mut world), ["promote"]);
+    updates(&mut world, "b", OTHER);
+    assert_eq!([said(&world, "a"), said(&world, "b")], [V[2], V[1]]);
+    let plan = world.run();
+    assert_eq!(codes(&plan)[0].1, Code::NotApproved);
 }
 
 #[test]
@@ -196,8 +219,16 @@ fn what_is_declared_is_staged_by_all_and_nothing_else_is_granted() {
     let image = |text: &str| Declaration::Image(text.parse().unwrap());
     let digest = format!("quay.io/acme/os@{}", ReleaseId::Image([3; 32]));
     let cases = [
-        (Declaration::Commit(OTHER), format!("declared {}", V[2]), OTHER),
-        (Declaration::Version("3".into()), "declared 3 look".into(), OTHER),
+        (
+            Declaration::Commit(OTHER),
+            format!("declared {}", V[2]),
+            OTHER,
+        ),
+        (
+            Declaration::Version("3".into()),
+            "declared 3 look".into(),
+            OTHER,
+        ),
         (
             image(&digest),
             format!("declared {digest} {}", ReleaseId::Image([3; 32]).short()),
@@ -209,7 +240,8 @@ fn what_is_declared_is_staged_by_all_and_nothing_else_is_granted() {
         p.release = declared(what.clone());
         let mut world = agents(&["a=p"], vec![p]);
         announces(&mut world, "a", NEW);
-        let reported = format!("ReleasePending: pool p: the release is {what}, and the node would boot {NEW}");
+        let reported =
+            format!("ReleasePending: pool p: the release is {what}, and the node would boot {NEW}");
         assert_eq!(verdict(&world, "a"), reported);
         world.run();
         assert_eq!(said(&world, "a"), expected);
@@ -238,14 +270,19 @@ fn a_downgrade_is_meant_only_where_it_is_declared() {
     let mut world = agents(&["a=p+brave", "b=p"], vec![p]);
     world.run();
     let told = [said(&world, "a"), said(&world, "b")];
-    assert_eq!(told, [format!("declared downgrade {}", V[2]), V[0].to_owned()]);
+    assert_eq!(
+        told,
+        [format!("declared downgrade {}", V[2]), V[0].to_owned()]
+    );
 }
 
 /// The node that finds it out is the first; the others are told by identity, and it is what runs there already, too.
 #[test]
 fn a_tag_is_for_one_node_to_find_out() {
     let mut p = pool("p");
-    p.release = declared(Declaration::Image("quay.io/acme/os:stable".parse().unwrap()));
+    p.release = declared(Declaration::Image(
+        "quay.io/acme/os:stable".parse().unwrap(),
+    ));
     let mut world = agents(&["a=p", "b=p"], vec![p]);
     let (tag, new) = ("quay.io/acme/os:stable", ReleaseId::Image([2; 32]));
     world.run();
@@ -259,17 +296,26 @@ fn a_tag_is_for_one_node_to_find_out() {
     announces(&mut world, "a", new);
     world.run();
     let id = new.short();
-    assert_eq!(happened(&mut world), [format!("choose {id}"), "promote".into()]);
+    assert_eq!(
+        happened(&mut world),
+        [format!("choose {id}"), "promote".into()]
+    );
     assert_eq!(said(&world, "b"), format!("declared {tag} {id}"));
     // Another tag takes its place, and a node that runs it already finds it, too.
     edit(&mut world, 0, |pool| {
         pool.release = declared(Declaration::Image("quay.io/acme/os:next".parse().unwrap()));
     });
     updates(&mut world, "a", new);
-    assert_eq!(said(&world, "a"), "declared quay.io/acme/os:next look");
-    follows(&mut world, "a", Source::Cluster, Some((new, "2")));
+    let next = "quay.io/acme/os:next";
+    let told = [said(&world, "a"), said(&world, "b")];
+    let expected = [
+        format!("declared {tag} {id}"),
+        format!("declared {next} look"),
+    ];
+    assert_eq!(told, expected);
+    follows(&mut world, "b", Source::Cluster, Some((new, "2")));
     world.run();
-    assert_eq!(said(&world, "b"), format!("declared quay.io/acme/os:next {id}"));
+    assert_eq!(said(&world, "a"), format!("declared {next} {id}"));
 }
 
 /// Both architectures of one version.
@@ -277,7 +323,12 @@ fn a_tag_is_for_one_node_to_find_out() {
 fn a_candidate_has_one_identity_for_each_architecture() {
     let nodes = ["a=p+brave", "b=p+brave", "c=p", "d=p"];
     let mut world = agents(&nodes, vec![by_name("p")]);
-    for (text, kind) in [("a", "amd64"), ("b", "arm64"), ("c", "amd64"), ("d", "arm64")] {
+    for (text, kind) in [
+        ("a", "amd64"),
+        ("b", "arm64"),
+        ("c", "amd64"),
+        ("d", "arm64"),
+    ] {
         let node = world.node(text);
         node.labels.insert(ARCHITECTURE.into(), kind.into());
         node.agent.needed_version = Some("2".into());
@@ -321,8 +372,13 @@ fn a_hop_to_the_candidate_needs_no_candidate_of_its_own() {
     world.now += 600;
     assert_eq!(codes(&world.run())[1].1, Code::Granted);
     // A node that aims higher waits until it aims at what is promoted.
-    follows(&mut world, "b", Source::Graph, Some((ReleaseId::Commit([4; 32]), "4")));
-    assert_eq!(codes(&world.run())[1].1, Code::ReleasePending);
+    follows(
+        &mut world,
+        "b",
+        Source::Graph,
+        Some((ReleaseId::Commit([4; 32]), "4")),
+    );
+    assert_eq!(codes(&world.run())[1].1, Code::CanaryFirst);
 }
 
 #[test]
@@ -335,12 +391,17 @@ fn packages_that_change_alone_wait_for_no_candidate() {
 
 #[test]
 fn a_node_goes_to_one_release_whatever_pools_it_is_in() {
-    let text = "PoolsDiffer: the pools p and q want it to run different releases, or both have canaries";
+    let text =
+        "PoolsDiffer: the pools p and q want it to run different releases, or both have canaries";
     let commit = |identity| declared(Declaration::Commit(identity));
     let cases: [(fn(&mut Pool), Option<Declared>, bool); 4] = [
         (|_| {}, commit(NEW), false),
         (|_| {}, commit(OTHER), true),
-        (|pool| pool.canary = by_name("p").canary, None, true),
+        (
+            |pool| (pool.canary, pool.release) = (by_name("p").canary, None),
+            commit(NEW),
+            true,
+        ),
         (|pool| pool.release = None, commit(OTHER), false),
     ];
     for (index, (change, other, differ)) in cases.into_iter().enumerate() {
@@ -352,6 +413,7 @@ fn a_node_goes_to_one_release_whatever_pools_it_is_in() {
         announces(&mut world, "a", NEW);
         let differs = verdict(&world, "a") == text;
         assert_eq!(differs, differ, "case {index}: {}", verdict(&world, "a"));
+        world.node("a").agent.needed = Field::Absent;
         world.run();
         assert_eq!(said(&world, "a") == "nothing", differ, "case {index}");
     }

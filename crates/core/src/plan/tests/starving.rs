@@ -170,7 +170,11 @@ fn canaries_by_name_starve_nobody_however_often_there_is_a_new_version() {
     hosts.pass(300);
     hosts.nobody_is_early(1);
     let updates = hosts.updates();
-    assert!(updates.len() == 4 && updates["b"] >= 2, "{:#?}", hosts.boots);
+    assert!(
+        updates.len() == 4 && updates["b"] >= 2,
+        "{:#?}",
+        hosts.boots
+    );
     let early = hosts.boots.iter().filter(|boot| boot.node != "a");
     for boot in early {
         let canary = Boot {
@@ -200,7 +204,11 @@ fn each_node_is_told_at_most_what_it_needs_to_be() {
     let who = CanaryWho::Nodes(selector("brave=yes"));
     let mut hosts = Hosts::new(&["a=p+brave", "b=p", "c=p"], canary(who));
     hosts.pass(300);
-    let told = hosts.world.log.iter().filter(|line| line.contains(": told "));
+    let told = hosts
+        .world
+        .log
+        .iter()
+        .filter(|line| line.contains(": told "));
     let boots = hosts.boots.len();
     // Once with each candidate, once when it is promoted and the canary is free again.
     assert!(told.clone().count() <= 3 * boots, "{:#?}", hosts.world.log);
