@@ -1,6 +1,7 @@
 //! Builds a pool's `status`: numbers, and conditions with reasons.
 
 use cuo_coordination::pool::PoolObject;
+use cuo_coordination::pool::releases::{IdentityStatus, ReleaseStatus};
 use cuo_coordination::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target};
 use cuo_core::plan::PoolReport;
 use cuo_core::pool::FoundPool;
@@ -49,9 +50,22 @@ pub fn status(
         slots: report.slots.iter().map(slot).collect(),
         targets: targets(report),
         control_plane: report.control_plane.clone(),
+        release: release(pool, report),
+        history: pool.status.history.clone(),
         next_window: report.next_opening,
         conditions: conditions.into(),
     }
+}
+
+/// What decides stays as it is; what waits is for people.
+fn release(pool: &PoolObject, report: &PoolReport) -> Option<ReleaseStatus> {
+    let waiting = report.waiting.as_ref().map(|release| IdentityStatus {
+        architecture: String::new(),
+        identity: release.identity,
+        version: release.version.clone(),
+    });
+    let known = pool.status.release.clone()?;
+    Some(ReleaseStatus { waiting, ..known })
 }
 
 fn number(count: usize) -> u32 {

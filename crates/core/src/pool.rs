@@ -7,6 +7,7 @@
 use jiff::SignedDuration;
 
 use crate::ids::{PoolName, ReleaseId};
+use crate::release::Declared;
 use crate::selector::Selector;
 use crate::values::{Cordoned, DrainPolicy, PodChecks};
 use crate::window::Calendar;
@@ -33,6 +34,8 @@ pub struct Pool {
     pub max_failures: usize,
     /// The only release that its nodes may boot, if set.
     pub target: Option<Release>,
+    /// What its nodes are to run, where the cluster says so.
+    pub release: Option<Declared>,
     /// Whether each release has to be approved, and which are: `None` approves everything.
     pub approved: Option<Vec<Release>>,
     /// Annotations that have to be `true` before a grant.
@@ -62,6 +65,7 @@ impl Default for Pool {
             canary: None,
             max_failures: 1,
             target: None,
+            release: None,
             approved: None,
             before: vec![],
             after: vec![],
@@ -70,6 +74,26 @@ impl Default for Pool {
             cordoned: Cordoned::Hold,
             settle: SignedDuration::ZERO,
         }
+    }
+}
+
+impl Pool {
+    /// There is one candidate at a time in it: canaries try it, somebody approves it, or a node finds out what a tag names.
+    pub fn has_candidate(&self) -> bool {
+        let declared = self.release.as_ref();
+        let tag = declared.is_some_and(|declared| declared.what.tag().is_some());
+        self.name.is_some() && (self.canary.is_some() || self.approved.is_some() || tag)
+    }
+
+    /// It says which release its nodes go to.
+    pub fn steers(&self) -> bool {
+        self.release.is_some() || self.has_candidate()
+    }
+
+    /// It lets its nodes boot this release, as far as approval goes.
+    pub fn approves(&self, identity: &ReleaseId, version: Option<&str>) -> bool {
+        let approved = self.approved.as_ref();
+        approved.is_none_or(|list| list.iter().any(|one| one.names(identity, version)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod pause;
 mod pools;
+mod rollouts;
 mod statuses;
 mod turn;
 mod watched;

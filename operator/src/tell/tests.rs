@@ -80,6 +80,8 @@ fn seen(stage: Option<Stage>, answer: Option<Answer>) -> Snapshot {
         live: BTreeMap::new(),
         own_node: None,
         pools: vec![],
+        rollouts: Default::default(),
+        pools_busy: Default::default(),
         pools_live: false,
         writes: Default::default(),
     }

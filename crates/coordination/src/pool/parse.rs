@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use cuo_core::ids::PoolName;
+use cuo_core::ids::{PoolName, ReleaseId};
 use cuo_core::keys;
 use cuo_core::pool::{Canary, CanaryWho, FoundPool, MaxUnavailable, Order, OrderBy, Pool, Release};
+use cuo_core::release::{Declaration, Declared, ImageName};
 use cuo_core::selector::{Operator, Selector};
 use cuo_core::values::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
@@ -15,9 +16,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::spec::{
-    Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, CordonedSpec, DrainModeSpec,
-    DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec, PreflightSpec,
-    ReleaseSpec, TreatmentSpec, WindowSpec,
+    Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, CordonedSpec, DeclaredSpec,
+    DrainModeSpec, DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec,
+    PreflightSpec, ReleaseSpec, TreatmentSpec, WindowSpec,
 };
 
 /// Longest time that may be given for anything, as the schema has it.
@@ -78,6 +79,7 @@ fn valid(name: &PoolName, spec: PoolSpec) -> Result<Pool, String> {
         order: order(spec.order)?,
         canary: spec.canary.map(canary).transpose()?,
         max_failures: usize::try_from(spec.max_failures.max(1)).at("maxFailures")?,
+        release: declared(spec.release, spec.target.is_some()).at("release")?,
         target: spec.target.map(release).transpose().at("target")?,
         approved,
         before,
@@ -194,6 +196,32 @@ fn release(spec: ReleaseSpec) -> Result<Release, String> {
         (None, Some(version)) => Ok(Release::Version(version)),
         _ => Err("expected either `identity` or `version`".into()),
     }
+}
+
+fn declared(spec: Option<DeclaredSpec>, target: bool) -> Result<Option<Declared>, String> {
+    let Some(spec) = spec else { return Ok(None) };
+    if target {
+        return Err("`target` says nothing beside it".into());
+    }
+    let what = match (spec.image, spec.version, spec.commit) {
+        (Some(image), None, None) => {
+            let image: ImageName = image.parse().at("image")?;
+            if image.tag.is_none() && image.digest().is_none() {
+                return Err("image: expected a tag or a digest".into());
+            }
+            Declaration::Image(image)
+        }
+        (None, Some(version), None) => Declaration::Version(version),
+        (None, None, Some(commit)) => match commit.parse().at("commit")? {
+            commit @ ReleaseId::Commit(_) => Declaration::Commit(commit),
+            ReleaseId::Image(_) => return Err("commit: expected no digest".into()),
+        },
+        _ => return Err("expected either `image`, `version` or `commit`".into()),
+    };
+    Ok(Some(Declared {
+        what,
+        downgrade: spec.allow_downgrade,
+    }))
 }
 
 fn checks(spec: ChecksSpec) -> Result<(Vec<String>, Vec<String>, PodChecks), String> {

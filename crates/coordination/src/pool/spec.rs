@@ -12,6 +12,9 @@ use super::rules;
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.approved) || size(self.approved) == 0 || (has(self.approval) && self.approval == 'Manual')",
     "message": "`approved` says something only with `approval: Manual`",
+}, {
+    "rule": "!has(self.release) || !has(self.target)",
+    "message": "`target` limits what nodes find by themselves, so it says nothing beside `release`",
 }]))]
 pub struct PoolSpec {
     /// The nodes of this pool, by their labels other than CUO's own. Absent or empty selects all nodes.
@@ -48,6 +51,9 @@ pub struct PoolSpec {
     /// The only release that nodes of this pool may boot; any other is held.
     #[serde(default)]
     pub target: Option<ReleaseSpec>,
+    /// What the nodes of this pool are to run, whatever they would find by themselves. Not beside `target`.
+    #[serde(default)]
+    pub release: Option<DeclaredSpec>,
     /// Whether each update has to be named in `approved` before anybody boots it.
     #[serde(default)]
     pub approval: Approval,
@@ -239,6 +245,32 @@ pub struct ReleaseSpec {
     #[serde(default)]
     #[schemars(length(min = 1, max = 253))]
     pub version: Option<String>,
+}
+
+/// What nodes are to run: either `image`, `version` or `commit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(has(self.image) ? 1 : 0) + (has(self.version) ? 1 : 0) + (has(self.commit) ? 1 : 0) == 1",
+    "message": "expected either `image`, `version` or `commit`",
+}]))]
+pub struct DeclaredSpec {
+    /// An image as `HOST/PATH@sha256:DIGEST`, or as `HOST/PATH:TAG`: then a node finds out what the tag names, and that becomes the
+    /// candidate. Hosts take only images that their own configuration allows.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::image")]
+    pub image: Option<String>,
+    /// The release of this version, where nodes follow an update graph or a branch.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 253))]
+    pub version: Option<String>,
+    /// The checksum of a commit, where nodes follow a branch.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::commit")]
+    pub commit: Option<String>,
+    /// It may be older than what nodes run. Hosts have to allow that, too.
+    #[serde(default)]
+    pub allow_downgrade: bool,
 }
 
 /// Whether updates have to be approved.

@@ -7,7 +7,7 @@ use crate::ids::{GrantId, ReleaseId};
 use crate::keys;
 use crate::raw::NodePatch;
 use crate::reason::Reason;
-use crate::release::Following;
+use crate::release::{Assigned, Following};
 use crate::values::{
     Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
     to_json,
@@ -208,6 +208,8 @@ pub struct Allotted {
     pub grant: Option<Grant>,
     /// [`keys::GRANTED`]; `None` leaves it as it is.
     pub granted: Option<Granted>,
+    /// [`keys::RELEASE`]; `None` leaves it as it is, and `Some(None)` removes it.
+    pub assigned: Option<Option<Assigned>>,
     /// [`keys::ONLY_NODE`]; `None` leaves it as it is.
     pub only_node: Option<bool>,
     /// [`keys::BEFORE_REBOOT`].
@@ -237,6 +239,14 @@ impl Allotted {
         );
         if let Some(granted) = &self.granted {
             diff.annotation(keys::GRANTED, &operator.granted, Some(granted), to_json);
+        }
+        if let Some(assigned) = &self.assigned {
+            diff.annotation(
+                keys::RELEASE,
+                &operator.assigned,
+                assigned.as_ref(),
+                to_json,
+            );
         }
         if let Some(only) = self.only_node.filter(|only| *only != operator.only_node) {
             let value = only.then(|| true.to_string());

@@ -1,8 +1,9 @@
 //! The operator's next act by name, and its effect on the ledger and on Nodes.
 
-use crate::ids::{NodeName, ReleaseId};
+use crate::ids::{NodeName, PoolName, ReleaseId};
 use crate::ledger::{Entry, Ledger};
 use crate::node::{Allotted, NodeView};
+use crate::release::{Assigned, Chosen, GivenUp, NamedRelease, Rollout};
 use crate::time::Time;
 use crate::values::{Grant, Granted, RebootResult, Reservation};
 
@@ -19,6 +20,8 @@ pub enum Act {
     Ledger(LedgerAct),
     /// Write to a Node, provided that it has not changed since it was seen.
     Node(NodeAct),
+    /// Write how far a pool is with releases into its status, on the condition that the pool is still the one that was seen.
+    Pool(PoolAct),
 }
 
 /// A write to the ledger.
@@ -98,6 +101,67 @@ fn free(ledger: &mut Ledger, node: &NodeName, gone: &[NodeName], unanswered: Not
     }
 }
 
+/// A write of how far a pool is with releases.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolAct {
+    /// Which one.
+    pub pool: PoolName,
+    /// When it was decided.
+    pub at: Time,
+    /// How many of its nodes run what it is about.
+    pub nodes: usize,
+    /// What happens.
+    pub change: PoolChange,
+}
+
+/// What happens to the releases of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PoolChange {
+    /// The status was lost: what decides is put back, as far as the Nodes tell it.
+    Restore(Box<Rollout>),
+    /// There is a candidate.
+    Choose(Chosen),
+    /// It is known for one more architecture.
+    Resolve(String, NamedRelease),
+    /// All nodes may boot it.
+    Promote,
+    /// Releases failed on too many nodes.
+    GiveUp(Vec<GivenUp>),
+    /// A release is no longer given up, since it no longer failed where it did.
+    Forgive(ReleaseId),
+    /// Another candidate, or none, takes the place of the one there is.
+    Supersede(Option<Chosen>),
+    /// The pool has no candidate, and nothing is promoted in it, any more.
+    End,
+}
+
+impl PoolAct {
+    /// How far the pool is after the write.
+    pub fn on(&self, rollout: &Rollout) -> Rollout {
+        let (at, nodes) = (self.at, self.nodes);
+        let mut next = rollout.clone();
+        match &self.change {
+            PoolChange::Restore(restored) => next = (**restored).clone(),
+            PoolChange::Choose(chosen) => next.candidate = Some(chosen.clone()),
+            PoolChange::Resolve(architecture, release) => {
+                let candidate = next.candidate.iter_mut();
+                let known = candidate.map(|candidate| &mut candidate.identities);
+                for known in known {
+                    known.insert(architecture.clone(), release.clone());
+                }
+            }
+            PoolChange::Promote => next.promote(at, nodes),
+            PoolChange::GiveUp(failed) => next.give_up(failed, at, nodes),
+            PoolChange::Forgive(identity) => {
+                next.given_up.retain(|known| known.identity != *identity);
+            }
+            PoolChange::Supersede(other) => next.supersede(other.clone(), at, nodes),
+            PoolChange::End => next.end(at, nodes),
+        }
+        next
+    }
+}
+
 /// A write to a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeAct {
@@ -142,6 +206,8 @@ pub enum NodeChange {
     Clean,
     /// Note on the Node whether it is the only one that takes pods.
     TellOnlyNode(bool),
+    /// The Node says which release it is to go to, or nothing of it.
+    Assign(Option<Assigned>),
 }
 
 impl NodeAct {
@@ -149,6 +215,13 @@ impl NodeAct {
     pub fn on(&self, node: &NodeView) -> Allotted {
         let operator = &node.operator;
         let nothing = Allotted::default();
+        let as_it_is = || Allotted {
+            reserved: operator.reserved.value().cloned(),
+            grant: operator.grant.value().cloned(),
+            before: operator.before,
+            after: operator.after,
+            ..Allotted::default()
+        };
         match &self.change {
             NodeChange::MarkReserved {
                 reservation,
@@ -185,12 +258,12 @@ impl NodeAct {
                 ..nothing
             },
             NodeChange::TellOnlyNode(is) => Allotted {
-                reserved: operator.reserved.value().cloned(),
-                grant: operator.grant.value().cloned(),
-                before: operator.before,
-                after: operator.after,
                 only_node: Some(*is),
-                ..nothing
+                ..as_it_is()
+            },
+            NodeChange::Assign(assigned) => Allotted {
+                assigned: Some(assigned.clone()),
+                ..as_it_is()
             },
         }
     }

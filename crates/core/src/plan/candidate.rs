@@ -119,6 +119,8 @@ fn understood(node: &NodeView) -> Result<(), Reason> {
     let problem = trouble(&node.protocol, keys::PROTOCOL)
         .or_else(|| trouble(&operator.grant, keys::REBOOT_OK))
         .or_else(|| trouble(&operator.reserved, keys::REBOOT_RESERVED))
+        .or_else(|| trouble(&operator.assigned, keys::RELEASE))
+        .or_else(|| trouble(&agent.following, keys::AGENT_RELEASE))
         .or_else(|| trouble(&agent.progress, keys::REBOOT_IN_PROGRESS))
         .or_else(|| trouble(&agent.status, keys::STATUS))
         .or_else(|| trouble(&agent.needed, keys::REBOOT_NEEDED))

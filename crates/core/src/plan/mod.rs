@@ -26,9 +26,13 @@
 //! after that counts there from the next decision on.
 
 mod act;
+mod announced;
+mod assign;
 mod canary;
 mod candidate;
+mod choosing;
 mod consent;
+mod course;
 mod failures;
 mod lone;
 mod nodes;
@@ -37,8 +41,10 @@ mod order;
 mod planner;
 mod pools;
 mod report;
+mod restoring;
 mod seen;
 mod slot;
+mod steering;
 mod trial;
 mod writes;
 
@@ -53,7 +59,8 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 
 use act::on;
-pub use act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
+pub use act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note, PoolAct, PoolChange};
+pub use announced::ARCHITECTURE;
 use nodes::has_failed;
 use numbers::are_ours;
 use planner::Planner;
@@ -103,12 +110,14 @@ pub fn plan(seen: &Snapshot, policy: &Policy, now: Time) -> Plan {
 impl<'a> Planner<'a> {
     fn all(&mut self) -> Plan {
         let used = self.pools.used.iter().copied().cloned().collect();
+        self.look_at_courses();
         let (restore, slots) = (self.restore(), self.slots());
         let act = restore.or(slots);
         let act = act.or_else(|| self.orphans());
+        let changes = self.changes();
         let (reported, last) = self.tell_lone();
-        let act = match self.others(act.or(reported)) {
-            Act::Wait => last.unwrap_or(Act::Wait),
+        let act = match self.others(act.or(changes).or(reported)) {
+            Act::Wait => self.assign().or(last).unwrap_or(Act::Wait),
             act => act,
         };
         self.done(act, used)
@@ -211,7 +220,7 @@ impl<'a> Planner<'a> {
         }
         let mut ready: Vec<_> = ready
             .into_iter()
-            .map(|node| (self.rank(node), node))
+            .map(|node| (self.rank(node, None), node))
             .collect();
         ready.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut chosen = act;
@@ -241,11 +250,9 @@ impl<'a> Planner<'a> {
 
     /// Whether the node is next in its pools, beside all that count and all that came before it; then it counts, too.
     fn admit(&mut self, node: &'a NodeView) -> Result<(), Reason> {
-        let identity = node.agent.needed.value().ok_or(Code::UpToDate)?;
-        self.turn(node, identity)?;
+        self.turn(node)?;
         self.pools.fits(node)?;
         self.pools.take(node);
-        self.tries(&node.name, identity);
         Ok(())
     }
 

@@ -51,9 +51,9 @@ enum Part<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// The place of a node, as the first of its pools wants it.
-    pub(super) fn rank(&mut self, node: &'a NodeView) -> Rank<'a> {
-        let served = self.served(node);
+    /// The place of a node, as the first of its pools wants it; among those that are to try something, whoever was `served` longest ago
+    /// goes first.
+    pub(super) fn rank(&self, node: &'a NodeView, served: Option<Time>) -> Rank<'a> {
         let order = self.pools.asks(&node.name).next().map(|pool| &pool.order);
         Rank {
             own: self.seen.own_node.as_ref() == Some(&node.name),
@@ -88,6 +88,12 @@ fn by<'a>(order: Option<&Order>, node: &'a NodeView) -> By<'a> {
             By::Version(parts(booted.map_or("", |booted| &booted.version)))
         }
     }
+}
+
+/// `one` is a newer version than `other`, as far as both say so.
+pub(super) fn newer(one: Option<&str>, other: Option<&str>) -> bool {
+    let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
+    !one.is_empty() && !other.is_empty() && parts(one) > parts(other)
 }
 
 /// The runs of digits and of letters of a version; what is between only separates them.

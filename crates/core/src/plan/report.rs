@@ -8,6 +8,7 @@ use crate::ids::{GrantId, NodeName, PoolName, ReleaseId};
 use crate::ledger::Stage;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
+use crate::release::NamedRelease;
 use crate::time::Time;
 use crate::values::Field;
 
@@ -49,6 +50,8 @@ pub struct PoolReport {
     pub why: Option<Reason>,
     /// The only node that takes pods, where it is one of its nodes and would be drained.
     pub lone: Option<NodeName>,
+    /// The newest release that its nodes announce, while they wait for another one.
+    pub waiting: Option<NamedRelease>,
 }
 
 /// One slot.
@@ -97,6 +100,9 @@ impl Planner<'_> {
             })
             .collect();
         let lone = self.lone();
+        for (place, course) in &self.courses {
+            reports[*place].waiting = self.waiting(course);
+        }
         for (pool, report) in self.pools.all.iter().zip(&mut reports) {
             for node in &pool.members {
                 self.tell(node, report);

@@ -92,7 +92,7 @@ impl Planner<'_> {
     /// Whether the entry's node may still go, beside all others.
     fn still_next(&mut self, node: &NodeView, entry: &Entry) -> Result<(), Reason> {
         self.still_wanted(node, entry)?;
-        self.turn(node, &entry.identity)?;
+        self.turn(node)?;
         self.pools.fits(node)
     }
 
