@@ -36,7 +36,7 @@ pub struct Report {
     /// Where releases come from.
     pub release: Option<Following>,
     /// Looking for updates.
-    pub check: Option<Check>,
+    pub check: Option<LookState>,
     /// What the agent will do next.
     pub next: Option<Next>,
     /// The answer to the last grant.

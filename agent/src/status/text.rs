@@ -97,7 +97,7 @@ fn follows(lines: &mut Lines, release: &Following) {
     lines.maybe("", goal);
 }
 
-fn checked(lines: &mut Lines, check: &Check, now: Time) {
+fn checked(lines: &mut Lines, check: &LookState, now: Time) {
     let at = check.last.map(|last| last.to_string());
     let at = at.unwrap_or_else(|| "not yet".to_owned());
     let next = check.next.map(|next| match next > now {
