@@ -47,7 +47,7 @@ impl Granted {
         };
         let baseline = Baseline {
             between: Some([Exact::from(&host.booted), Exact::from(&pending)]),
-            twin: false,
+            was_there: false,
             ..Baseline::lost(Some(host.booted.identity))
         };
         let attempt = Attempt::new(Accepted::bare(progress), baseline);

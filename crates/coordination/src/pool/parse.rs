@@ -1,4 +1,4 @@
-//! From what is written to what is decided on.
+//! Parses an `UpdatePool`'s `spec` into the pool that decisions use.
 
 use std::fmt::Display;
 
@@ -25,8 +25,8 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The pool `name` as its `spec` describes it.
 ///
-/// The API server refuses most of what makes no sense. What it can't see, or did not when the definition was another one, makes the pool
-/// invalid: its nodes are held, for they are not to be treated as if nobody had asked for anything.
+/// The API server refuses most invalid specs. What it can't check, or did not with an earlier definition, makes the pool invalid: its nodes
+/// are held, because they must not be treated as if no pool selected them.
 pub fn pool(name: PoolName, spec: &Value) -> FoundPool {
     let invalid = |selector, why| FoundPool::Invalid {
         name: name.clone(),
@@ -49,7 +49,7 @@ pub fn pool(name: PoolName, spec: &Value) -> FoundPool {
     }
 }
 
-/// Says which field it is about.
+/// Adds the name of the field to an error.
 trait At<T> {
     fn at(self, field: impl Display) -> Result<T, String>;
 }
@@ -272,7 +272,7 @@ fn of_nodes(selector: &Selector) -> Result<(), String> {
     }
 }
 
-/// What the API server would refuse of a selector in one of its own objects.
+/// Checks a selector as the API server does in its own objects.
 fn sound(selector: &Selector) -> Result<(), String> {
     for demand in &selector.match_expressions {
         let valued = matches!(demand.operator, Operator::In | Operator::NotIn);

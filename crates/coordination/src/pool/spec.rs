@@ -45,7 +45,7 @@ pub struct PoolSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_failures: u32,
-    /// The only thing that nodes of this pool may boot; what else they want is held.
+    /// The only release that nodes of this pool may boot; any other is held.
     #[serde(default)]
     pub target: Option<ReleaseSpec>,
     /// Whether each update has to be named in `approved` before anybody boots it.
@@ -208,7 +208,7 @@ pub enum ControlPlaneSpec {
     "message": "expected either `count` or `nodeSelector`",
 }]))]
 pub struct CanarySpec {
-    /// As many nodes, first those whose last update is the oldest. Each runs what it tries for the `soak` before it goes on.
+    /// This many nodes, those first whose last update is the oldest. Each runs an update for the `soak` before it takes the next.
     #[serde(default)]
     #[schemars(schema_with = "rules::count")]
     pub count: Option<u32>,
@@ -299,7 +299,7 @@ pub struct DrainSpec {
     /// Whether pods have to leave before the reboot.
     #[serde(default)]
     pub mode: DrainModeSpec,
-    /// What is made of it where the API server says before the drain that it would refuse evictions.
+    /// What happens if the API server says before the drain that it would refuse evictions.
     #[serde(default)]
     pub preflight: PreflightSpec,
     /// How long a drain may take, such as `10m`, which is the default.
@@ -327,7 +327,7 @@ pub struct DrainSpec {
     #[serde(default)]
     #[schemars(schema_with = "rules::namespaces")]
     pub skip_namespaces: Vec<String>,
-    /// Whether volumes of the pods that left have to be let go of before the reboot.
+    /// Whether volumes of the pods that left have to be released before the reboot.
     #[serde(default = "yes")]
     pub wait_for_volumes: bool,
     /// How long to wait between the end of the drain and the reboot.
@@ -359,7 +359,7 @@ pub enum DrainModeSpec {
     None,
 }
 
-/// What is made of refusals that are known before the drain.
+/// What happens if refusals are known before the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum PreflightSpec {
     /// They are reported, and the drain begins: budgets may have room once the node is cordoned, and webhooks act on real evictions alone.

@@ -1,4 +1,4 @@
-//! Looks for updates: whether one may begin, and what is reported of them.
+//! Looks for updates: whether one may begin, and what is reported about them.
 
 use super::facts::Facts;
 use super::seen::Staging;
@@ -6,10 +6,10 @@ use crate::look::Mode;
 use crate::reason::{Code, Reason};
 
 impl Facts<'_> {
-    /// What is to be reported of the looks for updates: that one is put off, or what came of the last.
+    /// The reason to report about looks: that one is put off, or the result of the last.
     pub(super) fn looked(&self) -> Option<Reason> {
         let put_off = (self.seen.check_due && self.metered()).then(|| Code::Metered.into());
-        // Said by an agent that was to stage nothing, and is reconfigured.
+        // Found by a run with `mode = "check"`; the configuration has changed since.
         let past = |reported: &Reason| {
             reported.code == Code::UpdateAvailable && self.settings.mode != Mode::Check
         };
@@ -17,20 +17,20 @@ impl Facts<'_> {
         put_off.or_else(|| found.cloned())
     }
 
-    /// A look may end in a download.
+    /// Whether the network is metered: a look may download an update.
     fn metered(&self) -> bool {
         let survey = self.seen.survey.as_ref();
         survey.is_ok_and(|survey| survey.metered)
     }
 
-    /// Whether rpm-ostree may be made to look for an update now. A pending deployment that somebody else made is left as it is, and so
-    /// is our own once a slot is being prepared for it.
+    /// Whether rpm-ostree may look for an update now. A pending deployment of somebody else is left as it is. So is the agent's own once a
+    /// slot is being prepared for it.
     pub(super) fn may_look(&self) -> bool {
         let wanted = self.seen.check_due
             && self.seen.staging == Staging::Idle
             && self.seen.survey.is_ok()
             && self.booting().is_none()
-            // rpm-ostree does not go back while something is staged.
+            // rpm-ostree can't go back while something is staged.
             && self.way_back().is_none()
             && !self.metered()
             && self.held().is_none();
@@ -40,7 +40,7 @@ impl Facts<'_> {
             (Some(_), Some(pending)) => {
                 let free =
                     self.node().is_some() && self.open_grant().is_none() && !self.is_reserved();
-                // What failed is booted by nobody.
+                // Nobody boots a release that failed.
                 let failed = self.state.failed.find(&pending.identity).is_some()
                     || self.state.spoiled.as_ref() == Some(&pending.id);
                 (self.is_ours(pending) || failed) && free

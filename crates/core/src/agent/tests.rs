@@ -658,7 +658,7 @@ fn lose(survey: Result<Survey, String>) -> Vec<Option<(Outcome, Option<Code>)>> 
         let bad = matches!(world.result(), Some((Outcome::Failed, _)));
         assert_eq!(reported, bad, "a power cut keeps no other node from it");
     }
-    panic!("it goes on for ever: {results:?}");
+    panic!("it never ends: {results:?}");
 }
 
 #[test]
@@ -817,7 +817,7 @@ fn which_of_two_deployments_was_rolled_back_is_told_by_their_ids() {
     }
 }
 
-/// The file is lost after the Node was told what has booted.
+/// The file is lost after the Node showed what has booted.
 #[test]
 fn a_success_that_was_told_halfway_is_a_success() {
     let mut world = World::new();

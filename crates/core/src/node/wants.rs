@@ -1,4 +1,4 @@
-//! What each of the two programs wants to stand on a Node, and the patch that brings it there.
+//! What each of the two programs wants a Node to show, and the patch for that.
 
 use std::fmt::Display;
 
@@ -12,7 +12,7 @@ use crate::values::{
     to_json,
 };
 
-/// Everything the agent wants to stand on its Node. What is `None` is removed.
+/// Everything that the agent wants its Node to show. What is `None` is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Published {
     /// [`keys::STATUS`].
@@ -94,7 +94,7 @@ impl Diff<'_> {
         }
     }
 
-    /// The patch, unless nothing differs: no write when nothing changed.
+    /// The patch; `None` if nothing differs.
     fn done(mut self, unschedulable: Option<bool>) -> Option<NodePatch> {
         self.patch.unschedulable = unschedulable.filter(|want| *want != self.found.unschedulable);
         let NodePatch {
@@ -113,7 +113,7 @@ fn text<T: Display>(value: &T) -> String {
 }
 
 impl SystemLabels {
-    /// Labels as these are, where `found` differ.
+    /// Adds the labels that differ from `found`.
     fn label(&self, diff: &mut Diff<'_>, found: &Self) {
         for (key, found, want) in [
             (keys::ID, &found.id, &self.id),
@@ -165,7 +165,7 @@ impl Published {
         diff.done(self.unschedulable)
     }
 
-    /// What the node needs, as annotations and as a label.
+    /// Adds annotations and label for the pending release.
     fn need(&self, diff: &mut Diff<'_>, agent: &AgentFields) {
         let needed = self.needed.as_ref();
         diff.annotation(keys::REBOOT_NEEDED, &agent.needed, needed, text);
@@ -182,7 +182,7 @@ impl Published {
     }
 }
 
-/// Everything the operator wants to stand on a Node. What is `None` or `false` is removed, unless it is said otherwise.
+/// Everything that the operator wants a Node to show. What is `None` or `false` is removed, except as noted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Allotted {
     /// [`keys::REBOOT_RESERVED`].
@@ -197,7 +197,7 @@ pub struct Allotted {
     pub before: bool,
     /// [`keys::AFTER_REBOOT`].
     pub after: bool,
-    /// Names of check annotations that are removed in the same write, so that an answer of an earlier update is not taken for a new one.
+    /// Names of check annotations to remove in the same write, so that the answer for an earlier update is not taken for a new one.
     pub reset: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the operator does next, by name, and what that makes of the ledger and of Nodes.
+//! The operator's next act by name, and its effect on the ledger and on Nodes.
 
 use crate::ids::{NodeName, ReleaseId};
 use crate::ledger::{Entry, Ledger};
@@ -15,24 +15,24 @@ pub enum Act {
     ConfirmNode(NodeName),
     /// Read the pools from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools).
     ConfirmPools,
-    /// Replace the ledger, on the condition that it is still the one that was read.
+    /// Replace the ledger, provided that it has not changed since it was read.
     Ledger(LedgerAct),
-    /// Write to a Node, on the condition that it is still the one that was seen.
+    /// Write to a Node, provided that it has not changed since it was seen.
     Node(NodeAct),
 }
 
 /// A write to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LedgerAct {
-    /// Whose slot it is about; the first of them, where grants are restored.
+    /// The node whose slot changes; the first of several, where grants are restored.
     pub node: NodeName,
-    /// What happens to the slot.
+    /// The change to the slot.
     pub change: LedgerChange,
     /// The highest number that was ever given to a grant.
     pub seq: u64,
 }
 
-/// What happens to a slot in the ledger.
+/// A change to a slot in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LedgerChange {
     /// Nodes show grants that the ledger lacks: their entries are put back.
@@ -43,26 +43,26 @@ pub enum LedgerChange {
     MarkGranted(Entry),
     /// The slot is given up before it was granted.
     GiveUp {
-        /// Nodes that are gone, with notes about them in the ledger.
+        /// Deleted Nodes that the ledger still has notes about.
         gone: Vec<NodeName>,
     },
-    /// The slot is free after a grant.
+    /// The slot is freed after a grant.
     Drop {
-        /// Nodes that are gone, with notes about them in the ledger.
+        /// Deleted Nodes that the ledger still has notes about.
         gone: Vec<NodeName>,
-        /// What becomes of the note that the node left a grant unanswered.
+        /// The change to the note that the node left a grant unanswered.
         unanswered: Note,
     },
 }
 
-/// What becomes of a note.
+/// A change to a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// It stays as it is.
+    /// The note stays as it is.
     Keep,
-    /// It is removed: the agent answered.
+    /// The note is removed: the agent answered.
     Clear,
-    /// It is made: the grant lapsed, and that was found now.
+    /// The note is set: the grant lapsed, and that was noticed at this time.
     Set(Time),
 }
 
@@ -85,7 +85,7 @@ impl LedgerAct {
     }
 }
 
-/// Takes the entry of `node` out, and the notes about Nodes that are `gone`.
+/// Removes the entry of `node`, and the notes about Nodes that are `gone`.
 fn free(ledger: &mut Ledger, node: &NodeName, gone: &[NodeName], unanswered: Note) {
     ledger.entries.remove(node);
     for gone in gone {
@@ -101,9 +101,9 @@ fn free(ledger: &mut Ledger, node: &NodeName, gone: &[NodeName], unanswered: Not
 /// A write to a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeAct {
-    /// Which one.
+    /// The node's name.
     pub node: NodeName,
-    /// What happens on it.
+    /// The change.
     pub change: NodeChange,
 }
 
@@ -113,39 +113,39 @@ pub(super) fn on(node: &NodeView, change: NodeChange) -> Act {
     Act::Node(NodeAct { node, change })
 }
 
-/// What happens on a Node.
+/// A change to a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NodeChange {
-    /// The reservation of the ledger's entry is put on it.
+    /// Write the reservation of the ledger's entry.
     MarkReserved {
-        /// The reservation.
+        /// The reservation to write.
         reservation: Reservation,
-        /// Checks are asked for before the reboot.
+        /// Whether to start checks before the reboot.
         before: bool,
-        /// Names of all checks: what was answered to earlier ones is removed.
+        /// Names of all checks, whose earlier answers are removed.
         reset: Vec<String>,
     },
-    /// The grant takes the place of the reservation.
+    /// Replace the reservation with the grant.
     Grant(Box<Grant>),
-    /// Another number takes the place of the grant, or of what was to become it, before it was accepted.
+    /// Replace a grant that was not accepted yet, or its reservation, with another number.
     Withdraw(Reservation),
-    /// The checks after the reboot are asked for, by name: what was answered to earlier ones is removed.
+    /// Start the checks after the reboot, by name; earlier answers are removed.
     AskAfterChecks(Vec<String>),
-    /// The grant is taken off, since the agent answered it.
+    /// Remove the grant, since the agent answered it.
     Release {
-        /// What it allowed to boot.
+        /// The grant to remove.
         grant: Box<Grant>,
         /// The agent's answer.
         answer: RebootResult,
     },
-    /// What nothing in the ledger stands for is taken off: a reservation, and the labels of checks.
+    /// Remove what no entry in the ledger stands for: a reservation, and the labels of checks.
     Clean,
-    /// The Node says whether it is the only one that takes pods.
+    /// Note on the Node whether it is the only one that takes pods.
     TellOnlyNode(bool),
 }
 
 impl NodeAct {
-    /// What the operator wants to stand on `node` after the write.
+    /// What the operator wants `node` to show after the write.
     pub fn on(&self, node: &NodeView) -> Allotted {
         let operator = &node.operator;
         let nothing = Allotted::default();
@@ -175,7 +175,7 @@ impl NodeAct {
                 reset: checks.clone(),
                 ..nothing
             },
-            // A grant of an operator that did not note what it granted is noted now.
+            // A grant of an older operator, which did not note what it granted, is noted now.
             NodeChange::Release { grant, .. } => Allotted {
                 granted: noted(node, grant.identity),
                 ..nothing

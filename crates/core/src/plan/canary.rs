@@ -162,7 +162,7 @@ impl<'a> Planner<'a> {
         places.find_map(&mut picks).and_then(|()| updated(node))
     }
 
-    /// The node gets a slot for `identity`.
+    /// Notes that the node gets a slot for `identity`.
     pub(super) fn tries(&mut self, node: &'a NodeName, identity: &ReleaseId) {
         for place in self.pools.places(node) {
             if let Some(trial) = self.trials.get_mut(&(*place, *identity)) {

@@ -1,4 +1,4 @@
-//! Whether all pools of a node let it go.
+//! Whether all pools of a node allow it to reboot.
 
 use super::nodes::goes_back;
 use super::planner::Planner;
@@ -14,7 +14,7 @@ impl Planner<'_> {
         self.pools.alike(&node.name)?;
         self.pools.understood(node)?;
         let version = node.agent.needed_version.as_deref();
-        // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
+        // The rollback target was approved when the node ran it, and no target means to stay with a release that does not work.
         let forth = !goes_back(node);
         for pool in self.pools.of(&node.name) {
             let Ok(asks) = pool.asks else { continue };
@@ -49,7 +49,7 @@ impl Planner<'_> {
     }
 
     /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
-    /// Whoever goes back to what it ran before tries nothing new.
+    /// A node that goes back tries nothing new.
     pub(super) fn turn(&mut self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
         if goes_back(node) {
             return Ok(());

@@ -65,9 +65,9 @@ pub use writes::Writes;
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Why each node does, or does not, reboot now.
+    /// For each node, why it does or does not reboot now.
     pub verdicts: BTreeMap<NodeName, Reason>,
-    /// What is next.
+    /// The next act.
     pub act: Act,
     /// When to plan again at the latest.
     pub wake: Option<Time>,
@@ -79,7 +79,7 @@ pub struct Plan {
     pub pools: Vec<PoolReport>,
 }
 
-/// Decides.
+/// Decides what the operator does next.
 pub fn plan(seen: &Snapshot, policy: &Policy, now: Time) -> Plan {
     let empty = Ledger::default();
     let (ledger, sound) = match &seen.ledger {
@@ -114,7 +114,7 @@ impl<'a> Planner<'a> {
         self.done(act, used)
     }
 
-    /// The plan while nothing can be decided: everybody is told why.
+    /// The plan while nothing can be decided: every node gets this reason.
     fn nothing(&mut self, reason: &Reason) -> Plan {
         let names = || self.seen.nodes.keys().cloned();
         let used = names().collect();
@@ -134,7 +134,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A grant that the ledger lacks is put back before anything else: somebody deleted the ledger, or an entry.
+    /// Restores a grant that the ledger lacks before anything else: somebody deleted the ledger, or an entry.
     fn restore(&self) -> Option<Act> {
         let known = &self.ledger.entries;
         let missing = self.seen.nodes.iter().filter_map(|(name, node)| {
@@ -168,7 +168,7 @@ impl<'a> Planner<'a> {
             let reason = match next.verdict {
                 _ if writes && self.seen.writes.refused(name) => Code::WriteRefused.into(),
                 Some(reason) => reason,
-                // The slot is being given back: what comes after it.
+                // The slot is being given back, so this reason is about what comes after it.
                 None => self.wants(node).err().unwrap_or(Code::Reserved.into()),
             };
             self.verdicts.insert(name.clone(), reason);
@@ -176,7 +176,7 @@ impl<'a> Planner<'a> {
         act
     }
 
-    /// A reservation whose entry was dropped, or labels without what they belong to, are removed.
+    /// Removes a reservation whose entry was dropped, or labels of checks without a grant or reservation.
     fn orphans(&self) -> Option<Act> {
         self.seen.nodes.iter().find_map(|(name, node)| {
             let operator = &node.operator;
@@ -186,7 +186,7 @@ impl<'a> Planner<'a> {
                 .value()
                 .is_some_and(|reserved| known != Some(reserved.id));
             let label = known.is_none() && (operator.before || operator.after);
-            // What is not understood is left for a person, and everything beside it.
+            // A reservation that is not understood is left for a person, and so is everything beside it.
             let clean = orphan || label && !operator.has_slot();
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none();
             let act = (clean && whole).then(|| on(node, NodeChange::Clean));

@@ -10,17 +10,17 @@ use crate::time::Time;
 /// A node's place in the queue: the smallest goes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank<'a> {
-    /// The operator runs on it, and would be moved.
+    /// The operator runs on it, and would be moved to another node.
     own: bool,
     /// One that goes back to what it ran before is out of service for as long as it waits.
     well: bool,
     /// The last write to it failed, and others need not wait for the next.
     suspect: bool,
-    /// When it let its last grant lapse.
+    /// When its last grant lapsed without an answer.
     lapsed: Option<Time>,
     /// Before the workers, one of them, or after them.
     kind: Kind,
-    /// Where canaries are picked, who has waited longest for an update.
+    /// When it was last updated, where canaries are chosen by number: the one that has waited longest goes first.
     served: Option<Time>,
     by: By<'a>,
     name: &'a NodeName,

@@ -1,4 +1,4 @@
-//! A plan in the making: what its parts, each in a file of its own, have in common.
+//! The state of planning that its parts, each in a file of its own, share.
 
 use std::collections::BTreeMap;
 

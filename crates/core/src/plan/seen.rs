@@ -1,4 +1,4 @@
-//! What a plan is made on.
+//! The input of a plan.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
 
-/// What the operator knows at one moment.
+/// What the operator observed at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// All Nodes, as the watch told; may be old.
+    /// All Nodes as of the watch, which may be behind.
     pub nodes: BTreeMap<NodeName, NodeView>,
     /// The ledger as just read; absent if it was never written.
     pub ledger: Field<Ledger>,
@@ -25,18 +25,19 @@ pub struct Snapshot {
     pub own_node: Option<NodeName>,
     /// All pools, by name.
     pub pools: Vec<FoundPool>,
-    /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
+    /// Whether `pools` were read from the API server in this turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); else they
+    /// are as of the watch.
     pub pools_live: bool,
-    /// How it is with what is written to Nodes.
+    /// Writes to Nodes that are in flight, failed or can't be sent.
     pub writes: Writes,
 }
 
-/// What administrators want of the whole cluster.
+/// The administrators' settings for the whole cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The pool of all nodes that no other one selects.
     pub builtin: Pool,
-    /// Nothing new is granted, in no pool.
+    /// Whether all reboots are paused: nothing new is granted in any pool.
     pub paused: bool,
     /// Which nodes are of the control plane.
     pub control_plane: Rule,
@@ -44,5 +45,5 @@ pub struct Policy {
     pub accept_timeout: SignedDuration,
 }
 
-/// What the ledger is called in reasons.
+/// The ledger's name in reasons.
 pub(super) const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";

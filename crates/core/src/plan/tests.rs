@@ -1167,7 +1167,7 @@ fn the_slot_of_a_node_that_was_made_anew_is_taken_back_there_first() {
     assert_eq!(shown.map(|reserved| reserved.id.seq), Some(2));
 }
 
-/// The ledger says how long a grant can be acted on, so an operator that was away writes it anew before it grants.
+/// The ledger says how long a grant can be acted on, so an operator that was away writes it again before it grants.
 #[test]
 fn a_grant_does_not_outlive_what_the_ledger_says_of_it() {
     for (away, writes) in [
@@ -1225,7 +1225,7 @@ fn an_identity_that_failed_anywhere_is_tried_nowhere_but_another_one_is() {
     assert_eq!(codes(&world.run()), expected);
 }
 
-/// Both go, because a reservation that is still on its Node counts; then the first one is reserved anew.
+/// Both go, because a reservation that is still on its Node counts; then the first one is reserved again.
 #[test]
 fn a_lower_budget_takes_back_what_is_not_granted_yet() {
     let mut world = World::new(&["n1", "n2"]);

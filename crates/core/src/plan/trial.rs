@@ -1,4 +1,4 @@
-//! How far a release is that canaries try.
+//! How far canaries are with a release.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{Outcome, Phase, RebootResult};
 
-/// How far one release is in one pool.
+/// The trial of one release in one pool.
 pub(super) struct Trial<'a> {
     /// The members that need it or run it: whether each is a canary by name, and when it has run it for long enough.
     pub nodes: Vec<Tried<'a>>,
@@ -19,7 +19,7 @@ pub(super) struct Trial<'a> {
     pub under_way: BTreeSet<&'a NodeName>,
     /// Members that try something else, and when they will have run it for long enough.
     pub elsewhere: BTreeMap<&'a NodeName, Option<Time>>,
-    /// What everybody is reported who has neither.
+    /// The reason for all nodes that are neither.
     pub reported: Option<Reason>,
 }
 
@@ -29,14 +29,14 @@ pub(super) struct Tried<'a> {
     pub soaked: Option<Time>,
 }
 
-/// What the others wait for.
+/// What the nodes that are no canaries wait for.
 pub(super) struct Wait {
     pub names: String,
-    /// It is another release that these run.
+    /// Whether the canaries run another release.
     pub elsewhere: bool,
-    /// When they may go, if that is known.
+    /// When the nodes may go, if known.
     pub until: Option<Time>,
-    /// When it is worth looking again.
+    /// When to check again.
     pub wake: Option<Time>,
 }
 
@@ -53,7 +53,7 @@ impl Trial<'_> {
         if until.is_some_and(|until| until <= now) {
             return Ok(());
         }
-        // What it tries is tried for as long as it is meant to be.
+        // Its current trial has to last for the whole soak.
         if let Some(Some(end)) = self.elsewhere.get(node) {
             return Err(Wait {
                 names: node.to_string(),
@@ -79,7 +79,7 @@ impl Trial<'_> {
         })
     }
 
-    /// All chosen ones have to run it.
+    /// Checks that all canaries chosen by a selector have run the release for long enough.
     pub fn chosen(&self, now: Time) -> Result<(), Wait> {
         let chosen = || self.nodes.iter().filter(|tried| tried.chosen);
         let left: Vec<_> = chosen()

@@ -49,7 +49,7 @@ fn world(nodes: &[&str], pools: Vec<Pool>) -> World {
 fn edit(world: &mut World, place: usize, change: impl FnOnce(&mut Pool)) {
     match &mut world.seen.pools[place] {
         FoundPool::Valid(pool) => change(pool),
-        FoundPool::Invalid { .. } => panic!("the pool makes no sense"),
+        FoundPool::Invalid { .. } => panic!("the pool is invalid"),
     }
 }
 
@@ -695,7 +695,7 @@ fn an_identity_is_given_up_after_as_many_failures_as_the_strictest_pool_bears() 
         let found = codes(&world.run())[0].1;
         assert_eq!(found, expected, "{failures} of {mine} and {other}");
     }
-    // Whoever failed with it does not try it again, whatever the pool bears.
+    // A node that failed with it does not try it again, whatever the pool allows.
     let mut world = world(&["a=p"], vec![pool("p")]);
     edit(&mut world, 0, |pool| pool.max_failures = 9);
     fails(world.node("a"), NEW);
