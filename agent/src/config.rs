@@ -18,14 +18,14 @@ use crate::fragments;
 
 pub use values::{Delay, Span, UnitName};
 
-/// Where fragments are, later ones first in rank.
+/// The directories with fragments, highest rank first.
 pub const DIRECTORIES: [&str; 3] = [
     "usr/lib/cuo-agent/config.d",
     "run/cuo-agent/config.d",
     "etc/cuo-agent/config.d",
 ];
 
-/// Everything that can be configured; each default is good enough for a cluster.
+/// All settings; each has a default that suits most clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -33,13 +33,13 @@ pub struct Config {
     pub hold: bool,
     /// What to do about updates.
     pub mode: Mode,
-    /// The Node's name; by default what the API server says of the credential, else the host's name.
+    /// The Node's name; by default the one that the API server finds in the credential, else the host's name.
     pub node_name: Option<String>,
     /// The kubeconfig; by default the first that is found of the agent's own and the kubelet's.
     pub kubeconfig: Option<PathBuf>,
     /// Looking for updates.
     pub check: Check,
-    /// Pausing after a grant that came to nothing.
+    /// Pausing after a grant that was refused or given up.
     pub retry: RetryConfig,
     /// Draining.
     pub drain: Drain,
@@ -83,7 +83,7 @@ pub enum Mode {
     /// Download and stage updates.
     #[default]
     Stage,
-    /// Tell of them.
+    /// Report them.
     Check,
 }
 
@@ -123,7 +123,7 @@ pub struct Health {
     pub settle: Delay,
     /// How long it may take before the node counts as failed, and keeps its slot.
     pub deadline: Span,
-    /// A node that failed goes back to what it ran before, by a reboot that is granted as any other.
+    /// Whether a node that failed goes back to what it ran before, by a reboot that is granted like any other.
     pub rollback: bool,
 }
 
@@ -186,7 +186,7 @@ impl Default for Drain {
 
 impl Default for Reboot {
     fn default() -> Self {
-        // systemd lets a unit take 90 s to stop, ostree-finalize-staged 5 min.
+        // systemd gives a unit 90 s to stop, ostree-finalize-staged 5 min.
         Self {
             shutdown: minutes(10),
         }
@@ -197,10 +197,10 @@ fn minutes(count: i64) -> Span {
     Span(SignedDuration::from_mins(count))
 }
 
-/// What is wrong with one file.
+/// An error in one file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// It, or its directory, can't be read.
+    /// The file, or its directory, can't be read.
     #[error("{path}: {why}")]
     Unreadable {
         /// The file.
@@ -208,22 +208,22 @@ pub enum ConfigError {
         /// The system's error.
         why: String,
     },
-    /// It is no TOML, or has a key or value that is not known.
+    /// The file is not valid TOML, or has an unknown key or an invalid value.
     #[error("{path}:{line}: {message}")]
     Invalid {
         /// The file.
         path: String,
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// In one line.
+        /// The error, in one line.
         message: String,
-        /// With the text and a caret under the place, over several lines.
+        /// The error with an excerpt of the file and a caret under the place, over several lines.
         picture: String,
     },
 }
 
 impl ConfigError {
-    /// The error as a person at a terminal wants it, over several lines where it has a place.
+    /// The error for a terminal, over several lines if it has a place.
     pub fn picture(&self) -> String {
         match self {
             Self::Unreadable { .. } => self.to_string(),
@@ -238,7 +238,7 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Reads all fragments below `root`. What is wrong is returned beside what could be read, so that the agent can stay up and tell.
+    /// Reads all fragments below `root`. Errors are returned beside what could be read, so that the agent can stay up and report them.
     pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
         let (files, unreadable) = fragments::files(root, &DIRECTORIES);
         let unreadable = unreadable.into_iter();
@@ -256,7 +256,7 @@ impl Config {
             }
         }
         let config = merged.try_into().unwrap_or_else(|error: toml::de::Error| {
-            // Each fragment was good by itself, so this has not been seen to happen.
+            // Each fragment was valid by itself, so this is not expected to happen.
             let why = error.message().to_owned();
             errors.push(ConfigError::Unreadable {
                 path: "all fragments together".into(),
@@ -267,7 +267,7 @@ impl Config {
         (config, errors)
     }
 
-    /// What the decisions need of it.
+    /// The settings that decisions depend on.
     pub fn settings(
         &self,
         errors: &[ConfigError],
@@ -305,7 +305,7 @@ impl Config {
     }
 }
 
-/// Reads one fragment and checks it by itself, so that an error has a place.
+/// Reads one fragment and checks it on its own, so that an error has a place.
 fn read(path: &Path) -> Result<toml::Table, ConfigError> {
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
@@ -330,7 +330,7 @@ fn read(path: &Path) -> Result<toml::Table, ConfigError> {
     toml::from_str(&text).map_err(invalid)
 }
 
-/// Lays `over` over `base`, table by table.
+/// Merges `over` into `base`, table by table.
 fn merge(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {

@@ -1,4 +1,4 @@
-//! The host: the agent itself, its files, and whom it speaks to on the bus.
+//! Checks of the host: the agent itself, its files, and the services it uses over the bus.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const RPM_OSTREE: &str = "rpm-ostree";
 const ORIGIN: &str = "origin";
 const LOGIND: &str = "logind";
 
-/// Looks at everything below `root` and at the system bus.
+/// Checks everything below `root` and on the system bus.
 pub async fn look(root: &Path, config: &Config, errors: &[ConfigError]) -> Vec<Check> {
     let store = Store::new(root);
     let (agent, pid) = agent(&store);
@@ -75,7 +75,7 @@ fn state(store: &Store) -> Check {
     Check::failed(
         name,
         found,
-        "Upgrade the agent if a newer one wrote it, or repair what keeps it from being read, then `systemctl reload cuo-agent`; what makes no sense the agent moves aside when it starts.",
+        "Upgrade the agent if a newer one wrote it, or repair what keeps it from being read, then `systemctl reload cuo-agent`; an invalid file is moved aside when the agent starts.",
     )
 }
 
@@ -100,7 +100,7 @@ fn agent(store: &Store) -> (Check, Option<i32>) {
     }
 }
 
-/// What rpm-ostree has booted and from where.
+/// What rpm-ostree has booted, and its origin.
 async fn rpm_ostree(client: &Client, checks: &mut Vec<Check>) {
     match client.host().await {
         Ok(host) => {

@@ -7,7 +7,7 @@ use cuo_core::reason::Code;
 
 use crate::bus;
 
-/// Why a request to rpm-ostree did not succeed. Each text is one sentence for people.
+/// Why a request to rpm-ostree did not succeed. Each text is one clause for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The bus itself is missing.
@@ -34,7 +34,7 @@ pub enum Error {
     /// Another transaction is active. It ends by itself; `rpm-ostree cancel` ends one that hangs.
     #[error("rpm-ostreed is busy with {who}")]
     Busy {
-        /// The transaction, and who asked for it where rpm-ostreed tells.
+        /// The transaction, and who started it if rpm-ostreed says so.
         who: String,
     },
     /// A finalization succeeded earlier: rpm-ostreed takes no transaction before the reboot that it asked for.
@@ -45,17 +45,17 @@ pub enum Error {
     Failed {
         /// The method.
         what: String,
-        /// rpm-ostreed's own words; several lines in places.
+        /// rpm-ostreed's error message, which can have several lines.
         text: String,
     },
-    /// Packages that people layered on this host, or took from it, do not go with the update.
+    /// Packages that people layered on this host, or removed from it, conflict with the update.
     #[error("{what} of rpm-ostreed failed, with {requested} requested on this host: {text}")]
     Conflict {
         /// The method.
         what: String,
         /// What was requested, in a list for people.
         requested: String,
-        /// rpm-ostreed's own words.
+        /// rpm-ostreed's error message.
         text: String,
     },
     /// The connection broke before the result: what was asked for may have happened.
@@ -63,7 +63,7 @@ pub enum Error {
     Lost {
         /// The method.
         what: String,
-        /// How that was noticed.
+        /// The symptom, such as the bus error.
         how: String,
     },
     /// No answer, or no sign of progress, for too long; a transaction was asked to cancel.

@@ -39,7 +39,7 @@ const UNIT: &str = "rpm-ostreed.service";
 /// What rpm-ostreed says to a driver that registers from outside of any unit.
 const NO_UNIT: &str = "could not find caller systemd unit";
 
-/// What a run of [`Client::stage`] came to.
+/// The result of [`Client::stage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Staged {
     /// The newest version is staged now and was not before. It is locked if this run staged it: only a finalization boots it.
@@ -55,7 +55,7 @@ pub enum Staged {
         /// commit; 2026.1 did so for every container image. Worth a warning, not a decision.
         unstaged: Option<String>,
     },
-    /// Nothing new will ever come by itself.
+    /// There will be nothing new unless somebody rebases.
     Pinned(Pin),
     /// What a reboot would boot has changed, and not by this run: somebody else was at work in the meantime.
     Foreign {
@@ -64,14 +64,14 @@ pub enum Staged {
     },
 }
 
-/// What a look without staging came to.
+/// The result of a look without staging.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// There is nothing that is neither booted nor pending.
+    /// There is no update that is neither booted nor pending.
     Nothing,
-    /// There is this version.
+    /// This version is available.
     Update(String),
-    /// Nothing new will ever come by itself.
+    /// There will be nothing new unless somebody rebases.
     Pinned(Pin),
 }
 
@@ -80,9 +80,9 @@ pub enum Checked {
 pub struct Overview {
     /// The deployments as they are on disk.
     pub host: Host,
-    /// Where the booted one came from.
+    /// The origin of the booted deployment.
     pub origin: Origin,
-    /// rpm-ostree is at work on something.
+    /// rpm-ostree is at work on a transaction.
     pub busy: bool,
 }
 
@@ -98,7 +98,7 @@ impl Overview {
 
 /// Talks to rpm-ostreed, each operation on a connection of its own.
 ///
-/// Every operation can be dropped at any point. A transaction that is running then goes on, and the same operation joins it when it
+/// Every operation can be dropped at any point. A running transaction then continues, and the same operation joins it when it
 /// is called again.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -230,11 +230,12 @@ impl Client {
         if let (Staged::NoUpdate { .. }, Some(pin)) = (&staged, pin) {
             return Ok(Staged::Pinned(pin));
         }
-        // For an image nothing on the host tells of an update that was not staged, until it is looked for.
+        // For an image, nothing on the host shows an update that was not staged before a look.
         if staged == (Staged::NoUpdate { unstaged: None }) && first.is_image() && !said.nothing_new
         {
             let looked = self.look(&session, os_path, &check(), progress).await;
-            let looked = looked.inspect_err(|error| debug!(%error, "a hint less"));
+            let looked =
+                looked.inspect_err(|error| debug!(%error, "no hint about an unstaged update"));
             staged = Staged::NoUpdate {
                 unstaged: looked.ok().flatten(),
             };
@@ -244,7 +245,7 @@ impl Client {
 
     /// Has rpm-ostree look for an update and nothing more.
     ///
-    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
+    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging is reliable.
     ///
     /// # Errors
     /// Any of [`Error`].
@@ -299,7 +300,7 @@ impl Client {
     /// Before a call is repeated that was answered with somebody else's transaction, perhaps one that was over before anything new was
     /// published, or with one that was gone already: it proves nothing.
     async fn pause(&self) {
-        debug!("joined a transaction that was over or came to nothing, once more");
+        debug!("joined a transaction that was over or had no effect; trying once more");
         tokio::time::sleep(self.limits.repeat).await;
     }
 
@@ -342,9 +343,9 @@ impl Client {
         Err(lingers("upgrade"))
     }
 
-    /// Marked as changed each time the deployments may have changed, as far as rpm-ostreed runs and tells. Never starts it.
+    /// Marked as changed each time the deployments may have changed, if rpm-ostreed runs and signals that. Never starts it.
     ///
-    /// Also marked whenever the signals start to be heard, because nobody knows what was missed. Needs a tokio runtime to run on.
+    /// Also marked whenever signals are subscribed to, because earlier ones may have been missed. Needs a tokio runtime to run on.
     pub fn changes(&self) -> watch::Receiver<()> {
         changes::follow(self.bus.clone())
     }
@@ -373,7 +374,7 @@ fn lingers(what: &str) -> Error {
     Error::Busy { who }
 }
 
-/// What an upgrade said that its success does not tell.
+/// Messages of an upgrade that matter beside its success.
 #[derive(Debug, Default)]
 struct Said {
     /// The line that says so.
@@ -395,7 +396,7 @@ impl Said {
 fn went_away(error: &Error) -> bool {
     let lost = matches!(error, Error::Lost { .. });
     if lost {
-        debug!(%error, "once more");
+        debug!(%error, "trying once more");
     }
     lost
 }

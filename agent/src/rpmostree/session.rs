@@ -120,7 +120,7 @@ impl Session {
         }
     }
 
-    /// The active transaction in words, if there is one that tells.
+    /// A description of the active transaction, if there is one that describes itself.
     async fn active(&self) -> Option<String> {
         let sysroot = self.properties(SYSROOT).await.ok()?;
         let address: String = value(&sysroot, "ActiveTransactionPath")?;

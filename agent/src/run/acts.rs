@@ -1,4 +1,4 @@
-//! Carrying one act out.
+//! Carries out one act.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,15 +19,15 @@ use super::done::{Done, Said, send};
 use crate::journal::Event;
 use crate::rpmostree::{Checked, Error, Pin, Staged};
 
-/// How long it may take to find out which volumes some claims are bound to.
+/// Limit for finding the volumes that claims are bound to.
 const FIND: Duration = Duration::from_secs(30);
 
 impl Agent {
-    /// Carries `act` out; `false` if it was to wait.
+    /// Carries `act` out; `false` for [`Act::Wait`].
     pub(super) async fn act(&mut self, act: Act, drain: &DrainNews) -> bool {
         match act {
             Act::Wait => return false,
-            // The loop reads the Node before it comes here, and decides again.
+            // The loop reads the Node before this is called, and decides again.
             Act::Confirm => {}
             Act::Publish(_, want) => {
                 let reported = Reported {
@@ -68,7 +68,7 @@ impl Agent {
         });
     }
 
-    /// Asks whether pods would be evicted, beside the loop.
+    /// Asks in a task whether pods would be evicted.
     fn preflight(&mut self, grant: GrantId, pods: Vec<RawPod>) {
         let at = self.clock.tick();
         let asked = self.preflight.take().filter(|asked| asked.grant == grant);
@@ -87,14 +87,14 @@ impl Agent {
         }
     }
 
-    /// Makes pods leave, beside the loop: a call about one may take as long as its webhooks do.
+    /// Evicts or deletes pods in tasks: a call takes as long as admission webhooks do.
     fn evict(&mut self, removal: Removal) {
         let Some(attempt) = &self.state.attempt else {
             return;
         };
         let (grant, at, how) = (attempt.grant.progress.id, self.clock.tick(), removal.how);
         self.pods.catch_up();
-        // Ended calls are of no further use.
+        // Finished calls are not needed any more.
         while self.calls.try_join_next().is_some() {}
         for pod in removal.pods {
             if !self.pods.shows(&pod) {
@@ -109,7 +109,7 @@ impl Agent {
         }
     }
 
-    /// Takes in whether a pod would be evicted.
+    /// Records whether a pod would be evicted.
     fn foreseen(&mut self, grant: GrantId, pod: &RawPod, said: Said) {
         let answer = self.answer_about(pod, said);
         let asked = self.preflight.as_mut().filter(|asked| asked.grant == grant);
@@ -122,7 +122,7 @@ impl Agent {
         }
     }
 
-    /// Takes in what becomes of a pod that was to leave.
+    /// Records the answer to an eviction or deletion.
     fn removed(&mut self, grant: GrantId, pod: &RawPod, how: How, said: Said) {
         let attempt = self.state.attempt.as_ref();
         if attempt.is_none_or(|attempt| attempt.grant.progress.id != grant) {
@@ -144,14 +144,14 @@ impl Agent {
         });
     }
 
-    /// What the API server said about one pod. Where it could not be asked at all, nothing else can be.
+    /// The API server's answer about one pod. If it could not be reached, no other call will succeed either.
     fn answer_about(&mut self, pod: &RawPod, said: Said) -> drain::Answer {
         match said {
             Ok(Evicted::Accepted | Evicted::Gone) => drain::Answer::Accepted,
             Ok(Evicted::Refused { message, .. }) => drain::Answer::Refused(message),
             Err(error) => {
                 let name = drain::name(pod);
-                warn!(pod = name, "nothing was said about {name}: {error}");
+                warn!(pod = name, "no answer about {name}: {error}");
                 self.node.call_failed(&error);
                 drain::Answer::Lost
             }
@@ -171,9 +171,9 @@ impl Agent {
         });
     }
 
-    /// Takes the result of a task in.
+    /// Processes the result of a task.
     pub(super) fn finished(&mut self, done: Done) {
-        // Whatever was looked at meanwhile is as old as what rpm-ostree had not done yet.
+        // Anything read meanwhile may be older than the result of this.
         if !matches!(done, Done::Progress(_)) {
             self.around.outdated();
         }
@@ -183,8 +183,8 @@ impl Agent {
             Done::Removed(grant, pod, how, said) => self.removed(grant, &pod, how, said),
             Done::Staged(result) => {
                 let retry = self.settings.retry;
-                // What was cut off, or came together with somebody else's work, may have staged something nevertheless: what is there
-                // then tells.
+                // Even an interrupted run, or one that coincided with somebody else's transaction, may have staged something: the
+                // deployments will show it.
                 let open = matches!(
                     &result,
                     Ok(Staged::Foreign { .. }) | Err(Error::Lost { .. } | Error::Timeout { .. })
@@ -198,8 +198,8 @@ impl Agent {
                 state.staging = None;
                 state.ours = ours.or(state.ours);
                 if let Err(error) = self.save(state) {
-                    // The next decision finds out by what is there.
-                    warn!("what the run came to can't be written down: {error:#}");
+                    // The next decision finds out from what is there.
+                    warn!("the result of the run can't be saved: {error:#}");
                 }
             }
             Done::Checked(result) => {
@@ -212,7 +212,7 @@ impl Agent {
     }
 }
 
-/// A call about `pod` that was just sent.
+/// The note of a call about `pod` that was just sent.
 fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
     EvictionTry {
         uid: pod.uid.clone(),
@@ -222,7 +222,7 @@ fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
     }
 }
 
-/// Tells the journal of an answer that is another one than before.
+/// Logs an answer that differs from the previous one.
 fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
     let name = drain::name(pod);
     match answer {
@@ -235,7 +235,7 @@ fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
     }
 }
 
-/// Logs what a run came to; gives what is to be reported of it, and the id of a newly staged deployment.
+/// Logs the result of a staging run; returns the reason to report, and the id of a newly staged deployment.
 fn reported(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option<String>) {
     let staged = match result {
         Ok(staged) => staged,
@@ -280,7 +280,7 @@ fn reported(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Op
     (Ok(None), None)
 }
 
-/// Logs what a check came to; gives what is to be reported of it.
+/// Logs the result of a check; returns the reason to report.
 fn found(checked: Checked) -> Option<Reason> {
     match checked {
         Checked::Nothing => None,
@@ -300,7 +300,7 @@ fn pinned(pin: &Pin) -> Reason {
     Reason::new(Code::OriginUnusable, text)
 }
 
-/// Hands lines of progress to the loop. They are for people: where it does not keep up, some are left out.
+/// Forwards lines of progress to the loop. They are for people: some are dropped if the loop does not keep up.
 fn progress(done: &mpsc::Sender<Done>) -> impl FnMut(&str) + Send {
     |line| {
         let _ = done.try_send(Done::Progress(line.to_owned()));

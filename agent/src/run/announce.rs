@@ -10,14 +10,14 @@ use tracing::debug;
 
 use super::narrate::{Announcement, Entry, Topic, announcement};
 
-/// What was reported last.
+/// Publishes Events, and remembers the last one.
 #[derive(Debug, Default)]
 pub struct Announcer {
     last: Option<(Code, Topic)>,
 }
 
 impl Announcer {
-    /// Publishes what of `entry` is worth an Event, beside the loop. Nothing depends on it.
+    /// Publishes what `entry` announces, if anything, in a task. Nothing depends on it.
     pub fn tell(
         &mut self,
         entry: &Entry,
@@ -30,7 +30,7 @@ impl Announcer {
         }
     }
 
-    /// The same of a Node that can't be written.
+    /// Publishes that the Node can't be written.
     pub fn refused(&mut self, why: &Reason, source: &ClientSource, node: Option<&NodeView>) {
         let about = Some((why.code, Topic::Text(String::new())));
         if self.last != about {
@@ -53,7 +53,7 @@ impl Announcer {
     }
 }
 
-/// Beside the loop.
+/// Publishes an Event in a task.
 fn publish_about(
     node: Option<&NodeView>,
     severity: Severity,

@@ -1,4 +1,4 @@
-//! What the agent begins with, and begins again with on request.
+//! Starts the agent, and reloads on request.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ impl Agent {
         let boot = facts::boot_id(root)?;
         let (state, unusable) = memory::read(&store, &boot);
         let client = Client::new(Bus::system(), Limits::default());
-        // After a granted reboot the kubelet may not have reported the new boot yet.
+        // After a granted reboot the kubelet may not have reported this boot yet.
         let granted = state
             .attempt
             .as_ref()
@@ -77,7 +77,7 @@ impl Agent {
         })
     }
 
-    /// Reads the configuration again, looks for an update, and takes requests.
+    /// Reloads the configuration, starts a look for updates, and processes requests.
     pub(super) fn hangup(&mut self, root: &Path) {
         let (config, errors) = Config::load(root);
         tell(&errors);
@@ -98,7 +98,7 @@ impl Agent {
     }
 }
 
-/// Where calls of the API server begin, with `kubeconfig` in place of what the configuration says of it.
+/// The client source, with `kubeconfig` in place of the configured one.
 async fn source(root: &Path, kubeconfig: Option<&Path>, config: &Config) -> ClientSource {
     let credentials = match kubeconfig {
         Some(path) => Credentials::File {

@@ -1,4 +1,4 @@
-//! A report as lines for people.
+//! The report as text for people.
 
 use std::fmt::Write;
 
@@ -6,10 +6,9 @@ use cuo_core::time::Time;
 use cuo_core::values::{Outcome, RebootResult};
 
 use super::report::{Report, Shown};
-use crate::answer::{Check, Granted};
+use crate::answer::{Granted, LookState};
 
-/// The report as it is at `now`, a line for each thing that is known; first what the agent says, which is known at once, and at the end
-/// what is not known.
+/// The report as of `now`, one line for each known fact: first what the agent reports, which is known at once, and last what is not known.
 pub fn of(report: &Report, now: Time) -> String {
     let mut lines = Lines::default();
     agent(&mut lines, report, now);
@@ -24,7 +23,7 @@ pub fn of(report: &Report, now: Time) -> String {
     lines.0
 }
 
-/// What the agent says of itself, or what stands on its Node.
+/// The lines about the agent.
 fn agent(lines: &mut Lines, report: &Report, now: Time) {
     let agent = &report.agent;
     lines.put(
@@ -69,7 +68,7 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
     }
 }
 
-fn checked(lines: &mut Lines, check: &Check, now: Time) {
+fn checked(lines: &mut Lines, check: &LookState, now: Time) {
     let at = check.last.map(|last| last.to_string());
     let at = at.unwrap_or_else(|| "not yet".to_owned());
     let next = check.next.map(|next| match next > now {
@@ -112,7 +111,7 @@ fn grant(grant: &Granted, now: Time) -> String {
     format!("{} for {}{when}", grant.id, grant.identity.short())
 }
 
-/// Lines with their names in a column of their own.
+/// Lines with their labels in a column.
 #[derive(Default)]
 struct Lines(String);
 

@@ -21,7 +21,7 @@ fn success_without_a_staged_update_is_told() {
         (
             Pin::Digest(image.into()),
             format!(
-                "the host follows {image}, and what a digest names never changes; `rpm-ostree rebase` to a tag ends that"
+                "the host follows {image}, and what a digest names never changes; `rpm-ostree rebase` to a tag to get updates"
             ),
         ),
     ] {

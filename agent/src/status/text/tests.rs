@@ -5,7 +5,7 @@ use cuo_core::values::{Failure, Phase, RebootResult};
 
 use super::super::{Agent, Why};
 use super::*;
-use crate::answer::{Check, Next};
+use crate::answer::{LookState, Next};
 
 fn time(text: &str) -> Time {
     format!("2026-05-01T{text}Z").parse().unwrap()
@@ -36,7 +36,7 @@ fn report() -> Report {
         booted: Some(shown("42.1", old, None)),
         pending: Some(shown("42.2", new, Some(true))),
         others: vec![shown("42.0", bad, None)],
-        check: Some(Check {
+        check: Some(LookState {
             last: Some(time("11:00:00")),
             error: Some("no network".into()),
             next: Some(time("11:01:00")),
