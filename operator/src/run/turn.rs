@@ -33,12 +33,12 @@ use crate::metrics::Metrics;
 use crate::narration::{CONFIRM, PoolSaid, Said};
 use crate::tell::Teller;
 
-/// Longest wait between two turns. They cost no request; deadlines and windows are on the wall clock, which may be set at any time.
+/// The longest wait between two turns. A turn costs no request; deadlines and windows follow the wall clock, which may be set at any time.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often a ledger that makes no sense is read again: nobody tells when it was repaired.
+/// How often an invalid ledger is read again: nothing signals that it was repaired.
 const REPAIR: Duration = Duration::from_secs(30);
 
-/// What the operator carries from one turn to the next.
+/// The operator's state between turns.
 pub struct Operator {
     source: ClientSource,
     namespace: String,
@@ -46,12 +46,12 @@ pub struct Operator {
     policy: Policy,
     leading: bool,
     seen: Snapshot,
-    /// The ledger that `seen` shows; `None` if it has to be read before the next decision.
+    /// The ledger in `seen`; `None` if it has to be read before the next decision.
     stored: Option<Stored>,
     read_at: Instant,
     watched: Watched,
     pools: Pools,
-    /// The Nodes have to be listed again, to keep more of them.
+    /// The Nodes have to be listed again, with more of their fields.
     list_anew: bool,
     pause: Pause,
     writes: NodeWrites,
@@ -102,7 +102,7 @@ impl Operator {
         }
     }
 
-    /// Leads from now on, or no longer.
+    /// Records whether this process leads.
     pub fn led(&mut self, leadership: &Leadership) {
         self.leading = *leadership == Leadership::Leading;
         self.metrics.led(self.leading);
@@ -122,12 +122,12 @@ impl Operator {
         }
     }
 
-    /// What to keep of Nodes, if they have to be listed again for it. Nothing is decided until they are.
+    /// What to keep of Nodes, if they have to be listed again for it. Nothing is decided meanwhile.
     pub fn list_anew(&mut self) -> Option<Keep> {
         std::mem::take(&mut self.list_anew).then(|| self.keep.clone())
     }
 
-    /// Takes in what the watch of the pools tells. The Nodes are listed once it is known what the pools need of them.
+    /// Processes an event of the watch of pools. Nodes are listed once it is known what the pools need of them.
     pub fn hear_pools(&mut self, event: PoolsEvent) {
         if let PoolsEvent::Disconnected(error) = &event {
             self.metrics.failed(error);
@@ -138,7 +138,7 @@ impl Operator {
         self.list_anew |= first;
     }
 
-    /// Takes over what the pools ask for, and what they need of Nodes.
+    /// Copies the pools into `seen`, and what they need of Nodes.
     fn know_pools(&mut self) {
         self.seen.pools = self.pools.found();
         self.seen.rollouts = self.pools.rollouts();
@@ -148,12 +148,12 @@ impl Operator {
         }
     }
 
-    /// What is not known as it is.
+    /// What is not known about Nodes or pools.
     fn missing(&self) -> Option<&String> {
         self.pools.missing().or(self.watched.missing())
     }
 
-    /// Takes in what the watch of the Nodes tells.
+    /// Processes an event of the watch of Nodes.
     pub fn hear(&mut self, event: NodesEvent) {
         if let NodesEvent::Disconnected(error) = &event {
             self.metrics.failed(error);
@@ -162,7 +162,7 @@ impl Operator {
         self.metrics.watching(self.watched.missing().is_none());
     }
 
-    /// Decides and writes once, if it may; returns when the next turn is due at the latest.
+    /// Decides and writes once, if allowed; returns when the next turn is due at the latest.
     pub async fn turn(&mut self) -> Instant {
         self.health.turned(self.missing().cloned());
         let now = Instant::now();
@@ -179,14 +179,14 @@ impl Operator {
             Err(Failed { what, error }) => {
                 self.metrics.failed(&error);
                 self.pause.failed(&what, &error);
-                // Whatever failed, somebody else may have written meanwhile, or the write may have been done.
+                // Somebody else may have written, or the failed write may have been done.
                 self.stored = None;
                 Instant::now()
             }
         }
     }
 
-    /// `None` after a write, else when to decide again.
+    /// Decides and writes; `None` after a write, else when to decide again.
     async fn decide_and_write(&mut self) -> Result<Option<Instant>, Failed> {
         self.read_ledger().await?;
         self.know_writes();
@@ -208,16 +208,16 @@ impl Operator {
         Ok(None)
     }
 
-    /// Nothing is to be written now: tells people; returns when to decide again.
+    /// Handles a plan without a write: reports it; returns when to decide again.
     fn settled(&mut self, plan: &Plan) -> Instant {
-        // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
+        // Only now: a readable ledger says nothing about a failed write that is about to be retried.
         self.pause.well();
         self.teller.settled(&self.seen, plan);
         let (reported, rest) = (self.tell_pools(plan), self.rest(plan));
         reported.map_or(rest, |reported| reported.min(rest))
     }
 
-    /// How it is with what is written to Nodes.
+    /// Copies the state of writes to Nodes into `seen`.
     fn know_writes(&mut self) {
         let (now, nodes) = (Instant::now(), &self.seen.nodes);
         let mut writes = self.writes.at(now, |name, uid| {
@@ -229,7 +229,7 @@ impl Operator {
         self.seen.pools_busy = self.rollouts.busy(now, self.pools.objects());
     }
 
-    /// The next write beside the loop that ends; never, while none is under way.
+    /// The next write in a task that ends; pending while there is none.
     pub async fn ended(&mut self) -> Ended {
         tokio::select! {
             written = self.writes.next() => Ended::Node(Box::new(written)),
@@ -238,7 +238,7 @@ impl Operator {
         }
     }
 
-    /// Takes in how it ended.
+    /// Processes the end of a write.
     pub fn take_in(&mut self, ended: Ended) {
         match ended {
             Ended::Node(written) => self.wrote(*written),
@@ -267,14 +267,14 @@ impl Operator {
                 self.metrics.failed(&error);
                 match error.retry_class() {
                     Retry::Reread => self.watched.outdated(&order.known),
-                    // It is about more than this Node.
+                    // The error concerns more than this Node.
                     Retry::Credentials => self.stored = None,
                     Retry::Later(_) | Retry::Denied => {}
                 }
                 if let ApiError::Unreachable { .. } = error {
                     self.stored = None;
                 }
-                // A webhook that says so means this Node alone.
+                // Coming from a webhook, it concerns this Node only.
                 if matches!(error, ApiError::TooManyRequests { .. }) && error.admission().is_none()
                 {
                     self.pause.failed("a write to a Node", &error);
@@ -296,13 +296,13 @@ impl Operator {
         self.read_at = Instant::now();
         self.seen.ledger = Field::json(stored.text().map(str::to_owned).as_ref());
         if let Field::Malformed(why) = &self.seen.ledger {
-            error!("nothing is granted: the ledger makes no sense: {why}");
+            error!("nothing is granted: the ledger is invalid: {why}");
         }
         self.stored = Some(stored);
         Ok(())
     }
 
-    /// Decides, with a live read of the pools and of each Node that the decision needs; `None` if the Nodes have to be listed again.
+    /// Decides, with live reads of the pools and Nodes that the decision needs; `None` if the Nodes have to be listed again.
     async fn plan(&mut self) -> Result<Option<Plan>, Failed> {
         self.seen.live.clear();
         self.seen.pools_live = false;
@@ -340,7 +340,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Tells people of the pools; returns when to do so again.
+    /// Reports the state of pools; returns when to do so again.
     fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
         let pools = self.pools.objects();
         self.teller.pools(pools);
@@ -375,7 +375,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Sends a write to a Node, beside the loop.
+    /// Starts a write to a Node in a task.
     fn write_node(&mut self, act: &NodeAct, plan: &Plan) {
         let Some(known) = self.seen.nodes.get(&act.node) else {
             return;
@@ -415,10 +415,10 @@ impl Operator {
     }
 }
 
-/// A write beside the loop that has ended.
+/// A write in a task that has ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// To a Node.
+    /// A write to a Node.
     Node(Box<Written>),
     /// Of how far a pool is with releases.
     Pool(Box<rollouts::Written>),
@@ -426,7 +426,7 @@ pub enum Ended {
     Status(Result<(), ApiError>),
 }
 
-/// A call that failed, and what it was to do.
+/// A call that failed, with its purpose.
 struct Failed {
     what: String,
     error: ApiError,

@@ -29,16 +29,16 @@ pub use releases::ReleaseStatus;
 pub use spec::PoolSpec;
 pub use status::PoolStatus;
 
-/// What it is called in paths.
+/// Its name in paths.
 pub const PLURAL: &str = "updatepools";
-/// What it is called by people in a hurry.
+/// Its short name for `kubectl`.
 pub const SHORT: &str = "up";
 
 /// A pool on the wire.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct WirePool {
     metadata: Meta,
-    /// Judged later, so that one pool which makes no sense does not hide the others.
+    /// Parsed later, so that an invalid pool does not hide the others.
     #[serde(default)]
     spec: Value,
     #[serde(default)]
@@ -66,9 +66,9 @@ pub struct PoolObject {
     pub resource_version: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// What it asks for.
+    /// The pool as parsed.
     pub found: FoundPool,
-    /// What the operator wrote last; what can't be read is as nothing, and written again.
+    /// The status that the operator wrote last; an unreadable one counts as empty, and is written again.
     pub status: PoolStatus,
 }
 
@@ -83,7 +83,7 @@ impl Wire for WirePool {
 }
 
 impl WirePool {
-    /// Fails when the name is none, which the API server does not let happen.
+    /// When the name is invalid, which the API server does not allow.
     pub fn into_object(self) -> Result<PoolObject, ApiError> {
         let name = self.metadata.name.parse::<PoolName>();
         let name = name.map_err(|error| ApiError::Other {

@@ -1,4 +1,4 @@
-//! Whether all pools of a node let it go.
+//! Whether all pools of a node allow it to reboot.
 
 use super::announced::goal;
 use super::nodes::goes_back;
@@ -21,7 +21,7 @@ impl Planner<'_> {
             self.pools.tells(node)?;
         }
         let version = node.agent.needed_version.as_deref();
-        // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
+        // The rollback target was approved when the node ran it, and no target means to stay with a release that does not work.
         let forth = !goes_back(node);
         let leader = self.pools.leads(&node.name);
         let leads = |pool: &Seen<'_>| leader.is_some_and(|at| self.pools.all[at].name == pool.name);

@@ -1,4 +1,4 @@
-//! What a plan is made on.
+//! The input of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
 use crate::release::Rollout;
 
-/// What the operator knows at one moment.
+/// What the operator observed at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// All Nodes, as the watch told; may be old.
+    /// All Nodes as of the watch, which may be behind.
     pub nodes: BTreeMap<NodeName, NodeView>,
     /// The ledger as just read; absent if it was never written.
     pub ledger: Field<Ledger>,
@@ -32,16 +32,16 @@ pub struct Snapshot {
     pub pools_busy: BTreeSet<PoolName>,
     /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
     pub pools_live: bool,
-    /// How it is with what is written to Nodes.
+    /// Writes to Nodes that are in flight, failed or can't be sent.
     pub writes: Writes,
 }
 
-/// What administrators want of the whole cluster.
+/// The administrators' settings for the whole cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The pool of all nodes that no other one selects.
     pub builtin: Pool,
-    /// Nothing new is granted, in no pool.
+    /// Whether all reboots are paused: nothing new is granted in any pool.
     pub paused: bool,
     /// Which nodes are of the control plane.
     pub control_plane: Rule,
@@ -49,5 +49,5 @@ pub struct Policy {
     pub accept_timeout: SignedDuration,
 }
 
-/// What the ledger is called in reasons.
+/// The ledger's name in reasons.
 pub(super) const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";
