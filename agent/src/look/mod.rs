@@ -173,7 +173,7 @@ impl Look {
 
     async fn head(&self, progress: &mut (impl FnMut(&str) + Send)) -> Result<Ended, Error> {
         Ok(match self.stage {
-            true => Ended::Staged(self.client.stage(Some(&self.host), None, progress).await?),
+            true => Ended::Staged(self.client.stage(Some(&self.host), progress).await?),
             false => Ended::Checked(self.client.check(progress).await?),
         })
     }
@@ -195,7 +195,7 @@ impl Look {
             let version = self.worded(deploy);
             return Ok(Ended::Checked(Checked::Update(version)));
         }
-        let staged = self.client.stage(Some(&self.host), Some(deploy), progress);
+        let staged = self.client.deploy(Some(&self.host), deploy, progress);
         Ok(Ended::Staged(staged.await?))
     }
 

@@ -35,16 +35,37 @@ pub enum Staged {
 }
 
 impl Client {
-    /// Downloads and stages a release, locked, so that no reboot but [`Ready::finalize`](super::Ready::finalize)'s boots it: `deploy`, or
-    /// without one the newest of what the booted deployment follows.
+    /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but
+    /// [`Ready::finalize`](super::Ready::finalize)'s boots it.
     ///
-    /// It replaces whatever is pending if that is something else. `known` is the host that this was decided on: what somebody else
+    /// It replaces whatever is pending if there is something newer. `known` is the host that this was decided on: what somebody else
     /// deployed since then is left as it is. What is staged already stays, locked or not. `progress` gets short lines for people, up to
     /// hundreds per second.
     ///
     /// # Errors
     /// Any of [`Error`]. After `Lost` and `Timeout` the update may have been staged nevertheless.
     pub async fn stage(
+        &self,
+        known: Option<&Host>,
+        progress: impl FnMut(&str) + Send,
+    ) -> Result<Staged, Error> {
+        self.staged(known, None, progress).await
+    }
+
+    /// The same with exactly what `deploy` says.
+    ///
+    /// # Errors
+    /// As for [`Client::stage`].
+    pub async fn deploy(
+        &self,
+        known: Option<&Host>,
+        deploy: &Deploy,
+        progress: impl FnMut(&str) + Send,
+    ) -> Result<Staged, Error> {
+        self.staged(known, Some(deploy), progress).await
+    }
+
+    async fn staged(
         &self,
         known: Option<&Host>,
         deploy: Option<&Deploy>,

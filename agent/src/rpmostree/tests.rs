@@ -8,7 +8,7 @@ fn operations_can_be_spawned() {
     fn spawn(_: impl Future<Output: Send> + Send) {}
     let client = Client::new(Bus::system(), Limits::default());
     spawn(client.host());
-    spawn(client.stage(None, None, |_| ()));
+    spawn(client.stage(None, |_| ()));
     spawn(client.check(|_| ()));
     let deployment = deployment("one", true);
     spawn(client.ready());

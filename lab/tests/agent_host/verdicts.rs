@@ -163,6 +163,8 @@ fn settings() -> Settings {
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_mins(10),
+        any_kubelet: false,
+        allow_downgrade: false,
         state_unusable: None,
     }
 }

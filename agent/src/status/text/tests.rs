@@ -46,7 +46,7 @@ fn report() -> Report {
             }),
             behind: Some(2),
         }),
-        check: Some(Check {
+        check: Some(LookState {
             last: Some(time("11:00:00")),
             error: Some("no network".into()),
             next: Some(time("11:01:00")),
