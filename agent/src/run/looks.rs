@@ -65,7 +65,9 @@ impl Agent {
             Err(error) => (Err(error), None),
         };
         let retry = self.settings.retry;
-        self.host.follow(looked.following);
+        if result.is_ok() {
+            self.host.follow(looked.following);
+        }
         self.host.look_ended(result, &self.config.check, &retry);
         if open {
             return;

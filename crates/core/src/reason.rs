@@ -142,6 +142,7 @@ codes! {
     DeadEnd, "agent", "The update graph has no way on from the release that the node runs.", "Read what the reason quotes of the graph; mostly the node has to be installed anew, or rebased by hand.", [HoldIsNews], hold(0);
     OriginRetired, "agent", "What the host follows gets no releases any more, and the agent can't move it on by itself.", "Run the command that the reason names on the node.", [HoldIsNews], hold(0);
     ReleaseRefused, "agent", "The release that the cluster assigns to the node is not one that the host accepts.", "Assign a release of what the host follows, or allow it with `release.allow` in the agent's configuration.", [HoldIsNews], hold(0);
+    ReleaseWithdrawn, "agent", "The update graph no longer leads to what is staged, as when a release turns out to be bad.", "Nothing: another release takes its place once the graph leads to one.", [HoldIsNews], hold(0);
     KubeletTooNew, "agent", "The update brings a kubelet that is newer than the API server, which Kubernetes does not support.", "Upgrade the control plane first, or set `release.kubelet_skew = \"ignore\"`.", [Level, HoldIsNews], hold(0);
     Metered, "agent", "The network is metered, so no update is looked for.", "Nothing, if another network is to come; `cuo-agent check` looks all the same, and `check.metered = \"ignore\"` always does.", [Polled, StopsLooks], hold(0);
     ProtocolUnknown, "both", "The other side speaks a version of the protocol that this one does not know.", "Finish the upgrade of the agent and the operator.", [Level], warn(0).stalls();

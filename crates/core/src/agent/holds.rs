@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::rollback::Unwell;
 use crate::host::Deployment;
 use crate::reason::{Code, Reason};
+use crate::release::Source;
 
 /// What holds the node.
 #[derive(Debug, Clone)]
@@ -34,6 +35,7 @@ impl Facts<'_> {
                 _ => self.unfit(),
             })
             .or_else(|| self.failed_before())
+            .or_else(|| self.withdrawn())
             .or_else(|| self.kubelet_too_new())
             .map(Hold::from)
             .or_else(|| {
@@ -127,6 +129,18 @@ impl Facts<'_> {
             .identity
             .is_none_or(|identity| identity == pending.identity);
         self.settings.allow_downgrade && assigned.declared && assigned.downgrade && this
+    }
+
+    /// The agent staged it when the graph led there, and the last look found that it leads nowhere now.
+    fn withdrawn(&self) -> Option<Reason> {
+        let pending = self.pending().filter(|pending| self.is_ours(pending))?;
+        let following = self.seen.following.as_ref()?;
+        let nowhere = following.source == Source::Graph && following.goal.is_none();
+        let other = pending.identity != self.host()?.booted.identity;
+        (nowhere && other).then(|| {
+            let text = format!("the update graph no longer leads to {}", pending.version);
+            Reason::new(Code::ReleaseWithdrawn, text)
+        })
     }
 
     /// The update brings a kubelet that the API server does not get along with.

@@ -10,6 +10,7 @@ use super::daemon::{Daemon, os_path};
 use super::dict::Entries;
 use super::failure::Failure;
 use super::faults::Policy;
+use super::release::{PackageDiff, Remote};
 use super::task::{Options, Task, Update};
 use super::texts;
 use super::transaction::Call;
@@ -186,6 +187,25 @@ impl OsObject {
         let update = Update::deploy(revision, &options);
         self.begin("Deploy", arguments, &header, Task::Update(update))
             .await
+    }
+
+    async fn get_deployments_rpm_diff(
+        &self,
+        from: &str,
+        to: &str,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<PackageDiff>, Failure> {
+        let arguments = format!("'{from}', '{to}'");
+        self.0
+            .arrive("GetDeploymentsRpmDiff", &sender(&header), &arguments)
+            .await?;
+        let remote = self.0.root.load::<Remote>();
+        let remote = remote.map_err(|error| Failure::failed(format!("lab: {error:#}")))?;
+        let version = |id: &str| {
+            let version = self.0.view(|view| view.version(id));
+            version.ok_or_else(|| Failure::failed(format!("lab: no deployment {id}")))
+        };
+        Ok(remote.differ(&version(from)?, &version(to)?))
     }
 
     async fn rollback(

@@ -18,6 +18,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ("Cleanup", "cleanup"),
     ("Deploy", "deploy"),
     ("FinalizeDeployment", "finalize-deployment"),
+    ("GetDeploymentsRpmDiff", "repo-refresh"),
     ("RegisterClient", "client-management"),
     ("ReloadConfig", "reload-daemon"),
     ("Rollback", "rollback"),

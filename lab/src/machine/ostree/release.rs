@@ -1,10 +1,11 @@
 //! What a remote or a registry offers, and how its names follow from a version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zbus::Variant;
 
 use super::files::LabFile;
 use super::origin::Origin;
@@ -95,6 +96,9 @@ pub struct Remote {
     /// Versions that are had in some places alone: branches, by [`Origin::name`], and repositories, by [`Origin::repository`].
     #[serde(default)]
     pub places: BTreeMap<String, BTreeSet<String>>,
+    /// Packages of versions, each with its epoch, version and release; those that are alike everywhere are not listed.
+    #[serde(default)]
+    pub packages: BTreeMap<String, BTreeMap<String, String>>,
     /// Versions whose images have no signature.
     #[serde(default)]
     pub unsigned: BTreeSet<String>,
@@ -103,6 +107,9 @@ pub struct Remote {
     /// Set while layered packages can't be had.
     pub layers: Option<Layers>,
 }
+
+/// A package that differs: its name, what became of it, and the package before and after (`build_diff_variant`, v2026.2).
+pub(super) type PackageDiff = (String, u32, HashMap<String, Variant<'static>>);
 
 /// Why nothing can be fetched. The texts are those of rpm-ostree 2026.2, see [`super::texts::trouble`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +156,7 @@ impl Remote {
             newest: newest.to_owned(),
             heads: BTreeMap::new(),
             places: BTreeMap::new(),
+            packages: BTreeMap::new(),
             unsigned: BTreeSet::new(),
             trouble: None,
             layers: None,
@@ -184,6 +192,40 @@ impl Remote {
         self.offer(version);
         let places = places.iter().map(|place| (*place).to_owned());
         self.places.insert(version.to_owned(), places.collect());
+    }
+
+    /// Gives `version` a package.
+    pub fn pack(&mut self, version: &str, package: &str, evr: &str) {
+        let packages = self.packages.entry(version.to_owned()).or_default();
+        packages.insert(package.to_owned(), evr.to_owned());
+    }
+
+    /// What differs between the packages of two versions.
+    pub(super) fn differ(&self, from: &str, to: &str) -> Vec<PackageDiff> {
+        let none = BTreeMap::new();
+        let [from, to] = [from, to].map(|version| self.packages.get(version).unwrap_or(&none));
+        let names: BTreeSet<_> = from.keys().chain(to.keys()).collect();
+        let differ = names
+            .into_iter()
+            .filter(|name| from.get(*name) != to.get(*name));
+        let package = |name: &String, evr: &String| {
+            Variant::from((name.clone(), evr.clone(), "x86_64".to_owned()))
+        };
+        let diff = differ.map(|name| {
+            let (old, new) = (from.get(name), to.get(name));
+            // As `RpmOstreePackageDiff` numbers them; which of two versions is newer is not looked at.
+            let kind = match (old, new) {
+                (None, _) => 0,
+                (_, None) => 1,
+                (Some(_), Some(_)) => 2,
+            };
+            let sides = [("PreviousPackage", old), ("NewPackage", new)];
+            let sides = sides
+                .into_iter()
+                .filter_map(|(side, evr)| Some((side.to_owned(), package(name, evr?))));
+            (name.clone(), kind, sides.collect())
+        });
+        diff.collect()
     }
 
     /// The first release that fits.

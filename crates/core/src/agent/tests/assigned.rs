@@ -191,3 +191,35 @@ fn an_update_waits_for_an_api_server_as_new_as_its_kubelet() {
         Some((Outcome::Refused, Some(Code::KubeletTooNew)))
     );
 }
+
+#[test]
+fn what_the_graph_leads_to_no_longer_is_not_booted() {
+    let following = |source, goal: Option<ReleaseId>| Following {
+        source,
+        reference: "fedora:fedora/x86_64/coreos/stable".into(),
+        goal: goal.map(|identity| NamedRelease {
+            identity,
+            version: None,
+        }),
+        behind: None,
+    };
+    let cases = [
+        (true, following(Source::Graph, Some(NEW)), None),
+        (true, following(Source::Graph, Some(OTHER)), None),
+        (
+            true,
+            following(Source::Graph, None),
+            Some(Code::ReleaseWithdrawn),
+        ),
+        (true, following(Source::Origin, None), None),
+        // What an administrator deployed.
+        (false, following(Source::Graph, None), None),
+    ];
+    for (ours, following, expected) in cases {
+        let mut world = World::new();
+        world.state.ours = ours.then(|| deployment(NEW, true).id);
+        world.seen.following = Some(following.clone());
+        let (_, code, _) = world.shows();
+        assert_eq!(code, expected, "{ours} {following:?}");
+    }
+}
