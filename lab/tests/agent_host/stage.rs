@@ -22,7 +22,7 @@ fn host(sysroot: &Sysroot) -> Host {
 
 #[tokio::test]
 async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
-    for spec in [branch(), image()] {
+    for (spec, stream) in [(branch(), "iot"), (image(), "stable")] {
         let bench = Bench::new(spec).await;
         let origin = bench.sysroot().deployments.remove(0).origin;
         let client = bench.client();
@@ -33,7 +33,7 @@ async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
         );
         let about = client.origin().await.unwrap();
         assert_eq!(about.reference, origin.text());
-        assert_eq!(about.stream(), Some("stable"));
+        assert_eq!(about.stream(), Some(stream));
 
         let first = client.stage(None, |_| ()).await;
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)), "{origin:?}");
