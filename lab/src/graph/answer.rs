@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use super::edges::{edges, wariness};
 use super::release::{Scope, Vertex};
 
+/// How long a connection that is about to end takes to send what it has.
+const FLUSH: Duration = Duration::from_millis(50);
+
 /// A request that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -196,11 +199,12 @@ fn halves(body: String, time: Option<Duration>) -> Response {
     let mut first = Bytes::from(body);
     let second = first.split_off(first.len() / 2);
     let second = async move {
-        let Some(time) = time else {
-            return Err(io::Error::from(io::ErrorKind::ConnectionReset));
-        };
-        tokio::time::sleep(time).await;
-        Ok(second)
+        // What was written goes out while nothing else is there to be written.
+        tokio::time::sleep(time.unwrap_or(FLUSH)).await;
+        match time {
+            Some(_) => Ok(second),
+            None => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        }
     };
     let both =
         futures::StreamExt::chain(stream::once(async move { Ok(first) }), stream::once(second));

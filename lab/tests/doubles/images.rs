@@ -87,7 +87,7 @@ async fn a_digest_is_staged_and_the_tag_stays_followed() {
     assert_eq!(deployed(&host), expected);
     let default: Dictionary = client.property(OS, "DefaultDeployment").await;
     assert!(
-        default.keys().all(|key| !key.contains("override")),
+        default.keys().all(|key| !key.contains("override-commit")),
         "{default:?}"
     );
     let key = "container-image-reference";
@@ -123,6 +123,23 @@ async fn a_digest_is_staged_and_the_tag_stays_followed() {
     assert_eq!(outcome, "Finished true");
     let versions = [V3, V2, V1].map(str::to_owned).to_vec();
     assert_eq!(deployed(&host), (versions, TAG.to_owned(), None));
+}
+
+/// Of several architectures under one digest.
+#[tokio::test]
+async fn of_a_list_the_digest_of_the_hosts_own_image_is_shown() {
+    let host = Host::new(HostSpec::container(V1)).await;
+    host.machine.offer(V2).unwrap();
+    let client = host.client().await;
+    let two = Release::new(V2);
+    let list = options([("set-revision", two.list_digest().into())]);
+    assert_eq!(outcome(&client, list).await, "Finished true");
+    let key = "container-image-reference-digest";
+    let shown = text(&client, OS, "DefaultDeployment", key).await;
+    assert_eq!(shown, Some(two.digest()));
+    let versions = vec![V2.to_owned(), V1.to_owned()];
+    let expected = (versions, TAG.to_owned(), Some(two.list_digest()));
+    assert_eq!(deployed(&host), expected);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn a_commit_is_staged_and_the_branch_stays_followed() {
     // Nothing of that is on the bus, and the cached update is none of it.
     let default: Dictionary = client.property(OS, "DefaultDeployment").await;
     assert!(
-        default.keys().all(|key| !key.contains("override")),
+        default.keys().all(|key| !key.contains("override-commit")),
         "{default:?}"
     );
     let origin = text(&client, OS, "DefaultDeployment", "origin").await;

@@ -38,6 +38,12 @@ impl Release {
         format!("sha256:{}", sha256(&format!("image {}", self.version)))
     }
 
+    /// Digest of the list that has the image of each architecture: it can be asked for, and no host shows it. A host shows the digest of
+    /// the image of its own architecture (skopeo 1.22, `GetManifest` of its proxy).
+    pub fn list_digest(&self) -> String {
+        format!("sha256:{}", sha256(&format!("list {}", self.version)))
+    }
+
     /// The local commit that an import of the image makes; it is not the commit inside the image.
     pub fn merge_commit(&self) -> String {
         sha256(&format!("merge {}", self.version))

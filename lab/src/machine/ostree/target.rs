@@ -162,7 +162,9 @@ fn image(
         return Err(texts::trouble_with(trouble, &fetched, Pull::Head, "").into());
     }
     let found = match digest {
-        Some(digest) => remote.find_in(&fetched, |release| release.digest() == digest),
+        Some(digest) => remote.find_in(&fetched, |release| {
+            release.digest() == digest || release.list_digest() == digest
+        }),
         None => remote.head_of(&fetched),
     };
     let named = digest.or(fetched.tag()).unwrap_or("latest");
