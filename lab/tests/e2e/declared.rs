@@ -39,7 +39,7 @@ async fn a_pool_is_moved_to_another_image_and_back() {
     let (_folder, bench) = start(vec![site("n1"), site("n2")]).await;
     for site in bench.sites() {
         let back = "[release]\nallow_downgrade = true\n";
-        site.configure("60-back", Some(back)).await.unwrap();
+        site.configure("60-back.toml", Some(back)).await.unwrap();
         let next = |remote: &mut Remote| remote.point(&format!("{REPOSITORY}:next"), V2);
         site.machine.lock().await.root().edit(next).unwrap();
     }

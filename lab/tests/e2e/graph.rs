@@ -24,7 +24,7 @@ async fn hosts(graph: &GraphServer, hosts: Vec<HostSpec>) -> (TempDir, Bench) {
     let (folder, bench) = start(sites.collect()).await;
     let config = format!("[graph]\nurl = \"{}\"\n", graph.url());
     for site in bench.sites() {
-        site.configure("60-graph", Some(&config)).await.unwrap();
+        site.configure("60-graph.toml", Some(&config)).await.unwrap();
     }
     (folder, bench)
 }

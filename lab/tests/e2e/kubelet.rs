@@ -33,7 +33,7 @@ async fn an_update_with_a_kubelet_that_is_newer_than_the_api_server_waits() {
     assert_eq!(n1.reboots(), 0);
 
     let ignore = "[release]\nkubelet_skew = \"ignore\"\n";
-    n1.configure("60-skew", Some(ignore)).await.unwrap();
+    n1.configure("60-skew.toml", Some(ignore)).await.unwrap();
     n1.hang_up().await.unwrap();
     settled(&bench, V2).await;
     bench.judge(1).unwrap();
