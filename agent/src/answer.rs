@@ -1,4 +1,4 @@
-//! What the running agent says of itself, in a file for everybody on the host: `cuo-agent status` shows it.
+//! What the running agent reports about itself, in a file that everybody on the host can read: `cuo-agent status` shows it.
 
 use cuo_core::agent::state::{Attempt, State};
 use cuo_core::agent::{Settings, StateTrouble, Step};
@@ -6,33 +6,37 @@ use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::look;
 use cuo_core::node::NodeView;
 use cuo_core::reason::{Attribute, Code, Reason};
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Grant, Phase, RebootResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The agent as it is now. Another version of the program may have written it, so unknown fields are passed over.
+/// The agent's current state. Another version of the program may have written it, so unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The program's version.
     pub version: String,
-    /// Its process.
+    /// The agent's process id.
     pub pid: i32,
-    /// The Node, once its name is known.
+    /// The Node's name, once known.
     pub node: Option<String>,
-    /// Where the agent is.
+    /// The agent's phase.
     pub phase: Phase,
-    /// Since when.
+    /// When the agent entered the phase.
     pub since: Time,
-    /// What holds, if something does.
+    /// Why the agent waits, if there is a reason.
     pub reason: Option<Reason>,
-    /// The grant that is acted on, or waits to be.
+    /// The grant that is being acted on, or is to be answered.
     pub grant: Option<Granted>,
-    /// Looking for updates.
-    pub check: Check,
-    /// How that went, for the next process.
+    /// The last and the next look for updates.
+    pub check: LookState,
+    /// The history of looks, for the next process.
     #[serde(default)]
     pub looks: look::Looks,
+    /// Where releases come from.
+    #[serde(default)]
+    pub release: Option<Following>,
     /// What it will do next.
     pub next: Next,
     /// The answer to the last grant.
@@ -44,18 +48,18 @@ pub struct Answer {
 /// A grant, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
-    /// Its name.
+    /// The grant's id.
     pub id: GrantId,
-    /// What may be booted.
+    /// The release that may be booted.
     pub identity: ReleaseId,
     /// When it was accepted.
     pub accepted: Option<Time>,
-    /// Until when it can be accepted, if it was not.
+    /// Until when it can be accepted, if it has not been.
     pub deadline: Option<Time>,
 }
 
 impl Granted {
-    /// One that is acted on.
+    /// A grant that is being acted on.
     pub fn accepted(id: GrantId, identity: ReleaseId, at: Time) -> Self {
         Self {
             id,
@@ -65,7 +69,7 @@ impl Granted {
         }
     }
 
-    /// One that was not answered yet.
+    /// A grant that has not been answered yet.
     pub fn open(grant: &Grant) -> Self {
         Self {
             id: grant.id,
@@ -76,39 +80,41 @@ impl Granted {
     }
 }
 
-/// Looking for updates.
+/// The last and the next look for updates.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Check {
-    /// When the agent last did since the boot, and had an answer.
+pub struct LookState {
+    /// When the agent last looked since the boot, and got an answer.
     pub last: Option<Time>,
-    /// What that failed with, if it did, with every word of rpm-ostree.
+    /// rpm-ostree's complete error, if that look failed.
     pub error: Option<String>,
-    /// When it is due again.
+    /// When the next look is due.
     pub next: Option<Time>,
 }
 
-/// Looking for updates, and at what there is.
+/// Everything that is known about looks for updates.
 #[derive(Debug, Clone)]
 pub struct Looks {
-    /// For updates.
-    pub check: Check,
-    /// How that went.
+    /// The last and the next look.
+    pub check: LookState,
+    /// The history of looks.
     pub looks: look::Looks,
-    /// When rpm-ostree is asked again that did not answer.
+    /// When an rpm-ostree that did not answer is asked again.
     pub asks_again: Option<Time>,
+    /// Where releases come from.
+    pub release: Option<Following>,
 }
 
-/// What comes next.
+/// What the agent will do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
-    /// An order to oneself, such as `look for an update`.
+    /// The next step, in the imperative, such as `look for an update`.
     pub what: String,
-    /// When at the latest, where a time is set.
+    /// When at the latest, if a time is set.
     pub at: Option<Time>,
 }
 
 impl Next {
-    /// What follows from `decision`.
+    /// The next step after `decision`.
     fn of(decision: &Step, settings: &Settings, looks: &Looks, now: Time) -> Self {
         let (what, at) = match &settings.state_unusable {
             Some(StateTrouble::Unreadable(_)) => ("nothing, until the state can be used", None),
@@ -122,7 +128,7 @@ impl Next {
     }
 }
 
-/// What follows, and when at the latest.
+/// The next step and its latest time.
 fn follows(
     decision: &Step,
     settings: &Settings,
@@ -142,7 +148,7 @@ fn follows(
             decision.state.attempt.as_ref().map(drained_by),
         ),
         Phase::Rebooting => ("see whether the host goes down", wake),
-        Phase::Verifying => ("tell what came of the boot", wake),
+        Phase::Verifying => ("report the outcome of the boot", wake),
         Phase::Held => held(decision, looks, now),
         Phase::Failed if decision.reason.as_ref().is_some_and(goes_back) => (
             "go back to what ran before once the operator grants it",
@@ -178,24 +184,24 @@ fn held(decision: &Step, looks: &Looks, now: Time) -> (&'static str, Option<Time
 }
 
 impl Looks {
-    /// When the next look is due. What is due and not done waits for whatever holds, and nobody knows when that ends.
+    /// When the next look is due; `None` if it is overdue, since it then waits for something without a known end.
     fn after(&self, now: Time) -> Option<Time> {
         self.check.next.filter(|next| *next > now)
     }
 }
 
-/// When the drain's time-out is over.
+/// When the drain times out.
 fn drained_by(attempt: &Attempt) -> Time {
     let grant = &attempt.grant;
     grant.progress.accepted.later(grant.drain.timeout())
 }
 
-/// The host is to leave what it runs.
+/// Whether the host is about to leave what it runs.
 fn goes_back(reason: &Reason) -> bool {
     reason.code == Code::RollbackWanted
 }
 
-/// `reason` with all that the last look failed with, if it is about that: only the Node and Events have no room for it.
+/// `reason` with the complete error of the last look, if it is about that: only the Node and Events lack the room for it.
 fn whole(reason: Reason, error: Option<&str>) -> Reason {
     let about = error.filter(|error| Reason::quoting(reason.code, error) == reason);
     let message = about.map(str::to_owned);
@@ -206,7 +212,7 @@ fn whole(reason: Reason, error: Option<&str>) -> Reason {
 }
 
 impl Answer {
-    /// The answer after `decision`; `before` is the last one. `node` is the Node as it is known.
+    /// The answer after `decision`; `before` is the previous answer, and `node` is the Node as far as it is known.
     pub fn of(
         decision: &Step,
         settings: &Settings,
@@ -246,6 +252,7 @@ impl Answer {
             next: Next::of(decision, settings, &looks, now),
             check: looks.check,
             looks: looks.looks,
+            release: looks.release,
             result: result.clone(),
             failed: failed.identities.clone(),
         }

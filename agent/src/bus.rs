@@ -1,8 +1,8 @@
 //! The system bus: one connection per operation, a deadline on each call, and signals that outlive a broken connection.
 //!
-//! A connection lives exactly as long as the operation it was made for. So there is no stale connection to tell from a sound one, and
-//! an operation that fails, times out or is dropped half-way takes its unique name off the bus, which is the only way to free a
-//! transaction that rpm-ostreed made for it and that was never started.
+//! A connection lives exactly as long as its operation. So there are no stale connections, and an operation that fails, times out or is
+//! dropped half-way takes its unique name off the bus, which is the only way to free a transaction that rpm-ostreed created for it and that
+//! was never started.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Longest pause before the bus is tried again.
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
-/// Where the system bus is.
+/// The address of a system bus.
 #[derive(Debug, Clone, Default)]
 pub struct Bus {
     address: Option<String>,
@@ -64,7 +64,7 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// An object's interface, as one calls it.
+/// An interface of an object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Object<'a> {
     /// Bus name of the service; none on a connection without a bus.
@@ -107,7 +107,7 @@ impl Object<'_> {
     }
 }
 
-/// Name and text of the error that a service answered with; `None` for errors that are no answer.
+/// Name and text of the error that a service answered with; `None` for errors without an answer.
 pub(crate) fn answered(error: &zbus::Error) -> Option<(String, String)> {
     match error {
         zbus::Error::MethodError(name, text, _) => {
@@ -121,12 +121,12 @@ pub(crate) fn answered(error: &zbus::Error) -> Option<(String, String)> {
     }
 }
 
-/// What [`Signals`] yields.
+/// An item of [`Signals`].
 #[derive(Debug)]
-pub(crate) enum Event {
-    /// Subscribed on this new connection: what was signalled before is not known.
+pub(crate) enum Notice {
+    /// A new connection is subscribed; signals from before may have been missed.
     Connected(Connection),
-    /// A signal, of the rules or addressed to this connection by the bus.
+    /// A signal that matches the rules, or that the bus sent to this connection.
     Signal(Message),
 }
 
@@ -153,7 +153,7 @@ impl Signals {
     }
 
     /// The next event; waits for as long as there is none.
-    pub(crate) async fn next(&mut self) -> Event {
+    pub(crate) async fn next(&mut self) -> Notice {
         loop {
             if let Some(event) = self.received().await {
                 return event;
@@ -163,7 +163,7 @@ impl Signals {
                     let connection = Connection::from(&stream);
                     self.stream = Some(stream);
                     self.pause = RETRY;
-                    return Event::Connected(connection);
+                    return Notice::Connected(connection);
                 }
                 Err(error) if self.pause == RETRY => {
                     warn!(%error, "no signals from the system bus until it can be reached again");
@@ -175,13 +175,12 @@ impl Signals {
         }
     }
 
-    /// The next signal of the connection, `None` without one. A connection that ends is given up after a pause, so that a bus which
-    /// closes every connection is not hammered.
-    async fn received(&mut self) -> Option<Event> {
+    /// The next signal of the connection; `None` if it has ended, after a pause: a bus that closes every connection must not be flooded.
+    async fn received(&mut self) -> Option<Notice> {
         while let Some(message) = self.stream.as_mut()?.next().await {
             match message {
                 Ok(message) if message.message_type() == zbus::message::Type::Signal => {
-                    return Some(Event::Signal(message));
+                    return Some(Notice::Signal(message));
                 }
                 Ok(_) => {}
                 Err(error) => debug!(%error, "a connection to the system bus broke"),

@@ -39,7 +39,7 @@ pub enum Command {
     },
     /// Show what runs on this host, what a reboot would boot, and what the agent does about it.
     Status(status::Options),
-    /// Look at everything that the agent depends on, and say what is wrong and what to do.
+    /// Check everything that the agent depends on, and report what is wrong and what to do.
     Doctor(status::Options),
     /// Make the running agent look for an update now.
     Check,
@@ -55,10 +55,10 @@ pub enum Command {
     /// which is used until its certificate has ended, and where installers put the kubelet's: /var/lib/kubelet/kubeconfig,
     /// /etc/kubernetes/kubelet.conf (kubeadm), /var/lib/rancher/k3s/agent/kubelet.kubeconfig (k3s),
     /// /var/lib/rancher/rke2/agent/kubelet.kubeconfig (RKE2), /run/k0s/nllb/kubeconfig.yaml and /var/lib/k0s/kubelet.conf (k0s), and
-    /// /var/lib/microshift/resources/kubelet/kubeconfig (MicroShift). What can't be used is passed over and told of; of the rest, the
-    /// one with the newest client certificate that has not ended is used, and of equal ones and k0s's two the first.
+    /// /var/lib/microshift/resources/kubelet/kubeconfig (MicroShift). Those that can't be used are skipped and reported. Of the rest, the
+    /// one with the newest client certificate that has not expired is used, and of equal ones, and of k0s's two, the first.
     Credentials,
-    /// Look at the configuration.
+    /// Show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a completion script for a shell.
@@ -78,7 +78,7 @@ pub enum Command {
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Print what all fragments together say, defaults included; what is wrong goes to standard error.
+    /// Print what all fragments together say, defaults included, and the file that each value is from; what is wrong goes to standard error.
     Show,
 }
 
@@ -90,10 +90,10 @@ fn forgettable(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Carries out what needs no more than the host's files: all but [`Command::Run`], [`Command::Status`] and [`Command::Doctor`].
+/// Carries out the commands that need only the host's files: all but [`Command::Run`], [`Command::Status`] and [`Command::Doctor`].
 ///
 /// # Errors
-/// What can't be done, with the file or process that it is about.
+/// When the command fails, with the file or process that it failed for.
 pub fn once(root: &Path, command: Command) -> Result<()> {
     let store = Store::new(root);
     match command {
@@ -125,12 +125,12 @@ pub fn once(root: &Path, command: Command) -> Result<()> {
     }
 }
 
-/// The manual page of `command`, in the section for what administrators run.
+/// The manual page of `command`, in the section for system administration.
 fn page(command: clap::Command) -> clap_mangen::Man {
     clap_mangen::Man::new(command).section("8")
 }
 
-/// Writes the pages of `command` and of all below it; each names those below it.
+/// Writes the pages of `command` and of all its subcommands; each page lists its subcommands.
 fn pages(command: clap::Command, directory: &Path) -> io::Result<()> {
     for below in command
         .get_subcommands()
@@ -144,7 +144,7 @@ fn pages(command: clap::Command, directory: &Path) -> io::Result<()> {
 
 /// Sends SIGHUP to the running agent.
 fn wake(store: &Store) -> Result<()> {
-    // The file is the agent's user's, and root may be who reads it: nobody else's process is signalled because of what it says.
+    // The agent's user can write that file, and root may be the reader: no process of anybody else is signalled because of it.
     let pid = store.agent()?.context(
         "the agent does not run; `systemctl start cuo-agent`, and `systemctl status cuo-agent` says why it ended",
     )?;
@@ -155,8 +155,7 @@ fn wake(store: &Store) -> Result<()> {
 }
 
 fn show(root: &Path) -> Result<()> {
-    let (config, errors) = Config::load(root);
-    let text = toml::to_string(&config).context("configuration as TOML")?;
+    let (text, errors) = Config::shown(root).context("configuration as TOML")?;
     io::stdout().write_all(text.as_bytes()).context("write")?;
     for error in &errors {
         eprintln!("{}", error.picture());

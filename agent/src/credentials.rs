@@ -1,7 +1,7 @@
 //! The kubelet's credentials, copied to where the agent's own user can read them.
 //!
-//! The kubelet's kubeconfig and keys are root's alone, and the agent does not run as root. So a small service of root makes a copy, at
-//! first, each time the originals change, and every hour: one file that names no other, for root and the agent's group only.
+//! Only root can read the kubelet's kubeconfig and keys, and the agent does not run as root. So a small service of root makes a copy, when
+//! it starts, when the originals change, and every hour: one file that refers to no other, for root and the agent's group only.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use cuo_cluster::{Credentials, CredentialsError};
 use crate::config::Config;
 use crate::files::write_atomic;
 
-/// Where the copy is, below the root. The folder belongs to root, and what is made in it to the agent's group.
+/// The path of the copy, below the root. The directory belongs to root, and files in it to the agent's group.
 pub const COPY: &str = "run/cuo-agent/credentials/kubeconfig";
-/// For its owner and group; root, who writes it, needs no permission to replace it.
+/// Readable for its owner and group; root, who writes it, needs no permission to replace it.
 const MODE: u32 = 0o440;
-/// A renewed certificate is several files and a link, one after the other within milliseconds.
+/// How long the originals have to stay unchanged: renewing a certificate changes several files and a link within milliseconds.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Enough for any renewal; what changes for longer is copied at its next change.
+/// How often to look for changes, enough for any renewal. Later changes are copied the next time.
 const LOOKS: usize = 10;
 
 /// The credentials that the configuration leads to, on the host below `root`.
@@ -34,7 +34,7 @@ pub fn configured(config: &Config, root: &Path) -> Credentials {
     }
 }
 
-/// The credentials that the agent uses: `given`, else the copy where there is one, else what the configuration leads to.
+/// The agent's credentials: `given`, else the copy if there is one, else those that the configuration leads to.
 pub fn of_the_agent(config: &Config, root: &Path, given: Option<&Path>) -> Credentials {
     let copy = root.join(COPY);
     match given.or_else(|| copy.exists().then_some(&copy)) {
@@ -46,11 +46,11 @@ pub fn of_the_agent(config: &Config, root: &Path, given: Option<&Path>) -> Crede
     }
 }
 
-/// Copies the kubeconfig that the configuration below `root` leads to, and goes on until the originals stay as they are: what changes
-/// while the service still runs does not start it once more, until its timer does.
+/// Copies the kubeconfig that the configuration below `root` leads to, and repeats that until the originals do not change any more: changes
+/// while the service runs do not start it again before its timer does.
 ///
 /// # Errors
-/// When there is no kubeconfig, or one that can't be used, or when the copy can't be written. An older copy stays as it is then.
+/// When there is no kubeconfig, or none that can be used, or when the copy can't be written. An older copy is then left as it is.
 pub fn copy(root: &Path) -> Result<()> {
     let (config, errors) = Config::load(root);
     for error in &errors {
@@ -85,7 +85,7 @@ pub fn copy(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes `flat` unless it is there already: the agent connects again for each new file.
+/// Writes `flat` unless the file already has that content: the agent reconnects for each new file.
 fn replace(target: &Path, flat: &str) -> std::io::Result<()> {
     if std::fs::read(target).is_ok_and(|old| old == flat.as_bytes()) {
         return Ok(());
@@ -93,7 +93,7 @@ fn replace(target: &Path, flat: &str) -> std::io::Result<()> {
     write_atomic(target, flat.as_bytes(), MODE)
 }
 
-/// Looks until two looks see the same, and writes whatever is new. What was seen last is what counts.
+/// Reads until two reads in a row agree, and writes each new content. The last one read counts.
 fn until_settled(
     mut look: impl FnMut() -> Result<String, CredentialsError>,
     write: impl Fn(&str) -> std::io::Result<()>,

@@ -1,4 +1,4 @@
-//! Facts about the host from files that never change while it is up.
+//! Facts about the host, from files that do not change while it is up.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,15 +13,15 @@ pub enum Error {
     /// The file can't be read.
     #[error("can't read {}", .0.display())]
     Read(PathBuf, #[source] io::Error),
-    /// The file holds no boot id.
-    #[error("{} is no boot id", .0.display())]
+    /// The file does not hold a boot id.
+    #[error("{} does not hold a boot id", .0.display())]
     BootId(PathBuf, #[source] ParseNameError),
 }
 
 /// The id of the running boot, from `proc/sys/kernel/random/boot_id` under `root`.
 ///
 /// # Errors
-/// When the file can't be read or holds something else; both name the file.
+/// When the file can't be read or does not hold a boot id; the error names the file.
 pub fn boot_id(root: &Path) -> Result<BootId, Error> {
     let path = root.join("proc/sys/kernel/random/boot_id");
     let text = read(&path)?;
@@ -56,7 +56,7 @@ pub struct OsRelease {
 /// Reads `etc/os-release` under `root`, or `usr/lib/os-release` where that is missing.
 ///
 /// # Errors
-/// When neither can be read; the second one is named.
+/// When neither can be read; the error names the second.
 pub fn os_release(root: &Path) -> Result<OsRelease, Error> {
     let first = read(&root.join("etc/os-release"));
     let text = first.or_else(|_| read(&root.join("usr/lib/os-release")))?;
@@ -82,7 +82,7 @@ fn parse_os_release(text: &str) -> OsRelease {
     }
 }
 
-/// A value without the shell quotes that os-release(5) allows.
+/// Removes the shell quotes that os-release(5) allows.
 fn unquote(value: &str) -> String {
     let inside = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
     if let Some(literal) = inside('\'') {
@@ -91,13 +91,13 @@ fn unquote(value: &str) -> String {
     let mut out = String::new();
     let mut chars = inside('"').unwrap_or(value).chars();
     while let Some(c) = chars.next() {
-        // A backslash makes the next character stand for itself.
+        // A backslash escapes the next character.
         out.extend(if c == '\\' { chars.next() } else { Some(c) });
     }
     out
 }
 
-/// Bytes that may still be written where `path` is; `None` where that is not known.
+/// Bytes that are free on the file system of `path`; `None` if not known.
 pub fn free(path: &Path) -> Option<u64> {
     let system = rustix::fs::statvfs(path).ok()?;
     Some(system.f_bavail.saturating_mul(system.f_frsize))

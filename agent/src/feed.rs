@@ -1,4 +1,4 @@
-//! The own Node's name, and everything that becomes known of the Node.
+//! Finds the name of this host's Node, and follows the Node.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,21 +11,21 @@ use cuo_core::ids::NodeName;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-/// Pauses before the API server is asked for this host's name again.
+/// Pauses before the API server is asked for the node's name again.
 const PAUSES: Doubling = Doubling::new(Duration::from_secs(1), Duration::from_secs(30));
 
-/// What becomes known.
+/// News about the Node.
 #[derive(Debug)]
 pub enum News {
-    /// What the Node is called; comes first, and once.
+    /// The Node's name; the first item, sent once.
     Named(NodeName),
     /// The Node, or why it is not known.
     Node(Box<NodeEvent>),
-    /// Nobody knows what the Node is called.
+    /// The Node's name is not known, for this reason.
     Nameless(String),
 }
 
-/// Finds the name, then watches the Node, without end. The news stop when the receiver is dropped.
+/// Finds the name, then watches the Node until the receiver is dropped.
 pub fn start(
     source: ClientSource,
     configured: Option<String>,
@@ -50,7 +50,7 @@ pub fn start(
     receiver
 }
 
-/// The configured name, else the one in the credential, else the host's. `None` when nobody listens any more.
+/// The configured name, else the one in the credential, else the host's. `None` once the receiver is dropped.
 async fn find_name(
     source: &ClientSource,
     configured: Option<String>,
@@ -70,13 +70,13 @@ async fn find_name(
             }
         };
         sender.send(news).await.ok()?;
-        // Not earlier than asked for, and not all nodes at once.
+        // Not earlier than the API server asked for, and not all nodes at once.
         tokio::time::sleep(scattered(pause, 1.0)).await;
     }
     None
 }
 
-/// What the Node is called; the inner error says why nobody knows.
+/// The Node's name; the inner error says why it is not known.
 pub(crate) async fn named(
     source: &ClientSource,
     configured: Option<&str>,

@@ -1,17 +1,17 @@
-//! Files that are either the old or the new ones, whenever the power fails.
+//! Atomic writes: after a power failure a file is either the old or the new one.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Writes `bytes` to `path` with the permissions `mode`, such that the old file or the whole new one is there at any time.
+/// Writes `bytes` to `path` with the permissions `mode`, such that at any time either the old or the whole new file exists.
 ///
-/// When it returns, the new one is on the disk. The caller is the only one who writes `path`.
+/// On return, the new file is on the disk. Nobody else may write `path`.
 ///
 /// # Errors
-/// When a step fails; the error keeps its kind, and its text names the file. The old file is then still in place, unless the failing
-/// step is the last one, which writes the directory.
+/// When a step fails; the error keeps its kind, and its text names the file. The old file then still exists, unless the last step failed,
+/// which syncs the directory.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let named = |error: io::Error| {
         io::Error::new(
@@ -27,7 +27,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     new.push(".new");
     let new = directory.join(new);
     let write = || {
-        // A file of that name is what an interrupted run left; its permissions may be any.
+        // A file of this name was left by an interrupted run, with unknown permissions.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -46,7 +46,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         File::open(directory)?.sync_all()
     };
     write().map_err(|error| {
-        // On a full disk the half-written file is in the way; when it can't be removed either, the next run does.
+        // On a full disk the partial file takes up space. If it can't be removed either, the next run does that.
         fs::remove_file(&new).ok();
         named(error)
     })

@@ -1,5 +1,5 @@
-//! Fragments of configuration: `*.toml` in several directories, of which a later one's file replaces an earlier one's of that name.
-//! Hidden files are none, as for Zincati: editors and file managers leave such beside the file that they are at.
+//! Fragments of configuration: `*.toml` files in several directories, where a file in a later one replaces that of the same name in an
+//! earlier one. Hidden files are ignored, as by Zincati: editors and file managers leave them beside the file being edited.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,10 +7,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A directory that can't be read.
+/// A directory that can't be read, and why.
 pub type Unreadable = (PathBuf, io::Error);
 
-/// The fragments that count, in the order of their names, and what can't be read.
+/// The fragments in effect, sorted by name, and the directories that can't be read.
 pub fn files(root: &Path, directories: &[&str]) -> (Vec<PathBuf>, Vec<Unreadable>) {
     let (mut files, mut errors) = (BTreeMap::new(), Vec::new());
     for directory in directories.iter().map(|directory| root.join(directory)) {
@@ -22,7 +22,7 @@ pub fn files(root: &Path, directories: &[&str]) -> (Vec<PathBuf>, Vec<Unreadable
     (files.into_values().collect(), errors)
 }
 
-/// The fragments in `directory` by name; none if it does not exist.
+/// The fragments in `directory` by name; empty if it does not exist.
 fn list(directory: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,

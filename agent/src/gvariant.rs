@@ -3,14 +3,14 @@
 
 use gvariant::{Marker, Structure, Variant, gv};
 
-/// The texts, booleans and dictionaries in a dictionary; values of other types are passed over. What is no such dictionary reads as one
-/// with fewer entries or none, as it does in GLib.
+/// The texts, booleans and dictionaries in a dictionary; values of other types are skipped. Invalid data reads as a dictionary with fewer
+/// entries or none, as in GLib.
 pub fn dict(bytes: &[u8]) -> Vec<(String, Value)> {
     nested(bytes, DEPTH)
 }
 
-/// So deep are dictionaries in dictionaries read: ostree's note of what is staged has one level. Bytes that are made to it can name the same
-/// part of them as an entry many times, and as many times over on each level.
+/// How many levels of nested dictionaries are read: ostree's note of what is staged has one. Crafted data can list the same bytes as an
+/// entry many times, multiplied on each level.
 const DEPTH: u32 = 2;
 
 fn nested(bytes: &[u8], depth: u32) -> Vec<(String, Value)> {
@@ -22,7 +22,7 @@ fn nested(bytes: &[u8], depth: u32) -> Vec<(String, Value)> {
     read.collect()
 }
 
-/// The text at `key`, unless it is empty, as one reads that is cut off.
+/// The text at `key`; `None` if it is empty, as truncated data reads.
 pub fn text_at<'v>(entries: &'v [(String, Value)], key: &str) -> Option<&'v str> {
     match at(entries, key)? {
         Value::Text(text) if !text.is_empty() => Some(text),
@@ -38,7 +38,7 @@ pub fn at<'v>(entries: &'v [(String, Value)], key: &str) -> Option<&'v Value> {
         .map(|(_, value)| value)
 }
 
-/// A value that is read.
+/// A value of a supported type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// `s`.

@@ -1,7 +1,7 @@
-//! Notices changes of files on the host without asking anybody: what ostree has deployed, and files that the caller names.
+//! Notices changes of files on the host without starting a service: of ostree's deployments, and of files that the caller names.
 //!
-//! Everybody who deploys, stages, rolls back or cleans up changes `/ostree/deploy`; the lock of a staged deployment can change without
-//! that, but then its file in `/run/ostree` is replaced.
+//! Whoever deploys, stages, rolls back or cleans up changes `/ostree/deploy`. The lock of a staged deployment can change without that, but
+//! then its file in `/run/ostree` is replaced.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -15,24 +15,24 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// A change is told when nothing more happened for this long, because a deployment is many changes,
+/// A change is reported once nothing has happened for this long, because a deployment is many changes,
 const QUIET: Duration = Duration::from_millis(200);
 /// and after this long at the latest.
 const LATEST: Duration = Duration::from_secs(2);
-/// How often a directory may appear between two looks at it before that is left to the next event.
+/// How often a directory may change between two looks at it before the rest is left to the next event.
 const TRIES: usize = 3;
 
-/// What ostree changes, relative to the root.
+/// The paths that ostree changes, relative to the root.
 const OSTREE: &[&str] = &[
     "ostree/deploy",
     "run/ostree/staged-deployment",
     "run/ostree/staged-deployment-locked",
 ];
 
-/// Marked as changed each time something happened to what ostree has deployed under `root`, or to any of `extra`: files, wherever they
-/// are, or directories with what is directly in them. What does not exist yet is noticed once it does.
+/// Marked as changed whenever ostree's deployments under `root` change, or one of `extra`: files, wherever they are, or directories with
+/// their direct entries. Paths that do not exist yet are noticed once they do.
 ///
-/// Where inotify can't be had there is a warning and nothing is ever marked, so look now and then all the same. Needs a tokio runtime.
+/// If inotify is not available, this logs a warning and is never marked, so also look from time to time. Needs a tokio runtime.
 pub fn changes(root: &Path, extra: &[PathBuf]) -> watch::Receiver<()> {
     let ostree = OSTREE.iter().map(|path| root.join(path));
     watch(ostree.chain(extra.iter().cloned()).collect())
@@ -41,7 +41,7 @@ pub fn changes(root: &Path, extra: &[PathBuf]) -> watch::Receiver<()> {
 /// The same for `targets` alone.
 pub fn watch(targets: Vec<PathBuf>) -> watch::Receiver<()> {
     let (sender, receiver) = watch::channel(());
-    // Armed before this returns: what happens from now on is noticed.
+    // Armed before this returns, so that everything from now on is noticed.
     let watcher = Watcher::new(targets);
     tokio::spawn(async move {
         let end = async {
@@ -63,12 +63,12 @@ pub fn watch(targets: Vec<PathBuf>) -> watch::Receiver<()> {
     receiver
 }
 
-/// What matters in a watched directory.
+/// The relevant part of a watched directory.
 #[derive(Debug, Default)]
 struct Interest {
-    /// Everything in it, and itself.
+    /// The directory itself and all of its entries.
     all: bool,
-    /// Entries of these names.
+    /// The entries of these names.
     names: BTreeSet<OsString>,
 }
 
@@ -92,7 +92,7 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// Waits for a change, and for the end of it.
+    /// Waits for a change, and until changes have ended.
     async fn changed(&mut self) -> io::Result<()> {
         loop {
             let event = self.next().await?;
@@ -108,7 +108,7 @@ impl Watcher {
                 Err(_) => break,
             }
         }
-        // Directories may have come or gone. What happens to new ones before this is seen by whoever looks after this returns.
+        // Directories may have come or gone. Earlier changes in new ones are seen by the caller's look after this returns.
         self.arm();
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Watcher {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
             return true;
         }
-        // Unknown are the last events of watches that were removed.
+        // The last events of removed watches are unknown.
         let Some(interest) = self.armed.get(&event.wd) else {
             return false;
         };
@@ -136,7 +136,7 @@ impl Watcher {
                 .is_some_and(|name| interest.names.contains(name))
     }
 
-    /// Watches each target where it is or would appear, and nothing else any more.
+    /// Watches each target where it is or would appear, and nothing else.
     fn arm(&mut self) {
         let mut armed: HashMap<_, Interest> = HashMap::new();
         for target in &self.targets {
@@ -150,7 +150,7 @@ impl Watcher {
         let old = std::mem::replace(&mut self.armed, armed);
         for descriptor in old.into_keys() {
             if !self.armed.contains_key(&descriptor) {
-                // Fails when the directory is gone, and its watch with it.
+                // Fails if the directory and its watch are gone.
                 self.watches.remove(descriptor).ok();
             }
         }
@@ -182,7 +182,7 @@ fn appearance(watches: &mut Watches, target: &Path) -> Option<(WatchDescriptor, 
         });
         let (path, descriptor) = nearest?;
         found = Some((descriptor, path.file_name()?.to_owned()));
-        // Otherwise it appeared before its parent was watched, and a directory further down can be watched now.
+        // Otherwise it appeared before its parent was watched, and now a deeper directory can be watched.
         if path == target || !path.exists() {
             break;
         }

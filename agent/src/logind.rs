@@ -1,4 +1,4 @@
-//! systemd-logind, over D-Bus: who blocks a reboot, asking for one, and whether one is under way.
+//! systemd-logind, over D-Bus: who blocks a reboot, requesting one, and whether one is in progress.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use tracing::warn;
 use zbus::Connection;
 
-use crate::bus::{self, Bus, Event, Object, Signals};
+use crate::bus::{self, Bus, Notice, Object, Signals};
 
-/// logind only ever answers from memory; a start of it by the bus takes 25 s at most.
+/// Limit for one call. logind answers from memory; at most, the bus has to start it, which takes 25 s.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const MANAGER: Object<'static> = Object {
@@ -18,11 +18,11 @@ const MANAGER: Object<'static> = Object {
     interface: "org.freedesktop.login1.Manager",
 };
 
-/// `SD_LOGIND_ROOT_CHECK_INHIBITORS`: blocking locks stop root too, as they do by themselves since systemd 257. No other flag is ever
-/// set, and the two for a soft reboot least of all: that does not boot the staged kernel.
+/// `SD_LOGIND_ROOT_CHECK_INHIBITORS`: blocking locks also stop root, which is the default since systemd 257. No other flag is ever set,
+/// least of all the two for a soft reboot, which does not boot the staged kernel.
 const CHECK_INHIBITORS: u64 = 1;
 
-/// Why a request to logind did not succeed. Each text is one sentence for people.
+/// Why a request to logind did not succeed. Each text is one clause for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Neither the bus nor logind could be reached.
@@ -32,7 +32,7 @@ pub enum Error {
     Unavailable {
         /// The method.
         what: &'static str,
-        /// How that was noticed.
+        /// The symptom, such as the bus error.
         how: String,
     },
     /// A blocking inhibitor lock stopped the reboot.
@@ -40,20 +40,20 @@ pub enum Error {
         "an inhibitor lock blocks the reboot ({0}); `systemd-inhibit --list` shows who holds it"
     )]
     Inhibited(String),
-    /// A shutdown or reboot is under way already.
-    #[error("systemd-logind is busy with a shutdown that was asked for before")]
+    /// A shutdown or reboot is in progress already.
+    #[error("systemd-logind is busy with a shutdown that was requested before")]
     InProgress,
     /// polkit refused.
     #[error(
         "systemd-logind does not allow the reboot ({0}); the polkit rule of the package grants it to the user cuo-agent"
     )]
     Denied(String),
-    /// logind refused for another reason, or answered with something unknown.
+    /// logind refused for another reason, or gave an unexpected answer.
     #[error("{what} of systemd-logind failed: {text}")]
     Failed {
         /// The method.
         what: &'static str,
-        /// logind's own words.
+        /// logind's error message.
         text: String,
     },
 }
@@ -71,7 +71,7 @@ impl Error {
         };
         match name.as_str() {
             "org.freedesktop.login1.BlockedByInhibitorLock" => Self::Inhibited(text),
-            // systemd 257 has no name of its own for it yet.
+            // systemd 257 has no error name for it yet.
             "org.freedesktop.DBus.Error.AccessDenied" if text.contains("inhibitor") => {
                 Self::Inhibited(text)
             }
@@ -90,7 +90,7 @@ impl Error {
     }
 }
 
-/// Talks to logind, each operation on a connection of its own.
+/// A client of logind; each operation uses a connection of its own.
 #[derive(Debug, Clone)]
 pub struct Logind {
     bus: Bus,
@@ -102,8 +102,8 @@ impl Logind {
         Self { bus }
     }
 
-    /// The locks that block a shutdown: those of mode `block`. A `delay` lock only postpones it, and `block-weak` is made not to stop
-    /// the system itself.
+    /// The locks that block a shutdown: those of mode `block`. A `delay` lock only postpones it, and `block-weak` is meant not to stop the
+    /// system itself.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Failed`].
@@ -113,10 +113,10 @@ impl Logind {
         blocking(&connection).await
     }
 
-    /// Asks for a reboot, which blocking inhibitor locks stop.
+    /// Requests a reboot, which blocking inhibitor locks prevent.
     ///
-    /// `Ok` only says that logind took the request: the boot id tells whether the host rebooted. This process may be stopped before
-    /// the reply comes.
+    /// `Ok` only says that logind accepted the request: the boot id shows whether the host rebooted. This process may be stopped before the
+    /// reply arrives.
     ///
     /// # Errors
     /// Any of [`Error`].
@@ -129,7 +129,7 @@ impl Logind {
                 if matches!(*error, zbus::fdo::Error::UnknownMethod(_)) => {}
             result => return result.map_err(|error| Error::of_call(what, &error)),
         }
-        // Before systemd 248 there are no flags, and root goes past every lock.
+        // Before systemd 248 there are no flags, and root bypasses every lock.
         if let Some(Inhibitor { who, why }) = blocking(&connection).await?.into_iter().next() {
             return Err(Error::Inhibited(format!("{who}: {why}")));
         }
@@ -138,7 +138,7 @@ impl Logind {
         plain.await.map_err(|error| Error::of_call(what, &error))
     }
 
-    /// Whether a shutdown or reboot is under way.
+    /// Whether a shutdown or reboot is in progress.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Failed`].
@@ -147,8 +147,9 @@ impl Logind {
         preparing(&self.connect(what).await?).await
     }
 
-    /// Whether a shutdown or reboot is under way, followed by signal: `true` from the moment it begins. While it is, or is not known, logind
-    /// is asked `every` so often: one that is restarted does not say that nothing is under way any more. Needs a tokio runtime.
+    /// Whether a shutdown or reboot is in progress, followed by signal: `true` from the moment it begins. While it is, or that is not
+    /// known, logind is polled with the period `every`: one that is restarted does not signal that nothing is in progress. Needs a tokio
+    /// runtime.
     pub fn shutdown(&self, every: Duration) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
         let mut signals = Signals::new(self.bus.clone(), SHUTDOWN);
@@ -163,8 +164,8 @@ impl Logind {
                 };
                 let state = match event {
                     None => client.preparing().await,
-                    Some(Event::Connected(connection)) => preparing(&connection).await,
-                    Some(Event::Signal(message)) => {
+                    Some(Notice::Connected(connection)) => preparing(&connection).await,
+                    Some(Notice::Signal(message)) => {
                         if message
                             .header()
                             .member()

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
 async fn program() -> ExitCode {
     let mut cli = Cli::parse();
     if cli.command.is_none() {
-        // With the defaults and the environment of `run`.
+        // Without a subcommand: the defaults and the environment of `run`.
         cli = Cli::parse_from(std::env::args_os().chain(["run".into()]));
     }
     let result = match cli.command {

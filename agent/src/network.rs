@@ -1,4 +1,4 @@
-//! Whether the network is metered, as NetworkManager says. Where it does not run, nobody says so.
+//! Whether the network is metered, according to NetworkManager. Where that does not run, it is taken as not metered.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tracing::debug;
 
 use crate::bus::{Bus, Object};
 
-/// It answers from memory.
+/// Limit for one call. NetworkManager answers from memory.
 const LIMIT: Duration = Duration::from_secs(10);
 const NAME: &str = "org.freedesktop.NetworkManager";
 const BUS: Object<'static> = Object {
@@ -19,10 +19,10 @@ const MANAGER: Object<'static> = Object {
     path: "/org/freedesktop/NetworkManager",
     interface: NAME,
 };
-/// `NMMetered`: set by a person, and guessed from the kind of connection. The others are unknown, no, and guessed not to be.
+/// The values of `NMMetered` that mean metered: set by a person, and guessed from the type of connection.
 const METERED: [u32; 2] = [1, 3];
 
-/// Whether what is sent costs. An answer that does not come counts as no.
+/// Whether the network is metered. A missing answer counts as no.
 pub async fn metered(bus: &Bus) -> bool {
     let reported = ask(bus).await;
     let reported =
@@ -32,7 +32,7 @@ pub async fn metered(bus: &Bus) -> bool {
 
 async fn ask(bus: &Bus) -> zbus::Result<Option<u32>> {
     let connection = bus.connect().await?;
-    // A call would start it.
+    // A call would start NetworkManager.
     if !BUS
         .call::<bool>(&connection, "NameHasOwner", &NAME, LIMIT)
         .await?

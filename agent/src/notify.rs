@@ -1,11 +1,11 @@
-//! What systemd is reported: readiness, one line of status, and signs of life.
+//! Notifications to systemd: readiness, a status line, and the watchdog.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Tells systemd, where it listens.
+/// Notifies systemd, if it listens.
 #[derive(Debug, Default)]
 pub struct Notify {
     status: String,
@@ -14,24 +14,24 @@ pub struct Notify {
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "systemd can't be told");
+        warn!(%error, "can't notify systemd");
     }
 }
 
 impl Notify {
-    /// How often signs of life are due: half of `WatchdogSec=`.
+    /// How often the watchdog has to be notified: half of `WatchdogSec=`.
     pub fn alive_every() -> Option<Duration> {
         sd_notify::watchdog_enabled().map(|limit| limit / 2)
     }
 
-    /// A sign of life. Call it only where the main loop has made progress.
+    /// Notifies the watchdog. Call it only when the main loop has made progress.
     pub fn alive() {
         send(&[NotifyState::Watchdog]);
     }
 
-    /// The status line, if it is another one; the first one says that the agent is ready, too.
+    /// Sends the status line if it has changed; the first one also says that the agent is ready.
     pub fn status(&mut self, text: &str) {
-        // What rpm-ostree says may have several, and what follows a line break is another assignment.
+        // rpm-ostree's text may have several lines, and systemd would take a second line for another assignment.
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if self.ready && self.status == line {
             return;
@@ -46,7 +46,7 @@ impl Notify {
         self.status = line;
     }
 
-    /// The agent is about to end.
+    /// Announces that the agent is about to end.
     pub fn stopping() {
         send(&[NotifyState::Stopping]);
     }

@@ -1,4 +1,4 @@
-//! What ostree wrote to the host's journal: no bus tells why an update could not be written to the disk at a shutdown.
+//! ostree's errors in the host's journal: no D-Bus interface reports why an update could not be written to the disk at a shutdown.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,36 +10,36 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tracing::warn;
 
-/// A big journal on a slow disk takes its time, and all that waits for it is a better sentence.
+/// Limit for one query. A big journal on a slow disk takes a while, and only a better message depends on it.
 const LIMIT: Duration = Duration::from_secs(20);
-/// What is read of an answer at most, in bytes, and kept of an error, in characters.
+/// The limit of what is read of an answer, in bytes, and of what is kept of an error, in characters.
 const LONGEST: u64 = 64 << 10;
 const KEPT: usize = 1000;
 
-/// Which unit tells it, and in which boot as journalctl counts them: the one after the failure hands on what a file in /boot has kept of
-/// it; the one that failed has told it only to a journal that outlives boots, and that went on until then.
+/// The unit that reports the error, and the boot relative to the current one as journalctl counts: the boot after the failure repeats what
+/// was kept in a file in /boot; the failed one has it only if its journal survives boots and still ran at that time.
 const PLACES: [(&str, &str); 2] = [(FINALIZED, "0"), (FINALIZE, "-1")];
 const ERROR: &str = "\nerror: ";
 const HANDED_ON: &str = "ostree-finalize-staged.service failed on previous boot: ";
 
-/// Why what was staged at the last shutdown could not be written to the disk. Where the journal does not tell, the log says why.
+/// Why the staged update could not be written to the disk at the last shutdown. If the journal has no answer, logs why.
 pub async fn finalize_error(root: &Path) -> Option<String> {
     let mut silent = Vec::new();
     for (unit, boot) in PLACES {
         match ask(journalctl(root, unit, boot), LIMIT).await {
             Ok(text) => match last_error(&text) {
                 Some(error) => return Some(error),
-                None => silent.push(format!("no error of {unit}")),
+                None => silent.push(format!("no error from {unit}")),
             },
             Err(why) => silent.push(format!("{unit}: {why}")),
         }
     }
     let why = silent.join("; ");
-    warn!("an update could not be written to the disk, and the journal does not tell why: {why}");
+    warn!("an update could not be written to the disk, and the journal does not say why: {why}");
     None
 }
 
-/// Prints what the unit itself has said, and nobody else in its name: the field is the journal's own.
+/// The query for messages of the unit itself: nobody else can set the field that it matches.
 fn journalctl(root: &Path, unit: &str, boot: &str) -> Command {
     let mut command = Command::new("journalctl");
     command
@@ -52,7 +52,7 @@ fn journalctl(root: &Path, unit: &str, boot: &str) -> Command {
     command
 }
 
-/// What `command` prints, or one sentence on why that is not known.
+/// The output of `command`, or one sentence on why there is none.
 async fn ask(mut command: Command, limit: Duration) -> Result<String, String> {
     command
         .stdin(Stdio::null())
@@ -74,7 +74,7 @@ async fn ask(mut command: Command, limit: Duration) -> Result<String, String> {
     }
 }
 
-/// Whoever has more to say finds the pipe closed.
+/// Reads the beginning of the output; a program that writes more gets a closed pipe.
 async fn beginning(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
@@ -83,7 +83,7 @@ async fn beginning(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Stri
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last error in `text`, with the lines that go on with it, as one line.
+/// The last error in `text` with its continuation lines, as one line.
 fn last_error(text: &str) -> Option<String> {
     let text = format!("\n{text}");
     let (_, error) = text.rsplit_once(ERROR)?;

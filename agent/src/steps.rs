@@ -1,10 +1,10 @@
-//! The acts of an update by name: the steps at which tests hold the agent, cut it off, or change the world around it.
+//! Names for the acts of an update: the steps at which tests stop the agent, kill it, or change something around it.
 
 use cuo_core::agent::{Act, Says};
 
 macro_rules! steps {
     ($($name:ident = $text:literal, $means:literal;)*) => {
-        /// Everything that the agent ever does, by what it changes.
+        /// The agent's acts, grouped by what they change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Named {
             $(#[doc = $means] $name,)*
@@ -40,7 +40,7 @@ steps! {
 }
 
 impl Named {
-    /// What `act` is; `None` if it changes nothing and asks nobody to.
+    /// The step of `act`; `None` if it neither changes nor requests anything.
     pub fn of(act: &Act) -> Option<Self> {
         Some(match act {
             Act::Wait | Act::FindVolumes(_) => return None,
@@ -63,8 +63,8 @@ impl Named {
         })
     }
 
-    /// When the agent can be held at it: once it is decided, before the decision is on disk; before the act; after it. The confirmation is
-    /// a part of the decision, and what follows it is the next act's.
+    /// The moments at which the agent can be stopped: once the act is decided and before that is on disk; before the act; after it. The
+    /// confirmation is part of a decision, and is followed by the moments of the next act.
     pub const fn moments(self) -> &'static [&'static str] {
         match self {
             Self::Confirm => &["decided"],

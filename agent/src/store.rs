@@ -10,24 +10,24 @@ use tracing::debug;
 use crate::answer::Answer;
 use crate::files::write_atomic;
 
-/// State that survives, below the root.
+/// The state, below the root.
 const STATE: &str = "var/lib/cuo-agent/state.json";
-/// The state file that could not be read, kept for people to look at.
+/// A state file that could not be parsed, kept for people to look at.
 const BROKEN: &str = "var/lib/cuo-agent/state.json.broken";
-/// Where the process id and requests are. Not in the folder above: this one is the agent's user's, and root reads configuration there.
+/// The directory of process id and requests. It is not the one above: the agent's user can write this one, and root reads files in there.
 const RUN: &str = "run/cuo-agent/agent";
 
 const PID: &str = "pid";
 const ANSWER: &str = "status.json";
 
-/// What was found at start.
+/// The result of reading the state.
 #[derive(Debug)]
 pub enum Loaded {
-    /// A state, or none yet.
+    /// The state, or an empty one.
     State(Box<State>),
-    /// A file that made no sense: it was moved aside, and the Node tells what matters.
+    /// The file could not be parsed and was moved aside; the Node has what matters.
     Lost(String),
-    /// A file that must not be touched; the text says why.
+    /// The file must not be touched, for this reason.
     Unusable(String),
 }
 
@@ -38,14 +38,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Files below `root`, which is `/` but in tests.
+    /// The files below `root`, which is `/` except in tests.
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
     }
 
-    /// Reads the state, under this `boot`.
+    /// Reads the state in the boot `boot`.
     pub fn load(&self, boot: &BootId) -> Loaded {
         let path = self.root.join(STATE);
         let text = match std::fs::read(&path) {
@@ -70,10 +70,10 @@ impl Store {
         }
     }
 
-    /// The state as it is, for those who only look: nothing is moved aside.
+    /// Reads the state without moving anything aside, for programs other than the agent.
     ///
     /// # Errors
-    /// When it can't be read or understood; the file is named.
+    /// When the file can't be read or parsed; the error names it.
     pub fn peek(&self) -> Result<State> {
         let path = self.root.join(STATE);
         let text = match std::fs::read_to_string(&path) {
@@ -85,15 +85,15 @@ impl Store {
         State::from_text(&text, None).with_context(|| path.display().to_string())
     }
 
-    /// The folder of the state is there.
+    /// Whether the state's directory exists.
     pub fn has_folder(&self) -> bool {
         self.root.join(STATE).parent().is_some_and(Path::is_dir)
     }
 
-    /// Writes the state, whole or not at all.
+    /// Writes the state atomically.
     ///
     /// # Errors
-    /// When it is not on disk for certain; the file is named.
+    /// When the state may not be on disk; the error names the file.
     pub fn save(&self, state: &State) -> Result<()> {
         let path = self.root.join(STATE);
         if let Some(directory) = path.parent() {
@@ -111,7 +111,7 @@ impl Store {
         Ok(directory.join(name))
     }
 
-    /// Notes this process as the running agent.
+    /// Records this process as the running agent.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -121,7 +121,7 @@ impl Store {
         Ok(write_atomic(&path, pid.as_bytes(), 0o644)?)
     }
 
-    /// The process id that was noted last.
+    /// The process id that was last recorded.
     ///
     /// # Errors
     /// When there is none, or the file holds something else.
@@ -137,18 +137,18 @@ impl Store {
     /// The process id of the running agent, if one runs.
     ///
     /// # Errors
-    /// When the file that says so can't be read or holds something else.
+    /// When the file with the process id can't be read or holds something else.
     pub fn agent(&self) -> Result<Option<i32>> {
         if !self.root.join(RUN).join(PID).exists() {
             return Ok(None);
         }
         let pid = self.read_pid()?;
-        // An agent that was killed leaves its id, which may be another process' by now.
+        // An agent that was killed leaves its id, which may belong to another process by now.
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         Ok((name.trim_end() == "cuo-agent").then_some(pid))
     }
 
-    /// Writes what the agent says of itself, for everybody.
+    /// Writes the agent's answer, readable for everybody.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -159,7 +159,7 @@ impl Store {
             .with_context(|| format!("write {}", path.display()))
     }
 
-    /// What the agent with the process id `pid` says of itself, if it has said anything yet.
+    /// The answer of the agent with the process id `pid`, if it has written one.
     ///
     /// # Errors
     /// When the file can't be read or holds something else.
@@ -175,8 +175,8 @@ impl Store {
         Ok(Some(answer).filter(|answer| answer.pid == pid))
     }
 
-    /// What the last agent since the boot said of itself: when it looked for an update, what came of it, and when it meant to look again. The
-    /// folder does not outlive the boot.
+    /// The answer of the last agent since the boot: when it looked for an update, the result, and when it would have looked again. The
+    /// directory does not outlive the boot.
     pub fn last_answer(&self) -> Option<Answer> {
         let text = std::fs::read(self.root.join(RUN).join(ANSWER)).ok()?;
         let answer = serde_json::from_slice::<Answer>(&text);
@@ -194,10 +194,10 @@ impl Store {
         Ok(write_atomic(&path, what.as_bytes(), 0o644)?)
     }
 
-    /// Takes a request to forget, if there is one.
+    /// Takes a request to forget releases, if there is one.
     ///
     /// # Errors
-    /// When there is one that can't be read or removed.
+    /// When a request can't be read or removed.
     pub fn take_forget(&self) -> Result<Option<String>> {
         let path = self.root.join(RUN).join("forget");
         match std::fs::read_to_string(&path) {

@@ -1,4 +1,4 @@
-//! Looks for what else updates this host, and for the units that have to run.
+//! Looks for other programs that update this host, and for the units that have to run.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,34 +7,30 @@ use cuo_core::survey::{Driver, StagedNote, Survey, UNITS};
 use tracing::debug;
 
 use crate::bus::Bus;
+use crate::config::ZINCATI;
 use crate::gvariant::{self, Value, at, text_at};
 use crate::{fragments, systemd};
 
-/// What the agent is called where rpm-ostree names who drives updates.
+/// The agent's name as rpm-ostree's driver of updates.
 pub const NAME: &str = "cuo-agent";
 
 const DRIVER: &str = "run/rpm-ostree/update-driver.gv";
 const STAGED: &str = "run/ostree/staged-deployment";
 const LOCKED: &str = "run/ostree/staged-deployment-locked";
 const POLICY: &str = "etc/rpm-ostreed.conf";
-const ZINCATI: [&str; 3] = [
-    "usr/lib/zincati/config.d",
-    "run/zincati/config.d",
-    "etc/zincati/config.d",
-];
 /// Where the next root file system of a soft reboot is (systemd-soft-reboot.service(8)). The folder alone is enough: something may be mounted on it at any time.
 const NEXT_ROOT: &str = "run/nextroot";
 /// `1` if a kernel is loaded that `systemctl reboot` would boot by kexec (systemctl(1), `reboot`).
 const KEXEC: &str = "sys/kernel/kexec_loaded";
 const MACHINE_CONFIG: &str = "etc/machine-config-daemon/currentconfig";
 
-/// Files below `root` whose change may mean that something else updates the host now, or no longer does.
+/// Files below `root` whose change may mean that another program has begun or stopped to update the host.
 pub fn files(root: &Path) -> Vec<PathBuf> {
     let single = [DRIVER, POLICY, MACHINE_CONFIG].into_iter();
     single.chain(ZINCATI).map(|path| root.join(path)).collect()
 }
 
-/// Units to look at besides the usual ones, as the configuration names them.
+/// Units to look at besides the usual ones, from the configuration.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Further<'a> {
     /// Those that have to be active.
@@ -43,10 +39,10 @@ pub struct Further<'a> {
     pub drivers: &'a [String],
 }
 
-/// Looks around on the host, and at `further` units.
+/// Looks at the host, and at `further` units.
 ///
 /// # Errors
-/// One sentence, when systemd does not tell.
+/// One sentence, if systemd does not answer.
 pub async fn look(root: &Path, bus: &Bus, further: Further<'_>) -> Result<Survey, String> {
     let driver = driver(root).filter(|driver| driver.name != NAME);
     let mut names = UNITS.to_vec();
@@ -81,7 +77,7 @@ fn kexec(root: &Path) -> bool {
     loaded.is_ok_and(|text| text.trim() == "1")
 }
 
-/// There, or where only root may look.
+/// Whether the path exists; a path that only root may look at counts as existing.
 fn exists(path: &Path) -> bool {
     path.try_exists().unwrap_or_else(|error| {
         debug!(path = %path.display(), %error, "taken to be there");
@@ -89,7 +85,7 @@ fn exists(path: &Path) -> bool {
     })
 }
 
-/// Who is registered as driver since the boot.
+/// The driver that has registered since the boot.
 fn driver(root: &Path) -> Option<Driver> {
     let entries = gvariant::dict(&std::fs::read(root.join(DRIVER)).ok()?);
     let text = |key| text_at(&entries, key).map(str::to_owned);
@@ -99,7 +95,7 @@ fn driver(root: &Path) -> Option<Driver> {
     })
 }
 
-/// What is staged, and its lock. Versions of ostree before the lock was part of the note have a file for it.
+/// ostree's note of the staged deployment, with its lock. Versions of ostree without the lock in the note have a file for it.
 pub fn staged(root: &Path) -> Result<Option<StagedNote>, String> {
     let bytes = match std::fs::read(root.join(STAGED)) {
         Ok(bytes) => bytes,
@@ -139,7 +135,7 @@ fn zincati_off(root: &Path) -> bool {
     let (files, errors) = fragments::files(root, &ZINCATI);
     let mut enabled = true;
     for path in files {
-        // What can't be read can't be counted on.
+        // A file that can't be read can't be relied on.
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let table: toml::Table = toml::from_str(&text).unwrap_or_default();
         let updates = table

@@ -1,4 +1,4 @@
-//! systemd itself, over D-Bus: which units run. Read only, which everybody may.
+//! systemd itself, over D-Bus: which units run. Read-only, which everybody may.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use zbus::{Connection, OwnedObjectPath};
 
 use crate::bus::{self, Bus, Object};
 
-/// systemd answers from memory.
+/// Limit for one call. systemd answers from memory.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const MANAGER: Object<'static> = Object {
@@ -32,7 +32,7 @@ type Listed = (
     OwnedObjectPath,
 );
 
-/// The states of these units, of those that there are none of too.
+/// The states of these units, including units that do not exist.
 ///
 /// # Errors
 /// One sentence, when systemd can't be asked.
@@ -54,7 +54,7 @@ pub async fn units(bus: &Bus, names: &[&str]) -> Result<Vec<Unit>, String> {
     Ok(listed.into_iter().map(unit).collect())
 }
 
-/// One clause about why the service `unit` does not run, if it has failed and systemd tells.
+/// One clause on why the service `unit` does not run, if it has failed and systemd says so.
 pub async fn failure(bus: &Bus, unit: &str) -> Option<String> {
     let failed = units(bus, &[unit]).await.ok()?;
     failed.iter().find(|unit| unit.state == "failed")?;
@@ -68,7 +68,7 @@ pub async fn failure(bus: &Bus, unit: &str) -> Option<String> {
     })
 }
 
-/// What systemd calls the way in which the service `unit` ended, such as `exit-code` or `start-limit-hit`.
+/// systemd's result of the service `unit`, such as `exit-code` or `start-limit-hit`.
 async fn result(bus: &Bus, unit: &str) -> zbus::Result<String> {
     let connection = bus.connect().await?;
     let path: OwnedObjectPath = MANAGER.call(&connection, "GetUnit", &unit, LIMIT).await?;
@@ -81,10 +81,10 @@ async fn result(bus: &Bus, unit: &str) -> zbus::Result<String> {
     value.and_then(String::try_from)
 }
 
-/// How far `unit` is loaded, and the units that want or require it, whoever made the links that say so.
+/// The load state of `unit`, and the units that want or require it, whoever made the links.
 ///
 /// # Errors
-/// When systemd does not tell.
+/// When systemd does not answer.
 pub(crate) async fn wanted(
     connection: &Connection,
     unit: &str,

@@ -4,7 +4,8 @@
 //!
 //! - [`cluster`]: a real control plane ([`cluster::controlplane`]), hollow kubelets and pods ([`cluster::kubelet`]), and what stands between a
 //!   program and the API server.
-//! - [`machine`]: hosts whose `rpm-ostreed`, `logind` and `systemd` are doubles of observed behaviour, on a private system bus.
+//! - [`machine`]: hosts whose `rpm-ostreed`, `logind` and `systemd` are doubles of observed behaviour, on a private system bus. What
+//!   leads them from release to release is beside it ([`graph`]).
 //!
 //! Both meet in the modules beside them: whole clusters for level 2 of the tests ([`bench`], [`herd`]), and level 3, hosts whose systemd, buses,
 //! polkit, logind and journal are the real ones ([`host`]). Everything is a child of the process that uses it and dies with it ([`process`]).
@@ -14,6 +15,7 @@
 pub mod bench;
 mod cache;
 pub mod cluster;
+pub mod graph;
 pub mod herd;
 pub mod host;
 pub mod image;

@@ -19,7 +19,7 @@ use cuo_core::values::DrainPolicy;
 use cuo_core::window::{Calendar, Window, Windows};
 use jiff::SignedDuration;
 
-/// Longest time that may be given for anything.
+/// The longest time span that any flag accepts.
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Decides which node of the cluster reboots into its staged update, and when; the cuo-agent on the node does the rest.
@@ -32,7 +32,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 #[command(name = "cuo-operator", version, about, max_term_width = 100)]
 pub struct Config {
     /// When nodes that no UpdatePool selects may be granted a reboot, as "[DAYS] HH:MM LENGTH [ZONE]", such as "Mon-Fri 22:00 4h Europe/Berlin"; without days it
-    /// opens daily, without a zone it is in UTC. Repeat the flag, or put ';' between, for several. Without any, it is always open.
+    /// opens daily, without a zone it is in UTC. For several, repeat the flag or separate them by ';'. Without any, it is always open.
     #[arg(
         long = "window",
         env = "CUO_WINDOW",
@@ -40,29 +40,29 @@ pub struct Config {
         value_delimiter = ';'
     )]
     pub windows: Vec<Window>,
-    /// Most nodes that no UpdatePool selects that may be rebooting or otherwise out of service when one more of them is granted.
+    /// How many nodes that no UpdatePool selects may be rebooting or otherwise out of service, counting the one that is granted.
     #[arg(long, env = "CUO_MAX_UNAVAILABLE", value_name = "N", default_value = "1", value_parser = count)]
     pub max_unavailable: usize,
-    /// Grant nothing in any pool, and withdraw what was not accepted yet.
+    /// Grant nothing in any pool, and withdraw grants that were not accepted yet.
     #[arg(long, env = "CUO_PAUSED", value_parser = BoolishValueParser::new())]
     pub paused: bool,
-    /// Annotations that have to be `true` on a node before it is granted, with commas between. Set them by what runs on nodes with the
-    /// label cuo.coreos.com/before-reboot=true.
+    /// Annotations that have to be `true` on a node before it is granted, separated by commas. They are set by programs that run on nodes
+    /// with the label cuo.coreos.com/before-reboot=true.
     #[arg(long, env = "CUO_BEFORE_REBOOT_ANNOTATIONS", value_name = "NAMES", value_delimiter = ',', value_parser = check)]
     pub before_reboot_annotations: Vec<String>,
-    /// Annotations that have to be `true` on a node that rebooted before its slot is free, with commas between. Set them by what runs on
-    /// nodes with the label cuo.coreos.com/after-reboot=true.
+    /// Annotations that have to be `true` on a node that rebooted before its slot is free, separated by commas. They are set by programs
+    /// that run on nodes with the label cuo.coreos.com/after-reboot=true.
     #[arg(long, env = "CUO_AFTER_REBOOT_ANNOTATIONS", value_name = "NAMES", value_delimiter = ',', value_parser = check)]
     pub after_reboot_annotations: Vec<String>,
     /// How long an agent may take to accept its grant.
     #[arg(long, env = "CUO_ACCEPT_TIMEOUT", value_name = "TIME", default_value = "5m", value_parser = length)]
     pub accept_timeout: SignedDuration,
-    /// How long a drain may take. When it is over, the agent uncordons its node and gives the slot back.
+    /// How long a drain may take. After that, the agent uncordons its node and gives the slot back.
     #[arg(long, env = "CUO_DRAIN_TIMEOUT", value_name = "TIME", default_value = "10m", value_parser = length)]
     pub drain_timeout: SignedDuration,
-    /// Nodes with these labels are of the control plane, too, of which never two are out of service because of a grant: a label selector as
-    /// kubectl takes it. Those with the usual labels and taints, and those that run static pods of etcd or kube-apiserver, are so
-    /// anyway. Repeat the flag, or put ';' between, for several.
+    /// Nodes with these labels belong to the control plane, too, of which grants never take two out of service at once: a label selector as
+    /// kubectl takes it. Nodes with the usual labels and taints, and those that run static pods of etcd or kube-apiserver, belong to it
+    /// anyway. For several, repeat the flag or separate them by ';'.
     #[arg(
         long,
         env = "CUO_CONTROL_PLANE_NODES",
@@ -70,8 +70,8 @@ pub struct Config {
         value_delimiter = ';'
     )]
     pub control_plane_nodes: Vec<Selector>,
-    /// Nodes with these labels are not of the control plane, whatever else they have: for one that says so of itself by mistake, and holds
-    /// the others up. Repeat the flag, or put ';' between, for several.
+    /// Nodes with these labels do not belong to the control plane, whatever else they have: for nodes that claim it by mistake, and delay
+    /// the others. For several, repeat the flag or separate them by ';'.
     #[arg(
         long,
         env = "CUO_NO_CONTROL_PLANE_NODES",
@@ -82,10 +82,10 @@ pub struct Config {
     /// Namespace of the ledger and the lease: the operator's own.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "cuo-system", value_parser = namespace)]
     pub namespace: String,
-    /// Node that the operator runs on; it goes last.
+    /// The node that the operator runs on, which is updated last.
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     pub own_node: Option<NodeName>,
-    /// Name of this process in Events and, with something random added, in the lease.
+    /// Name of this process in Events and, with a random suffix, in the lease.
     #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "cuo-operator", value_parser = filled)]
     pub identity: String,
     /// Kubeconfig to use in place of the pod's service account.
@@ -113,7 +113,7 @@ impl Config {
     /// Reads flags (the first of `args` is the program's name) and environment variables.
     ///
     /// # Errors
-    /// What is wrong with which flag or variable; also when help or the version is asked for. Meant for [`clap::Error::exit`].
+    /// A clap error that names the invalid flag or variable, or carries help or version text. Meant for [`clap::Error::exit`].
     pub fn load<T: Into<OsString> + Clone>(
         args: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
@@ -121,7 +121,7 @@ impl Config {
             .map_err(|error| with_variable(error, Self::command(), |name| std::env::var_os(name)))
     }
 
-    /// What the flags ask of the plan.
+    /// The plan's settings, from the flags.
     pub fn policy(&self) -> Policy {
         Policy {
             builtin: Pool {
@@ -145,7 +145,7 @@ impl Config {
         }
     }
 
-    /// The annotations and labels that the plan needs of each Node besides CUO's own.
+    /// The annotations and labels that the plan needs from each Node besides CUO's own.
     pub fn keep(&self) -> Keep {
         let names = self.before_reboot_annotations.iter();
         let mut keep = Keep::new(names.chain(&self.after_reboot_annotations).cloned());
@@ -155,7 +155,7 @@ impl Config {
         keep
     }
 
-    /// Where the credentials come from.
+    /// The source of the credentials.
     pub fn credentials(&self) -> Credentials {
         match &self.kubeconfig {
             Some(path) => Credentials::File {
@@ -167,7 +167,7 @@ impl Config {
     }
 }
 
-/// Names the environment variable along with the flag if the value may have come from there: in a pod nobody wrote the flag.
+/// Adds the environment variable's name to the flag's if the value may have come from it: in a pod nobody wrote the flag.
 fn with_variable(
     mut error: clap::Error,
     mut command: Command,
@@ -211,7 +211,7 @@ fn length(text: &str) -> Result<SignedDuration, String> {
     Ok(found)
 }
 
-/// A name of at most 63 characters of which the first and the last are letters or digits.
+/// Whether `text` has at most 63 characters, of which the first and the last are letters or digits.
 fn word(text: &str, inner: impl Fn(u8) -> bool) -> bool {
     let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
@@ -228,7 +228,7 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a check's annotation.
+/// Parses the name of a check's annotation.
 fn check(text: &str) -> Result<String, String> {
     if text.starts_with(keys::PREFIX) {
         return Err(format!(

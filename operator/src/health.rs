@@ -1,29 +1,29 @@
-//! What the probes of the pod are reported.
+//! The state that the pod's probes report.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A loop that was silent for this long is stuck: it turns at least once a minute, and each call in it has a deadline.
+/// A loop without a turn for this long is stuck: it turns at least once a minute, and each of its calls has a deadline.
 const STUCK: Duration = Duration::from_secs(300);
 
-/// How the loop is.
+/// The state of the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
     turned: Instant,
     missing: Option<String>,
 }
 
-/// Told by the loop.
+/// The loop's side, which sets the state.
 #[derive(Debug)]
 pub struct Health(watch::Sender<State>);
 
-/// Asked by the HTTP server.
+/// The HTTP server's side, which reads the state.
 #[derive(Debug, Clone)]
 pub struct Probe(watch::Receiver<State>);
 
-/// A loop that has not begun yet.
+/// The state of a loop that has not begun yet.
 pub fn health() -> (Health, Probe) {
     let (sender, receiver) = watch::channel(State {
         turned: Instant::now(),
@@ -33,7 +33,7 @@ pub fn health() -> (Health, Probe) {
 }
 
 impl Health {
-    /// The loop turns; `missing` is what it lacks to know the nodes as they are.
+    /// Records a turn of the loop; `missing` is what it does not know about the nodes, if anything.
     pub fn turned(&self, missing: Option<String>) {
         self.0.send_replace(State {
             turned: Instant::now(),
@@ -43,10 +43,10 @@ impl Health {
 }
 
 impl Probe {
-    /// The loop turns.
+    /// Whether the loop turns.
     ///
     /// # Errors
-    /// Since when it does not.
+    /// A sentence on how long it has not, if it is stuck.
     pub fn alive(&self, now: Instant) -> Result<(), String> {
         let silent = now.saturating_duration_since(self.0.borrow().turned);
         if silent < STUCK {
@@ -55,10 +55,10 @@ impl Probe {
         Err(format!("the loop has been stuck for {}s", silent.as_secs()))
     }
 
-    /// The nodes are known as they are, so that this process could lead at any time.
+    /// Whether the nodes are known, so that this process could lead at any time.
     ///
     /// # Errors
-    /// What is missing.
+    /// What is not known yet.
     pub fn ready(&self) -> Result<(), String> {
         match &self.0.borrow().missing {
             None => Ok(()),

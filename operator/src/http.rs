@@ -1,8 +1,8 @@
-//! `/metrics`, `/healthz` and `/readyz`, for whoever reaches the port.
+//! `/metrics`, `/healthz` and `/readyz`, for everybody who can reach the port.
 //!
-//! Nobody has to prove who he is here, so nobody may take from the operator what it needs for its work: connections are few, short, and
-//! closed by this side, and a crowd of them never keeps a newcomer out. A kubelet opens a connection for each probe anyway, and a scrape
-//! or two a minute are worth no connection that is kept.
+//! There is no authentication, so no client may take resources that the operator needs for its work: connections are few, short, and closed
+//! by this side, and a crowd of them never keeps a new one out. Kubelets open a connection for each probe anyway, and a scrape or two a
+//! minute do not justify keep-alive.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -27,28 +27,28 @@ use tracing::{debug, error, warn};
 use crate::health::Probe;
 use crate::metrics::Metrics;
 
-/// Most connections at a time. A kubelet and a Prometheus or two have one each, and an answer takes a millisecond.
+/// The most connections at a time. A kubelet and a Prometheus or two have one each, and an answer takes a millisecond.
 const CONNECTIONS: usize = 64;
-/// Connections may take one file of so many that the process may open: the others are for the API server. It needs some twenty.
+/// One of this many files that the process may open can be a connection here: the rest is for the API server, which needs some twenty.
 const SHARE: u64 = 4;
-/// How long a connection may last, from its first byte to the last of its answer: as long as Prometheus waits for a scrape. Kubelets wait
+/// How long a connection may last, from its first byte to the last of the answer: as long as Prometheus waits for a scrape. Kubelets wait
 /// for a second.
 const LIFE: Duration = Duration::from_secs(10);
-/// Most bytes of a request, and of what is kept of it: hyper's least, and many times what a scrape sends.
+/// The most bytes of a request: hyper's minimum for its buffer, and many times what a scrape sends.
 const REQUEST: usize = 8192;
-/// Pause after a connection could not be accepted, mostly for want of files: what axum and hyper do.
+/// Pause after a connection could not be accepted, usually for lack of file descriptors; axum and hyper use the same.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Listens.
+/// Binds the address and listens.
 ///
 /// # Errors
-/// When the address can't be had.
+/// When the address is not available.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
     listener.with_context(|| format!("can't listen on {address}; choose another with --listen"))
 }
 
-/// Serves without end.
+/// Serves requests without end.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, probe: Probe) {
     let (alive, ready) = (probe.clone(), probe);
     let router = Router::new()
@@ -65,13 +65,13 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, probe: Probe) {
     }
 }
 
-/// How many connections there may be where the process may open so many `files`.
+/// The most connections for a process that may open this many `files`.
 fn most(files: Option<u64>) -> usize {
     let share = files.map_or(u64::MAX, |files| files / SHARE);
     usize::try_from(share).map_or(CONNECTIONS, |share| share.clamp(1, CONNECTIONS))
 }
 
-/// The next connection, however long it takes to be had.
+/// Waits for the next connection, and retries after errors.
 async fn accept(listener: &TcpListener) -> TcpStream {
     let mut reported = false;
     loop {
@@ -79,7 +79,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             Ok((stream, _)) => return stream,
             Err(error) => error,
         };
-        // Whoever has left again is no trouble.
+        // The client has gone away, which is no problem.
         if matches!(
             error.kind(),
             ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
@@ -94,7 +94,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// One request and its answer.
+/// Reads one request and answers it.
 async fn converse(stream: TcpStream, router: Router) {
     let serving = http1::Builder::new()
         .keep_alive(false)
@@ -102,17 +102,17 @@ async fn converse(stream: TcpStream, router: Router) {
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     match timeout(LIFE, serving).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "a connection came to nothing"),
-        Err(_) => debug!("a connection had no end after {} s", LIFE.as_secs()),
+        Ok(Err(error)) => debug!(%error, "a connection failed"),
+        Err(_) => debug!("a connection was closed after {} s", LIFE.as_secs()),
     }
 }
 
-/// The connections that there are.
+/// The open connections.
 #[derive(Debug)]
 struct Crowd {
     most: usize,
     tasks: JoinSet<()>,
-    /// The same, oldest first.
+    /// Their handles, oldest first.
     order: VecDeque<AbortHandle>,
 }
 
@@ -125,7 +125,7 @@ impl Crowd {
         }
     }
 
-    /// Lets `connection` in. Where there are as many as may be, the oldest goes for it: who has something to ask has asked by then.
+    /// Admits `connection`. At the limit, the oldest is closed for it: a client with a question has asked it by then.
     async fn admit(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
         while let Some(ended) = self.tasks.try_join_next() {
             reported(ended);
@@ -135,7 +135,7 @@ impl Crowd {
             if let Some(oldest) = self.order.pop_front() {
                 oldest.abort();
             }
-            // Its socket is closed once it has ended, and not before.
+            // The socket is closed only once the task has ended.
             if let Some(ended) = self.tasks.join_next().await {
                 reported(ended);
             }
@@ -144,7 +144,7 @@ impl Crowd {
     }
 }
 
-/// Tells of a connection that ended as none should.
+/// Logs a connection that ended in a panic.
 fn reported(ended: Result<(), JoinError>) {
     match ended {
         Err(error) if !error.is_cancelled() => error!(%error, "a connection ended in a panic"),

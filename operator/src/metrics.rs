@@ -1,4 +1,4 @@
-//! What Prometheus is reported.
+//! Metrics for Prometheus.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -19,9 +19,9 @@ use crate::narration::{Count, Write};
 type Label = [(&'static str, &'static str); 1];
 type PoolLabels = Vec<(&'static str, String)>;
 
-/// The label of the pool of all nodes that no other one selects. No pool can have this name.
+/// The label of the built-in pool, of all nodes that no other one selects. No pool can have this name.
 const BUILT_IN: &str = "(built-in)";
-/// Phase of nodes whose agent shows none.
+/// The phase of nodes whose agent shows none.
 const NO_PHASE: &str = "none";
 
 macro_rules! metrics {
@@ -47,14 +47,14 @@ macro_rules! metrics {
 metrics! {
     nodes: Family<Label, Gauge> = "cuo_nodes", "Nodes by the phase that their agent shows, while this process leads";
     verdicts: Family<Label, Gauge> = "cuo_verdicts", "Nodes by why they do or do not reboot now, while this process leads";
-    reasons: Family<Label, Gauge> = "cuo_agent_reasons", "Nodes by the reason that their agent gives, while this process leads";
+    reasons: Family<Label, Gauge> = "cuo_agent_reasons", "Nodes by the reason that their agent reports, while this process leads";
     control_plane: Gauge = "cuo_control_plane_nodes", "Nodes that count as control plane, while this process leads";
-    resting: Gauge = "cuo_operator_nodes_resting", "Nodes that are left alone for a while because writes to them fail or take their time";
+    resting: Gauge = "cuo_operator_nodes_resting", "Nodes that are left alone for a while because writes to them fail or are slow";
     used: Gauge = "cuo_budget_used", "Nodes that count against any budget, while this process leads";
-    budget: Gauge = "cuo_budget_max", "Most nodes of no pool that may be out of service because of a grant";
-    pool_nodes: Family<PoolLabels, Gauge> = "cuo_pool_nodes", "Nodes of a pool by what they are at; a node can be in several states and pools";
+    budget: Gauge = "cuo_budget_max", "How many nodes of no pool may be out of service because of a grant";
+    pool_nodes: Family<PoolLabels, Gauge> = "cuo_pool_nodes", "Nodes of a pool by state; a node can be in several states and pools";
     pool_used: Family<PoolLabels, Gauge> = "cuo_pool_budget_used", "Nodes of a pool that count against its budget";
-    pool_budget: Family<PoolLabels, Gauge> = "cuo_pool_budget_max", "Most nodes of a pool that may be out of service because of a grant";
+    pool_budget: Family<PoolLabels, Gauge> = "cuo_pool_budget_max", "How many nodes of a pool may be out of service because of a grant";
     pool_open: Family<PoolLabels, Gauge> = "cuo_pool_window_open", "Whether nodes of a pool may be granted, as far as its windows go: 1 or 0";
     grants: Counter = "cuo_grants", "Grants that were put on Nodes";
     results: Family<Label, Counter> = "cuo_grant_results", "Grants that agents answered, by outcome";
@@ -104,7 +104,7 @@ impl Metrics {
         text
     }
 
-    /// A plan was made.
+    /// Records a plan.
     pub fn planned(&self, seen: &Snapshot, plan: &Plan) {
         let mut phases: BTreeMap<_, usize> = BTreeMap::new();
         for node in seen.nodes.values() {
@@ -156,7 +156,7 @@ impl Metrics {
         set(&self.pool_open, report.open.into());
     }
 
-    /// Pools may be gone.
+    /// Drops the metrics of pools, which may have been deleted.
     fn forget_pools(&self) {
         self.pool_nodes.clear();
         for family in [&self.pool_used, &self.pool_budget, &self.pool_open] {
@@ -164,7 +164,7 @@ impl Metrics {
         }
     }
 
-    /// What was planned says nothing any more: somebody else leads, and would be counted twice.
+    /// Drops what was planned: somebody else leads now, and nodes would be counted twice.
     fn forget_plan(&self) {
         self.nodes.clear();
         self.verdicts.clear();
@@ -173,7 +173,7 @@ impl Metrics {
         self.forget_pools();
     }
 
-    /// This process leads, or no longer does.
+    /// Records whether this process leads.
     pub fn led(&self, leading: bool) {
         self.leading.set(leading.into());
         if !leading {
@@ -181,12 +181,12 @@ impl Metrics {
         }
     }
 
-    /// The watch is in touch, or not.
+    /// Records whether the watch is connected.
     pub fn watching(&self, connected: bool) {
         self.connected.set(connected.into());
     }
 
-    /// A write succeeded.
+    /// Records a successful write.
     pub fn wrote(&self, write: Write, count: Option<Count>) {
         self.writes
             .get_or_create(&[("write", write.as_str())])
@@ -206,12 +206,12 @@ impl Metrics {
         self.results.get_or_create(&[("outcome", outcome.as_str())])
     }
 
-    /// A call failed.
+    /// Records a failed call.
     pub fn failed(&self, error: &ApiError) {
         self.errors.get_or_create(&[("class", class(error))]).inc();
     }
 
-    /// An Event was dropped.
+    /// Records a dropped Event.
     pub fn dropped(&self) {
         self.dropped.inc();
     }
@@ -221,7 +221,7 @@ fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Counts `codes`, those that nobody but `others` gives left out.
+/// Counts by code, leaving out codes that only `others` reports.
 fn by_code(family: &Family<Label, Gauge>, others: &str, found: impl Iterator<Item = Code>) {
     let mut codes: BTreeMap<Code, usize> = BTreeMap::new();
     for code in found {

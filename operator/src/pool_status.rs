@@ -1,6 +1,7 @@
-//! What is reported of a pool on its `status`: numbers, and conditions with reasons.
+//! Builds a pool's `status`: numbers, and conditions with reasons.
 
 use cuo_coordination::pool::PoolObject;
+use cuo_coordination::pool::releases::{IdentityStatus, ReleaseStatus};
 use cuo_coordination::pool::status::{Condition, NodeCounts, PoolStatus, Slot, Target};
 use cuo_core::plan::PoolReport;
 use cuo_core::pool::FoundPool;
@@ -8,7 +9,7 @@ use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::trust::{Chosen, RESTRICTED};
 
-/// The status of `pool`; `before` is what was reported last.
+/// The status of `pool`; `before` is the previous one.
 pub fn status(
     pool: &PoolObject,
     report: &PoolReport,
@@ -49,9 +50,22 @@ pub fn status(
         slots: report.slots.iter().map(slot).collect(),
         targets: targets(report),
         control_plane: report.control_plane.clone(),
+        release: release(pool, report),
+        history: pool.status.history.clone(),
         next_window: report.next_opening,
         conditions: conditions.into(),
     }
+}
+
+/// What decides stays as it is; what waits is for people.
+fn release(pool: &PoolObject, report: &PoolReport) -> Option<ReleaseStatus> {
+    let waiting = report.waiting.as_ref().map(|release| IdentityStatus {
+        architecture: String::new(),
+        identity: release.identity,
+        version: release.version.clone(),
+    });
+    let known = pool.status.release.clone()?;
+    Some(ReleaseStatus { waiting, ..known })
 }
 
 fn number(count: usize) -> u32 {
@@ -77,7 +91,7 @@ fn targets(report: &PoolReport) -> Vec<Target> {
     targets.collect()
 }
 
-/// Whether a condition holds, and why: a word and a sentence.
+/// A condition's status, reason and message.
 type Why = (&'static str, String, String);
 
 fn why(holds: bool, reason: &str, message: impl Into<String>) -> Why {
@@ -87,7 +101,7 @@ fn why(holds: bool, reason: &str, message: impl Into<String>) -> Why {
 
 fn accepted(pool: &PoolObject) -> Why {
     match &pool.found {
-        FoundPool::Valid(_) => why(true, "Valid", "The pool makes sense."),
+        FoundPool::Valid(_) => why(true, "Valid", "The pool is valid."),
         FoundPool::Invalid { why: text, .. } => why(false, Code::PoolInvalid.as_str(), text),
     }
 }
@@ -105,14 +119,14 @@ fn progressing(report: &PoolReport) -> Why {
     why(false, reason.code.as_str(), reason.message)
 }
 
-/// Why nothing happens, though something is to be done.
+/// The condition `Held`: why nothing happens although something is to be done.
 fn held(report: &PoolReport) -> Why {
     let reason = rests(report);
     let holds = report.why.is_some() && report.rebooting == 0;
     why(holds, reason.code.as_str(), reason.message)
 }
 
-/// What the pool is at.
+/// The reason of `Progressing` while no node has its turn, or one has.
 fn rests(report: &PoolReport) -> Reason {
     if let Some(stuck) = report.slots.iter().find_map(|slot| slot.why.as_ref()) {
         return stuck.clone();
@@ -141,13 +155,13 @@ fn degraded(report: &PoolReport) -> Why {
     }
 }
 
-/// Whether no node chooses for itself whether it is selected.
+/// The condition `SelectorTrusted`: whether nodes can't decide on their own to be selected.
 fn trusted(pool: &PoolObject) -> Why {
     let chosen = match &pool.found {
         FoundPool::Valid(pool) => Chosen::of(pool),
         FoundPool::Invalid { .. } => {
             let (status, reason) = ("Unknown", Code::PoolInvalid.as_str());
-            return (status, reason.to_owned(), "The pool makes no sense.".into());
+            return (status, reason.to_owned(), "The pool is invalid.".into());
         }
     };
     let fields = [
@@ -166,13 +180,13 @@ fn trusted(pool: &PoolObject) -> Why {
         return why(true, "NodesCannotChoose", text);
     }
     let text = format!(
-        "Nodes can write on themselves the labels that select them: {}. Labels that begin with {RESTRICTED}/ are out of their reach.",
+        "Nodes can set the labels that select them on themselves: {}. They can't set labels that begin with {RESTRICTED}/.",
         fields.join("; ")
     );
     why(false, "NodesChooseThemselves", text)
 }
 
-/// Whether pods that have to leave a node have another one to go to.
+/// The condition `Drainable`: whether pods that have to leave a node have another one to go to.
 fn drainable(report: &PoolReport) -> Why {
     let Some(lone) = &report.lone else {
         let text = "No node of this pool is the only one that takes pods, or they are not drained.";

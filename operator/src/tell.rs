@@ -1,8 +1,8 @@
-//! Decisions told to people: the log, and Events about Nodes and pools.
+//! Reports decisions to people: in the log, and as Events about Nodes and pools.
 //!
-//! An Event tells of a decision when its write succeeded, and of why a node waits when that changes to another code, or when the node
-//! waits for another version. A text that only moves with the clock or with the queue is no news, and neither is anything that was so
-//! when this process began to lead.
+//! A decision is reported when its write succeeded. Why a node waits is reported when its code changes, or the node waits for another
+//! release. A text that changes only with the clock or the queue is not reported, and neither is anything that was so when this process
+//! began to lead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::metrics::Metrics;
-use crate::narration::{News, NodeEvent, Said, of_pool, of_verdict, wanted};
+use crate::narration::{News, NodeEvent, PoolSaid, Said, of_pool, of_verdict, wanted};
 
 /// An Event that waits to be published.
 pub type Waiting = (About, News);
 
-/// Events that may wait to be published: one for each node of a large cluster.
+/// The most Events in the queue: one for each node of a large cluster.
 pub const LIMIT: usize = 2000;
-/// Pause between two Events, so that news of a whole cluster does not hold up what matters at the API server.
+/// Pause between two Events, so that Events about a whole cluster do not delay more important calls of the API server.
 const PACE: Duration = Duration::from_millis(20);
 
 /// Remembers what was reported last.
@@ -36,14 +36,14 @@ pub struct Teller {
     events: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
     reported: BTreeMap<NodeName, (Code, Option<ReleaseId>)>,
-    /// Pools by name and uid, and whether they were told to make sense.
+    /// Pools by name and uid, and whether they were reported as valid.
     pools: BTreeMap<(PoolName, String), bool>,
-    /// The nodes that were told to count as control plane; `None` before the first time.
+    /// The nodes that were reported as control plane; `None` before the first report.
     control_plane: Option<BTreeSet<NodeName>>,
 }
 
 impl Teller {
-    /// A teller that hands its Events to `events`.
+    /// A teller that sends its Events to `events`.
     pub fn new(events: mpsc::Sender<Waiting>, metrics: Arc<Metrics>) -> Self {
         Self {
             events,
@@ -54,14 +54,14 @@ impl Teller {
         }
     }
 
-    /// Forgets what was reported: others lead in between, and tell.
+    /// Forgets what was reported: another operator leads in between, and reports.
     pub fn forget(&mut self) {
         self.reported.clear();
         self.pools.clear();
         self.control_plane = None;
     }
 
-    /// A write succeeded.
+    /// Reports a successful write.
     pub fn wrote(&mut self, said: Said) {
         let (name, write) = (said.name, said.write);
         info!(node = %name, write = write.as_str(), "{}: {}", name, write.means());
@@ -70,6 +70,22 @@ impl Teller {
             let now = (event.news.reason.code, event.wanted);
             self.reported.insert(name.clone(), now);
             self.tell(&name, event);
+        }
+    }
+
+    /// A write of how far a pool is with releases succeeded.
+    pub fn wrote_pool(&self, said: PoolSaid) {
+        let (pool, write) = (&said.pool, said.write);
+        info!(pool = %pool, write = write.as_str(), "pool {pool}: {}", write.means());
+        self.metrics.wrote(write, None);
+        if let Some(news) = said.news {
+            info!(pool = %pool, code = %news.reason.code, "pool {pool}: {}", news.reason);
+            let about = About {
+                kind: Kind::Pool,
+                name: pool.to_string(),
+                uid: said.uid,
+            };
+            self.send(about, news);
         }
     }
 
@@ -98,7 +114,7 @@ impl Teller {
         }
     }
 
-    /// Tells which nodes count as control plane, once and when that changes.
+    /// Reports which nodes count as control plane, once and whenever that changes.
     fn control_plane(&mut self, nodes: &BTreeSet<NodeName>) {
         if self.control_plane.as_ref() == Some(nodes) {
             return;
@@ -117,7 +133,7 @@ impl Teller {
         }
     }
 
-    /// Tells which pools of `all` that there are make sense, when that is otherwise than their status says and was not reported yet.
+    /// Reports pools in `all` that have become valid or invalid, compared to their status and to earlier reports.
     pub fn pools(&mut self, all: &BTreeMap<PoolName, PoolObject>) {
         self.pools
             .retain(|(name, uid), _| all.get(name).is_some_and(|pool| pool.uid == *uid));
@@ -166,7 +182,7 @@ impl Teller {
     }
 }
 
-/// Publishes what the teller says, until it is gone. Nothing depends on an Event, so one that fails is not tried again.
+/// Publishes the teller's Events until it is dropped. Nothing depends on an Event, so a failed one is not retried.
 pub async fn publish_all(
     source: ClientSource,
     instance: String,

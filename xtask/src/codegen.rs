@@ -297,6 +297,8 @@ fn operator_metrics() -> String {
         live: BTreeMap::new(),
         own_node: None,
         pools: vec![],
+        rollouts: Default::default(),
+        pools_busy: Default::default(),
         pools_live: false,
         writes: Writes::default(),
     };

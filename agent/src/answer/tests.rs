@@ -39,14 +39,15 @@ fn attempt() -> Attempt {
 }
 
 fn looks(next: Option<Time>, asks_again: Option<Time>) -> Looks {
-    let check = Check {
+    let check = LookState {
         next,
-        ..Check::default()
+        ..LookState::default()
     };
     Looks {
         check,
         looks: look::Looks::default(),
         asks_again,
+        release: None,
     }
 }
 
@@ -136,7 +137,7 @@ fn what_comes_next_and_when_follows_from_the_decision() {
         (
             woken(Phase::Verifying),
             due(),
-            "tell what came of the boot",
+            "report the outcome of the boot",
             Some(later),
         ),
         (blocked(), due(), "ask for the reboot again", Some(later)),

@@ -1,3 +1,6 @@
+use jiff::SignedDuration;
+
+use super::sections::minutes;
 use super::*;
 
 fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -79,6 +82,12 @@ fn what_is_wrong_is_told_with_its_place() {
         ("[health]\nunits = [\"../crio.service\"]", 2),
         ("[health]\nunits = [\".service\"]", 2),
         ("[health]\nunits = [\"getty@.service\"]", 2),
+        ("[release]\nsource = \"head\"", 2),
+        ("[release]\nallow = [\"*\"]", 2),
+        ("[release]\nallow = [\"quay.io\"]", 2),
+        ("[release]\nallow = [\"quay.io/a/*/b\"]", 2),
+        ("[graph]\nrollout_wariness = 1.5", 2),
+        ("[graph]\nbase_url = \"https://h\"", 2),
     ];
     for (text, expected) in cases {
         let root = root(&[
@@ -170,4 +179,78 @@ fn other_drivers_are_units_too() {
     assert!(toml::to_string(&config).unwrap().contains(text));
     let wrong = toml::from_str::<Config>("[drivers]\nunits = [\"acme\"]\n");
     assert!(wrong.is_err());
+}
+
+#[test]
+fn what_zincati_says_of_the_graph_comes_before_what_the_agent_says() {
+    let root = root(&[
+        (
+            "usr/lib/zincati/config.d/50-fedora-coreos-cincinnati.toml",
+            "[cincinnati]\nbase_url = \"https://vendor\"\n[agent]\nx = 1",
+        ),
+        (
+            "etc/zincati/config.d/90-wary.toml",
+            "[identity]\nrollout_wariness = 0.5\ngroup = \"workers\"\n[updates]\nenabled = false",
+        ),
+        ("etc/zincati/config.d/91-broken.toml", "[identity"),
+        (
+            "etc/zincati/config.d/92-nonsense.toml",
+            "[identity]\nrollout_wariness = 7",
+        ),
+        (
+            "etc/cuo-agent/config.d/50-graph.toml",
+            "[graph]\ngroup = \"own\"",
+        ),
+    ]);
+    let (config, errors) = Config::load(root.path());
+    let expected = Graph {
+        url: "https://vendor".into(),
+        rollout_wariness: Some(Wariness(0.5)),
+        group: "own".into(),
+        ..Graph::default()
+    };
+    assert_eq!((config.graph, errors), (expected, vec![]));
+
+    let (shown, _) = Config::shown(root.path()).unwrap();
+    let at = |path: &str| root.path().join(path).display().to_string();
+    let expected = [
+        format!(
+            "group = \"own\" # {}",
+            at("etc/cuo-agent/config.d/50-graph.toml")
+        ),
+        format!(
+            "rollout_wariness = 0.5 # {}",
+            at("etc/zincati/config.d/90-wary.toml")
+        ),
+        format!(
+            "url = \"https://vendor\" # {}",
+            at("usr/lib/zincati/config.d/50-fedora-coreos-cincinnati.toml")
+        ),
+    ];
+    let graph = shown.split("[graph]\n").nth(1).unwrap();
+    let lines: Vec<_> = graph.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(lines, expected);
+    assert!(shown.starts_with("hold = false # default\n"), "{shown}");
+    // It can be read back as it is.
+    assert_eq!(
+        toml::from_str::<Config>(&shown),
+        Ok(Config::load(root.path()).0)
+    );
+}
+
+#[test]
+fn what_is_configured_of_releases_is_what_is_preferred() {
+    use cuo_core::release::{Preference, Source};
+    let text = "[release]\nsource = \"graph\"\nallow = [\"quay.io/acme/*\", \"h:5000/os\"]\nallow_downgrade = true\n";
+    let config: Config = toml::from_str(text).unwrap();
+    let expected = Preference {
+        source: Some(Source::Graph),
+        allow: vec!["quay.io/acme/*".into(), "h:5000/os".into()],
+        allow_downgrade: true,
+    };
+    assert_eq!(config.release.preference(), expected);
+    assert_eq!(
+        Config::default().release.preference(),
+        Preference::default()
+    );
 }

@@ -1,14 +1,14 @@
-//! Values of the configuration that are parsed where they are read.
+//! Values of the configuration that are parsed while it is read.
 
 use std::fmt;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The least that a [`Span`] can be: what is done again and again is not done faster than that.
+/// The shortest [`Span`], which limits how often something is repeated.
 const LEAST: SignedDuration = SignedDuration::from_secs(1);
 
-/// A span of time as people write it, of a second at least: `90s`, `10m`, `6h`, `1h 30m`.
+/// A time span of at least a second, as people write it: `90s`, `10m`, `6h`, `1h 30m`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub SignedDuration);
 
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A span of time before something, which may be none at all: `0s`, or what [`Span`] can be.
+/// A delay, which may be zero: `0s`, or any [`Span`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Delay(pub SignedDuration);
 
@@ -73,7 +73,7 @@ fn wrong<E: serde::de::Error>(text: &str, why: &dyn fmt::Display) -> E {
     ))
 }
 
-/// The name of a unit of systemd, with its suffix.
+/// The name of a systemd unit, with its suffix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitName(pub String);
 

@@ -1,29 +1,29 @@
-//! What was found about one thing that the agent depends on.
+//! The result of one check of `cuo-agent doctor`.
 
 use serde::Serialize;
 
-/// How it is with one thing.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it should be.
+    /// Everything is in order.
     Ok,
-    /// It works, or is not known, but somebody should look at it.
+    /// The agent works, or the state is not known, but somebody should look at it.
     Warning,
-    /// The agent can't do its work like this.
+    /// The agent can't do its work.
     Failed,
 }
 
-/// What was found about one thing.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Which one.
+    /// What was checked.
     pub name: &'static str,
-    /// How it is.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The particulars, in words.
+    /// The details, for people.
     pub found: String,
-    /// What a person can do, unless it is as it should be.
+    /// What a person can do, unless everything is in order.
     pub remedy: Option<String>,
 }
 
@@ -60,11 +60,11 @@ impl Check {
         }
     }
 
-    /// It depends on something that failed.
+    /// A check that was left out because another one failed.
     pub(super) fn not_looked_at(name: &'static str, needs: &str) -> Self {
         Self::warning(
             name,
-            format!("not looked at, because it needs {needs}"),
+            format!("not checked, because it needs {needs}"),
             "See above.",
         )
     }

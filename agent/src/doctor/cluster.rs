@@ -1,4 +1,4 @@
-//! The cluster: credentials, whose they are, what they allow, and the clocks.
+//! Checks of the cluster: credentials, whose they are, what they allow, and the clocks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,12 +27,12 @@ const CLOCK: &str = "clock";
 /// How long a write may take: an admission webhook has 30 s.
 const WRITE: Duration = Duration::from_secs(35);
 
-/// A grant can be accepted for minutes, so this much makes no difference.
+/// A clock difference that is reported. A grant can be accepted for minutes, so less makes no difference.
 const NOTICED: SignedDuration = SignedDuration::from_secs(5);
-/// Grants lapse too soon or too late.
+/// A clock difference that makes grants lapse too soon or too late.
 const HARMFUL: SignedDuration = SignedDuration::from_secs(60);
 
-/// Looks at the cluster as the agent sees it, or with `given` in place of its kubeconfig.
+/// Checks the cluster as the agent sees it, or with `given` in place of its kubeconfig.
 pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Check> {
     let source = ClientSource::start(of_the_agent(config, root, given), PROGRAM).await;
     let status = source.status();
@@ -79,9 +79,9 @@ pub async fn look(root: &Path, config: &Config, given: Option<&Path>) -> Vec<Che
 fn remedy(error: &ApiError) -> &'static str {
     match error {
         ApiError::Credentials(_) | ApiError::Unauthorized { .. } => {
-            "Look whether the kubelet has renewed its certificate; `systemctl restart cuo-agent-credentials` copies it again."
+            "Check whether the kubelet has renewed its certificate; `systemctl restart cuo-agent-credentials` copies it again."
         }
-        ApiError::Forbidden { .. } => "Use a node's credentials, or give these the right.",
+        ApiError::Forbidden { .. } => "Use a node's credentials, or grant these the right.",
         _ => "Look at the network, and whether the address in the kubeconfig is right.",
     }
 }
@@ -91,12 +91,14 @@ fn whose(identity: &ApiUser, configured: Option<&str>) -> Check {
     match (identity.node(), configured) {
         (None, _) => Check::warning(
             IDENTITY,
-            format!("{user} is no node's, so nothing keeps it to its own Node"),
+            format!("{user} is no node's user, so nothing limits it to its own Node"),
             "Leave `kubeconfig` out of the agent's configuration where the kubelet has one that can be found.",
         ),
         (Some(node), Some(name)) if node != name => Check::failed(
             IDENTITY,
-            format!("{user} is another node's than {name}, which the agent's configuration names"),
+            format!(
+                "{user} belongs to another node than {name}, which the agent's configuration names"
+            ),
             "Take node_name out of the agent's configuration, or give it that node's credential; then `systemctl restart cuo-agent`.",
         ),
         (Some(_), _) => Check::ok(IDENTITY, user.clone()),
@@ -107,7 +109,7 @@ async fn node(source: &ClientSource, root: &Path, name: &str) -> Check {
     let raw = match get_node(source, name, &Keep::default()).await {
         Ok(Some(raw)) => raw,
         Ok(None) => {
-            let remedy = "Look whether the kubelet runs and has registered; a wrong name comes from node_name in the agent's configuration or from the host's name.";
+            let remedy = "Check that the kubelet runs and has registered; a wrong name comes from node_name in the agent's configuration or from the host's name.";
             return Check::failed(NODE, format!("there is no Node {name}"), remedy);
         }
         Err(error) => return Check::failed(NODE, error.to_string(), remedy(&error)),
@@ -115,13 +117,13 @@ async fn node(source: &ClientSource, root: &Path, name: &str) -> Check {
     let own = facts::boot_id(root).ok().zip(facts::machine_id(root));
     let seen = seen(&raw, own);
     match try_node(source, name, WRITE).await {
-        // It has nothing to do with how the Node is, and is worse.
+        // This is independent of the Node's state, and worse.
         Err(error) if seen.verdict != Verdict::Failed => unwritable(name, &error),
         Ok(()) | Err(_) => seen,
     }
 }
 
-/// The Node can be read, and a write would be refused.
+/// The result if the Node can be read, but a write would be refused.
 fn unwritable(name: &str, error: &ApiError) -> Check {
     let found = format!("{name} can't be written: {error}");
     match error.admission() {
@@ -130,10 +132,10 @@ fn unwritable(name: &str, error: &ApiError) -> Check {
     }
 }
 
-/// Judges the Node `raw` for the host with this boot and machine id.
+/// Checks the Node `raw`, for the host with this boot id and machine id.
 fn seen(raw: &RawNode, own: Option<(BootId, MachineId)>) -> Check {
     let name = &raw.name;
-    // Where it is not Ready, its kubelet may have run here and not have reported since.
+    // If it is not Ready, its kubelet may run on this host and not have reported yet.
     let elsewhere = |view: &NodeView| {
         let (boot, machine) = own.filter(|_| view.ready)?;
         view.elsewhere(&[boot], machine)
@@ -142,7 +144,7 @@ fn seen(raw: &RawNode, own: Option<(BootId, MachineId)>) -> Check {
         Err(error) => Check::failed(NODE, error.to_string(), "Rename the node."),
         Ok((Some(why), _)) => Check::failed(
             NODE,
-            format!("{why}; this credential is another node's"),
+            format!("{why}; this credential belongs to another node"),
             "Give this host a credential of its own node, and take a wrong node_name out of the agent's configuration; then `systemctl restart cuo-agent`.",
         ),
         Ok((None, view)) if view.paused => Check::warning(
@@ -206,7 +208,7 @@ async fn rights(source: &ClientSource, name: &str) -> Check {
     Check::failed(
         RIGHTS,
         format!("missing: {}", missing.join(", ")),
-        "Use a node's credentials, or give these the rights.",
+        "Use a node's credentials, or grant these the rights.",
     )
 }
 

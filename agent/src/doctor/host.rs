@@ -1,15 +1,16 @@
-//! The host: the agent itself, its files, and whom it speaks to on the bus.
+//! Checks of the host: the agent itself, its files, and the services it uses over the bus.
 
 use std::path::Path;
 
+use cuo_core::release::Origin;
 use zbus::Connection;
 
 use super::check::Check;
-use super::{polkit, systemd};
+use super::{polkit, releases, systemd};
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
 use crate::logind::Logind;
-use crate::rpmostree::{Client, Limits, Origin};
+use crate::rpmostree::{Client, Limits};
 use crate::store::Store;
 
 const BUS: &str = "system bus";
@@ -17,7 +18,7 @@ const RPM_OSTREE: &str = "rpm-ostree";
 const ORIGIN: &str = "origin";
 const LOGIND: &str = "logind";
 
-/// Looks at everything below `root` and at the system bus.
+/// Checks everything below `root` and on the system bus.
 pub async fn look(root: &Path, config: &Config, errors: &[ConfigError]) -> Vec<Check> {
     let store = Store::new(root);
     let (agent, pid) = agent(&store);
@@ -30,7 +31,7 @@ pub async fn look(root: &Path, config: &Config, errors: &[ConfigError]) -> Vec<C
                 error.to_string(),
                 "See `systemctl status dbus-broker dbus`.",
             ));
-            let needs = [RPM_OSTREE, ORIGIN, LOGIND, polkit::NAME].into_iter();
+            let needs = [RPM_OSTREE, ORIGIN, releases::NAME, LOGIND, polkit::NAME].into_iter();
             let needs = needs.chain(systemd::NAMES);
             checks.extend(needs.map(|name| Check::not_looked_at(name, "the system bus")));
             return checks;
@@ -38,7 +39,7 @@ pub async fn look(root: &Path, config: &Config, errors: &[ConfigError]) -> Vec<C
     };
     checks.push(Check::ok(BUS, "can be reached"));
     let client = Client::new(Bus::system(), Limits::default());
-    rpm_ostree(&client, &mut checks).await;
+    rpm_ostree(root, config, &client, &mut checks).await;
     checks.push(logind().await);
     checks.push(authorized(&connection, pid).await);
     let drivers = config.drivers.names();
@@ -75,7 +76,7 @@ fn state(store: &Store) -> Check {
     Check::failed(
         name,
         found,
-        "Upgrade the agent if a newer one wrote it, or repair what keeps it from being read, then `systemctl reload cuo-agent`; what makes no sense the agent moves aside when it starts.",
+        "Upgrade the agent if a newer one wrote it, or repair what keeps it from being read, then `systemctl reload cuo-agent`; an invalid file is moved aside when the agent starts.",
     )
 }
 
@@ -101,32 +102,26 @@ fn agent(store: &Store) -> (Check, Option<i32>) {
 }
 
 /// What rpm-ostree has booted and from where.
-async fn rpm_ostree(client: &Client, checks: &mut Vec<Check>) {
-    match client.host().await {
-        Ok(host) => {
-            let booted = host.booted;
-            let found = format!("booted {} ({})", booted.version, booted.identity.short());
-            checks.push(Check::ok(RPM_OSTREE, found));
-        }
+async fn rpm_ostree(root: &Path, config: &Config, client: &Client, checks: &mut Vec<Check>) {
+    let found = match client.overview().await {
+        Ok(found) => found,
         Err(error) => {
             let remedy = "See `systemctl status rpm-ostreed` and `rpm-ostree status`.";
             checks.push(Check::failed(RPM_OSTREE, error.to_string(), remedy));
-            checks.push(Check::not_looked_at(ORIGIN, RPM_OSTREE));
+            let names = [ORIGIN, releases::NAME].into_iter();
+            checks.extend(names.map(|name| Check::not_looked_at(name, RPM_OSTREE)));
             return;
         }
-    }
-    match client.origin().await {
-        Ok(found) => checks.push(origin(&found)),
-        Err(error) => checks.push(Check::failed(
-            ORIGIN,
-            error.to_string(),
-            "See `rpm-ostree status`.",
-        )),
-    }
+    };
+    let booted = &found.host.booted;
+    let runs = format!("booted {} ({})", booted.version, booted.identity.short());
+    checks.push(Check::ok(RPM_OSTREE, runs));
+    checks.push(origin(&found.origin));
+    checks.push(releases::look(root, config, client, found).await);
 }
 
 fn origin(origin: &Origin) -> Check {
-    let found = origin.reference.as_str();
+    let found = origin.to_string();
     if origin.stream().is_some() {
         return Check::ok(ORIGIN, format!("follows {found}"));
     }

@@ -1,4 +1,4 @@
-//! The kubeconfig in use, how long its certificate is good, and those that are not used.
+//! Checks of the kubeconfig in use, of its certificate's validity, and of those that are not used.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::credentials::COPY;
 
 pub(super) const KUBECONFIG: &str = "kubeconfig";
 
-/// Judges the credentials of a client with this `status`.
+/// Checks the credentials of a client with this `status`.
 pub(super) fn judged(root: &Path, config: &Config, given: Option<&Path>, status: &Status) -> Check {
     if let Some(problem) = &status.problem {
-        let remedy = "See `systemctl status cuo-agent-credentials`; run this as root to have it look for the kubelet's own.";
+        let remedy = "See `systemctl status cuo-agent-credentials`; run this as root to check the kubelet's own.";
         return Check::failed(KUBECONFIG, problem.to_string(), remedy);
     }
     let origin = status.origin.clone().unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn judged(root: &Path, config: &Config, given: Option<&Path>, status:
     }
 }
 
-/// Who may not see all of them does not know which of them was copied.
+/// Which kubeconfigs were skipped. Somebody who may not read all of them can't know which one was copied.
 fn reported(copied: bool, others: &[PassedOver]) -> String {
     let hidden = others.iter().any(|one| one.why == DENIED);
     if others.is_empty() || (copied && hidden) {
@@ -51,17 +51,17 @@ fn reported(copied: bool, others: &[PassedOver]) -> String {
     format!("; passed over: {}", others.collect::<Vec<_>>().join(", "))
 }
 
-/// How an operating system's refusal to read is called.
+/// The operating system's error when reading is not allowed.
 const DENIED: &str = "permission denied";
 
-/// There is a copy, but nothing any more to copy.
+/// The result if there is a copy, but its original is gone.
 fn without_an_original(origin: String, copied: bool, error: &CredentialsError) -> Check {
     if !copied || error.to_string().contains(DENIED) {
         return Check::ok(KUBECONFIG, origin);
     }
     Check::warning(
         KUBECONFIG,
-        format!("{origin}, which is not renewed any more: {error}"),
+        format!("{origin}, which is no longer renewed: {error}"),
         "`systemctl restart cuo-agent-credentials` copies it as soon as there is one that can be used.",
     )
 }

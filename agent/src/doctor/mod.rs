@@ -1,10 +1,11 @@
-//! `cuo-agent doctor`: looks at everything that the agent depends on, and says what is wrong and what to do.
+//! `cuo-agent doctor`: checks everything that the agent depends on, and reports what is wrong and what to do.
 
 mod check;
 mod cluster;
 mod host;
 mod kubeconfig;
 mod polkit;
+mod releases;
 mod systemd;
 
 use std::fmt::Write as _;
@@ -27,10 +28,10 @@ struct Report {
     checks: Vec<Check>,
 }
 
-/// Looks at everything and prints it; `false` if something failed.
+/// Runs all checks and prints the results; `false` if one failed.
 ///
 /// # Errors
-/// Only when it can't be printed.
+/// When the results can't be printed.
 pub async fn run(root: &Path, options: &Options) -> Result<bool> {
     let (config, errors) = Config::load(root);
     let mut checks = host::look(root, &config, &errors).await;

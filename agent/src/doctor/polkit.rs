@@ -1,4 +1,4 @@
-//! Whether polkit lets the agent's process do what it does.
+//! Checks that polkit allows the agent's process what it does.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -13,8 +13,10 @@ use crate::bus::Object;
 pub(super) const NAME: &str = "polkit";
 
 /// Everything that the agent needs polkit's consent for.
-pub const ACTIONS: [&str; 6] = [
+pub const ACTIONS: [&str; 8] = [
     "org.projectatomic.rpmostree1.upgrade",
+    "org.projectatomic.rpmostree1.deploy",
+    "org.projectatomic.rpmostree1.repo-refresh",
     "org.projectatomic.rpmostree1.finalize-deployment",
     "org.projectatomic.rpmostree1.rollback",
     "org.projectatomic.rpmostree1.client-management",
@@ -29,11 +31,11 @@ const AUTHORITY: Object<'static> = Object {
     interface: "org.freedesktop.PolicyKit1.Authority",
 };
 
-/// A process as polkit knows it.
+/// A process, as polkit identifies it.
 #[derive(Debug, Clone, Copy)]
 struct Process {
     pid: i32,
-    /// Tells it from others that had the id before.
+    /// Its start time, to tell it from earlier processes with the same id.
     start: u64,
     uid: u32,
 }
@@ -44,7 +46,7 @@ impl Process {
         let about = std::fs::metadata(&path).with_context(|| path.clone())?;
         let stat = format!("{path}/stat");
         let text = std::fs::read_to_string(&stat).with_context(|| stat.clone())?;
-        // The second field, in parentheses, may hold anything; the start time is number 22.
+        // The second field, in parentheses, can hold any characters; the start time is field 22.
         let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
         let start = fields.split_whitespace().nth(19);
         Ok(Self {
@@ -63,13 +65,13 @@ pub(super) async fn look(connection: &Connection, pid: i32) -> Check {
             return Check::warning(
                 NAME,
                 format!("{error:#}"),
-                "Ask again: the agent may have ended.",
+                "Run this again: the agent may have ended.",
             );
         }
     };
     let own = rustix::process::geteuid();
     if !own.is_root() && own.as_raw() != process.uid {
-        let found = "polkit tells only root what the agent's user may do";
+        let found = "polkit answers only root what the agent's user may do";
         return Check::warning(NAME, found, "Run `cuo-agent doctor` as root.");
     }
     let mut refused = Vec::new();
@@ -86,7 +88,7 @@ pub(super) async fn look(connection: &Connection, pid: i32) -> Check {
     Check::failed(
         NAME,
         format!("does not allow the agent's user {}", refused.join(", ")),
-        "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`.",
+        "Check for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`.",
     )
 }
 
@@ -97,7 +99,7 @@ async fn allows(connection: &Connection, process: Process, action: &str) -> zbus
         ("uid", Variant::from(process.uid.cast_signed())),
     ]);
     let subject = ("unix-process", details);
-    // Nobody is to be asked for a password.
+    // Nobody must be asked for a password.
     let (flags, cancellation) = (0u32, "");
     let arguments = (
         subject,

@@ -1,4 +1,4 @@
-//! Units: who else updates this host, and whether its boot is complete, as the agent judges it; and whether the next boot starts the agent.
+//! Checks of units: who else updates this host, whether its boot is complete, and whether the next boot starts the agent.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const AGENT: &str = "cuo-agent.service";
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Looks at the units, also at those that the configuration names as `drivers`.
+/// Checks the units, including those that the configuration names as `drivers`.
 pub(super) async fn look(connection: &Connection, root: &Path, drivers: &[String]) -> [Check; 3] {
     let further = Further {
         drivers,
@@ -43,7 +43,7 @@ async fn others(connection: &Connection, survey: &Survey) -> Check {
     }
     let mut to_come = Vec::new();
     for (index, unit) in survey.units.iter().enumerate() {
-        // As if it ran already.
+        // Judged as if it were running already.
         let mut then = survey.clone();
         if let Some(unit) = then.units.get_mut(index) {
             unit.state = "active".to_owned();
@@ -62,7 +62,7 @@ async fn others(connection: &Connection, survey: &Survey) -> Check {
     )
 }
 
-/// Whether the unit starts with the next boot; one without an answer does not.
+/// Whether the unit starts with the next boot; `false` without an answer.
 async fn enabled(connection: &Connection, name: &str) -> bool {
     let state = MANAGER.call::<String>(connection, "GetUnitFileState", &name, LIMIT);
     matches!(state.await.as_deref(), Ok("enabled" | "enabled-runtime"))
@@ -74,7 +74,7 @@ fn boot(survey: &Survey) -> Check {
         Some(reason) => Check::warning(
             BOOT,
             format!(
-                "{}; until then the agent neither stages an update nor vouches for one",
+                "{}; until then the agent neither stages an update nor confirms one as healthy",
                 reason.message
             ),
             reason.code.remedy(),
@@ -82,10 +82,10 @@ fn boot(survey: &Survey) -> Check {
     }
 }
 
-/// Whether the agent is started by the next boot. A link below /usr does that as well, though systemd does not call it enabled.
+/// Checks that the next boot starts the agent. A link below /usr does that as well, although systemd does not call it enabled.
 async fn next_boot(connection: &Connection) -> Check {
     let found = match systemd::wanted(connection, AGENT).await {
-        Err(error) => format!("not known, because systemd did not tell: {error}"),
+        Err(error) => format!("not known, because systemd did not answer: {error}"),
         Ok((load, _)) if load != "loaded" => format!("{AGENT} is {load}"),
         Ok((_, by)) if by.is_empty() => {
             let found = format!("does not start the agent: no unit wants {AGENT}");

@@ -84,5 +84,5 @@ async fn a_burst_is_one_change() {
         fs::create_dir(deploy.join(index.to_string())).unwrap();
     }
     assert!(reported(&mut changes).await);
-    assert!(silent(&mut changes).await, "told twice");
+    assert!(silent(&mut changes).await, "reported twice");
 }

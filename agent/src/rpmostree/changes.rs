@@ -1,4 +1,4 @@
-//! Hearing of changed deployments without starting rpm-ostreed.
+//! Notices changed deployments without starting rpm-ostreed.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use tokio::sync::watch;
 use zbus::{Message, OwnedVariant};
 
 use super::session::SERVICE;
-use crate::bus::{Bus, Event, Signals};
+use crate::bus::{Bus, Notice, Signals};
 
-/// Signals that may tell of changed deployments. A rule that names a service does not start it.
+/// Signals that may mean changed deployments. A rule that names a service does not start it.
 const RULES: &[&str] = &[
     "type='signal',sender='org.projectatomic.rpmostree1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.projectatomic.rpmostree1'",
@@ -25,8 +25,8 @@ pub(super) fn follow(bus: Bus) -> watch::Receiver<()> {
                 () = sender.closed() => return,
             };
             let counts = match event {
-                Event::Connected(_) => true,
-                Event::Signal(message) => counts(&message),
+                Notice::Connected(_) => true,
+                Notice::Signal(message) => counts(&message),
             };
             if counts {
                 sender.send_replace(());

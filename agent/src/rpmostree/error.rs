@@ -7,6 +7,9 @@ use cuo_core::reason::Code;
 
 use crate::bus;
 
+/// The package's rule that is inert until an administrator links it.
+const REBASE: &str = "/usr/share/cuo-agent/polkit/cuo-agent-rebase.rules";
+
 /// Why a request to rpm-ostree did not succeed. Each text is one sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -31,10 +34,21 @@ pub enum Error {
         /// The refusal's text.
         text: String,
     },
+    /// polkit refused that the host follows something else.
+    #[error(
+        "rpm-ostreed does not allow the host to follow {reference} ({text}); \
+         `ln -s {REBASE} /etc/polkit-1/rules.d/` on the host grants that to the user cuo-agent"
+    )]
+    RebaseDenied {
+        /// What it was to follow.
+        reference: String,
+        /// The refusal's text.
+        text: String,
+    },
     /// Another transaction is active. It ends by itself; `rpm-ostree cancel` ends one that hangs.
     #[error("rpm-ostreed is busy with {who}")]
     Busy {
-        /// The transaction, and who asked for it where rpm-ostreed tells.
+        /// The transaction, and who started it if rpm-ostreed says so.
         who: String,
     },
     /// A finalization succeeded earlier: rpm-ostreed takes no transaction before the reboot that it asked for.
@@ -45,17 +59,17 @@ pub enum Error {
     Failed {
         /// The method.
         what: String,
-        /// rpm-ostreed's own words; several lines in places.
+        /// rpm-ostreed's error message, which can have several lines.
         text: String,
     },
-    /// Packages that people layered on this host, or took from it, do not go with the update.
+    /// Packages that people layered on this host, or removed from it, conflict with the update.
     #[error("{what} of rpm-ostreed failed, with {requested} requested on this host: {text}")]
     Conflict {
         /// The method.
         what: String,
         /// What was requested, in a list for people.
         requested: String,
-        /// rpm-ostreed's own words.
+        /// rpm-ostreed's error message.
         text: String,
     },
     /// The connection broke before the result: what was asked for may have happened.
@@ -63,7 +77,7 @@ pub enum Error {
     Lost {
         /// The method.
         what: String,
-        /// How that was noticed.
+        /// The symptom, such as the bus error.
         how: String,
     },
     /// No answer, or no sign of progress, for too long; a transaction was asked to cancel.
@@ -92,7 +106,7 @@ impl Error {
                 Code::RpmOstreeUnavailable
             }
             Self::Lost { .. } => Code::RpmOstreeDied,
-            Self::Denied { .. } => Code::RpmOstreeDenied,
+            Self::Denied { .. } | Self::RebaseDenied { .. } => Code::RpmOstreeDenied,
             Self::Busy { .. } | Self::Rebooting => Code::RpmOstreeBusy,
             Self::Failed { text, .. } => look::class(text),
             Self::Conflict { .. } => Code::LayeringConflict,

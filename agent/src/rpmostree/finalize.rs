@@ -14,7 +14,7 @@ impl Ready {
     /// inhibitor locks of shutdown are respected.
     ///
     /// # Errors
-    /// `Lost`, `Timeout` and `Rebooting`, as `Ok`, leave it to the boot id to tell what happened: the reboot may come before the reply
+    /// `Lost`, `Timeout` and `Rebooting`, like `Ok`, leave it to the boot id to show what happened: the reboot may come before the reply
     /// does. After any other error nothing was done, and the error says why.
     pub async fn finalize(&self, deployment: &Deployment) -> Result<(), Error> {
         let identity = deployment.identity.to_string();
@@ -50,7 +50,7 @@ impl Ready {
             let address = self.session.transaction(os_path, what, &options).await?;
             let ended = peer::run(&address, what, limits, silence, &mut |_| ()).await?;
             match ended.map(|ended| (ended.started, ended.result)) {
-                // Whoever started it: it was this very deployment.
+                // Whoever started it, it was for exactly this deployment.
                 Some((_, Ok(()))) => return Ok(()),
                 Some((true, Err(text))) => {
                     let what = what.to_owned();

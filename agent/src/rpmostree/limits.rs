@@ -1,15 +1,15 @@
-//! How long is waited for rpm-ostreed.
+//! Limits for waiting on rpm-ostreed.
 
 use std::time::Duration;
 
-/// How long is waited for what.
+/// Limits for waiting on rpm-ostreed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A read, which may have to start rpm-ostreed first (the bus gives that 25 s).
+    /// For a read, which may have to start rpm-ostreed first (the bus allows 25 s).
     pub call: Duration,
-    /// A method that makes a transaction; rpm-ostree's own client allows as much.
+    /// For a method that creates a transaction; rpm-ostree's own client allows as much.
     pub transaction: Duration,
-    /// An answer on a transaction's own connection.
+    /// For an answer on a transaction's own connection.
     pub peer: Duration,
     /// The silence while downloading and staging after which rpm-ostreed is asked whether it is still at it: a layer of a container
     /// image arrives without a sign of progress, and a slow link takes an hour for one.

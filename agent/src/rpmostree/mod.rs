@@ -7,24 +7,27 @@ mod changes;
 mod error;
 mod finalize;
 mod limits;
-mod origin;
+mod packages;
 mod peer;
 mod pin;
 mod read;
 mod ready;
 mod rollback;
 mod session;
+mod stage;
 
-use cuo_core::host::{Deployment, Host};
+use cuo_core::host::Host;
+use cuo_core::release::Origin;
 use tokio::sync::watch;
 use tracing::debug;
 use zbus::{Str, Variant};
 
 pub use error::Error;
 pub use limits::Limits;
-pub use origin::Origin;
+pub use packages::Package;
 pub use pin::Pin;
 pub use ready::Ready;
+pub use stage::Staged;
 
 use crate::bus::Bus;
 use crate::survey::NAME;
@@ -39,39 +42,14 @@ const UNIT: &str = "rpm-ostreed.service";
 /// What rpm-ostreed says to a driver that registers from outside of any unit.
 const NO_UNIT: &str = "could not find caller systemd unit";
 
-/// What a run of [`Client::stage`] came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Staged {
-    /// The newest version is staged now and was not before. It is locked if this run staged it: only a finalization boots it.
-    New {
-        /// What is staged now.
-        deployment: Deployment,
-        /// What would have been booted instead until now, other than the booted deployment.
-        replaced: Option<Deployment>,
-    },
-    /// What a reboot would boot has not changed: there is nothing newer, or it was pending already.
-    NoUpdate {
-        /// Version of an update that rpm-ostree knows of and yet did not stage, for instance because the origin is pinned to a
-        /// commit; 2026.1 did so for every container image. Worth a warning, not a decision.
-        unstaged: Option<String>,
-    },
-    /// Nothing new will ever come by itself.
-    Pinned(Pin),
-    /// What a reboot would boot has changed, and not by this run: somebody else was at work in the meantime.
-    Foreign {
-        /// What a reboot would boot now, other than the booted deployment.
-        pending: Option<Deployment>,
-    },
-}
-
 /// What a look without staging came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// There is nothing that is neither booted nor pending.
+    /// There is no update that is neither booted nor pending.
     Nothing,
-    /// There is this version.
+    /// This version is available.
     Update(String),
-    /// Nothing new will ever come by itself.
+    /// There will be nothing new unless somebody rebases.
     Pinned(Pin),
 }
 
@@ -80,8 +58,10 @@ pub enum Checked {
 pub struct Overview {
     /// The deployments as they are on disk.
     pub host: Host,
-    /// Where the booted one came from.
+    /// What the booted one follows.
     pub origin: Origin,
+    /// The stream that it says it is of, where that is Fedora CoreOS.
+    pub stream: Option<String>,
     /// rpm-ostree is at work on something.
     pub busy: bool,
 }
@@ -91,6 +71,7 @@ impl Overview {
         Ok(Self {
             host: snapshot.host()?,
             origin: snapshot.origin(),
+            stream: snapshot.stream(),
             busy: snapshot.busy(),
         })
     }
@@ -98,7 +79,7 @@ impl Overview {
 
 /// Talks to rpm-ostreed, each operation on a connection of its own.
 ///
-/// Every operation can be dropped at any point. A transaction that is running then goes on, and the same operation joins it when it
+/// Every operation can be dropped at any point. A running transaction then continues, and the same operation joins it when it
 /// is called again.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -126,14 +107,6 @@ impl Client {
     /// As for [`Client::host`].
     pub async fn overview(&self) -> Result<Overview, Error> {
         Overview::of(&self.read().await?)
-    }
-
-    /// Where the booted deployment came from. Starts rpm-ostreed if it does not run.
-    ///
-    /// # Errors
-    /// As for [`Client::host`].
-    pub async fn origin(&self) -> Result<Origin, Error> {
-        Ok(self.read().await?.origin())
     }
 
     async fn read(&self) -> Result<Snapshot, Error> {
@@ -185,66 +158,9 @@ impl Client {
         Ok((session, snapshot))
     }
 
-    /// Downloads and stages the newest version of the booted origin, locked, so that no reboot but [`Ready::finalize`]'s boots it.
-    ///
-    /// It replaces whatever is pending if there is something newer. `known` is the host that this was decided on: what somebody else
-    /// deployed since then is left as it is. What is staged already and is the newest stays, locked or not. `progress` gets short lines
-    /// for people, up to hundreds per second.
-    ///
-    /// # Errors
-    /// Any of [`Error`]. After `Lost` and `Timeout` the update may have been staged nevertheless.
-    pub async fn stage(
-        &self,
-        known: Option<&Host>,
-        mut progress: impl FnMut(&str) + Send,
-    ) -> Result<Staged, Error> {
-        let (session, first) = self.begin().await?;
-        let before = first.host()?;
-        let id = |host: &Host| host.pending.as_ref().map(|pending| pending.id.clone());
-        if known.is_some_and(|known| before.pending.is_some() && id(&before) != id(known)) {
-            let pending = before.pending;
-            return Ok(Staged::Foreign { pending });
-        }
-        // Equal in every version and every run: rpm-ostreed lets only an equal call join a transaction that runs already.
-        let mut options = Options::from([
-            ("lock-finalization", Variant::from(true)),
-            (
-                "initiating-command-line",
-                Variant::from("cuo-agent: upgrade"),
-            ),
-            DRIVER,
-        ]);
-        let (os_path, progress) = (&first.os_path, &mut progress);
-        let run = self.upgrade(&session, os_path, &before, &options, progress);
-        let (mut staged, mut said) = match run.await {
-            Err(error) if no_unit(&error) => {
-                options.remove(DRIVER.0);
-                let run = self.upgrade(&session, os_path, &before, &options, progress);
-                run.await
-            }
-            result => result,
-        }
-        .map_err(|error| error.with_requests(&first.requested()))?;
-        let commit = said.pinned.take().map(Pin::Commit);
-        let pin = commit.or_else(|| first.digest().map(Pin::Digest));
-        if let (Staged::NoUpdate { .. }, Some(pin)) = (&staged, pin) {
-            return Ok(Staged::Pinned(pin));
-        }
-        // For an image nothing on the host tells of an update that was not staged, until it is looked for.
-        if staged == (Staged::NoUpdate { unstaged: None }) && first.is_image() && !said.nothing_new
-        {
-            let looked = self.look(&session, os_path, &check(), progress).await;
-            let looked = looked.inspect_err(|error| debug!(%error, "a hint less"));
-            staged = Staged::NoUpdate {
-                unstaged: looked.ok().flatten(),
-            };
-        }
-        Ok(staged)
-    }
-
     /// Has rpm-ostree look for an update and nothing more.
     ///
-    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging tells for sure.
+    /// Of what is layered on an image this sees nothing, and for images it may miss updates altogether: only staging is reliable.
     ///
     /// # Errors
     /// Any of [`Error`].
@@ -299,52 +215,13 @@ impl Client {
     /// Before a call is repeated that was answered with somebody else's transaction, perhaps one that was over before anything new was
     /// published, or with one that was gone already: it proves nothing.
     async fn pause(&self) {
-        debug!("joined a transaction that was over or came to nothing, once more");
+        debug!("joined a transaction that was over or had no effect; trying once more");
         tokio::time::sleep(self.limits.repeat).await;
-    }
-
-    async fn upgrade(
-        &self,
-        session: &Session,
-        os_path: &str,
-        before: &Host,
-        options: &Options,
-        progress: &mut (impl FnMut(&str) + Send),
-    ) -> Result<(Staged, Said), Error> {
-        for _ in 0..=self.limits.repeats {
-            let address = session.transaction(os_path, "Upgrade", options).await?;
-            let silence = Silence::of_staging(&self.limits);
-            let mut said = Said::default();
-            let mut hear = |line: &str| {
-                said.hear(line);
-                progress(line);
-            };
-            let ended = peer::run(&address, "Upgrade", &self.limits, silence, &mut hear).await?;
-            // Where rpm-ostreed has just died, a question at once would be lost with it.
-            let Some(peer::Ended { started, result }) = ended else {
-                self.pause().await;
-                continue;
-            };
-            if let (true, Err(text)) = (started, result) {
-                let what = "Upgrade".to_owned();
-                return Err(Error::Failed { what, text });
-            }
-            let now = session.read().await?;
-            // What a check has found stays to be read after the tag of an image has gone back.
-            let stale = said.nothing_new && now.is_image();
-            let unstaged = now.unstaged().filter(|_| !stale);
-            let staged = compare(before, now.host()?, unstaged);
-            if started || !matches!(staged, Staged::NoUpdate { .. }) {
-                return Ok((staged, said));
-            }
-            self.pause().await;
-        }
-        Err(lingers("upgrade"))
     }
 
     /// Marked as changed each time the deployments may have changed, as far as rpm-ostreed runs and tells. Never starts it.
     ///
-    /// Also marked whenever the signals start to be heard, because nobody knows what was missed. Needs a tokio runtime to run on.
+    /// Also marked whenever signals are subscribed to, because earlier ones may have been missed. Needs a tokio runtime to run on.
     pub fn changes(&self) -> watch::Receiver<()> {
         changes::follow(self.bus.clone())
     }
@@ -373,46 +250,13 @@ fn lingers(what: &str) -> Error {
     Error::Busy { who }
 }
 
-/// What an upgrade said that its success does not tell.
-#[derive(Debug, Default)]
-struct Said {
-    /// The line that says so.
-    pinned: Option<String>,
-    /// 2026.1, which stages nothing for images, says nothing either.
-    nothing_new: bool,
-}
-
-impl Said {
-    fn hear(&mut self, line: &str) {
-        if line.starts_with("Pinned to commit") {
-            self.pinned = Some(line.to_owned());
-        }
-        self.nothing_new |= line == "No upgrade available.";
-    }
-}
-
 /// Whether it is worth reading once more: rpm-ostreed may have been about to stop, or has crashed a moment ago.
 fn went_away(error: &Error) -> bool {
     let lost = matches!(error, Error::Lost { .. });
     if lost {
-        debug!(%error, "once more");
+        debug!(%error, "trying once more");
     }
     lost
-}
-
-/// What came of a run, by the deployments before and after: rpm-ostree reports success whether or not it staged anything.
-fn compare(before: &Host, now: Host, unstaged: Option<String>) -> Staged {
-    let id = |host: &Host| host.pending.as_ref().unwrap_or(&host.booted).id.clone();
-    if id(before) == id(&now) {
-        return Staged::NoUpdate { unstaged };
-    }
-    match now.pending {
-        Some(deployment) if deployment.staged => Staged::New {
-            deployment,
-            replaced: before.pending.clone(),
-        },
-        pending => Staged::Foreign { pending },
-    }
 }
 
 #[cfg(test)]

@@ -45,18 +45,18 @@ pub(super) struct Ended {
     pub(super) result: Result<(), String>,
 }
 
-/// What it means to hear nothing at all for a while.
+/// How to treat a transaction without any signal for a while.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Silence {
     /// Nothing for long: one layer of an image arrives in silence. So rpm-ostreed is asked each time whether the transaction is still
     /// there, and only where it does not answer, the end is not waited for.
     Asks {
-        /// How long until then.
+        /// How long it is silent before each question.
         each: Duration,
-        /// How long until it hangs, whatever it answers.
+        /// How long it is silent before it counts as hanging, whatever the answers are.
         longest: Duration,
     },
-    /// It hangs.
+    /// The transaction hangs after this long.
     Ends(Duration),
 }
 
@@ -183,8 +183,8 @@ fn socket(address: &str) -> zbus::Result<PathBuf> {
     Err(zbus::Error::Address(text))
 }
 
-/// Nobody is there to connect to. A transaction that ends just now closes its connections in the middle of the greeting, too; nothing was
-/// started by then.
+/// Whether there is nobody to connect to. A transaction that ends just now closes its connections in the middle of the greeting, too;
+/// nothing was started by then.
 fn gone(error: &zbus::Error) -> bool {
     let kind = match error {
         zbus::Error::Connection(error, _) => error.kind(),
@@ -221,7 +221,7 @@ fn begun(what: &str, reply: zbus::Result<bool>) -> Result<bool, Error> {
     }
 }
 
-/// Its answers to questions are none.
+/// Whether the message shows progress; answers to questions do not.
 fn is_progress(message: Option<&zbus::Result<Message>>) -> bool {
     matches!(message, Some(Ok(message)) if message.message_type() == Type::Signal)
 }
@@ -287,7 +287,7 @@ impl Run<'_> {
         Ok(Ended { started, result })
     }
 
-    /// The end's result, if `message` is the end.
+    /// The transaction's result, if `message` ends it.
     fn read(
         &self,
         message: Option<zbus::Result<Message>>,

@@ -1,4 +1,4 @@
-//! Origins that nothing newer comes from by itself.
+//! Origins that never have an update.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl fmt::Display for Pin {
             Self::Commit(words) => write!(f, "rpm-ostree says {words:?}"),
             Self::Digest(reference) => write!(
                 f,
-                "the host follows {reference}, and what a digest names never changes; `rpm-ostree rebase` to a tag ends that"
+                "the host follows {reference}, and what a digest names never changes; `rpm-ostree rebase` to a tag to get updates"
             ),
         }
     }

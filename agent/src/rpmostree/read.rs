@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use cuo_core::host::{Deployment, Host};
 use cuo_core::ids::ReleaseId;
+use cuo_core::release::Origin;
 use zbus::OwnedVariant;
 
-use super::{Error, Origin};
+use super::Error;
 
 /// Keys of the lists of what is requested on a host besides the base.
 const REQUESTS: [&str; 5] = [
@@ -74,11 +75,28 @@ impl Snapshot {
     pub(super) fn origin(&self) -> Origin {
         let booted = self.deployment_property("BootedDeployment");
         let image = text(&booted, "container-image-reference");
-        Origin {
-            reference: image
-                .or_else(|| text(&booted, "origin"))
-                .unwrap_or_default(),
-        }
+        let reference = image.or_else(|| text(&booted, "origin"));
+        Origin::parse(&reference.unwrap_or_default())
+    }
+
+    /// The stream that the booted deployment says it is of, as Fedora CoreOS's releases do: a label of the image, else an annotation of its
+    /// manifest; the commit's own key where the host follows a branch.
+    pub(super) fn stream(&self) -> Option<String> {
+        let booted = self.deployment_property("BootedDeployment");
+        let meta: Dict = value(&booted, "base-commit-meta")?;
+        let json = |key: &str| -> Option<serde_json::Value> {
+            serde_json::from_str(&text(&meta, key)?).ok()
+        };
+        let at = |json: Option<serde_json::Value>, place: &str| {
+            Some(json?.pointer(place)?.as_str()?.to_owned())
+        };
+        at(
+            json("ostree.container.image-config"),
+            "/config/Labels/com.coreos.stream",
+        )
+        .or_else(|| at(json("ostree.manifest"), "/annotations/fedora-coreos.stream"))
+        .or_else(|| text(&meta, "fedora-coreos.stream"))
+        .filter(|stream| !stream.is_empty())
     }
 
     /// The image that is followed by its digest, as updates go on from the default deployment.

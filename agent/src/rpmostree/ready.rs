@@ -1,11 +1,11 @@
-//! What has to come before a call that leads to a reboot, so that nothing is left between the last look at the Node and that call.
+//! Preparation of a call that leads to a reboot, so that nothing delays it after the last look at the Node.
 
 use super::read::Snapshot;
 use super::session::Session;
 use super::{Client, Error, Overview};
 
-/// rpm-ostreed knows this program and has told all that is needed for [`Ready::finalize`] or [`Ready::roll_back`]. It does not stop when
-/// idle for as long as this is kept.
+/// rpm-ostreed knows this program and has reported everything needed for [`Ready::finalize`] or [`Ready::roll_back`]. It does not stop when
+/// idle as long as this exists.
 #[derive(Debug)]
 pub struct Ready {
     pub(super) client: Client,
@@ -33,7 +33,7 @@ impl Ready {
     /// What was read.
     ///
     /// # Errors
-    /// When it makes no sense.
+    /// When it can't be parsed.
     pub fn overview(&self) -> Result<Overview, Error> {
         Overview::of(&self.first)
     }

@@ -33,7 +33,7 @@ impl Ready {
             let address = session.transaction(&now.os_path, METHOD, &options).await?;
             let ended = peer::run(&address, METHOD, limits, silence, &mut |_| ()).await?;
             let Some(own) = ended.filter(|ended| ended.started) else {
-                // Somebody else's, which may have been over before: what is there afterwards tells.
+                // Somebody else's, which may have been over before: the deployments afterwards will show it.
                 self.client.pause().await;
                 now = session.read().await?;
                 continue;
@@ -63,7 +63,7 @@ enum Place {
     First,
     /// It is the one that rpm-ostree goes back to.
     Next,
-    /// Neither.
+    /// Neither; says what is in its place.
     Elsewhere(String),
 }
 

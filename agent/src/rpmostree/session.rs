@@ -6,7 +6,7 @@ use tracing::debug;
 use zbus::{Connection, OwnedVariant, Variant};
 
 use super::read::{Dict, Snapshot, value};
-use super::{Error, Limits, peer};
+use super::{Error, Limits, packages, peer};
 use crate::bus::{Bus, Object};
 
 /// Name of the service on the bus; calling it starts it.
@@ -29,6 +29,17 @@ fn stateroot(path: &str) -> Object<'_> {
 /// Options of a method; keys that a version does not know are ignored by it. Sorted, because rpm-ostreed takes two calls for equal only
 /// if their options come in the same order.
 pub(super) type Options = BTreeMap<&'static str, Variant<'static>>;
+
+/// A call that deploys something.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The method.
+    pub(super) method: &'static str,
+    /// Its first argument, where it has two.
+    pub(super) modifiers: Option<Options>,
+    /// Its last argument.
+    pub(super) options: Options,
+}
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -90,6 +101,35 @@ impl Session {
         self.transaction_of(os_path, method, options).await
     }
 
+    /// Asks the stateroot at `os_path` for the transaction of `call`; returns the address to find it at.
+    pub(super) async fn deploy(&self, os_path: &str, call: &Call) -> Result<String, Error> {
+        match &call.modifiers {
+            None => {
+                self.transaction_of(os_path, call.method, &call.options)
+                    .await
+            }
+            Some(modifiers) => {
+                let arguments = (modifiers, &call.options);
+                self.transaction_of(os_path, call.method, &arguments).await
+            }
+        }
+    }
+
+    /// What differs between the packages of two deployments.
+    pub(super) async fn packages(
+        &self,
+        os_path: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<packages::Diff, Error> {
+        let method = "GetDeploymentsRpmDiff";
+        let limit = self.limits.call;
+        let diff = stateroot(os_path)
+            .call(&self.connection, method, &(from, to), limit)
+            .await;
+        diff.map_err(|error| Error::of_call(method, &error))
+    }
+
     /// Asks for a check. `None` when rpm-ostreed makes no transaction for it.
     pub(super) async fn check(
         &self,
@@ -105,11 +145,11 @@ impl Session {
         &self,
         os_path: &str,
         method: &str,
-        options: &Options,
+        arguments: &(impl serde::Serialize + zbus::DynamicType),
     ) -> Result<R, Error> {
         let limit = self.limits.transaction;
         let address = stateroot(os_path)
-            .call(&self.connection, method, options, limit)
+            .call(&self.connection, method, arguments, limit)
             .await;
         match address.map_err(|error| Error::of_call(method, &error)) {
             Err(Error::Busy { who }) => {
@@ -120,7 +160,7 @@ impl Session {
         }
     }
 
-    /// The active transaction in words, if there is one that tells.
+    /// A description of the active transaction, if there is one that describes itself.
     async fn active(&self) -> Option<String> {
         let sysroot = self.properties(SYSROOT).await.ok()?;
         let address: String = value(&sysroot, "ActiveTransactionPath")?;

@@ -1,4 +1,4 @@
-//! Carrying one act out.
+//! Carries out one act.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,26 +8,22 @@ use cuo_cluster::pods::volumes_of;
 use cuo_core::agent::{Act, DrainNews, Questions, Reported, VolumesSeen};
 use cuo_core::drain::{self, Claim, EvictionTry, How, RawPod, Removal};
 use cuo_core::ids::GrantId;
-use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Tick;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::agent::Agent;
 use super::done::{Done, Said, send};
-use crate::journal::Event;
-use crate::rpmostree::{Checked, Error, Pin, Staged};
 
-/// How long it may take to find out which volumes some claims are bound to.
+/// Limit for finding the volumes that claims are bound to.
 const FIND: Duration = Duration::from_secs(30);
 
 impl Agent {
-    /// Carries `act` out; `false` if it was to wait.
+    /// Carries `act` out; `false` for [`Act::Wait`].
     pub(super) async fn act(&mut self, act: Act, drain: &DrainNews) -> bool {
         match act {
             Act::Wait => return false,
-            // The loop reads the Node before it comes here, and decides again.
+            // The loop reads the Node before this is called, and decides again.
             Act::Confirm => {}
             Act::Publish(_, want) => {
                 let reported = Reported {
@@ -37,8 +33,8 @@ impl Agent {
                 };
                 return self.node.publish(&self.source, &want, reported).await;
             }
-            Act::Stage => self.stage(),
-            Act::Check => self.check(),
+            Act::Stage => self.look(true),
+            Act::Check => self.look(false),
             Act::Preflight { grant, pods } => self.preflight(grant, pods),
             Act::Evict(removal) => self.evict(removal),
             Act::FindVolumes(claims) => self.find_volumes(claims).await,
@@ -47,25 +43,6 @@ impl Agent {
             Act::Reboot => self.reboot().await,
         }
         true
-    }
-
-    fn stage(&mut self) {
-        let (client, done) = (self.host.client().clone(), self.done.clone());
-        let known = self.host.known().clone().ok();
-        self.host.stage_started();
-        tokio::spawn(async move {
-            let result = client.stage(known.as_ref(), progress(&done)).await;
-            send(&done, Done::Staged(result)).await;
-        });
-    }
-
-    fn check(&mut self) {
-        let (client, done) = (self.host.client().clone(), self.done.clone());
-        self.host.stage_started();
-        tokio::spawn(async move {
-            let result = client.check(progress(&done)).await;
-            send(&done, Done::Checked(result)).await;
-        });
     }
 
     /// Asks whether pods would be evicted, beside the loop.
@@ -87,14 +64,14 @@ impl Agent {
         }
     }
 
-    /// Makes pods leave, beside the loop: a call about one may take as long as its webhooks do.
+    /// Evicts or deletes pods in tasks: a call takes as long as admission webhooks do.
     fn evict(&mut self, removal: Removal) {
         let Some(attempt) = &self.state.attempt else {
             return;
         };
         let (grant, at, how) = (attempt.grant.progress.id, self.clock.tick(), removal.how);
         self.pods.catch_up();
-        // Ended calls are of no further use.
+        // Finished calls are not needed any more.
         while self.calls.try_join_next().is_some() {}
         for pod in removal.pods {
             if !self.pods.shows(&pod) {
@@ -109,7 +86,7 @@ impl Agent {
         }
     }
 
-    /// Takes in whether a pod would be evicted.
+    /// Records whether a pod would be evicted.
     fn foreseen(&mut self, grant: GrantId, pod: &RawPod, said: Said) {
         let answer = self.answer_about(pod, said);
         let asked = self.preflight.as_mut().filter(|asked| asked.grant == grant);
@@ -122,7 +99,7 @@ impl Agent {
         }
     }
 
-    /// Takes in what becomes of a pod that was to leave.
+    /// Records the answer to an eviction or deletion.
     fn removed(&mut self, grant: GrantId, pod: &RawPod, how: How, said: Said) {
         let attempt = self.state.attempt.as_ref();
         if attempt.is_none_or(|attempt| attempt.grant.progress.id != grant) {
@@ -144,14 +121,14 @@ impl Agent {
         });
     }
 
-    /// What the API server said about one pod. Where it could not be asked at all, nothing else can be.
+    /// The API server's answer about one pod. If it could not be reached, no other call will succeed either.
     fn answer_about(&mut self, pod: &RawPod, said: Said) -> drain::Answer {
         match said {
             Ok(Evicted::Accepted | Evicted::Gone) => drain::Answer::Accepted,
             Ok(Evicted::Refused { message, .. }) => drain::Answer::Refused(message),
             Err(error) => {
                 let name = drain::name(pod);
-                warn!(pod = name, "nothing was said about {name}: {error}");
+                warn!(pod = name, "no answer about {name}: {error}");
                 self.node.call_failed(&error);
                 drain::Answer::Lost
             }
@@ -171,48 +148,25 @@ impl Agent {
         });
     }
 
-    /// Takes the result of a task in.
+    /// Processes the result of a task.
     pub(super) fn finished(&mut self, done: Done) {
         // Whatever was looked at meanwhile is as old as what rpm-ostree had not done yet.
-        if !matches!(done, Done::Progress(_)) {
+        if !matches!(done, Done::Progress(_) | Done::Serves(_) | Done::Brings(..)) {
             self.around.outdated();
         }
         match done {
             Done::Progress(line) => self.host.stage_progress(line),
             Done::Foreseen(grant, pod, said) => self.foreseen(grant, &pod, said),
             Done::Removed(grant, pod, how, said) => self.removed(grant, &pod, how, said),
-            Done::Staged(result) => {
-                let retry = self.settings.retry;
-                // What was cut off, or came together with somebody else's work, may have staged something nevertheless: what is there
-                // then tells.
-                let open = matches!(
-                    &result,
-                    Ok(Staged::Foreign { .. }) | Err(Error::Lost { .. } | Error::Timeout { .. })
-                );
-                let (result, ours) = reported(result);
-                self.host.look_ended(result, &self.config.check, &retry);
-                if open {
-                    return;
-                }
-                let mut state = self.state.clone();
-                state.staging = None;
-                state.ours = ours.or(state.ours);
-                if let Err(error) = self.save(state) {
-                    // The next decision finds out by what is there.
-                    warn!("what the run came to can't be written down: {error:#}");
-                }
-            }
-            Done::Checked(result) => {
-                let retry = self.settings.retry;
-                let result = result.map(found);
-                self.host.look_ended(result, &self.config.check, &retry);
-            }
+            Done::Looked(looked) => self.looked(*looked),
+            Done::Brings(update, packages) => self.kubelet.brings(update, &packages),
+            Done::Serves(version) => self.kubelet.serves(version.as_deref()),
             Done::Asked(id, answer) => self.answered(id, answer),
         }
     }
 }
 
-/// A call about `pod` that was just sent.
+/// The note of a call about `pod` that was just sent.
 fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
     EvictionTry {
         uid: pod.uid.clone(),
@@ -222,7 +176,7 @@ fn open(pod: &RawPod, how: How, at: Tick) -> EvictionTry {
     }
 }
 
-/// Tells the journal of an answer that is another one than before.
+/// Logs an answer that differs from the previous one.
 fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
     let name = drain::name(pod);
     match answer {
@@ -234,78 +188,3 @@ fn tell(pod: &RawPod, how: How, answer: &drain::Answer) {
         drain::Answer::Open | drain::Answer::Lost => {}
     }
 }
-
-/// Logs what a run came to; gives what is to be reported of it, and the id of a newly staged deployment.
-fn reported(result: Result<Staged, Error>) -> (Result<Option<Reason>, Error>, Option<String>) {
-    let staged = match result {
-        Ok(staged) => staged,
-        Err(error) => return (Err(error), None),
-    };
-    match staged {
-        Staged::New {
-            deployment,
-            replaced,
-        } => {
-            let instead = replaced.map(|old| format!(" in place of {}", old.version));
-            info!(
-                message_id = Event::Staged.id(),
-                cuo_version = deployment.version,
-                cuo_identity = %deployment.identity,
-                "staged {} ({}){}",
-                deployment.version,
-                deployment.identity.short(),
-                instead.unwrap_or_default()
-            );
-            return (Ok(None), Some(deployment.id));
-        }
-        Staged::NoUpdate {
-            unstaged: Some(version),
-        } => {
-            let text = format!(
-                "rpm-ostree knows of version {version}, reports success and staged nothing"
-            );
-            warn!(
-                message_id = Event::NotStaged.id(),
-                cuo_version = version,
-                "{text}"
-            );
-            return (Ok(Some(Reason::new(Code::NothingStaged, text))), None);
-        }
-        Staged::NoUpdate { unstaged: None } => info!("no update"),
-        Staged::Pinned(pin) => return (Ok(Some(pinned(&pin))), None),
-        Staged::Foreign { .. } => {
-            info!("somebody else deployed something in the meantime, which is left as it is")
-        }
-    }
-    (Ok(None), None)
-}
-
-/// Logs what a check came to; gives what is to be reported of it.
-fn found(checked: Checked) -> Option<Reason> {
-    match checked {
-        Checked::Nothing => None,
-        Checked::Update(version) => {
-            info!(version, "there is an update");
-            let text =
-                format!("version {version} is available, and mode = \"check\" stages nothing");
-            Some(Reason::new(Code::UpdateAvailable, text))
-        }
-        Checked::Pinned(pin) => Some(pinned(&pin)),
-    }
-}
-
-fn pinned(pin: &Pin) -> Reason {
-    let text = format!("there will be no update: {pin}");
-    warn!(message_id = Event::NotStaged.id(), "{text}");
-    Reason::new(Code::OriginUnusable, text)
-}
-
-/// Hands lines of progress to the loop. They are for people: where it does not keep up, some are left out.
-fn progress(done: &mpsc::Sender<Done>) -> impl FnMut(&str) + Send {
-    |line| {
-        let _ = done.try_send(Done::Progress(line.to_owned()));
-    }
-}
-
-#[cfg(test)]
-mod tests;

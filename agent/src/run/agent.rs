@@ -1,4 +1,4 @@
-//! What the loop carries from one turn to the next.
+//! The state of the loop between turns.
 
 use cuo_cluster::ClientSource;
 use cuo_core::agent::state::State;
@@ -14,6 +14,7 @@ use super::around::Around;
 use super::clock::Clock;
 use super::done::Done;
 use super::host::HostSide;
+use super::kubelet::KubeletSide;
 use super::memory::Memory;
 use super::narrate;
 use super::pods::PodSide;
@@ -24,7 +25,7 @@ use crate::logind::Logind;
 use crate::notify::Notify;
 use crate::store::Store;
 
-/// What the agent carries from one turn to the next.
+/// The state of the agent between turns.
 pub struct Agent {
     pub store: Store,
     pub config: Config,
@@ -34,12 +35,13 @@ pub struct Agent {
     pub source: ClientSource,
     pub host: HostSide,
     pub around: Around,
+    pub kubelet: KubeletSide,
     pub node: NodeSide,
     pub pods: PodSide,
     pub logind: Logind,
     pub preflight: Option<Questions>,
     pub evictions: Vec<EvictionTry>,
-    /// Calls about pods that are under way.
+    /// Calls about pods that are in flight.
     pub calls: JoinSet<()>,
     pub volumes: Option<VolumesSeen>,
     pub asked: Option<Asked>,
@@ -51,15 +53,15 @@ pub struct Agent {
     pub shutting_down: bool,
     pub memory: Memory,
     pub clock: Clock,
-    /// The Node has yet to show those of its pods that tell what it is.
+    /// Whether the Node does not show the static pods of the control plane yet.
     pub pods_unseen: bool,
 }
 
-/// What a turn leaves to be done.
+/// What to do after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Another turn at once: something was done.
+    /// Another turn at once, because something was done.
     Again,
-    /// Nothing before this, unless something changes.
+    /// Wait until this time, or without end, unless something changes.
     Wait(Option<Instant>),
 }

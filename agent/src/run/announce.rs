@@ -1,23 +1,23 @@
-//! Events on the Node about its drain: when it begins, when something blocks it, when it ends.
+//! Events on the Node about its drain, when it begins, when something blocks it, when it ends, and about what keeps it from updates.
 
 use cuo_cluster::ClientSource;
 use cuo_cluster::events::{About, Kind, Note, Severity, publish};
 use cuo_core::agent::Step;
 use cuo_core::node::NodeView;
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{Attribute, Code, Reason};
 use jiff::Timestamp;
 use tracing::debug;
 
 use super::narrate::{Announcement, Entry, Topic, announcement};
 
-/// What was reported last.
+/// Publishes Events, and remembers the last one.
 #[derive(Debug, Default)]
 pub struct Announcer {
     last: Option<(Code, Topic)>,
 }
 
 impl Announcer {
-    /// Publishes what of `entry` is worth an Event, beside the loop. Nothing depends on it.
+    /// Publishes what `entry` announces, if anything, in a task. Nothing depends on it.
     pub fn tell(
         &mut self,
         entry: &Entry,
@@ -30,7 +30,7 @@ impl Announcer {
         }
     }
 
-    /// The same of a Node that can't be written.
+    /// Publishes that the Node can't be written.
     pub fn refused(&mut self, why: &Reason, source: &ClientSource, node: Option<&NodeView>) {
         let about = Some((why.code, Topic::Text(String::new())));
         if self.last != about {
@@ -53,7 +53,7 @@ impl Announcer {
     }
 }
 
-/// Beside the loop.
+/// Publishes an Event in a task.
 fn publish_about(
     node: Option<&NodeView>,
     severity: Severity,
@@ -61,9 +61,10 @@ fn publish_about(
     source: &ClientSource,
 ) {
     let Some(node) = node else { return };
-    let action = match reason.code == Code::WriteRefused {
-        true => "Write",
-        false => "Drain",
+    let action = match reason.code {
+        Code::WriteRefused => "Write",
+        code if code.is(Attribute::HoldIsNews) => "Update",
+        _ => "Drain",
     };
     let about = About {
         kind: Kind::Node,

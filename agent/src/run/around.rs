@@ -1,4 +1,4 @@
-//! What else is on the host, as the loop knows it.
+//! What else runs on the host, as of the last look.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use crate::bus::Bus;
 use crate::survey::{self, Further};
 use crate::{network, ostree};
 
-/// How old the last look may be when something depends on it. Units tell of no change, and looking is cheap.
+/// The maximum age of a look when something depends on it. Units send no signals here, and looking is cheap.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What was found at the last look.
+/// The result of the last look.
 #[derive(Debug)]
 pub struct Around {
     root: PathBuf,
     bus: Bus,
     known: Result<Survey, String>,
     looked: Option<Instant>,
-    /// The last look was about the network too.
+    /// The last look included the network.
     heeded: bool,
     rival: Option<String>,
-    /// What ostree said of an update that it could not write at the last shutdown. Looked up once, as nothing is added to it.
+    /// ostree's error if it could not write an update at the last shutdown. Looked up once, because it does not change.
     finalize_error: OnceCell<Option<String>>,
 }
 
@@ -47,13 +47,12 @@ impl Around {
         &self.known
     }
 
-    /// Something changed, or may have: look before the next decision.
+    /// Notes that something may have changed, so that the next decision looks again.
     pub fn outdated(&mut self) {
         self.looked = None;
     }
 
-    /// Looks, if `needed` and the last look is not fresh any more, or there was none. `heed` says that it matters whether the network is
-    /// metered.
+    /// Looks if `needed` and the last look is missing or not fresh. `heed` says whether it matters if the network is metered.
     pub async fn refresh(&mut self, needed: bool, further: Further<'_>, heed: bool) {
         let fresh = |looked: Instant| !needed || looked.elapsed() < FRESH;
         if self.looked.is_some_and(fresh) && self.heeded == heed {
@@ -80,14 +79,14 @@ impl Around {
             .and_then(Survey::rival)
             .map(|rival| rival.message);
         if rival.is_none() && self.rival.is_some() {
-            info!("nothing else updates this host any more");
+            info!("no other program updates this host any more");
         }
         self.rival = rival;
         self.known = known;
     }
 }
 
-/// What else can be in the way of an update than the network: remotes, keys, policies and credentials.
+/// What besides the network can keep updates from being fetched: remotes, keys, policies and credentials.
 pub fn causes(root: &Path) -> Vec<PathBuf> {
     let remotes = remotes(root).into_iter();
     let keys = remotes.map(|remote| format!("ostree/repo/{remote}.trustedkeys.gpg"));
@@ -106,8 +105,8 @@ pub fn causes(root: &Path) -> Vec<PathBuf> {
     files.map(|file| root.join(file)).collect()
 }
 
-/// Names of ostree's remotes, whose keys have them in their own. Of the repository nothing else is looked at, for every try to update
-/// changes it.
+/// Names of ostree's remotes, which are part of the file names of their keys. No other file of the repository is watched, because every
+/// try to update changes it.
 fn remotes(root: &Path) -> BTreeSet<String> {
     let folder = std::fs::read_dir(root.join("etc/ostree/remotes.d"));
     let mut files: Vec<_> = folder
@@ -122,7 +121,7 @@ fn remotes(root: &Path) -> BTreeSet<String> {
             .trim()
             .strip_prefix("[remote \"")?
             .strip_suffix("\"]")?;
-        // A name is a part of a file's name.
+        // The name becomes part of a file name.
         (!name.contains('/')).then(|| name.to_owned())
     };
     let mut names = BTreeSet::new();

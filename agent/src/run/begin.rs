@@ -1,4 +1,4 @@
-//! What the agent begins with, and begins again with on request.
+//! Starts the agent, and reloads on request.
 
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use super::around::Around;
 use super::clock::Clock;
 use super::done::Done;
 use super::host::HostSide;
+use super::kubelet::KubeletSide;
 use super::memory::{self, Memory};
 use super::pods::PodSide;
 use super::view::NodeSide;
@@ -42,7 +43,7 @@ impl Agent {
         let boot = facts::boot_id(root)?;
         let (state, unusable) = memory::read(&store, &boot);
         let client = Client::new(Bus::system(), Limits::default());
-        // After a granted reboot the kubelet may not have reported the new boot yet.
+        // After a granted reboot the kubelet may not have reported this boot yet.
         let granted = state
             .attempt
             .as_ref()
@@ -55,6 +56,7 @@ impl Agent {
             source: source(root, kubeconfig, &config).await,
             host: HostSide::new(root, client, &config.check, store.last_answer()),
             around: Around::new(root, Bus::system()),
+            kubelet: KubeletSide::default(),
             node: NodeSide::new(boots, facts::machine_id(root)),
             pods: PodSide::default(),
             logind: Logind::new(Bus::system()),
@@ -77,7 +79,7 @@ impl Agent {
         })
     }
 
-    /// Reads the configuration again, looks for an update, and takes requests.
+    /// Reloads the configuration, starts a look for updates, and processes requests.
     pub(super) fn hangup(&mut self, root: &Path) {
         let (config, errors) = Config::load(root);
         tell(&errors);
@@ -98,7 +100,7 @@ impl Agent {
     }
 }
 
-/// Where calls of the API server begin, with `kubeconfig` in place of what the configuration says of it.
+/// The client source, with `kubeconfig` in place of the configured one.
 async fn source(root: &Path, kubeconfig: Option<&Path>, config: &Config) -> ClientSource {
     let credentials = match kubeconfig {
         Some(path) => Credentials::File {

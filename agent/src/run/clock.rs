@@ -1,4 +1,4 @@
-//! The clocks of this process, as decisions know them.
+//! The clocks of this process, in the form that decisions use.
 
 use cuo_core::time::{Now, Tick};
 use jiff::Timestamp;
@@ -11,14 +11,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Counts from now on.
+    /// Starts the monotonic clock at zero.
     pub fn start() -> Self {
         Self {
             start: Instant::now(),
         }
     }
 
-    /// What both show now.
+    /// Reads both clocks.
     pub fn now(&self) -> Now {
         Now {
             time: Timestamp::now().into(),
@@ -26,7 +26,7 @@ impl Clock {
         }
     }
 
-    /// What the one shows now that only goes forward.
+    /// Reads the monotonic clock.
     pub fn tick(&self) -> Tick {
         Tick::after(self.start.elapsed())
     }

@@ -1,4 +1,4 @@
-//! What came of what ran beside the loop.
+//! Results of tasks that run beside the loop.
 
 use cuo_cluster::ApiError;
 use cuo_cluster::evict::Evicted;
@@ -8,44 +8,47 @@ use cuo_core::reason::{Reason, line};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::rpmostree::{Checked, Error, Staged};
+use crate::look::Looked;
+use crate::rpmostree::{Error, Package};
 
-/// What a task that ran beside the loop came to.
+/// The result of a task.
 pub enum Done {
     /// A line of progress of staging.
     Progress(String),
-    /// Staging ended.
-    Staged(Result<Staged, Error>),
-    /// A check ended.
-    Checked(Result<Checked, Error>),
+    /// A look for updates ended.
+    Looked(Box<Looked>),
     /// The API server said whether it would evict this pod, for this grant.
     Foreseen(GrantId, RawPod, Said),
-    /// The API server said what becomes of this pod, that was to leave in this way for this grant.
+    /// The API server answered the removal of this pod in this way, for this grant.
     Removed(GrantId, RawPod, How, Said),
+    /// The packages that the deployment of this `id` brings, as far as rpm-ostree tells.
+    Brings(String, Vec<Package>),
+    /// The version of the API server, if it says.
+    Serves(Option<String>),
     /// rpm-ostree answered to what it was asked for because of this grant.
     Asked(GrantId, Answered),
 }
 
-/// What the API server said of a pod.
+/// The API server's answer about a pod.
 pub type Said = Result<Evicted, ApiError>;
 
-/// Sends to the loop; when it is gone, the process is ending.
+/// Sends to the loop. Without a receiver the process is ending, and the result is dropped.
 pub async fn send(done: &mpsc::Sender<Done>, result: Done) {
     let _ = done.send(result).await;
 }
 
-/// What rpm-ostree answered.
+/// rpm-ostree's answer to a request that leads to the reboot.
 #[derive(Debug)]
 pub enum Answered {
-    /// What is staged is finalized: any reboot boots it.
+    /// The staged deployment is finalized: any reboot boots it.
     Finalized,
-    /// The next boot boots what the host goes back to.
+    /// The next boot boots the rollback target.
     RolledBack,
-    /// It is at work for somebody else and did nothing, in its words.
+    /// It was busy with somebody else's transaction, as it put it, and did nothing.
     Busy(String),
-    /// It did not do it, and what is in the way.
+    /// It refused, for this reason.
     Refused(Reason),
-    /// It went away or was silent, and what it did is not known.
+    /// It went away or did not answer, so it is not known what it did.
     Unheard,
 }
 
@@ -55,7 +58,7 @@ impl From<Error> for Answered {
         match error {
             Error::Busy { .. } => Self::Busy(why),
             _ => {
-                // The journal has it whole; of the reason there may be only a part.
+                // The journal has the full text; the reason may have only part of it.
                 warn!("rpm-ostree refuses: {}", line(&why));
                 Self::Refused(Reason::quoting(error.refusal(), &why))
             }

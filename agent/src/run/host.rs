@@ -9,49 +9,55 @@ use cuo_core::host::Host;
 use cuo_core::look::{Looks, first, resumed, spread};
 use cuo_core::node::{NodeView, SystemLabels};
 use cuo_core::reason::{Code, Reason, line};
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::answer::{Answer, Check};
+use crate::answer::{Answer, LookState};
 use crate::config;
 use crate::facts;
 use crate::journal::Event;
+use crate::look::{self, Follows};
 use crate::rpmostree::{Client, Error, Overview, Ready};
 
-/// Pause before rpm-ostree is asked again that was at work.
+/// Pause before a busy rpm-ostree is asked again.
 const BUSY: Duration = Duration::from_secs(20);
-/// Pauses before it is asked again after it did not answer: each question starts it, which is much to do for a host where it can't run.
+/// Pauses before an rpm-ostree that did not answer is asked again: each question starts it, which costs a lot on a host where it can't run.
 const SILENT: Retry = Retry {
     first: SignedDuration::from_secs(20),
     cap: SignedDuration::from_mins(5),
 };
 
-/// How long a run may take before it is worth telling.
+/// How long a run may take before it is reported.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// What is known of the host, and when to find out more.
+/// What is known about the host, and when to look again.
 pub struct HostSide {
     root: PathBuf,
     client: Client,
     /// For the one call that may follow the last look at the Node.
     ready: Option<Ready>,
     known: Result<Host, String>,
-    /// rpm-ostree was at work when it was asked last.
+    /// rpm-ostree was busy when it was last asked.
     busy: bool,
     outdated: bool,
     retry_at: Option<Instant>,
-    /// How often in a row it did not answer.
+    /// How many times in a row rpm-ostree did not answer.
     silences: u32,
-    /// When it is asked again after that.
+    /// When rpm-ostree is asked again after that.
     asks_again: Option<Time>,
-    /// What is known of what the labels shall say.
+    /// The labels, as far as they are known.
     named: Named,
+    /// What the host follows.
+    follows: Option<Follows>,
+    /// Where its releases come from, since the last look.
+    following: Option<Following>,
     next_check: Instant,
     /// A person asked for the next look.
     asked: bool,
-    /// Since when a run is going on.
+    /// When the current run began.
     staging: Option<Instant>,
     progress: Option<String>,
     looks: Looks,
@@ -59,12 +65,12 @@ pub struct HostSide {
     kept_off: Option<Time>,
     /// Bytes that were free for updates when the last run began.
     free: Option<u64>,
-    check: Check,
+    check: LookState,
 }
 
 impl HostSide {
-    /// What the host is, is found out later; `earlier` is how far another process since the boot had got with looking for updates. What
-    /// that found is reported until the next look, which may be hours away.
+    /// A host of which nothing is read yet. `earlier` is the history of looks of another process since the boot; its result is reported
+    /// until the next look, which may be hours away.
     pub fn new(
         root: &Path,
         client: Client,
@@ -74,7 +80,7 @@ impl HostSide {
         let now = Time::from(Timestamp::now());
         let earlier = earlier.map(|answer| (answer.check, answer.looks));
         let (earlier, looks) = earlier.unwrap_or_default();
-        // An agent that is started over and over does not look over and over.
+        // An agent that is restarted again and again does not look each time.
         let longest = spread(check.period.0, check.jitter.0, 1.0);
         let left = earlier.next.and_then(|next| resumed(next, now, longest));
         let wait =
@@ -90,6 +96,8 @@ impl HostSide {
             silences: 0,
             asks_again: None,
             named: Named::default(),
+            follows: None,
+            following: None,
             next_check: Instant::now() + wait.unsigned_abs(),
             asked: false,
             staging: None,
@@ -97,7 +105,7 @@ impl HostSide {
             looks,
             kept_off: None,
             free: None,
-            check: Check {
+            check: LookState {
                 next: Some(now.later(wait)),
                 ..earlier
             },
@@ -108,21 +116,40 @@ impl HostSide {
         &self.client
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the host follows, once that is known.
+    pub fn follows(&self) -> Option<&Follows> {
+        self.follows.as_ref()
+    }
+
+    /// Where releases come from, as the last look found it.
+    pub fn following(&self) -> Option<&Following> {
+        self.following.as_ref()
+    }
+
+    /// Takes that in.
+    pub fn follow(&mut self, following: Following) {
+        self.following = Some(following);
+    }
+
     pub fn known(&self) -> &Result<Host, String> {
         &self.known
     }
 
-    /// How long the host has been up, in whole seconds: no finer than what is decided by it.
+    /// How long the host has been up, in whole seconds, the resolution of decisions.
     pub fn uptime(&self) -> Option<SignedDuration> {
         facts::uptime(&self.root).map(|up| SignedDuration::from_secs(up.as_secs()))
     }
 
-    /// rpm-ostree was at work when it was asked last; that it no longer is makes it be asked again.
+    /// Whether rpm-ostree was busy when it was last asked; when it is done, it is asked again.
     pub fn busy(&self) -> bool {
         self.busy
     }
 
-    /// What the labels shall say. What is not known yet stays as the Node shows it.
+    /// The labels that the Node should have. Those that are not known yet stay as on the Node.
     pub fn labels(&self, node: Option<&NodeView>) -> SystemLabels {
         let shown = node.map(|node| &node.agent.system).cloned();
         let mut labels = shown.unwrap_or_default();
@@ -149,45 +176,45 @@ impl HostSide {
     }
 
     /// The last look for an update, and when the next one is due.
-    pub fn check(&self) -> &Check {
+    pub fn check(&self) -> &LookState {
         &self.check
     }
 
-    /// How the looks for updates went.
+    /// The history of looks for updates.
     pub fn looks(&self) -> &Looks {
         &self.looks
     }
 
-    /// What is to be reported of the looks for updates.
+    /// The reason to report about looks for updates, if any.
     pub fn looked(&self) -> Option<&Reason> {
         self.looks.reported()
     }
 
-    /// Something changed, or may have: read before the next decision.
+    /// Notes that something may have changed, so that the next decision reads again.
     pub fn outdated(&mut self) {
         self.outdated = true;
         self.retry_at = None;
     }
 
-    /// rpm-ostreed tells of a change, or that it is there. While it does not answer, that is what the last question made of it.
+    /// Handles a signal of rpm-ostreed. While it does not answer, the signal may have been caused by the last question.
     pub fn heard(&mut self) {
         if self.silences == 0 {
             self.outdated();
         }
     }
 
-    /// When rpm-ostree is asked again, if it did not answer.
+    /// When an rpm-ostree that did not answer is asked again.
     pub fn asks_again(&self) -> Option<Time> {
         self.asks_again
     }
 
-    /// Takes a person's wish to look now.
+    /// Notes that a person asked for a look.
     pub fn check_asked(&mut self) {
         self.asked = true;
         self.check_now();
     }
 
-    /// A look is due, and no person asked for it.
+    /// Whether a look is due that no person asked for.
     pub fn check_by_itself(&self) -> bool {
         self.check_due() && !self.asked
     }
@@ -202,9 +229,9 @@ impl HostSide {
         Instant::now() >= self.next_check
     }
 
-    /// When something is to be looked at here, at the latest.
+    /// When something has to be read at the latest.
     pub fn wake(&self) -> Option<Instant> {
-        // A check that is overdue but not allowed now comes with whatever allows it.
+        // A look that is overdue but not allowed begins when it is allowed.
         let idle = self.staging.is_none();
         let check = (idle && !self.check_due()).then_some(self.next_check);
         let reported = self
@@ -215,8 +242,8 @@ impl HostSide {
         [check, reported, retry].into_iter().flatten().min()
     }
 
-    /// Reads the deployments if they may have changed. While a run of the agent's own is on nobody else can change them, and what it stages
-    /// itself shows before it is done with it: its end tells.
+    /// Reads the deployments if they may have changed. During a run of the agent's own nobody else can change them, and what it stages
+    /// shows before it is done, so the end of the run is waited for.
     pub async fn refresh(&mut self) {
         let retry = self.retry_at.is_some_and(|at| Instant::now() >= at);
         if self.staging.is_some() || !self.outdated && !retry {
@@ -226,8 +253,8 @@ impl HostSide {
         self.learn(found);
     }
 
-    /// Reads them in any case, and leaves nothing to be asked of rpm-ostreed before the call that leads to the reboot: it may take minutes
-    /// to answer, and who takes the node back meanwhile is to be heard.
+    /// Reads the deployments in any case, and prepares the call that leads to the reboot: rpm-ostreed may take minutes to answer, and a
+    /// grant that is withdrawn meanwhile has to be noticed.
     pub async fn make_ready(&mut self) {
         let ready = self.client.ready().await;
         let found = ready.as_ref().map_err(Clone::clone);
@@ -235,7 +262,7 @@ impl HostSide {
         self.ready = ready.ok();
     }
 
-    /// What [`HostSide::make_ready`] came to, for one use.
+    /// The result of [`HostSide::make_ready`], for one use.
     pub fn take_ready(&mut self) -> Option<Ready> {
         self.ready.take()
     }
@@ -244,15 +271,21 @@ impl HostSide {
         self.outdated = false;
         self.retry_at = None;
         match found {
-            Ok(Overview { host, origin, busy }) => {
+            Ok(Overview {
+                host,
+                origin,
+                stream,
+                busy,
+            }) => {
                 let version = label_value(&host.booted.version);
                 let group = origin.stream().and_then(label_value);
                 self.named.runs = Some((version, group));
+                self.follows = Some(Follows { origin, stream });
                 self.named.read(&self.root);
                 self.known = Ok(host);
                 self.busy = busy;
                 (self.silences, self.asks_again) = (0, None);
-                // Its end is signalled, unless rpm-ostreed died of it.
+                // The end is signalled, unless rpm-ostreed crashed in it.
                 self.retry_at = busy.then(|| Instant::now() + BUSY);
             }
             Err(error) => {
@@ -277,10 +310,10 @@ impl HostSide {
         self.progress = Some(line);
     }
 
-    /// Takes the end of a look in: what is to be reported though nothing failed, or what failed.
+    /// Records the end of a look: the reason to report although nothing failed, or the error.
     pub fn look_ended(
         &mut self,
-        result: Result<Option<Reason>, Error>,
+        result: Result<Option<Reason>, look::Error>,
         config: &config::Check,
         retry: &Retry,
     ) {
@@ -300,7 +333,7 @@ impl HostSide {
             let again = spoken(pause);
             warn!(
                 message_id = Event::CheckFailed.id(),
-                "no update could be staged, which is tried again in {again}: {error}"
+                "no update could be staged; the next try is in {again}: {error}"
             );
         }
         self.next_check = Instant::now() + pause.unsigned_abs();
@@ -310,7 +343,7 @@ impl HostSide {
     }
 
     /// What failed, in one line with every word of it, and with what is known of it here.
-    fn failure(&mut self, error: &Error) -> (Code, String) {
+    fn failure(&mut self, error: &look::Error) -> (Code, String) {
         let (code, mut text) = (error.code(), line(&error.to_string()));
         match code {
             Code::RpmOstreeBusy => {
@@ -320,7 +353,7 @@ impl HostSide {
                 text += &format!(", and was so each time since {since}");
             }
             Code::DiskFull => {
-                // Not what is free now: rpm-ostree has removed by then what did not fit.
+                // The space before the run: by now rpm-ostree has removed what did not fit.
                 if let Some(free) = self.free {
                     text += &format!("; {} MB were free below /ostree before", free / 1_000_000);
                 }
@@ -330,7 +363,7 @@ impl HostSide {
         (code, text)
     }
 
-    /// What may have been in the way of looking for updates changed.
+    /// Notes that a possible cause of failed looks has changed.
     pub fn cause_changed(&mut self) {
         if self.looks.failed() {
             info!("what may have been in the way of updates changed");
@@ -339,24 +372,24 @@ impl HostSide {
     }
 }
 
-/// A pause as people say it, in whole seconds.
+/// A pause for people, in whole seconds.
 fn spoken(pause: SignedDuration) -> String {
     format!("{:#}", SignedDuration::from_secs(pause.as_secs()))
 }
 
-/// What the labels of the Node shall say, as far as it is known; inside, `None` is no label.
+/// The Node's labels, as far as they are known; the inner `None` means no label.
 #[derive(Debug, Default)]
 struct Named {
-    /// From os-release.
+    /// `ID` of os-release.
     id: Option<Option<String>>,
-    /// Of what runs: its version, and the stream that it follows.
+    /// Version and update stream of the running release.
     runs: Option<(Option<String>, Option<String>)>,
-    /// What was reported of os-release.
+    /// The last error with os-release that was logged.
     reported: Option<String>,
 }
 
 impl Named {
-    /// Reads os-release, which does not change before the next boot. Where that fails it is tried again with the next look at the host.
+    /// Reads os-release, which does not change before the next boot. If that fails, it is retried with the next look at the host.
     fn read(&mut self, root: &Path) {
         if self.id.is_some() {
             return;

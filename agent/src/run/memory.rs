@@ -1,4 +1,4 @@
-//! The state on disk: read at the start, written before each act, and never overwritten where it could not be understood.
+//! The state on disk: read at start, written before each act, and never overwritten if it could not be parsed.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tracing::{error, warn};
 use crate::journal::Event;
 use crate::store::{Loaded, Store};
 
-/// Pause before the state is tried to be written again.
+/// Pause before writing the state is retried.
 pub const RETRY: Duration = Duration::from_secs(10);
 
-/// How it is with the state's file.
+/// The condition of the state file.
 #[derive(Debug)]
 pub struct Memory {
-    /// The folder was there once, so where it is missing somebody has taken it.
+    /// Whether the directory existed once: if it is missing, somebody removed it.
     pub had_folder: bool,
-    /// Why the last try to write failed.
+    /// Why the last write failed.
     pub trouble: Option<String>,
-    /// When to try again.
+    /// When to retry.
     pub retry: Option<Instant>,
 }
 
@@ -34,18 +34,18 @@ impl Memory {
         }
     }
 
-    /// When to try again to write the state, after that failed.
+    /// When to retry the write, if it failed.
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry
     }
 
-    /// The pause after a failure is over.
+    /// Whether the pause after a failed write is over.
     pub fn over(&mut self) -> bool {
         self.retry.take_if(|at| Instant::now() >= *at).is_some()
     }
 }
 
-/// The state, and why it can't be used if it can't.
+/// The state, and why it can't be used, if so.
 pub fn read(store: &Store, boot: &BootId) -> (State, Option<StateTrouble>) {
     match store.load(boot) {
         Loaded::State(state) => (*state, None),

@@ -1,4 +1,4 @@
-//! The loop around [`cuo_core::agent::step`]: look, decide, write the state down, act, look again.
+//! The loop around [`cuo_core::agent::step`]: look, decide, save the state, act, look again.
 
 mod acts;
 mod agent;
@@ -8,6 +8,8 @@ mod begin;
 mod clock;
 mod done;
 mod host;
+mod kubelet;
+mod looks;
 mod memory;
 mod narrate;
 mod pods;
@@ -36,10 +38,10 @@ use agent::{Agent, Next};
 use done::Done;
 use waits::{changed, tick, until};
 
-/// How often logind is asked whether a shutdown that it announced is still on.
+/// How often logind is asked whether an announced shutdown is still in progress.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
-/// Everything that the loop hears of between two turns.
+/// The sources of events between two turns.
 struct Ears {
     hangup: Signal,
     results: mpsc::Receiver<Done>,
@@ -66,7 +68,7 @@ impl Ears {
         }
     }
 
-    /// Waits until something is heard, and takes it in, or until `wake`.
+    /// Waits for an event and processes it, or until `wake`.
     async fn hear(&mut self, agent: &mut Agent, root: &Path, wake: Option<Instant>) {
         tokio::select! {
             biased;
@@ -90,13 +92,13 @@ impl Ears {
     }
 }
 
-/// Runs until SIGTERM, with `kubeconfig` in place of what the configuration says of it.
+/// Runs until SIGTERM, with `kubeconfig` in place of the configured one.
 ///
 /// # Errors
-/// Only for what no report to the cluster could tell or end: signals that can't be received, a boot id that can't be read, and a folder
-/// for the state that is gone, which only the service manager makes anew.
+/// Only if no report to the cluster would help: signals can't be received, the boot id can't be read, or the state's directory is gone,
+/// which only the service manager can recreate.
 pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
-    // Before anything else: until then they end the process.
+    // Handlers first: until they are set, these signals end the process.
     let hangup = signal(SignalKind::hangup()).context("receive SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
@@ -106,7 +108,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
     let agent_version = env!("CARGO_PKG_VERSION");
     info!(message_id = Event::Started.id(), cuo_boot = %agent.boot, cuo_agent_version = agent_version, "started, version {agent_version}");
     loop {
-        // Signals first, so that a busy agent can be stopped: whatever a turn waits for, it may be cut off anywhere, as by a crash.
+        // Signals first, so that a busy agent can be stopped: any turn can be cut off anywhere, as by a crash.
         let next = tokio::select! {
             biased;
             _ = terminate.recv() => break,
@@ -124,7 +126,7 @@ pub async fn run(root: &Path, kubeconfig: Option<&Path>) -> Result<()> {
             () = ears.hear(&mut agent, root, wake) => {}
         }
     }
-    info!("stopped; what is under way goes on when the agent is started again");
+    info!("stopped; an update in progress continues when the agent is started again");
     Notify::stopping();
     Ok(())
 }

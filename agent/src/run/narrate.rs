@@ -1,5 +1,4 @@
-//! What a decision tells: each change once, as an entry of the journal with fields, and as an Event on the Node where people look for it
-//! there.
+//! Reports decisions: each change once, as a journal entry with fields, and as an Event on the Node where people look for one.
 
 use std::fmt::Write;
 
@@ -14,10 +13,10 @@ use tracing::{error, info, warn};
 
 use crate::journal::Event;
 
-/// Phase and reason that were reported last.
+/// The phase and reason that were last reported.
 pub type Shown = Option<(Phase, Option<Reason>)>;
 
-/// What is to be reported of `decision`. That a check failed is told when it does; that its update is held is not the same.
+/// What to report about `decision`. A failed check is reported on its own; that its update is held is something else.
 pub fn shown(decision: &Step) -> Shown {
     let held = decision.phase == Phase::Held;
     let reason = decision.reason.clone();
@@ -27,7 +26,7 @@ pub fn shown(decision: &Step) -> Shown {
     ))
 }
 
-/// One line for `systemctl status`: where the agent is, what a reboot would boot, what holds, and what rpm-ostree is at.
+/// A line for `systemctl status`: the phase, what a reboot would boot, the reason, and rpm-ostree's progress.
 pub fn status(decision: &Step, target: Option<&str>, progress: Option<&str>) -> String {
     let mut line = decision.phase.to_string();
     // Writing to a String can't fail.
@@ -43,7 +42,7 @@ pub fn status(decision: &Step, target: Option<&str>, progress: Option<&str>) -> 
     line
 }
 
-/// How much it matters.
+/// The severity of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Info,
@@ -51,7 +50,7 @@ enum Level {
     Error,
 }
 
-/// One entry.
+/// A journal entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     level: Level,
@@ -64,7 +63,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// One for tests.
+    /// An entry for tests.
     #[cfg(test)]
     pub(super) fn of(event: Event, reason: Option<Code>, message: &str) -> Self {
         Self {
@@ -78,7 +77,7 @@ impl Entry {
         }
     }
 
-    /// Writes it.
+    /// Writes the entry.
     pub fn tell(&self) {
         macro_rules! write {
             ($level:ident) => {
@@ -100,8 +99,8 @@ impl Entry {
     }
 }
 
-/// What `decision` brings: what became of grants, then where the agent is, if that is not what was `shown`. `target` is what a reboot would
-/// boot, for people, and its release id.
+/// The entries for `decision`: first what became of grants, then the phase and reason if they differ from what was `shown`. `target` is
+/// what a reboot would boot, for people, and its release id.
 pub fn news(decision: &Step, shown: &Shown, target: Option<(String, ReleaseId)>) -> Vec<Entry> {
     let happened = decision.happened.iter().map(|one| match one {
         Happened::Accepted(progress) => accepted(decision, progress),
@@ -114,7 +113,7 @@ pub fn news(decision: &Step, shown: &Shown, target: Option<(String, ReleaseId)>)
     happened.chain(place).collect()
 }
 
-/// What is asked for to get the host rebooted because of `grant`, which is for `identity`; nothing else is an act of its own for people.
+/// The entry for a reboot request for `grant`, which is for `identity`; `None` for other acts, which people need not know of.
 pub fn asks(act: &Act, grant: GrantId, identity: ReleaseId) -> Option<Entry> {
     let named = |deployment: &Deployment| {
         let Deployment {
@@ -208,13 +207,13 @@ fn answered(decision: &Step, answer: &Answered) -> Entry {
     }
 }
 
-/// More than pods that take their time, or time that has to pass.
+/// Whether the reason is an obstacle, not just pods that take their time or a delay.
 fn in_the_way(decision: &Step, reason: &Reason) -> bool {
     let leaving = reason.code == Code::Draining && decision.drain.blocked.is_empty();
     !leaving && reason.code != Code::DrainDelay
 }
 
-/// Where the agent is now, and what holds it there. `entered`: it was elsewhere before.
+/// The entry about the agent's phase and reason; `entered` if the phase is new.
 fn place(
     decision: &Step,
     reason: Option<&Reason>,
@@ -268,9 +267,9 @@ fn drains(decision: &Step, reason: Option<&Reason>, entered: bool) -> (Option<Ev
         }
         Some(DrainMode::Evict) | None if entered => (Some(Event::DrainBegun), "drains the node"),
         _ if reason.is_some_and(|reason| in_the_way(decision, reason)) => {
-            (Some(Event::DrainWaits), "the drain is held up")
+            (Some(Event::DrainWaits), "the drain is blocked")
         }
-        _ => (None, "the drain goes on"),
+        _ => (None, "the drain continues"),
     };
     (event, text.to_owned())
 }
@@ -311,17 +310,17 @@ pub struct Announcement {
     pub topic: Topic,
 }
 
-/// What an Event is about. It is not published again for the same: how many pods are left, and the API server's words of why one is, may
-/// change all the time.
+/// What an Event is about. It is not published again for the same topic, although the number of remaining pods and the API server's
+/// messages may change all the time.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// Pods in the way of the drain.
+    /// Pods that block the drain.
     Pods(Vec<String>),
-    /// What it says.
+    /// The text itself.
     Text(String),
 }
 
-/// What of `entry` is worth an Event: that a drain begins, what is in its way, and how it ends.
+/// What of `entry` is worth an Event: that a drain begins, what is in its way, and how it ends; and what keeps the node from any update.
 pub fn announcement(entry: &Entry, decision: &Step) -> Option<Announcement> {
     let why = decision.reason.as_ref();
     let why = || why.map_or_else(String::new, |why| why.message.clone());
@@ -346,6 +345,9 @@ pub fn announcement(entry: &Entry, decision: &Step) -> Option<Announcement> {
         (Event::DrainGaveUp, Some(code)) => (Severity::Warning, code, text()),
         (Event::Refused, Some(code)) if code.is(Attribute::RefusalIsNews) => {
             (Severity::Warning, code, text())
+        }
+        (Event::Held, Some(code)) if code.is(Attribute::HoldIsNews) => {
+            (Severity::Warning, code, why())
         }
         _ => return None,
     };

@@ -1,4 +1,4 @@
-//! The pods on this node as the loop knows them: watched while a decision depends on them, and not otherwise.
+//! The pods on this node: watched only while a decision depends on them.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use tracing::warn;
 
 use super::view::event;
 
-/// What is known of the pods.
+/// What is known about the pods.
 #[derive(Default)]
 pub struct PodSide {
     events: Option<BoxStream<'static, PodsEvent>>,
-    /// By UID; `None` before the first answer and after touch was lost.
+    /// By UID; `None` before the first answer and after the API server became unreachable.
     known: Option<BTreeMap<String, RawPod>>,
     trouble: String,
 }
 
 impl PodSide {
-    /// Watches the pods of `node` from now on if they are `wanted`, and forgets them if not.
+    /// Starts watching the pods of `node` if they are `wanted`, and stops and forgets them if not.
     pub fn want(&mut self, wanted: bool, source: &ClientSource, node: Option<&NodeName>) {
         match node.filter(|_| wanted) {
             None => *self = Self::default(),
@@ -34,7 +34,7 @@ impl PodSide {
         }
     }
 
-    /// What is new; never, while the pods are not watched.
+    /// The next event; pending while the pods are not watched.
     pub async fn next(&mut self) -> PodsEvent {
         if let Some(events) = &mut self.events
             && let Some(event) = events.next().await
@@ -44,7 +44,7 @@ impl PodSide {
         std::future::pending().await
     }
 
-    /// Takes in what has arrived already: a pod that is gone must not be evicted any more.
+    /// Processes the events that have arrived: a pod that is gone must not be evicted any more.
     pub fn catch_up(&mut self) {
         while let Some(event) = self.next().now_or_never() {
             self.hear(event);
@@ -79,13 +79,13 @@ impl PodSide {
         (self.known, self.trouble) = (None, why);
     }
 
-    /// All of them, or why they are not known; nothing before the first answer.
+    /// All pods, or why they are not known; an empty error before the first answer.
     pub fn known(&self) -> Result<Vec<RawPod>, String> {
         let known = self.known.as_ref().ok_or_else(|| self.trouble.clone())?;
         Ok(known.values().cloned().collect())
     }
 
-    /// This very pod is there.
+    /// Whether exactly this pod exists.
     pub fn shows(&self, pod: &RawPod) -> bool {
         let known = self.known.as_ref();
         known.is_some_and(|known| known.contains_key(&pod.uid))

@@ -1,4 +1,4 @@
-//! Asking rpm-ostree and logind for the reboot, and what they answer.
+//! Requests the reboot from rpm-ostree and logind, and processes their answers.
 
 use cuo_core::agent::{Act, Asked};
 use cuo_core::host::Deployment;
@@ -13,7 +13,7 @@ use crate::logind;
 use crate::rpmostree::Error;
 
 impl Agent {
-    /// The id of the grant that is being acted on, and the note that `act` is asked for because of it, which the journal is reported.
+    /// Notes that `act` is requested for the current grant, and reports that to the journal; returns the grant's id.
     fn ask(&mut self, act: &Act) -> Option<GrantId> {
         let progress = &self.state.attempt.as_ref()?.grant.progress;
         let (id, identity) = (progress.id, progress.identity);
@@ -26,7 +26,7 @@ impl Agent {
     }
 
     pub(super) fn finalize(&mut self, deployment: Deployment) {
-        // It is there, for nothing is finalized but after a confirmation; without it the next one makes it.
+        // A confirmation has prepared this; if it is missing, the next confirmation does.
         let Some(ready) = self.host.take_ready() else {
             return;
         };
@@ -36,7 +36,7 @@ impl Agent {
         let done = self.done.clone();
         tokio::spawn(async move {
             let answer = match ready.finalize(&deployment).await {
-                // Whether the host reboots is for the boot id to tell.
+                // The boot id will show whether the host reboots.
                 Ok(()) => {
                     info!("rpm-ostree has finalized and reboots");
                     Answered::Finalized
@@ -66,7 +66,7 @@ impl Agent {
         tokio::spawn(async move {
             let answer = match ready.roll_back(&deployment).await {
                 Ok(()) => Answered::RolledBack,
-                // Nothing reboots because of it, so what is not known may be given up.
+                // This does not reboot the host, so an unknown result may be given up.
                 Err(error) => error.into(),
             };
             send(&done, Done::Asked(id, answer)).await;
@@ -96,7 +96,7 @@ impl Agent {
         }
     }
 
-    /// Takes in what rpm-ostree answered to what it was asked for because of grant `id`.
+    /// Processes rpm-ostree's answer to the request for grant `id`.
     pub(super) fn answered(&mut self, id: GrantId, answer: Answered) {
         if let Answered::Refused(_) | Answered::RolledBack | Answered::Unheard = answer {
             self.host.outdated();
@@ -107,13 +107,13 @@ impl Agent {
         match answer {
             Answered::Finalized => asked.unlocked = true,
             Answered::RolledBack => {
-                // Only the reboot is left, and nobody was asked for that yet.
+                // Only the reboot itself is missing, and has not been requested yet.
                 self.asked = None;
             }
             Answered::Unheard => asked.unheard = true,
             Answered::Busy(why) => asked.busy = Some(Reason::new(Code::RpmOstreeBusy, why)),
             Answered::Refused(why) => {
-                // logind has taken the reboot meanwhile.
+                // logind has accepted the reboot meanwhile.
                 if asked.again.is_some() {
                     warn!("rpm-ostree refuses, after logind was asked: {why}");
                     return;

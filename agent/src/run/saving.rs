@@ -1,4 +1,4 @@
-//! Writing the state down: before each act, and never over a file that could not be understood.
+//! Saves the state: before each act, and never over a file that could not be parsed.
 
 use anyhow::{Result, bail};
 use cuo_core::agent::StateTrouble;
@@ -11,7 +11,7 @@ use super::memory::{RETRY, read};
 use crate::journal::Event;
 
 impl Agent {
-    /// Reads the state again if it could not be read before, and writes it again soon if that failed.
+    /// Reads the state again if it could not be read before, and retries soon if writing it failed.
     pub(super) fn remember(&mut self) {
         match &self.settings.state_unusable {
             None => return,
@@ -29,8 +29,8 @@ impl Agent {
         self.settings.state_unusable = unusable;
     }
 
-    /// Goes on after a failure to write the state, once its pause is over. Nothing new is begun, nor asked for, before the state can be
-    /// written; what is next of an update that is under way may need no note.
+    /// Continues after a failed write, once its pause is over. Nothing new is started or requested before the state can be written; the
+    /// next steps of an update in progress may need no write.
     ///
     /// # Errors
     /// When the state's folder is gone, as for [`Agent::unsaved`].
@@ -61,8 +61,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Goes on with `state`. What was asked because of an attempt is of no use after its end; questions about a grant that is still to be
-    /// answered go on, for each is asked once.
+    /// Replaces the state. Answers that belong to an attempt are dropped at its end; questions about a grant that has yet to be answered
+    /// stay, because each is asked only once.
     pub(super) fn put(&mut self, state: State) {
         if state.attempt.is_none() && self.state.attempt.is_some() {
             self.calls.abort_all();
@@ -72,11 +72,11 @@ impl Agent {
         self.state = state;
     }
 
-    /// Takes in that the state could not be saved: nothing is done until it can be.
+    /// Handles a state that could not be saved: nothing is done until it can be.
     ///
     /// # Errors
-    /// With the same error, when the state's folder is gone: the service manager recreates it, and only with a new process, since this
-    /// one sees the rest of the file system as read-only.
+    /// The same error, if the state's directory is gone: the service manager recreates it, and only for a new process, because this one
+    /// sees the rest of the file system as read-only.
     pub(super) fn unsaved(&mut self, error: anyhow::Error) -> Result<Next> {
         if self.memory.had_folder && !self.store.has_folder() {
             return Err(error.context("the folder of the state is gone"));

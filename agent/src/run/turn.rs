@@ -1,4 +1,4 @@
-//! One turn of the loop: look, decide, write the state down, act once.
+//! One turn of the loop: look, decide, save the state, act once.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::journal::Event;
 use crate::steps::Named;
 use crate::survey::Further;
 
-/// How often what sends no news is looked at while something depends on it: other programs during a drain, inhibitors that hold.
+/// How often to poll what sends no signals while a decision depends on it: other programs during a drain, inhibitor locks that block.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often units, and what else tells of no change, are looked at while they hold updates up.
+/// How often to poll units, and other things without signals, while they hold updates.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 
-/// Lets a test hold the agent at this moment of a step.
+/// Lets a test stop the agent at this moment of a step.
 async fn gate(moment: &str, step: Option<Named>) {
     if let Some(step) = step {
         cuo_telemetry::gate::gate(&step.gate(moment)).await;
@@ -34,16 +34,17 @@ async fn gate(moment: &str, step: Option<Named>) {
 }
 
 impl Agent {
-    /// Looks, decides, writes the state down, acts once.
+    /// Looks, decides, saves the state, and acts once.
     pub(super) async fn turn(&mut self) -> Result<Next> {
         if self.shutting_down {
-            // What would be begun now could only be cut off. If the shutdown is called off, logind tells.
+            // Anything started now would be cut off. If the shutdown is cancelled, logind signals that.
             self.notify.status("the host is shutting down");
             return Ok(Next::Wait(None));
         }
         self.try_again()?;
         self.node.refresh(&self.source).await;
         self.host.refresh().await;
+        self.compare_kubelets();
         let wanted = self.wants_pods();
         self.pods.want(wanted, &self.source, self.node.name());
         self.pods.catch_up();
@@ -60,27 +61,27 @@ impl Agent {
             Some(decision) => self.carry_out(decision).await,
             None => Ok(Next::Again),
         };
-        // What was not needed after all would keep rpm-ostreed awake.
+        // An unused preparation would keep rpm-ostreed running.
         self.host.take_ready();
         next
     }
 
-    /// Decides again by what is there at the last moment. `None`: the Node is not known now.
+    /// Decides again, from a last look. `None` if the Node is not known.
     async fn confirm(&mut self, mut seen: Observation) -> Option<Step> {
         gate("decided", Some(Named::Confirm)).await;
-        // logind compares nothing, so what it would boot is looked at as late as can be.
+        // logind compares nothing, so its target is checked as late as possible.
         self.host.make_ready().await;
         seen.host = self.host.known().clone();
         self.around.outdated();
         self.look_around(true).await;
         seen.survey = self.around.known().clone();
-        // Last of all, for the host may take minutes to answer.
+        // The Node last, because the host may take minutes to answer.
         seen.node = self.node.confirm(&self.source).await?;
         let now = self.clock.now();
         Some(step(&self.state, &seen, &self.settings, now))
     }
 
-    /// Looks at what else runs on the host, where that is `needed` or changed.
+    /// Looks at what else runs on the host, if that is `needed` or has changed.
     async fn look_around(&mut self, needed: bool) {
         let heed = self.config.check.metered == Metered::Wait && self.host.check_by_itself();
         let drivers = self.config.drivers.names();
@@ -99,13 +100,13 @@ impl Agent {
             && let Err(error) = self.save(decision.state.clone())
         {
             if !before.gives_up(&decision.state) {
-                // Nothing of the decision is reported, for it is not carried out.
+                // The decision is not reported, because it is not carried out.
                 return self.unsaved(error);
             }
-            // Only the disk is in the way, and the node would stay cordoned for as long. The answer on the Node says as much.
+            // Only the disk is in the way, and the node would stay cordoned meanwhile. The answer on the Node serves as the record.
             error!(
                 message_id = Event::StateUnusable.id(),
-                "the state can't be written, so only the Node will tell that the grant is given up: {error:#}"
+                "the state can't be written, so only the Node will show that the grant is given up: {error:#}"
             );
             self.put(decision.state.clone());
         }
@@ -133,7 +134,7 @@ impl Agent {
         };
         let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.memory.retry_at()];
-        [decided, look, self.host.wake()]
+        [decided, look, self.host.wake(), self.kubelet.wake()]
             .into_iter()
             .chain(retries)
             .flatten()
@@ -145,7 +146,7 @@ impl Agent {
         reason.as_ref().map(|reason| reason.code)
     }
 
-    /// Something is to be decided that depends on what else is on the host.
+    /// Whether a decision depends on what else runs on the host.
     fn needs_look(&self) -> bool {
         let granted = |view: &NodeView| !view.operator.grant.is_absent();
         let open = self.state.staging.is_some() && self.host.staging() == Staging::Idle;
@@ -173,13 +174,13 @@ impl Agent {
         attempt.is_some_and(|attempt| attempt.grant.progress.boot == self.boot) && self.drains()
     }
 
-    /// What a granted reboot would boot.
+    /// The deployment that a granted reboot would boot.
     fn wanted(&self) -> Option<&Deployment> {
         let host = self.host.known().as_ref().ok()?;
         target(&self.state, host, &self.settings.health)
     }
 
-    /// The same for people, and its release id.
+    /// That deployment for people, and its release id.
     fn target(&self) -> Option<(String, ReleaseId)> {
         let wanted = self.wanted()?;
         let text = format!("{} ({})", wanted.version, wanted.identity.short());
@@ -209,12 +210,13 @@ impl Agent {
             staging: self.host.staging(),
             check_due: self.host.check_due(),
             looked: self.host.looked().cloned(),
-            following: None,
+            skew: self.kubelet.skew(),
+            following: self.host.following().cloned(),
             asked: self.asked.clone(),
         }
     }
 
-    /// Tells the journal and systemd about what `decision` brings.
+    /// Reports `decision` to the journal and to systemd.
     fn show(&mut self, decision: &Step) {
         let (node, target) = (self.node.view(), self.target());
         let named = target.as_ref().map(|(named, _)| &**named);
@@ -233,26 +235,27 @@ impl Agent {
         self.answer(&now);
     }
 
-    /// Tells whoever runs `cuo-agent status`, if there is something new to be reported.
+    /// Updates the answer for `cuo-agent status`, if it has changed.
     fn answer(&mut self, decision: &Step) {
         let (node, before) = (self.node.view(), self.answer.as_ref());
         let looks = Looks {
             check: self.host.check().clone(),
             looks: self.host.looks().clone(),
             asks_again: self.host.asks_again(),
+            release: self.host.following().cloned(),
         };
         let answer = Answer::of(decision, &self.settings, node, looks, before);
         if before == Some(&answer) {
             return;
         }
         if let Err(error) = self.store.write_answer(&answer) {
-            warn!("`cuo-agent status` will not show how it is now: {error:#}");
+            warn!("`cuo-agent status` will not show the current state: {error:#}");
         }
         self.answer = Some(answer);
     }
 }
 
-/// The reason ends with a change that nobody tells of: of units, of the network, or of what a reboot would be.
+/// Whether the reason ends without a signal: with a change of units, of the network, or of what a reboot would do.
 fn polled(code: Option<Code>) -> bool {
     code.is_some_and(|code| code.is(Attribute::Polled))
 }

@@ -1,4 +1,4 @@
-//! The Node as the loop knows it, and pauses after the API server failed.
+//! The Node as the loop knows it, and pauses after failed calls of the API server.
 
 use std::time::Duration;
 
@@ -17,44 +17,44 @@ use tracing::{debug, error, info, warn};
 use crate::feed::News;
 use crate::journal::Event;
 
-/// Pauses after a failed call: doubling from the first to the last.
+/// Pauses after a failed call: the first one, which doubles, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
-/// The first pause after somebody else's write won; it doubles to the same last one. Somebody who keeps writing would be met forever.
+/// The first pause after a conflict, which doubles up to the same limit, because somebody may keep writing.
 const CONFLICT: Duration = Duration::from_millis(50);
 
 /// How long a write may take: an admission webhook has 30 s.
 const WRITE: Duration = Duration::from_secs(35);
 
-/// What is known of the Node.
+/// What is known about the Node.
 #[derive(Debug, Default)]
 pub struct NodeSide {
-    /// This boot, and the one before it where that is known: what the kubelet of this host may have reported.
+    /// This boot and, if known, the one before it: the boots that this host's kubelet may have reported.
     boots: Vec<BootId>,
     machine: Option<MachineId>,
     name: Option<NodeName>,
     view: Option<NodeView>,
     /// The Node was seen not to exist.
     absent: bool,
-    /// Why it is not known now.
+    /// Why the Node is not known now.
     trouble: Option<String>,
-    /// What the journal was last reported of that, until it is over.
+    /// The last trouble in the journal, until it is over.
     logged: Option<String>,
-    /// The last write failed, and not because somebody else's came first.
+    /// The last write failed, and not because of a conflict.
     unwritten: bool,
-    /// The API server refused the last write for good, as far as it is up to the agent.
+    /// The API server refused the last write, and the agent can't change that.
     refused: Option<Reason>,
     retry_at: Option<Instant>,
     failures: u32,
-    /// Writes in a row that lost against somebody else's.
+    /// Conflicts in a row.
     conflicts: u32,
     /// The reason that was written last.
     reported: Option<Reported>,
-    /// What is known may be older than what happened: read before the next decision.
+    /// The Node may have changed since it was read: read it before the next decision.
     outdated: bool,
 }
 
 impl NodeSide {
-    /// The Node of the host with these `boots` and this `machine` id; without that, any Node counts as this host's.
+    /// The Node of the host with these `boots` and this `machine` id; without a machine id, any Node counts as this host's.
     pub fn new(boots: Vec<BootId>, machine: Option<MachineId>) -> Self {
         Self {
             boots,
@@ -76,12 +76,12 @@ impl NodeSide {
         self.view.as_ref()
     }
 
-    /// Why nothing can be written to the Node, if somebody has to allow it.
+    /// Why nothing can be written to the Node, if a person has to allow it.
     pub fn refused(&self) -> Option<&Reason> {
         self.refused.as_ref()
     }
 
-    /// When to try again after a failure.
+    /// When to retry after a failure.
     pub fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }
@@ -109,7 +109,7 @@ impl NodeSide {
             News::Node(event) => match *event {
                 NodeEvent::Present(raw) => self.learn(&raw),
                 NodeEvent::Absent => self.gone(),
-                // The watch goes on by itself; whatever comes next ends the trouble.
+                // The watch reconnects by itself, and the next event ends the trouble.
                 NodeEvent::Disconnected(error) => {
                     self.troubled(error.to_string(), self::event(&error), None);
                 }
@@ -134,7 +134,7 @@ impl NodeSide {
                         self.view = Some(view);
                         self.well();
                     }
-                    // The agent over there writes to it: two would undo each other's writes without end.
+                    // The other host's agent writes to this Node: the two would undo each other's writes without end.
                     Some(why) => {
                         self.view = None;
                         self.troubled(why, Event::OtherHost, None);
@@ -152,13 +152,13 @@ impl NodeSide {
         self.well();
     }
 
-    /// The API server answered: what was in the way no longer is, unless a pause is on.
+    /// Handles an answer of the API server: the trouble is over, unless there is a pause.
     fn well(&mut self) {
         if self.retry_at.is_some() {
             return;
         }
         self.trouble = None;
-        // That it can be read says nothing of writes.
+        // A successful read says nothing about writes.
         if !self.unwritten && self.logged.take().is_some() {
             info!(
                 message_id = Event::Back.id(),
@@ -185,16 +185,16 @@ impl NodeSide {
         self.retry_at = retry_at;
     }
 
-    /// Nothing is left to be written.
+    /// Notes that the Node shows everything that was to be written.
     fn written(&mut self) {
         (self.failures, self.conflicts, self.unwritten) = (0, 0, false);
         self.refused = None;
     }
 
-    /// Takes a failed call in: read again, or pause.
+    /// Handles a failed call: read again, or pause.
     fn failed(&mut self, error: &ApiError) {
         self.outdated = true;
-        // Not all nodes at once; and where the API server says when, not earlier.
+        // Not all nodes at once, and not earlier than the API server asked for.
         let spread = |least, pause| Some(Instant::now() + scattered(pause, least));
         let after = |pause| spread(0.75, pause);
         let longer = |first: Duration, before: u32| {
@@ -221,12 +221,12 @@ impl NodeSide {
         self.troubled(why, event(error), at);
     }
 
-    /// A pause after a failed call is on.
+    /// Whether the pause after a failed call is not over.
     fn pauses(&self) -> bool {
         self.retry_at.is_some_and(|at| Instant::now() < at)
     }
 
-    /// Reads the Node if something failed and the pause is over.
+    /// Reads the Node if a call failed and the pause is over.
     pub async fn refresh(&mut self, source: &ClientSource) {
         let Some(name) = self
             .name
@@ -254,7 +254,7 @@ impl NodeSide {
         true
     }
 
-    /// The Node was read.
+    /// Processes a Node that was read.
     fn found(&mut self, raw: &RawNode) {
         self.view = None; // a live read is never older
         if !self.unwritten {
@@ -263,7 +263,7 @@ impl NodeSide {
         self.learn(raw);
     }
 
-    /// The Node from the API server itself; `None` when it does not tell.
+    /// Reads the Node from the API server itself; `None` if that fails.
     pub async fn confirm(&mut self, source: &ClientSource) -> Option<NodeSeen> {
         let name = self.name.clone()?;
         if !self.read(source, &name).await {
@@ -275,8 +275,8 @@ impl NodeSide {
         })
     }
 
-    /// Writes `want`, on the condition that the Node is still as it is known; `false` when that has to wait until after a pause. `told` is
-    /// what its reason tells, and when.
+    /// Writes `want`, provided that the Node has not changed since it was read; `false` if that has to wait for a pause. `reported` is
+    /// the note of the reason in it, kept once that is written.
     pub async fn publish(
         &mut self,
         source: &ClientSource,
@@ -306,7 +306,7 @@ impl NodeSide {
                     self.reported = Some(reported);
                 }
                 self.learn(&raw);
-                // Writing the same again and again would help nobody.
+                // Writing the same again and again would not help.
                 if self
                     .view
                     .as_ref()
@@ -319,7 +319,7 @@ impl NodeSide {
                 }
             }
             Err(error) => {
-                // Only a write that succeeds ends the pauses: the read between two tries does not.
+                // Only a successful write ends the pauses: the read between two tries does not.
                 self.unwritten = error.retry_class() != Retry::Reread;
                 self.refused = refusal(&error);
                 self.failed(&error);
@@ -328,7 +328,7 @@ impl NodeSide {
         true
     }
 
-    /// Takes in that the API server did not answer another call. Several that are under way fail of one cause, which counts once.
+    /// Handles another call that the API server did not answer. Calls that are in flight together fail for one cause, which counts once.
     pub fn call_failed(&mut self, error: &ApiError) {
         if !self.pauses() {
             self.failed(error);
@@ -336,7 +336,7 @@ impl NodeSide {
     }
 }
 
-/// What people are reported of a write that the API server refuses, with whoever refused it.
+/// The reason to report if the API server refuses a write, with who refused it.
 fn refusal(error: &ApiError) -> Option<Reason> {
     let text = match (error.admission(), error.retry_class()) {
         (Some(by), _) => format!("{by} ({error})"),
@@ -346,7 +346,7 @@ fn refusal(error: &ApiError) -> Option<Reason> {
     Some(Reason::new(Code::WriteRefused, text))
 }
 
-/// What the journal calls a failed call.
+/// The journal event for a failed call.
 pub fn event(error: &ApiError) -> Event {
     match error {
         ApiError::Credentials(_) | ApiError::Unauthorized { .. } => Event::Rejected,
@@ -355,8 +355,8 @@ pub fn event(error: &ApiError) -> Event {
     }
 }
 
-/// `found` is an older version of the object than `known`. Versions are numbers that rise (Kubernetes 1.35 made that official); where
-/// they are something else, nothing is older, and a write on an old version is refused by the API server anyway.
+/// Whether `found` is an older version of the object than `known`. Versions are increasing numbers (official since Kubernetes 1.35). If
+/// they are not, nothing counts as older, and the API server refuses a write based on an old version anyway.
 fn is_older(found: &NodeView, known: &NodeView) -> bool {
     let number = |view: &NodeView| view.resource_version.parse::<u64>().ok();
     matches!((number(found), number(known)), (Some(found), Some(known)) if found < known)

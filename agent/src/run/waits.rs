@@ -1,9 +1,9 @@
-//! What the loop waits for.
+//! Waits that may never end.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, sleep_until};
 
-/// The next beat, or never where none are asked for.
+/// The next tick of the watchdog's interval, or never without one.
 pub async fn tick(interval: &mut Option<Interval>) {
     match interval {
         Some(interval) => {
@@ -13,14 +13,14 @@ pub async fn tick(interval: &mut Option<Interval>) {
     }
 }
 
-/// The next change, or never once nobody can tell any more.
+/// The next change, or never once the sender is gone.
 pub async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending().await
     }
 }
 
-/// That moment, or never where there is none.
+/// That moment, or never if there is none.
 pub async fn until(wake: Option<Instant>) {
     match wake {
         Some(wake) => sleep_until(wake).await,

@@ -1,7 +1,7 @@
-//! `cuo-agent status`: the host and its agent, as far as they can be seen by whoever asks.
+//! `cuo-agent status`: the host and its agent, as far as the caller may see them.
 //!
-//! The deployments come from rpm-ostree, which answers everybody. The rest is what the running agent says of itself; where none runs,
-//! it is what stands on the Node and in the agent's state, if the credentials and the state can be read.
+//! The deployments come from rpm-ostree, which answers everybody. The rest comes from the running agent's file or, if none runs, from the
+//! Node and the agent's state, if the credentials and the state can be read.
 
 mod report;
 mod text;
@@ -30,8 +30,8 @@ use crate::survey;
 
 pub use report::{Agent, Report, Shown, Source, Why};
 
-/// How long is waited for rpm-ostree, and for the API server where the agent does not tell of its Node: either may have to start, or to
-/// be connected to, which takes seconds on a slow host. Who does not answer by then hangs.
+/// Limit for rpm-ostree, and for the API server if the agent's file does not describe the Node: starting the one or connecting to the other
+/// takes seconds on a slow host. Longer than this means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to print.
@@ -43,7 +43,7 @@ pub enum Output {
     Json,
 }
 
-/// What to look at, and how to show it.
+/// Options of `status` and `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// How to print.
@@ -54,10 +54,10 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// Looks, and prints what was found. People get at once what is known at once.
+/// Collects and prints the report. For people, what is known at once is printed first.
 ///
 /// # Errors
-/// Only when it can't be printed.
+/// When it can't be printed.
 pub async fn run(root: &Path, options: &Options) -> Result<()> {
     let store = Store::new(root);
     let report = Report::at_once(&store);
@@ -85,7 +85,7 @@ fn print(text: &str) -> Result<()> {
     printed.context("write to the standard output")
 }
 
-/// `asked`, or that `whom` did not answer it.
+/// The result of `asked`, or an error that `whom` did not answer.
 async fn patiently<T>(
     whom: &str,
     asked: impl Future<Output = Result<T, String>>,
@@ -103,7 +103,7 @@ async fn deployments() -> Result<Host, String> {
 }
 
 impl Report {
-    /// What takes no time to be found out: what the agent says, if it runs.
+    /// The report of what is known at once: the agent's own file, if it runs.
     fn at_once(store: &Store) -> Self {
         let mut report = Self::default();
         match store.agent() {
@@ -114,9 +114,9 @@ impl Report {
         report
     }
 
-    /// The same, and all else that can be found out.
+    /// The complete report.
     async fn whole(mut self, root: &Path, store: &Store, options: &Options) -> Self {
-        // An agent that can't be told to be away is not taken for one that is.
+        // If it is not known whether the agent runs, its file is not used.
         let away = !self.agent.running && self.unknown.is_empty();
         let host = patiently("rpm-ostreed", deployments());
         let node = async {
@@ -179,6 +179,7 @@ impl Report {
         self.since = Some(answer.since);
         self.reason = answer.reason.map(Why::from);
         self.grant = answer.grant;
+        self.release = answer.release;
         self.check = Some(answer.check);
         self.next = Some(answer.next);
         self.result = answer.result;
@@ -208,6 +209,7 @@ impl Report {
             (self.phase, self.since) = (Some(status.phase), Some(status.since));
         }
         self.reason = agent.reason.value().cloned().map(Why::from);
+        self.release = agent.following.value().cloned();
         self.result = agent.result.value().cloned();
         let failed = agent.failed.value();
         self.failed = failed.map_or_else(Vec::new, |failed| failed.identities.clone());
@@ -220,7 +222,7 @@ impl Report {
             .or_else(|| open.map(Granted::open));
     }
 
-    /// The state is what the agent wrote before it wrote the Node, so it is the newer one.
+    /// Adds the agent's state, which is newer than the Node because it is written first.
     fn state_says(&mut self, state: State) {
         if !state.adopted {
             return;
@@ -238,7 +240,7 @@ impl Report {
     }
 }
 
-/// The own Node, with the credentials that the agent uses.
+/// This host's Node, read with the agent's credentials.
 async fn node(root: &Path, kubeconfig: Option<&Path>) -> Result<NodeView, String> {
     let (config, _) = Config::load(root);
     let source = ClientSource::start(
@@ -255,7 +257,7 @@ async fn node(root: &Path, kubeconfig: Option<&Path>) -> Result<NodeView, String
     NodeView::parse(&raw).map_err(|error| error.to_string())
 }
 
-/// How the command line shows at the API server.
+/// The program's name in requests to the API server.
 pub(crate) const PROGRAM: Program = Program {
     name: "cuo-agent",
     version: env!("CARGO_PKG_VERSION"),

@@ -1,61 +1,64 @@
-//! What `cuo-agent status` shows.
+//! The report of `cuo-agent status`.
 
 use cuo_core::host::Deployment;
 use cuo_core::ids::ReleaseId;
 use cuo_core::reason::{AnyCode, Code, Reason};
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Phase, RebootResult};
 use serde::Serialize;
 
-use crate::answer::{Check, Granted, Next};
+use crate::answer::{Granted, LookState, Next};
 
-/// Everything that is shown. What is not known is `null`, and [`Report::unknown`] says why.
+/// The whole report. Unknown parts are `null`, and [`Report::unknown`] says why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
     /// The agent's process.
     pub agent: Agent,
-    /// Where phase, reason, grant and what follows come from.
+    /// The source of phase, reason, grant and next step.
     pub source: Option<Source>,
     /// The Node's name.
     pub node: Option<String>,
-    /// Where the agent is, or was when it last said so.
+    /// The agent's phase, now or when it last reported.
     pub phase: Option<Phase>,
-    /// Since when.
+    /// When the agent entered it.
     pub since: Option<Time>,
-    /// What holds.
+    /// Why the agent waits, if there is a reason.
     pub reason: Option<Why>,
-    /// The grant that is acted on, or waits to be.
+    /// The grant that is being acted on, or is to be answered.
     pub grant: Option<Granted>,
-    /// What runs.
+    /// The running deployment.
     pub booted: Option<Shown>,
     /// What a reboot would boot, if that is something else.
     pub pending: Option<Shown>,
     /// All other deployments.
     pub others: Vec<Shown>,
+    /// Where releases come from.
+    pub release: Option<Following>,
     /// Looking for updates.
-    pub check: Option<Check>,
+    pub check: Option<LookState>,
     /// What the agent will do next.
     pub next: Option<Next>,
-    /// What came of the last grant.
+    /// The answer to the last grant.
     pub result: Option<RebootResult>,
     /// Releases that failed here.
     pub failed: Vec<Failure>,
-    /// What could not be found out, and why.
+    /// What is not known, and why.
     pub unknown: Vec<String>,
 }
 
 /// The agent's process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Agent {
-    /// There is one.
+    /// Whether it runs.
     pub running: bool,
-    /// Its id.
+    /// Its process id.
     pub pid: Option<i32>,
     /// The program's version.
     pub version: Option<String>,
 }
 
-/// Who said it.
+/// Where a report comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
@@ -65,12 +68,12 @@ pub enum Source {
     Node,
 }
 
-/// A reason, with what to do.
+/// A reason, with what a person can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Why {
     /// The stable code.
     pub code: AnyCode,
-    /// The particulars.
+    /// The details.
     pub message: String,
     /// What a person can do.
     pub remedy: &'static str,
@@ -95,11 +98,11 @@ impl<C: Into<AnyCode>> From<Reason<C>> for Why {
 pub struct Shown {
     /// Its version.
     pub version: String,
-    /// What it is for the cluster.
+    /// The release id.
     pub identity: ReleaseId,
-    /// Written to disk only by the shutdown of this boot.
+    /// Whether it is staged: written to disk only by the shutdown of this boot.
     pub staged: bool,
-    /// No reboot boots it unless it is finalized before. Known only of what is staged.
+    /// Whether only a finalization lets a reboot boot it. Known only for a staged deployment.
     pub locked: Option<bool>,
 }
 

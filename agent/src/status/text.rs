@@ -1,15 +1,15 @@
-//! A report as lines for people.
+//! The report as text for people.
 
 use std::fmt::Write;
 
+use cuo_core::release::Following;
 use cuo_core::time::Time;
 use cuo_core::values::{Outcome, RebootResult};
 
 use super::report::{Report, Shown};
-use crate::answer::{Check, Granted};
+use crate::answer::{Granted, LookState};
 
-/// The report as it is at `now`, a line for each thing that is known; first what the agent says, which is known at once, and at the end
-/// what is not known.
+/// The report as of `now`, one line for each known fact: first what the agent reports, which is known at once, and last what is not known.
 pub fn of(report: &Report, now: Time) -> String {
     let mut lines = Lines::default();
     agent(&mut lines, report, now);
@@ -24,7 +24,7 @@ pub fn of(report: &Report, now: Time) -> String {
     lines.0
 }
 
-/// What the agent says of itself, or what stands on its Node.
+/// The lines about the agent.
 fn agent(lines: &mut Lines, report: &Report, now: Time) {
     let agent = &report.agent;
     lines.put(
@@ -50,6 +50,9 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
         "Grant",
         report.grant.as_ref().map(|known| grant(known, now)),
     );
+    if let Some(release) = &report.release {
+        follows(lines, release);
+    }
     if let Some(check) = &report.check {
         checked(lines, check, now);
     }
@@ -69,7 +72,32 @@ fn agent(lines: &mut Lines, report: &Report, now: Time) {
     }
 }
 
-fn checked(lines: &mut Lines, check: &Check, now: Time) {
+fn follows(lines: &mut Lines, release: &Following) {
+    let Following {
+        source,
+        reference,
+        goal,
+        behind,
+    } = release;
+    lines.put("Source", format!("{source}; the host follows {reference}"));
+    let behind = behind.filter(|behind| *behind > 0);
+    let behind = behind.map(|behind| match behind {
+        1 => ", one release behind".to_owned(),
+        many => format!(", {many} releases behind"),
+    });
+    let goal = goal.as_ref().map(|goal| {
+        let short = goal.identity.short();
+        let name = goal
+            .version
+            .as_ref()
+            .map(|version| format!("{version} ({short})"));
+        let name = name.unwrap_or(short);
+        format!("on the way to {name}{}", behind.unwrap_or_default())
+    });
+    lines.maybe("", goal);
+}
+
+fn checked(lines: &mut Lines, check: &LookState, now: Time) {
     let at = check.last.map(|last| last.to_string());
     let at = at.unwrap_or_else(|| "not yet".to_owned());
     let next = check.next.map(|next| match next > now {
@@ -112,7 +140,7 @@ fn grant(grant: &Granted, now: Time) -> String {
     format!("{} for {}{when}", grant.id, grant.identity.short())
 }
 
-/// Lines with their names in a column of their own.
+/// Lines with their labels in a column.
 #[derive(Default)]
 struct Lines(String);
 

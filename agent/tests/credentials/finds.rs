@@ -97,7 +97,7 @@ fn the_doctor_says_what_was_passed_over_and_that_nothing_is_left_to_copy() {
 
     fs::remove_file(root.join(KUBEADM.kubeconfig.0)).unwrap();
     let found = format!(
-        "{copy}, which is not renewed any more: can't read {}: {why}; let this program's user read it, or name another kubeconfig",
+        "{copy}, which is no longer renewed: can't read {}: {why}; let this program's user read it, or name another kubeconfig",
         directory.display()
     );
     let remedy = "`systemctl restart cuo-agent-credentials` copies it as soon as there is one that can be used.";
@@ -127,7 +127,7 @@ users:
     let why = format!(
         "{path}: cluster \"k\": server \"10.0.0.1:6443\" does not begin with https:// or http://"
     );
-    let remedy = "See `systemctl status cuo-agent-credentials`; run this as root to have it look for the kubelet's own.";
+    let remedy = "See `systemctl status cuo-agent-credentials`; run this as root to check the kubelet's own.";
     let expected = check("failed", why.clone(), Some(remedy));
     let output = doctor(root, &["--kubeconfig", &path]);
     assert_eq!(kubeconfig(&output), expected);

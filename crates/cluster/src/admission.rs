@@ -1,23 +1,23 @@
-//! Who refused a write beside the API server itself: the admission webhooks and policies of the cluster.
+//! Admission webhooks and policies that refused a write, as opposed to the API server itself.
 //!
-//! The API server tells of them in words only. The words are those of Kubernetes 1.37 (`k8s.io/apiserver`, `pkg/admission/plugin/webhook/errors`
-//! and `pkg/admission/plugin/policy/validating`), unchanged since webhooks exist; a test against the real one has each.
+//! The API server names them only in messages. These are from Kubernetes 1.37 (`k8s.io/apiserver`, `pkg/admission/plugin/webhook/errors`
+//! and `pkg/admission/plugin/policy/validating`), and unchanged since webhooks exist; a test checks each against a real one.
 
 use std::fmt;
 
-/// What stood in the way of a write.
+/// What refused a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// The webhook of this name was asked and said no.
+    /// The webhook of this name denied it.
     Denied(String),
-    /// The webhook of this name could not be asked, and its configuration says that nothing is written without it (`failurePolicy: Fail`).
+    /// The webhook of this name could not be called, and its configuration forbids writes without it (`failurePolicy: Fail`).
     Silent(String),
-    /// The ValidatingAdmissionPolicy of this name.
+    /// The ValidatingAdmissionPolicy of this name denied it.
     Policy(String),
 }
 
 impl Admission {
-    /// Who the words of a refusal name, if that is anybody.
+    /// What the message of a refusal names, if anything.
     pub fn named(message: &str) -> Option<Self> {
         let between = |before: &str, end: char| {
             let (_, rest) = message.split_once(before)?;
@@ -30,7 +30,7 @@ impl Admission {
         silent.or_else(denied).or_else(policy)
     }
 
-    /// What a person can do, one sentence.
+    /// What a person can do, as one sentence.
     pub fn remedy(&self) -> String {
         match self {
             Self::Denied(name) => {

@@ -1,11 +1,11 @@
-//! Waiting longer after each failure, and not in step with everybody else.
+//! Delays that grow after each failure, with jitter.
 
 use std::time::Duration;
 
 use cuo_core::backoff::Doubling;
 
-/// The longest pause that anybody may ask for. A webhook, or a proxy on the way, can ask for any; and after five minutes, one call more costs
-/// nobody anything.
+/// The longest pause that is accepted when asked for. A webhook or a proxy could ask for any, and after five minutes one more call does no
+/// harm.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// Delays after failures in a row.
@@ -36,7 +36,7 @@ impl Backoff {
     }
 }
 
-/// `pause` times something between `least` and half a time more, so that not all come back at once: with 1.0 nobody does so earlier.
+/// `pause` multiplied by a random factor between `least` and `least` plus one half, so that clients spread out; with 1.0 none is early.
 pub fn scattered(pause: Duration, least: f64) -> Duration {
     pause.mul_f64(least + fastrand::f64() / 2.0)
 }

@@ -1,8 +1,8 @@
-//! Errors of libraries as one line.
+//! Formats errors of libraries as one line.
 
 use std::error::Error;
 
-/// All causes in one line. Many errors print their source themselves, so what has been said already is left out.
+/// The error with all of its causes, as one line. Many errors include their source in their text, so repetitions are left out.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

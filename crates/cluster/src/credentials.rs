@@ -1,4 +1,4 @@
-//! Where credentials come from: which kubeconfig, which files it names, and whether any of them changed.
+//! The source of credentials: which kubeconfig, which files it refers to, and whether any of them changed.
 
 use std::path::PathBuf;
 
@@ -24,14 +24,14 @@ pub use places::{PLACES, PassedOver, passed_over};
 pub enum Credentials {
     /// This kubeconfig and no other.
     File {
-        /// Where it is, as seen by this process.
+        /// The kubeconfig's path, as seen by this process.
         path: PathBuf,
-        /// Where the host's file system is: files that the kubeconfig names are also looked for under it.
+        /// The root of the host's file system: files that the kubeconfig refers to are also looked for under it.
         root: PathBuf,
     },
-    /// The best of [`PLACES`] under `root`: those that can't be used are passed over, and so is what has ended or is older than another one.
+    /// The best of [`PLACES`] under `root`: those that can't be used, have expired or are older than another one are passed over.
     Host {
-        /// Where the host's file system is, `/` unless in a test bench.
+        /// The root of the host's file system, `/` except in tests.
         root: PathBuf,
     },
     /// The service account of the pod that this program runs in.
@@ -39,7 +39,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Finds and reads the kubeconfig, if there is to be one.
+    /// Finds and reads the kubeconfig, if there should be one.
     pub(crate) fn find(&self) -> Result<Found, CredentialsError> {
         match self {
             Self::Pod => Ok(Found {
@@ -53,11 +53,11 @@ impl Credentials {
     }
 }
 
-/// The kubeconfig that `credentials` lead to, in JSON with the contents of all files it names in place of their paths, so that a
-/// program that may read none of them can use it.
+/// The kubeconfig that `credentials` lead to, as JSON that contains all files it refers to, so that a program that may not read these can
+/// use it.
 ///
 /// # Errors
-/// As for finding it; and when it asks for a program to be run.
+/// Those of finding it; also when it refers to a program to be run.
 pub fn flatten(credentials: &Credentials) -> Result<String, CredentialsError> {
     let Some(flat) = credentials.find()?.flat else {
         let message = "a service account has no kubeconfig".to_owned();

@@ -1,4 +1,4 @@
-//! What can go wrong between this program and the API server, and what that asks of the caller.
+//! Errors of calls to the API server, and what each means for the caller.
 
 use std::time::Duration;
 
@@ -12,37 +12,37 @@ use crate::tls::servers_in_words;
 /// A call that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// There is no client: no usable credentials were found yet.
+    /// There is no client, because no usable credentials were found yet.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// 401: the credentials are not, or no longer, accepted. The [`crate::ClientSource`] has been reported.
+    /// 401: the credentials are not, or no longer, accepted. The [`crate::ClientSource`] already knows.
     #[error("the API server does not accept the credentials: {message}")]
     Unauthorized {
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// 403: RBAC or the node authorizer refuses. Any 4xx but 429: an admission webhook or policy does.
+    /// 403: RBAC or the node authorizer refused. Any other 4xx but 429: an admission webhook or policy refused.
     #[error("forbidden: {message}")]
     Forbidden {
-        /// The API server's words; they name the user, the verb and the object.
+        /// The API server's message, which names the user, the verb and the object.
         message: String,
     },
     /// 404: no such object, or no such resource.
     #[error("not found: {message}")]
     NotFound {
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
     /// 409: the object was changed since it was read, or exists already.
     #[error("conflict: {message}")]
     Conflict {
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
     /// 410: a resource version or a continue token is too old.
     #[error("gone: {message}")]
     Gone {
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
     /// 429: overload, or a disruption budget.
@@ -50,7 +50,7 @@ pub enum ApiError {
     TooManyRequests {
         /// How long the API server asks to wait, if it says so.
         retry_after: Option<Duration>,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
     /// 5xx: the API server, or something in front of it, failed.
@@ -58,7 +58,7 @@ pub enum ApiError {
     Server {
         /// The HTTP status.
         code: u16,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
     /// No answer: name resolution, connection, TLS, or a connection that broke.
@@ -67,13 +67,13 @@ pub enum ApiError {
         /// The whole chain of causes.
         message: String,
     },
-    /// No answer within the deadline. A write may have been done all the same.
+    /// No answer within the deadline. A write may have been done nevertheless.
     #[error("no answer from the API server within {after:?}")]
     Timeout {
         /// The deadline.
         after: Duration,
     },
-    /// A request that the API server rejects as wrong, or an answer that can't be read: an error of this program.
+    /// The API server rejected the request as invalid, or its answer can't be parsed: a bug in this program.
     #[error("unexpected answer from the API server: {message}")]
     Other {
         /// The whole chain of causes.
@@ -81,21 +81,21 @@ pub enum ApiError {
     },
 }
 
-/// What a failed call asks of the caller. Every one of them may be tried again; they differ in what has to happen before.
+/// What to do after a failed call. All of them may be retried; they differ in what has to happen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// What the call was decided on is out of date: read again, decide again.
+    /// The decision was based on old data: read again, decide again.
     Reread,
-    /// Nothing is wrong with the call: wait, at least this long if the API server says so.
+    /// The call itself is fine: wait, at least this long if the API server says so.
     Later(Option<Duration>),
-    /// New credentials are needed. They are looked for already; wait.
+    /// Wait for new credentials, which are being looked for already.
     Credentials,
-    /// An administrator has to allow it; waiting alone does not help, so try rarely and tell people.
+    /// An administrator has to allow it. Waiting alone does not help, so retry rarely and report it.
     Denied,
 }
 
 impl ApiError {
-    /// The admission webhook or policy that refused the write, where one did.
+    /// The admission webhook or policy that refused the write, if one did.
     pub fn admission(&self) -> Option<Admission> {
         match self {
             Self::Unauthorized { message }
@@ -110,7 +110,7 @@ impl ApiError {
         }
     }
 
-    /// What this error asks of the caller.
+    /// What to do after this error.
     pub fn retry_class(&self) -> Retry {
         match self {
             Self::NotFound { .. } | Self::Conflict { .. } | Self::Gone { .. } => Retry::Reread,
@@ -130,8 +130,8 @@ impl ApiError {
             Some(Admission::Denied(_) | Admission::Policy(_))
         );
         match status.code {
-            // A webhook refuses with whatever code it likes, and a policy with one of several: that says nothing of the credentials, of
-            // the object or of the request. 429 is as good as its word.
+            // A webhook refuses with any code, and a policy with one of several: the code says nothing about the credentials, the object or
+            // the request. Only 429 means what it says.
             400..=428 | 430..=499 if denied => Self::Forbidden { message },
             401 => Self::Unauthorized { message },
             403 => Self::Forbidden { message },
@@ -150,7 +150,7 @@ impl ApiError {
     }
 }
 
-/// The status' message and what its causes add. The causes of a refused eviction name the disruption budget.
+/// The status's message and its causes. For a refused eviction, these name the disruption budget.
 fn describe(status: &Status) -> String {
     let mut text = if status.message.is_empty() {
         status.reason.clone()
@@ -184,7 +184,7 @@ impl From<kube::Error> for ApiError {
             kube::Error::ReadEvents(cause) => Self::Unreachable {
                 message: servers_in_words(cause),
             },
-            // A token file or a credential plugin that stopped working while the client was in use.
+            // A token file or a credential plugin stopped working while the client was in use.
             kube::Error::Auth(cause) => Self::Unauthorized {
                 message: chain(cause),
             },

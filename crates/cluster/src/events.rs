@@ -12,22 +12,22 @@ use crate::error::ApiError;
 use crate::paths;
 use crate::source::ClientSource;
 
-/// Events about cluster-wide objects live in this namespace.
+/// The namespace of Events about cluster-scoped objects.
 const NAMESPACE: &str = "default";
 
-/// Whether people have to look.
+/// Whether a person has to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// Things go their way.
+    /// Everything is going as planned.
     Normal,
-    /// Something holds or failed.
+    /// Something is held or has failed.
     Warning,
 }
 
-/// What an Event is about.
+/// The object of an Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
-    /// Which kind of object.
+    /// Its kind.
     pub kind: Kind,
     /// `metadata.name`.
     pub name: String,
@@ -54,23 +54,23 @@ impl Kind {
     }
 }
 
-/// What an Event says.
+/// The content of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Note<'a> {
-    /// Whether people have to look.
+    /// Whether a person has to look.
     pub severity: Severity,
-    /// What was being done, one word in upper camel case (`Drain`, `Grant`).
+    /// The action, as one word in upper camel case (`Drain`, `Grant`).
     pub action: &'static str,
     /// What happened, or why nothing does.
     pub reason: &'a Reason,
 }
 
-/// Publishes one Event. The caller takes care not to repeat itself.
+/// Publishes one Event. The caller has to avoid repetitions.
 ///
-/// `instance` tells which agent or operator says so: the node or the pod it runs on; `at` is now.
+/// `instance` identifies the agent or operator: the node or the pod it runs on; `at` is the current time.
 ///
 /// # Errors
-/// Any [`ApiError`]. Nothing depends on an Event, so log it and go on.
+/// Any [`ApiError`]. Nothing depends on an Event, so log it and continue.
 pub async fn publish(
     source: &ClientSource,
     about: &About,

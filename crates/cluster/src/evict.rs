@@ -1,4 +1,4 @@
-//! Making a pod leave: by an eviction within its disruption budget, or by its deletion.
+//! Removes a pod: by eviction within its disruption budget, or by deletion.
 
 use std::time::Duration;
 
@@ -11,38 +11,37 @@ use kube::core::Request;
 use crate::error::ApiError;
 use crate::source::ClientSource;
 
-/// Part of the refusal of a question where a webhook would do something even then (400, seen with Kubernetes 1.37).
+/// Part of the message when a dry run is refused because a webhook has side effects (400, seen with Kubernetes 1.37).
 const NO_QUESTIONS: &str = "does not support dry run";
 
-/// How long an eviction may take: longer than the API server gives itself for a request (`--request-timeout`, a minute unless configured), in
-/// which a webhook may take 30 s.
+/// How long an eviction may take: longer than the API server allows for a request (`--request-timeout`, by default a minute), in which a
+/// webhook may take 30 s.
 pub const LIMIT: Duration = Duration::from_secs(65);
 
-/// What came of asking.
+/// The API server's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evicted {
-    /// The pod is being deleted, or was; or would be, where only that was asked.
+    /// The pod is being deleted, or was; after a question, it would be.
     Accepted,
-    /// There is no such pod any more: none, or another one of the same name.
+    /// The pod is gone: there is none of this name, or one with another UID.
     Gone,
-    /// Not this one, or not now: a disruption budget, two budgets for one pod (which the API server never evicts), a webhook, a missing
-    /// right, an API server that is overloaded or fails.
+    /// Not this pod, or not now: a disruption budget, two budgets for one pod (which the API server never evicts), a webhook, a missing
+    /// right, or an API server that is overloaded or fails.
     Refused {
-        /// The API server's words; they name the budget.
+        /// The API server's message, which names the budget.
         message: String,
         /// How long the API server asks to wait, if it says so.
         retry_after: Option<Duration>,
     },
 }
 
-/// Makes exactly this pod leave: one of the same name with another UID is left alone. It has `grace` seconds to end, or as many as it
-/// wants.
+/// Removes exactly this pod: one of the same name with another UID is left alone. It has `grace` seconds to end, or its own grace period.
 ///
-/// Send it only for a pod that was just seen: even where the UID does not match, the API server takes one disruption off the budget
-/// (seen with Kubernetes 1.37).
+/// Only for a pod that was just seen: even if the UID does not match, the API server takes one disruption off the budget (seen with
+/// Kubernetes 1.37).
 ///
 /// # Errors
-/// Where the API server could not be asked: [`ApiError::Unreachable`], [`ApiError::Credentials`] and [`ApiError::Unauthorized`].
+/// If the API server could not be asked: [`ApiError::Unreachable`], [`ApiError::Credentials`] and [`ApiError::Unauthorized`].
 pub async fn remove(
     source: &ClientSource,
     pod: &RawPod,
@@ -69,7 +68,7 @@ pub async fn ask(
         ..PostParams::default()
     };
     match evict(source, pod, grace, &question).await? {
-        // Nobody can tell, and the drain itself will.
+        // Nobody can answer that, and the drain will show it.
         Evicted::Refused { message, .. } if message.contains(NO_QUESTIONS) => Ok(Evicted::Accepted),
         answer => Ok(answer),
     }
@@ -90,7 +89,7 @@ async fn evict(
         delete_options: Some(options(pod, grace)),
     };
     let body = json(&eviction)?;
-    // The library's own eviction sends the options under a name that the API server does not know, so the UID would be lost.
+    // The library's own eviction sends the options under a wrong name, which the API server ignores, so the UID would be lost.
     let request = pods(pod).create_subresource("eviction", &pod.name, params, body)?;
     send(source, request).await
 }
@@ -144,15 +143,15 @@ async fn send(source: &ClientSource, request: http::Request<Vec<u8>>) -> Result<
             retry_after,
             message,
         }) => refused(message, retry_after),
-        // A namespace that is being deleted refuses with 403, a webhook with what it likes, two budgets for one pod with 500: each
-        // concerns this pod, and the others go on.
+        // A namespace that is being deleted refuses with 403, a webhook with anything, two budgets for one pod with 500: each concerns this
+        // pod only, and the others continue.
         Err(
             ApiError::Forbidden { message }
             | ApiError::Server { message, .. }
             | ApiError::Gone { message }
             | ApiError::Other { message },
         ) => refused(message, None),
-        // So does one that is never answered, while others are: only a broken connection tells of the API server itself.
+        // So does a call without an answer while others get one: only a broken connection concerns the API server itself.
         Err(error @ ApiError::Timeout { .. }) => refused(error.to_string(), None),
         Err(
             error @ (ApiError::Unreachable { .. }

@@ -1,11 +1,11 @@
-//! Which annotations and labels of a Node are kept.
+//! Selects the annotations and labels of a Node that are kept in memory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cuo_core::keys;
 
-/// What is kept of a Node besides what is of the protocol. Cheap to clone.
+/// The annotations and labels to keep besides those of the protocol. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keep(Arc<Kept>);
 
@@ -24,7 +24,7 @@ impl Keep {
         }))
     }
 
-    /// The same, and these too; whether that is more than before.
+    /// Adds these; whether any of them was missing.
     pub fn grow<'a>(
         &mut self,
         annotations: impl IntoIterator<Item = &'a str>,

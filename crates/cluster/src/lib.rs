@@ -1,7 +1,7 @@
-//! CUO's only user of the Kubernetes client.
+//! The only crate of CUO that uses the Kubernetes client.
 //!
-//! The two programs see small typed things: a [`ClientSource`] that keeps a working client through every rotation of credentials, calls
-//! that each have a deadline and fail with an [`ApiError`], and streams that never end. What they say and hear are the shapes of
+//! It gives the two programs small typed interfaces: a [`ClientSource`] that keeps a working client through every rotation of credentials,
+//! calls that each have a deadline and fail with an [`ApiError`], and streams that never end. Their arguments and results are types of
 //! `cuo_core`.
 
 pub mod admission;

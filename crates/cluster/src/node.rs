@@ -1,4 +1,4 @@
-//! The own Node: who am I, read it, change it conditionally.
+//! This host's Node: finding its name, reading it, and changing it conditionally.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::wire::WireNode;
 
 pub use crate::keep::Keep;
 
-/// Who the API server takes this program for.
+/// The user that the API server sees in this program's credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiUser {
     /// The user name, for people.
@@ -24,7 +24,7 @@ pub struct ApiUser {
 }
 
 impl ApiUser {
-    /// The name of the node, if the credentials are those of a kubelet, or of an agent with an identity of its own
+    /// The name of the node, if the credentials belong to a kubelet, or to an agent with an identity of its own
     /// (`deploy/agent-identity.yaml`).
     pub fn node(&self) -> Option<&str> {
         ["system:node:", "cuo:agent:"]
@@ -33,7 +33,7 @@ impl ApiUser {
     }
 }
 
-/// Asks the API server who this program is (`SelfSubjectReview`, which everybody may create).
+/// Asks the API server for this program's user (`SelfSubjectReview`, which everybody may create).
 ///
 /// # Errors
 /// Any [`ApiError`].
@@ -51,7 +51,7 @@ pub async fn whoami(source: &ClientSource) -> Result<ApiUser, ApiError> {
     })
 }
 
-/// Reads the Node `name`; `None` if there is none.
+/// Reads the Node `name`; `None` if it does not exist.
 ///
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].
@@ -69,7 +69,7 @@ pub async fn get_node(
     }
 }
 
-/// Changes the Node `name` within `deadline` if nobody else has since it was read, and returns it as it is afterwards.
+/// Changes the Node `name` within `deadline` if nobody else has since it was read, and returns it as changed.
 ///
 /// # Errors
 /// [`ApiError::Conflict`] if somebody wrote it in between, [`ApiError::NotFound`] if it is gone; any other [`ApiError`]. After a time-out
@@ -98,10 +98,10 @@ pub async fn patch_node(
     Ok(write.await?.into_raw(keep))
 }
 
-/// Whether the API server would take a change of the Node `name`: all that checks changes is asked, and nothing is changed.
+/// Whether the API server would accept a change of the Node `name`: a dry run, which goes through all checks and changes nothing.
 ///
 /// # Errors
-/// What refuses it; any [`ApiError`].
+/// The refusal; any [`ApiError`].
 pub async fn try_node(
     source: &ClientSource,
     name: &str,
@@ -119,8 +119,8 @@ pub async fn try_node(
     tried.await.map(drop)
 }
 
-/// Who the write is by, in `metadata.managedFields`. A cordon is by a manager of its own, whose time nothing else moves: it is the API
-/// server's time of the cordon.
+/// The field manager of the write, in `metadata.managedFields`. A cordon has a manager of its own, whose time no other write changes, so
+/// that it is the API server's time of the cordon.
 fn manager(program: &str, patch: &NodePatch) -> String {
     match patch.unschedulable {
         Some(true) => format!("{program}-cordon"),
@@ -128,7 +128,7 @@ fn manager(program: &str, patch: &NodePatch) -> String {
     }
 }
 
-/// The merge patch: only what changes, and the version it was decided on.
+/// The merge patch: only what changes, and the version that it is based on.
 fn body(patch: &NodePatch) -> Value {
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".into(), json!(patch.resource_version));
@@ -143,7 +143,7 @@ fn body(patch: &NodePatch) -> Value {
     let mut body = Map::new();
     body.insert("metadata".into(), Value::Object(metadata));
     if let Some(unschedulable) = patch.unschedulable {
-        // As `kubectl uncordon` does: schedulable is the field's absence.
+        // As `kubectl uncordon` does: schedulable means that the field is absent.
         let value = if unschedulable { Some(true) } else { None };
         body.insert("spec".into(), json!({ "unschedulable": value }));
     }

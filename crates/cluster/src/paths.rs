@@ -1,4 +1,4 @@
-//! Where the objects are that are asked for by path, and what the one custom resource is called.
+//! Paths of API objects, and the names of the custom resource.
 
 pub(crate) const NODES: &str = "/api/v1/nodes";
 pub(crate) const PODS: &str = "/api/v1/pods";

@@ -1,4 +1,4 @@
-//! The pods of one node as they change, and the volumes that they have.
+//! Watches the pods of one node, and finds the volumes that they use.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::source::ClientSource;
 use crate::watch::{Change, Objects, feed};
 use crate::wire::WirePod;
 
-/// What is new about the pods of a node.
+/// A change of the pods of a node.
 pub type PodsEvent = Change<RawPod>;
 
-/// Watches the pods that are bound to the node `node`, in all namespaces. A node may do this for itself. The stream never ends; each
-/// try that fails is one [`Change::Disconnected`], and after it comes a [`Change::Reset`].
+/// Watches the pods that are bound to the node `node`, in all namespaces, which a node's credential allows. The stream never ends; each
+/// failed try yields one [`Change::Disconnected`], and a [`Change::Reset`] follows.
 pub fn watch_pods(source: ClientSource, node: &str) -> BoxStream<'static, PodsEvent> {
     // Node names need no escapes.
     let selector = format!("spec.nodeName={node}");
@@ -32,8 +32,8 @@ pub fn watch_pods(source: ClientSource, node: &str) -> BoxStream<'static, PodsEv
     feed(pods).boxed()
 }
 
-/// The volumes that `claims` are bound to, as a Node's `status.volumesInUse` calls them. Only volumes of CSI drivers have such a name that
-/// can be told from their object; others are left out. A node may read the claims of its own pods, and their volumes.
+/// The volumes that `claims` are bound to, with their names as in a Node's `status.volumesInUse`. Only the names of CSI volumes can be
+/// derived from their objects; others are left out. A node may read the claims of its own pods, and their volumes.
 ///
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].

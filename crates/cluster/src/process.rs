@@ -1,11 +1,10 @@
-//! The process of a program that speaks to the API server.
+//! Runs a program that talks to the API server.
 
 use std::process::ExitCode;
 
-/// Runs `program`, which is called `name` on the standard error output, to its end on this thread.
+/// Runs `program` on this thread until it ends. Its errors on the standard error output begin with `name`.
 ///
-/// What its client has left on other threads ends with the process: a name that the system is still looking up, for instance, would hold
-/// it up for as long.
+/// Other threads of its client end with the process, instead of delaying its end: a name lookup that is still running, for instance.
 pub fn run(name: &str, program: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()

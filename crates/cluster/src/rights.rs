@@ -1,4 +1,4 @@
-//! What these credentials may do, and what time the API server has.
+//! The rights of these credentials, and the API server's clock.
 
 use http::header::DATE;
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -15,18 +15,18 @@ use kube::client::Body;
 use crate::error::ApiError;
 use crate::source::ClientSource;
 
-/// Something that may be allowed.
+/// A right to be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right<'a> {
     /// `get`, `patch`, …
     pub verb: &'a str,
     /// `nodes` or `pods`.
     pub resource: &'a str,
-    /// Such as `eviction`.
+    /// The subresource, such as `eviction`.
     pub subresource: Option<&'a str>,
-    /// One object, by its name.
+    /// The name of the object, if the right is limited to one.
     pub name: Option<&'a str>,
-    /// Only objects with this field and value.
+    /// A field and its value, if the right is limited to objects that have it.
     pub only: Option<(&'a str, &'a str)>,
 }
 
@@ -89,10 +89,10 @@ pub async fn allowed(source: &ClientSource, right: &Right<'_>) -> Result<bool, A
     Ok(status.is_some_and(|status| status.allowed))
 }
 
-/// How far the API server's clock is ahead of this host's, to a second or so: an answer tells its time in whole ones.
+/// How far the API server's clock is ahead of this host's, accurate to about a second, because answers carry whole seconds.
 ///
 /// # Errors
-/// Any [`ApiError`]; [`ApiError::Other`] when the answer has no time.
+/// Any [`ApiError`]; [`ApiError::Other`] if the answer carries no time.
 pub async fn clock_ahead(source: &ClientSource) -> Result<SignedDuration, ApiError> {
     let other = |message: String| ApiError::Other { message };
     let request = http::Request::get("/version").body(Body::empty());
@@ -107,6 +107,15 @@ pub async fn clock_ahead(source: &ClientSource) -> Result<SignedDuration, ApiErr
     let theirs = DateTimeParser::new().parse_timestamp(text);
     let theirs = theirs.map_err(|error| other(format!("Date: {text}: {error}")))?;
     Ok(outside(theirs, before, after))
+}
+
+/// The version of the API server, such as `v1.34.2`; everybody may ask for it.
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn server_version(source: &ClientSource) -> Result<String, ApiError> {
+    let found = source.call(|client| async move { client.apiserver_version().await });
+    Ok(found.await?.git_version)
 }
 
 /// How far `theirs`, a whole second that has begun, is from the time between `before` and `after`.

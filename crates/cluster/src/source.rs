@@ -1,8 +1,8 @@
-//! One working client, through every rotation of credentials.
+//! A client that keeps working through every rotation of credentials.
 //!
-//! The client library reads certificates once. The kubelet's certificate is renewed under the agent's feet, and the old one stops being
-//! accepted some day; so files are looked at every minute, and at once when the API server refuses or can't be reached. A new client
-//! replaces the old one only when it could be made: half-written files change nothing.
+//! The client library reads certificates once. The kubelet renews its certificate while the agent runs, and the old one expires. So the
+//! files are checked every minute, and at once when the API server refuses or can't be reached. A new client replaces the old one only if
+//! it could be created, so half-written files change nothing.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,23 +24,23 @@ use crate::credentials::{Credentials, CredentialsError, FileIdentity, Life};
 use crate::error::ApiError;
 use crate::tls;
 
-/// Every call ends within this.
+/// The deadline of every call.
 pub const DEADLINE: Duration = Duration::from_secs(15);
 
-/// A watch in which nothing was heard for this long is taken for dead: the API server sends a bookmark each minute.
+/// A watch without any message for this long counts as dead: the API server sends a bookmark each minute.
 pub(crate) const SILENCE: Duration = Duration::from_secs(180);
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK: Duration = Duration::from_secs(60);
-/// The same once the certificate should have been renewed: what is left may be less than the above.
+/// The same once the certificate should have been renewed: it may expire before the next regular check.
 const LOOK_LATE: Duration = Duration::from_secs(5);
-/// A client that worked for this long is renewed at once when it is refused.
+/// A client that worked for this long is replaced at once when it is refused.
 const FORGIVE: Duration = Duration::from_secs(600);
-/// Making a client may run a credential plugin.
+/// Limit for creating a client, which may run a credential plugin.
 const BUILD: Duration = Duration::from_secs(30);
 
-/// Who uses the client.
+/// The program that uses the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Program {
     /// `cuo-agent` or `cuo-operator`: the field manager of every write.
@@ -49,16 +49,16 @@ pub struct Program {
     pub version: &'static str,
 }
 
-/// How it is with the credentials.
+/// The state of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
-    /// Rises with each new client; 0 while there is none.
+    /// Number of the client, which rises with each new one; 0 while there is none.
     pub generation: u64,
-    /// Where the credentials of the client in use came from: a path, or `service account`.
+    /// The source of the client's credentials: a path, or `service account`.
     pub origin: Option<String>,
-    /// When the client certificate in use is good, if one is.
+    /// The validity of the client certificate in use, if there is one.
     pub life: Option<Life>,
-    /// What is wrong with the credentials as they are now. The last good client stays in use.
+    /// What is wrong with the current credentials. The last working client stays in use.
     pub problem: Option<CredentialsError>,
 }
 
@@ -68,7 +68,7 @@ struct Shared {
     client: Option<Connection>,
 }
 
-/// A client and what belongs to it.
+/// A client with its generation.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub generation: u64,
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Gives a client to whoever asks, and keeps it working. Clones share the client; the last one to go ends the background task.
+/// Provides a client, and keeps it working. Clones share the client; dropping the last one ends the background task.
 #[derive(Debug, Clone)]
 pub struct ClientSource {
     shared: watch::Receiver<Shared>,
@@ -90,7 +90,7 @@ pub struct ClientSource {
     _task: Arc<EndWithMe>,
 }
 
-/// What callers ask of the background task.
+/// Requests of callers to the background task.
 #[derive(Debug, Default)]
 struct Wishes {
     /// The newest generation that the API server refused.
@@ -108,8 +108,8 @@ impl Drop for EndWithMe {
 }
 
 impl ClientSource {
-    /// Makes the first client, if that is possible now, and starts to watch over it. Never fails: a host may get its credentials later,
-    /// and [`ClientSource::status`] says what is missing. Needs to run in a tokio runtime.
+    /// Creates the first client, if possible, and starts to watch the credentials. Never fails: a host may get its credentials later, and
+    /// [`ClientSource::status`] says what is missing. Has to run in a tokio runtime.
     pub async fn start(credentials: Credentials, program: Program) -> Self {
         let (sender, shared) = watch::channel(Shared {
             status: Status::default(),
@@ -137,12 +137,12 @@ impl ClientSource {
         }
     }
 
-    /// How it is now.
+    /// The current state.
     pub fn status(&self) -> Status {
         self.shared.borrow().status.clone()
     }
 
-    /// Waits until the status is another than `seen`, and returns it.
+    /// Waits until the status differs from `seen`, and returns it.
     pub async fn status_after(&self, seen: &Status) -> Status {
         let mut shared = self.shared.clone();
         match shared.wait_for(|now| now.status != *seen).await {
@@ -164,7 +164,7 @@ impl ClientSource {
         self.program
     }
 
-    /// Tells that the API server refused the client of this generation. Calls of this crate do so themselves.
+    /// Reports that the API server refused the client of this generation. Calls of this crate do so themselves.
     pub fn unauthorized(&self, generation: u64) {
         self.wishes.refused.fetch_max(generation, Ordering::Relaxed);
         self.wishes.look.notify_one();
@@ -203,7 +203,7 @@ impl ClientSource {
         self.call_within(DEADLINE, call).await
     }
 
-    /// Calls the API server with a deadline, and looks after the credentials if they may be why it failed.
+    /// Calls the API server with a deadline, and has the credentials checked if they may be the cause of a failure.
     ///
     /// # Errors
     /// Any [`ApiError`]; after [`ApiError::Timeout`] a write may have been done.
@@ -226,7 +226,7 @@ impl ClientSource {
         result
     }
 
-    /// Has the credentials looked at if `error` may come from them: a refusal, or a CA that changed.
+    /// Has the credentials checked if they may be the cause of `error`: a refusal, or a changed CA.
     pub(crate) fn suspect(&self, generation: u64, error: &ApiError) {
         match error {
             ApiError::Unauthorized { .. } => self.unauthorized(generation),
@@ -242,13 +242,13 @@ struct Keeper {
     program: Program,
     sender: watch::Sender<Shared>,
     wishes: Arc<Wishes>,
-    /// What the client in use was made from.
+    /// The files that the client in use was created from.
     files: Option<Vec<FileIdentity>>,
     retry: Backoff,
-    /// Limits clients made from unchanged files: the API server may refuse for hours.
+    /// Limits how often clients are created from unchanged files: the API server may refuse for hours.
     renew: Backoff,
     renew_from: Instant,
-    /// It was told that the certificate in use ends.
+    /// Whether the warning about an expiring certificate was logged.
     warned: bool,
 }
 
@@ -276,7 +276,7 @@ impl Keeper {
         }
     }
 
-    /// The end of the certificate in use, if another should have come by now.
+    /// The end of the certificate in use, if it should have been renewed by now.
     fn late(&self) -> Option<Timestamp> {
         let life = self.sender.borrow().status.life;
         let late = life.filter(|life| life.ends_soon(Timestamp::now()));
@@ -288,7 +288,7 @@ impl Keeper {
         generation > 0 && self.wishes.refused.load(Ordering::Relaxed) >= generation
     }
 
-    /// Looks at the files, and makes a client if they changed, or if the API server refused the one made from them.
+    /// Checks the files, and creates a client if they changed, or if the API server refused the current one.
     async fn look(&mut self) {
         let found = match self.credentials.find() {
             Ok(found) => found,
@@ -330,17 +330,17 @@ impl Keeper {
         self.warn();
     }
 
-    /// Tells once of a certificate that ends without another one in its place.
+    /// Warns once about a certificate that expires without a replacement.
     fn warn(&mut self) {
         if let Some(end) = self.late().filter(|_| !self.warned) {
             warn!(
-                "credentials: the client certificate ends at {end}, and no other is there; see whether the kubelet renews its own"
+                "credentials: the client certificate ends at {end}, and there is no other one; check whether the kubelet renews its own"
             );
             self.warned = true;
         }
     }
 
-    /// The files are again those that the client in use was made from.
+    /// Notes that the files are again those that the client in use was created from.
     fn settle(&mut self) {
         self.retry.reset();
         self.sender
@@ -372,13 +372,13 @@ async fn build(
     let agent = HeaderValue::try_from(format!("{}/{}", program.name, program.version))
         .map_err(|error| malformed(chain(&error)))?;
     config.headers.push((USER_AGENT, agent));
-    // A disruption budget refuses with 429, which the library would try again, silently and for minutes.
+    // A disruption budget refuses with 429, which the library would retry silently and for minutes.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
-    // Deadlines of calls and of silent watches are shorter. This one ends a connection that both of them lost sight of.
+    // Calls and watches have shorter deadlines. This one ends a connection that neither of them uses any more.
     config.read_timeout = Some(2 * SILENCE);
     config.reset_reader_on_write = true;
-    // On a thread of its own, because a credential plugin blocks it.
+    // In a thread of its own, because a credential plugin blocks it.
     let making = tokio::task::spawn_blocking(move || Client::try_from(config));
     match timeout(BUILD, making).await {
         Ok(Ok(made)) => made.map_err(|error| malformed(tls::own_in_words(&error))),

@@ -1,4 +1,4 @@
-//! What the TLS library does not support, in words for people: it names errors for who writes programs. Its own words follow in brackets.
+//! Explains what the TLS library does not support: its own messages are for programmers. They follow in parentheses.
 
 use std::error::Error;
 use std::io;
@@ -7,19 +7,19 @@ use rustls::{AlertDescription, CertificateError, InconsistentKeys};
 
 use crate::causes::chain;
 
-/// rustls with ring has no other curve, no smaller and no larger key.
+/// rustls with ring supports no other curve, and no smaller or larger key.
 const KINDS: &str = "supported are RSA of 2048 to 4096 bits, ECDSA on P-256 and P-384, and Ed25519";
 
-/// Why no client can be made with the certificate and the key of a kubeconfig.
+/// Why no client can be created with the certificate and the key of a kubeconfig.
 pub(crate) fn own_in_words(error: &(dyn Error + 'static)) -> String {
     let sentence = match cause(error) {
         Some(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            "client-key does not belong to client-certificate; put the key there that the certificate was made for"
+            "client-key does not belong to client-certificate; use the key that the certificate was issued for"
         }
         Some(rustls::Error::InvalidCertificate(why)) if is(why, OLD) => {
             "client-certificate is X.509 version 1, and only version 3 is supported; have it issued again with an extension, such as extendedKeyUsage = clientAuth"
         }
-        // All that it says of a key that it can't read.
+        // All that it says about a key that it can't read.
         Some(rustls::Error::General(_)) => {
             return format!(
                 "client-key is of an unsupported kind, such as one on the curve P-521; {KINDS}: have key and certificate issued again ({})",
@@ -60,7 +60,7 @@ pub(crate) fn servers_in_words(error: &(dyn Error + 'static)) -> String {
     format!("{sentence} ({})", chain(error))
 }
 
-// Names of webpki, which rustls passes on as errors that are not its own.
+// Errors of webpki, which rustls passes on as errors that are not its own.
 const OLD: &str = "UnsupportedCertVersion";
 const AUTHORITY: &str = "CaUsedAsEndEntity";
 
@@ -68,7 +68,7 @@ fn is(error: &CertificateError, name: &str) -> bool {
     matches!(error, CertificateError::Other(other) if other.0.to_string() == name)
 }
 
-/// What the TLS library said. An error of input and output does not give what it holds as its source.
+/// The TLS library's error. An I/O error does not return its inner error as the source.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,8 +1,8 @@
-//! Nodes, pools and pods as they change, without end.
+//! Watches Nodes, pools and pods without end.
 //!
-//! A feed begins with what is there, goes on with each change, says when it lost touch, and begins again with what is there. The library's
-//! own watcher does not fit: it resumes after an error without saying so, holds on to one client, and asks again without any pause when
-//! the API server ends a watch at once, which it does while it shuts down.
+//! A feed begins with all existing objects, continues with each change, reports a lost connection, and begins again with all existing
+//! objects. The library's own watcher does not fit: it resumes after an error without saying so, keeps one client, and asks again without
+//! any pause when the API server ends a watch at once, which it does while it shuts down.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,48 +21,48 @@ use crate::paths::NODES;
 use crate::source::{ClientSource, SILENCE};
 use crate::wire::{Page, Wire, WireNode};
 
-/// How long the API server is asked to keep a watch, so that an idle node opens less than one an hour; the addition differs from node to
-/// node, so that they do not all come back together.
+/// How long the API server is asked to keep a watch, so that an idle node opens less than one an hour. The exact time is random, so that
+/// nodes do not all come back at once.
 const LIFE_SECONDS: std::ops::Range<u32> = 3600..5400;
 
-/// A watch that ended sooner failed, whatever the API server says.
+/// A watch that ended sooner counts as failed, whatever the API server says.
 const TOO_SHORT: Duration = Duration::from_secs(5);
 
-/// How long to wait before looking again whether the kind is defined now.
+/// How long to wait before checking again whether the kind is defined.
 const UNDEFINED: Duration = Duration::from_secs(60);
 
 /// Objects per page: one page is in memory at a time, and Nodes with many images take 50 KB each.
 const PAGE: u32 = 100;
 
-/// What is new about one Node.
+/// A change of one Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeEvent {
-    /// It is there, and looks like this.
+    /// The Node exists, with this content.
     Present(RawNode),
-    /// There is no such Node.
+    /// The Node does not exist.
     Absent,
-    /// The feed lost touch and tries again by itself. What is known may be old until the next event.
+    /// The connection was lost, and the feed retries. Until the next event, the known state may be old.
     Disconnected(ApiError),
 }
 
-/// What is new about all objects of a kind.
+/// A change of the objects of a kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change<T> {
-    /// These are all that are there; whatever was known before is void.
+    /// All existing objects; everything known before is void.
     Reset(Vec<T>),
-    /// This one is new or changed.
+    /// An object that is new or changed.
     Changed(T),
-    /// The one of this name (a pod: of this UID) is gone.
+    /// The object of this name (for a pod: of this UID) is gone.
     Gone(String),
-    /// The feed lost touch and tries again by itself. What is known may be old until the next event.
+    /// The connection was lost, and the feed retries. Until the next event, the known state may be old.
     Disconnected(ApiError),
 }
 
-/// What is new about all Nodes.
+/// A change of the Nodes.
 pub type NodesEvent = Change<RawNode>;
 
-/// Watches the Node `name`. The stream never ends; each try that fails is one [`NodeEvent::Disconnected`], and after it comes how the
-/// Node is then, changed or not.
+/// Watches the Node `name`. The stream never ends; each failed try yields one [`NodeEvent::Disconnected`], and the current Node follows,
+/// changed or not.
 pub fn watch_node(source: ClientSource, name: &str, keep: Keep) -> BoxStream<'static, NodeEvent> {
     // Node names need no escapes.
     feed(nodes(source, Some(format!("metadata.name={name}")), keep))
@@ -78,7 +78,7 @@ pub fn watch_node(source: ClientSource, name: &str, keep: Keep) -> BoxStream<'st
         .boxed()
 }
 
-/// Watches all Nodes. The stream never ends; each try that fails is one [`Change::Disconnected`], and after it comes an [`Change::Reset`].
+/// Watches all Nodes. The stream never ends; each failed try yields one [`Change::Disconnected`], and a [`Change::Reset`] follows.
 pub fn watch_nodes(source: ClientSource, keep: Keep) -> BoxStream<'static, NodesEvent> {
     feed(nodes(source, None, keep)).boxed()
 }
@@ -93,8 +93,7 @@ fn nodes(source: ClientSource, selector: Option<String>, keep: Keep) -> Objects<
     }
 }
 
-/// `objects` as they change. The stream never ends; each try that fails is one [`Change::Disconnected`], and after it comes a
-/// [`Change::Reset`].
+/// Watches `objects`. The stream never ends; each failed try yields one [`Change::Disconnected`], and a [`Change::Reset`] follows.
 pub fn feed<W: Wire, T: Send + 'static>(
     objects: Objects<W, T>,
 ) -> impl Stream<Item = Change<T>> + Send {
@@ -113,11 +112,11 @@ pub fn feed<W: Wire, T: Send + 'static>(
 type Events<W> = BoxStream<'static, kube::Result<WatchEvent<W>>>;
 
 enum State<W> {
-    /// Nothing is known: list.
+    /// Nothing is known, so the objects have to be listed.
     Unknown,
-    /// Everything up to this version is known: watch from there.
+    /// Everything up to this version is known, so a watch can begin there.
     Known(String),
-    /// Watching.
+    /// A watch is open.
     Open(Open<W>),
 }
 
@@ -128,17 +127,17 @@ struct Open<W> {
     since: Instant,
 }
 
-/// Which objects, where from, and what is taken of each.
+/// The objects to watch, and how to read them.
 pub struct Objects<W, T> {
-    /// Who is asked.
+    /// The source of clients.
     pub source: ClientSource,
     /// The path of the list, such as `/api/v1/nodes`.
     pub path: &'static str,
-    /// Only those that this field selector picks, which has nothing to escape but `=`.
+    /// A field selector, without characters to escape but `=`.
     pub selector: Option<String>,
-    /// Where the API server does not know the kind, there are none.
+    /// Whether a kind that the API server does not know counts as one without objects.
     pub may_be_undefined: bool,
-    /// Makes of an object what is reported of it; an error ends the try, as one of the API server does.
+    /// Converts an object; an error ends the try like an error of the API server.
     pub read: Box<dyn Fn(W) -> Result<T, ApiError> + Send + Sync>,
 }
 
@@ -152,7 +151,7 @@ struct Feed<W, T> {
     objects: Objects<W, T>,
     state: State<W>,
     backoff: Backoff,
-    /// How long to wait before the next try.
+    /// The pause before the next try.
     pause: Option<Duration>,
 }
 
@@ -167,7 +166,7 @@ impl<W: Wire, T: Send> Feed<W, T> {
                 Ok(None) => {}
                 Err(error) => {
                     self.pause = Some(pause(self.backoff.delay(), &error));
-                    // The next try lists, so that what comes after it is known to be how it is now.
+                    // The next try lists, so that its result is known to be current.
                     self.state = State::Unknown;
                     return Change::Disconnected(error);
                 }
@@ -196,12 +195,12 @@ impl<W: Wire, T: Send> Feed<W, T> {
         }
     }
 
-    /// Waits for what the open watch brings next, and goes on from there.
+    /// Waits for the next message of the open watch, and returns the event for it.
     async fn read(&mut self, mut open: Open<W>) -> Result<Option<Change<T>>, ApiError> {
         let heard = tokio::select! {
             heard = timeout(SILENCE, open.events.next()) => heard,
             () = self.objects.source.other_than(open.generation) => {
-                // The old client's connection may end any moment, or live on with a certificate that was withdrawn.
+                // The old client's connection may end at any moment, or live on with a certificate that was withdrawn.
                 self.state = State::Known(open.version);
                 return Ok(None);
             }
@@ -212,7 +211,7 @@ impl<W: Wire, T: Send> Feed<W, T> {
                 let message = "the watch ended as soon as it had begun".to_owned();
                 Err(ApiError::Unreachable { message })
             }
-            // Its time was over, or the connection broke without a word. If it did, the next try says so.
+            // Its time was over, or the connection broke without an error. In that case the next try reports one.
             Ok(None) | Err(_) => {
                 self.state = State::Known(open.version);
                 return Ok(None);
@@ -234,7 +233,7 @@ impl<W: Wire, T: Send> Feed<W, T> {
 }
 
 impl<W: Wire, T: Send> Objects<W, T> {
-    /// Waits, but not once there is another client to try with.
+    /// Waits for `pause`, or until there is another client to try with.
     async fn rest(&self, pause: Duration) {
         let generation = self.source.status().generation;
         // Either way it is time to try again.
@@ -249,7 +248,7 @@ impl<W: Wire, T: Send> Objects<W, T> {
     async fn open(&self, version: String) -> Result<Open<W>, ApiError> {
         let generation = self.source.connection()?.generation;
         let seconds = fastrand::u32(LIFE_SECONDS);
-        // Built here because the library refuses watches that are longer than five minutes. Versions need no escapes.
+        // Built by hand because the library refuses watches longer than five minutes. Versions need no escapes.
         let mut target = format!(
             "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}",
             self.path
@@ -297,7 +296,7 @@ impl<W: Wire, T: Send> Objects<W, T> {
     }
 }
 
-/// How long to wait after `error`: `own`, or as long as was asked for.
+/// The pause after `error`: `own`, or what the API server asked for.
 fn pause(own: Duration, error: &ApiError) -> Duration {
     match error.retry_class() {
         Retry::Later(Some(asked)) => own.max(asked.min(LONGEST_ASKED)),
@@ -305,7 +304,7 @@ fn pause(own: Duration, error: &ApiError) -> Duration {
     }
 }
 
-/// All objects of a kind, or those that the field selector picks, page by page, and the version of the list.
+/// All objects of a kind, or those that the field selector matches, read page by page, and the version of the list.
 ///
 /// # Errors
 /// Any [`ApiError`], and those of `read`.

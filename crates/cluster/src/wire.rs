@@ -1,5 +1,5 @@
-//! The parts of Nodes and Pods that are taken from the wire. Everything else, such as the list of images, is skipped while reading, so
-//! that a thousand Nodes stay small.
+//! The fields of Nodes and Pods that are parsed. All others, such as the list of images, are skipped while reading, so that a thousand
+//! Nodes stay small.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub(crate) struct PageMeta {
     pub next: String,
 }
 
-/// Go leaves out what is empty, and now and then writes `null`.
+/// Go omits empty values, and sometimes writes `null`.
 fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -60,8 +60,8 @@ struct Meta {
     managed_fields: Vec<FieldOwner>,
 }
 
-/// Who wrote what of the object. Of the fields only those matter that tell of a cordon, and of a pod that was made with the name of its
-/// node: a binding, whichever scheduler makes it, leaves no trace here (seen with Kubernetes 1.37).
+/// Who wrote which fields of the object. Only fields that show a cordon matter, or a pod that was created with its node's name: a binding,
+/// whichever scheduler makes it, leaves no trace here (seen with Kubernetes 1.37).
 #[derive(Clone, Deserialize)]
 struct FieldOwner {
     #[serde(default)]
@@ -92,16 +92,16 @@ struct Owner {
     controller: bool,
 }
 
-/// An object on the wire, of a kind that is watched.
+/// An object of a watched kind, as parsed.
 pub trait Wire: Clone + DeserializeOwned + Send + 'static {
     /// `metadata.resourceVersion`.
     fn resource_version(&self) -> &str;
 
-    /// What it is known by once it is gone.
+    /// Its key once it is gone.
     fn key(&self) -> &str;
 }
 
-/// A Node on the wire.
+/// A Node as parsed.
 #[derive(Clone, Deserialize)]
 pub(crate) struct WireNode {
     metadata: Meta,
@@ -130,7 +130,7 @@ impl Taint {
         matches!(self.effect.as_str(), "NoSchedule" | "NoExecute")
     }
 
-    /// Pods come here only where there is no better place.
+    /// Whether the taint only advises against the node: pods come if there is no better place.
     fn advises(&self) -> bool {
         self.effect == "PreferNoSchedule"
     }
@@ -173,7 +173,7 @@ impl Wire for WireNode {
 }
 
 impl WireNode {
-    /// What decisions need of it.
+    /// The fields that decisions need.
     pub fn into_raw(self, keep: &Keep) -> RawNode {
         let Meta {
             name,
@@ -216,8 +216,8 @@ impl WireNode {
     }
 }
 
-/// Who cordoned the node. The time of an owner moves when it writes another of its fields, so of several the earliest is the nearest to the
-/// truth: a cordon that seems younger than it is makes pods that came after it look as if they had been there before.
+/// Who cordoned the node. An owner's time changes with each of its writes, so of several the earliest is the nearest to the truth: a cordon
+/// that seems newer than it is makes pods that came after it look as if they had been there before.
 fn cordon(owners: Vec<FieldOwner>) -> Option<Cordon> {
     let cordons = owners
         .into_iter()
@@ -234,7 +234,7 @@ fn is_ready(conditions: &[Condition]) -> bool {
     conditions.any(|c| c.kind == "Ready" && c.status == "True")
 }
 
-/// A Pod on the wire.
+/// A Pod as parsed.
 #[derive(Clone, Deserialize)]
 pub(crate) struct WirePod {
     metadata: Meta,
@@ -255,12 +255,12 @@ struct PodSpec {
     volumes: Vec<Volume>,
 }
 
-/// The scheduler of whoever names none, which takes no pod to a cordoned node that does not tolerate it.
+/// The scheduler of pods that name none. It places no pod on a cordoned node unless the pod tolerates that.
 const SCHEDULER: &str = "default-scheduler";
 
 impl PodSpec {
-    /// Its scheduler is another one. Whether that one heeds cordons is not known, and its binding leaves no trace: as far as a cordon is
-    /// concerned the pod is bound without the scheduler.
+    /// Whether another scheduler placed it. That one may ignore cordons, and its binding leaves no trace, so for a cordon the pod counts as
+    /// bound without the scheduler.
     fn is_placed_by_another(&self) -> bool {
         !["", SCHEDULER].contains(&self.scheduler_name.as_str())
     }
@@ -276,8 +276,8 @@ struct Toleration {
 }
 
 impl Toleration {
-    /// Tolerates the taint of a cordoned node, `node.kubernetes.io/unschedulable:NoSchedule`, as the scheduler sees it: an empty key with
-    /// `Exists` is any key, and an empty effect any effect. The taint has no value.
+    /// Whether it tolerates the taint of a cordoned node, `node.kubernetes.io/unschedulable:NoSchedule`, as the scheduler sees it: an empty
+    /// key with `Exists` matches any key, and an empty effect any effect. The taint has no value.
     fn is_for_cordons(&self) -> bool {
         let exists = self.operator == "Exists";
         let key = self.key == CORDONED || (self.key.is_empty() && exists);
@@ -305,7 +305,7 @@ struct ClaimSource {
 }
 
 impl Volume {
-    /// The claim that it is bound by; an ephemeral volume has one that is called after its pod.
+    /// The name of its claim; an ephemeral volume has one that is named after its pod.
     fn claim(&self, pod: &str) -> Option<String> {
         let named = self.persistent_volume_claim.as_ref();
         named.map(|claim| claim.claim_name.clone()).or_else(|| {
@@ -334,7 +334,7 @@ impl Wire for WirePod {
 }
 
 impl WirePod {
-    /// What decisions need of it.
+    /// The fields that decisions need.
     pub fn into_raw(self) -> RawPod {
         let meta = self.metadata;
         let mut tolerations = self.spec.tolerations.iter();

@@ -25,17 +25,17 @@ pub const NAME: &str = "cuo-operator";
 const CALL: Duration = Duration::from_millis(2500);
 /// Pause before a renewal that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// To give it back takes two calls, and nobody waits for longer.
+/// Limit for giving the lease back, which takes two calls.
 const RELEASE: Duration = Duration::from_secs(5);
 
 /// Whether this process leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leadership {
-    /// It does.
+    /// This process leads.
     Leading,
-    /// It does not.
+    /// Another one leads, or none.
     Waiting {
-        /// Who does, as far as is known.
+        /// The leader, if known.
         holder: Option<String>,
         /// Why the lease can't be read or written, if it can't.
         error: Option<ApiError>,
@@ -43,7 +43,7 @@ pub enum Leadership {
 }
 
 impl Leadership {
-    /// Neither leading nor knowing who does: how every campaign begins and ends.
+    /// Not leading, and without knowing who does: the first and last state of a campaign.
     pub const UNKNOWN: Self = Self::Waiting {
         holder: None,
         error: None,
@@ -82,7 +82,7 @@ pub async fn campaign(
 struct Held {
     lease: Lease,
     until: Instant,
-    /// A renewal may have been done without an answer.
+    /// A renewal may have been done although its answer is missing.
     unsure: bool,
 }
 
@@ -168,7 +168,7 @@ impl Campaign {
 
     fn failed(&mut self, error: ApiError) {
         match (&mut self.held, &error) {
-            // Somebody else wrote it. Who leads now is what the next turn reads.
+            // Somebody else wrote it. The next turn reads who leads now.
             (Some(_), ApiError::Conflict { .. } | ApiError::NotFound { .. }) => {
                 info!("no longer leading: the lease was changed by somebody else");
                 self.held = None;

@@ -1,4 +1,4 @@
-//! The ledger's place: one ConfigMap that is only ever replaced by whoever read its latest version.
+//! The ledger's storage: one ConfigMap that is only replaced by a writer that has read its latest version.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ pub const NAME: &str = "cuo-ledger";
 /// The key in its data.
 pub const KEY: &str = "ledger.json";
 
-/// The ledger as it was read: its text, and what it takes to replace exactly this version of it.
+/// The ledger as read: its text, and the version that a replacement needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     object: ConfigMap,
 }
 
 impl Stored {
-    /// What it says; `None` if nothing was written yet.
+    /// The ledger's text; `None` if nothing was written yet.
     pub fn text(&self) -> Option<&str> {
         let data = self.object.data.as_ref()?;
         data.get(KEY).map(String::as_str)

@@ -1,4 +1,4 @@
-//! What only the operator asks of the API server: the lease of whoever leads, the ledger of slots, and `UpdatePool`.
+//! What only the operator needs of the API server: the leader's lease, the ledger of slots, and `UpdatePool`.
 
 pub mod lease;
 pub mod ledger;

@@ -8,13 +8,13 @@ use jiff::SignedDuration;
 /// unsigned durations, and decisions signed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Doubling<D = Duration> {
-    /// After the first failure.
+    /// The pause after the first failure.
     pub first: D,
-    /// At most.
+    /// The longest pause.
     pub cap: D,
 }
 
-/// More doublings than any cap has room for.
+/// Limits the number of doublings, so that the shift can't overflow; every cap is reached before.
 const MOST: u32 = 30;
 
 impl<D> Doubling<D> {

@@ -1,7 +1,7 @@
-//! Which nodes are of the control plane, of which never two are out of service because of a grant: the quorum of etcd is at stake.
+//! Which nodes belong to the control plane. Grants never take two of them out of service at once, because etcd could lose its quorum.
 //!
-//! Labels alone do not tell. Installers have labels and taints of their own, kubelets may not set the usual ones, and somebody may take
-//! them away. What tells for itself are the static pods of etcd and kube-apiserver, which the agent sees on its own node.
+//! Labels alone are no proof: installers have labels and taints of their own, kubelets may not set the usual ones, and anybody may remove
+//! them. Static pods of etcd and kube-apiserver are proof; the agent sees those on its own node.
 
 use crate::drain::RawPod;
 use crate::ids::NodeName;
@@ -15,24 +15,24 @@ pub const PARTS: [&str; 2] = ["etcd", "kube-apiserver"];
 /// kubeadm's label on static pods of the control plane.
 const LABEL: &str = "component";
 
-/// What an administrator says of it.
+/// The administrator's rules for what belongs to the control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rule {
-    /// Nodes with these labels are of the control plane, too.
+    /// Nodes with these labels belong to it, too.
     pub also: Vec<Selector>,
-    /// Nodes with these labels are not, whatever else they have: any node can say of itself that it is, and would hold up the others.
+    /// Nodes with these labels do not, whatever else they have: any node can claim to be one, and would delay the others.
     pub never: Vec<Selector>,
 }
 
 impl Rule {
-    /// The node is of the control plane.
+    /// Whether the node belongs to the control plane.
     pub fn counts(&self, node: &NodeView) -> bool {
         let any = |selectors: &[Selector]| selectors.iter().any(|one| one.matches(&node.labels));
         !any(&self.never) && (node.control_plane || any(&self.also))
     }
 }
 
-/// Which of [`PARTS`] `pod` is on the node `node`. The kubelet calls the picture of a static pod after the pod and its node.
+/// Which of [`PARTS`] `pod` is on the node `node`. The kubelet names the mirror pod of a static pod after the pod and its node.
 pub fn part(pod: &RawPod, node: &NodeName) -> Option<&'static str> {
     let own = pod.name.strip_suffix(node.as_str())?.strip_suffix('-')?;
     let label = pod.labels.get(LABEL).map(String::as_str);
@@ -41,12 +41,12 @@ pub fn part(pod: &RawPod, node: &NodeName) -> Option<&'static str> {
     found.copied()
 }
 
-/// All that are on the node.
+/// The [`PARTS`] that exist on the node.
 pub fn parts(pods: &[RawPod], node: &NodeName) -> Names {
     pods.iter().filter_map(|pod| part(pod, node)).collect()
 }
 
-/// Those that are on the node and Ready.
+/// The [`PARTS`] that are on the node and Ready.
 pub fn ready(pods: &[RawPod], node: &NodeName) -> Names {
     let whole = |part: &&str| {
         let mut own = pods
@@ -57,7 +57,7 @@ pub fn ready(pods: &[RawPod], node: &NodeName) -> Names {
     PARTS.into_iter().filter(whole).collect()
 }
 
-/// Which of those that are `demanded` are not Ready.
+/// Which of the `demanded` parts are not Ready, with the reason for each.
 pub fn not_ready(pods: &[RawPod], node: &NodeName, demanded: &Names) -> Vec<String> {
     let ready = ready(pods, node);
     let missing = PARTS.into_iter();

@@ -1,4 +1,4 @@
-//! Draining: which pods must leave, how each is made to ([`rounds`]), and what is reported of it.
+//! Draining: which pods have to leave, how each is made to leave ([`rounds`]), and what is reported about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ pub use rounds::{
     outlook, refused, reported, round, stay,
 };
 
-/// What is taken from a Pod object on this node.
+/// The fields that are read from a Pod object on this node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct RawPod {
     /// `metadata.namespace`.
@@ -25,25 +25,25 @@ pub struct RawPod {
     pub labels: BTreeMap<String, String>,
     /// Kind of the controlling owner, when there is one.
     pub controller: Option<String>,
-    /// Has the annotation `kubernetes.io/config.mirror`: a static pod's picture, which can't be evicted.
+    /// Has the annotation `kubernetes.io/config.mirror`: the mirror pod of a static pod, which can't be evicted.
     pub mirror: bool,
-    /// `status.phase` is `Succeeded` or `Failed`: nothing of it runs.
+    /// `status.phase` is `Succeeded` or `Failed`: none of its containers run.
     pub completed: bool,
     /// `metadata.deletionTimestamp` is set.
     pub terminating: bool,
-    /// `metadata.finalizers`: it is not gone before all of them are.
+    /// `metadata.finalizers`: the pod is not gone before all of them are.
     pub finalizers: Vec<String>,
     /// The condition `Ready` is `True`.
     pub ready: bool,
     /// Has an `emptyDir` volume.
     pub empty_dir: bool,
-    /// Names of the claims whose volumes it has, in its own namespace.
+    /// Names of the claims that it uses, in its own namespace.
     pub claims: BTreeSet<String>,
     /// `metadata.creationTimestamp`, by the API server's clock.
     pub created: Option<Time>,
     /// Tolerates the taint of a cordoned node, so that the scheduler may bring it to one.
     pub tolerates_cordon: bool,
-    /// It was bound to the node by whoever made it, or by a scheduler that is not the default one.
+    /// Its creator, or a scheduler other than the default one, bound it to the node.
     pub placed: bool,
 }
 
@@ -70,16 +70,16 @@ pub struct Claim {
 /// The pods that have to be gone before the node may reboot, each in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Left<'a> {
-    /// They are made to leave, or are ending already.
+    /// Pods that are made to leave, or are ending already.
     pub leaving: Vec<&'a RawPod>,
-    /// They are left alone, and so the node is not drained while they are there; with the reason.
+    /// Pods that the policy leaves alone, with the reason. The node is not drained while they are there.
     pub kept: Vec<(&'a RawPod, &'static str)>,
-    /// They came after the cordon and would come again, so they stay until the reboot, like those of DaemonSets.
+    /// Pods that came after the cordon and would be recreated here. They stay until the reboot, like those of DaemonSets.
     pub newcomers: Vec<&'a RawPod>,
 }
 
 impl Left<'_> {
-    /// Nothing has to be gone any more.
+    /// Whether the drain waits for no pod.
     pub fn is_empty(&self) -> bool {
         self.leaving.is_empty() && self.kept.is_empty()
     }
@@ -92,10 +92,10 @@ enum Fate {
     Kept(&'static str),
 }
 
-/// The pod came to the node after it was cordoned, and the cordon does not keep the next one away: an eviction would only be repeated.
+/// Whether the pod came to the node after it was cordoned and tolerates the cordon: an evicted one would be recreated right here.
 ///
-/// Both times are the API server's, to the second. What was made in the very second of the cordon counts, too: whatever is evicted by then is
-/// recreated within it, several times over, and what was there a moment before would only come back.
+/// Both times are the API server's, in whole seconds. A pod that was created in the second of the cordon counts as later: whatever is
+/// evicted in that second is recreated in it, several times over, and one that was there just before would only come back.
 fn comes_again(pod: &RawPod, cordoned: Option<Time>) -> bool {
     let after =
         matches!((pod.created, cordoned), (Some(created), Some(cordoned)) if created >= cordoned);
@@ -104,8 +104,8 @@ fn comes_again(pod: &RawPod, cordoned: Option<Time>) -> bool {
 
 /// What a drain does about `pod` on a node that was cordoned at `cordoned`.
 ///
-/// Static pods and pods of DaemonSets come back by themselves and stay; finished pods run nothing. What is ending already is waited for
-/// until it is gone, finished or not: whoever put a finalizer on it is not done with it.
+/// Static pods and pods of DaemonSets are recreated on the node, and stay; completed pods run nothing. A pod that is ending is waited for
+/// until it is gone, completed or not: whoever put a finalizer on it is not done with it.
 fn fate(pod: &RawPod, policy: &DrainPolicy, cordoned: Option<Time>) -> Fate {
     let comes_back = pod.mirror || pod.is_daemon() || pod.has_controller("Node");
     let passed_over = policy.skip_namespaces.contains(&pod.namespace)
@@ -131,8 +131,8 @@ fn by_name<'a>(pods: &'a [RawPod]) -> Vec<&'a RawPod> {
     sorted
 }
 
-/// What of `pods` has to be gone, as `policy` says, on a node that was cordoned at `cordoned` by the API server's clock; `None` where it is
-/// not cordoned, or not known when.
+/// Which of `pods` have to be gone according to `policy`, on a node that was cordoned at `cordoned` by the API server's clock; `None` if it
+/// is not cordoned, or the time is not known.
 pub fn left<'a>(pods: &'a [RawPod], policy: &DrainPolicy, cordoned: Option<Time>) -> Left<'a> {
     let mut left = Left::default();
     for pod in by_name(pods) {
@@ -166,7 +166,7 @@ pub fn claims_that_stay(
     pods.iter().filter(stays).flat_map(claims).collect()
 }
 
-/// The first pod that runs and is one of those that hold reboots up.
+/// The first running pod that matches one of the `blocking` rules.
 pub fn blocking<'a>(pods: &'a [RawPod], blocking: &[PodMatch]) -> Option<&'a RawPod> {
     let matches = |wanted: &PodMatch, pod: &RawPod| {
         let namespace = wanted.namespace.as_ref();

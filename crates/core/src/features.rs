@@ -1,15 +1,15 @@
 //! What an agent understands beyond the first version of the protocol.
 //!
-//! Agents are upgraded inside the very updates that the operator grants, so both sides of any two releases that follow each other have to
-//! work together. An agent announces its features on its Node, and an operator writes to it only what they cover.
+//! Agents are upgraded by the very updates that the operator grants, so both sides have to work together across any two consecutive
+//! releases. An agent announces its features on its Node, and an operator writes only what these cover.
 //!
-//! An agent of the first release does not know the list and leaves it as it is, also where the host went back to it. So among the features
-//! is the boot under which they were announced, which that agent tells of as well: a list of another boot is another agent's.
+//! An agent of the first release does not know the list and leaves it unchanged, also after the host went back to it. So the list includes
+//! the boot under which it was announced. That agent reports its boot as well, so a list of another boot is another agent's.
 
 use crate::ids::BootId;
 use crate::values::{Booted, Field, Names};
 
-/// How the name of the boot begins.
+/// Prefix of the entry that names the boot.
 const UNDER: &str = "boot-";
 
 fn under(boot: &BootId) -> String {
@@ -18,7 +18,7 @@ fn under(boot: &BootId) -> String {
 
 macro_rules! features {
     ($($name:ident = $text:literal, $means:literal;)*) => {
-        /// Something that agents did not understand from the first.
+        /// Something that agents of the first release did not understand.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Feature {
             $(#[doc = $means] $name,)*
@@ -33,7 +33,7 @@ macro_rules! features {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// What it is about, one sentence.
+            /// What the feature is about, as one sentence.
             pub const fn means(self) -> &'static str {
                 match self { $(Self::$name => $means,)* }
             }
@@ -50,19 +50,19 @@ features! {
 }
 
 impl Feature {
-    /// What this build announces.
+    /// The features that this build announces.
     pub fn own() -> Names {
         Self::ALL.iter().map(|feature| feature.as_str()).collect()
     }
 
-    /// The same under `boot`, if that is known.
+    /// The same with the entry for `boot`, if that is known.
     pub fn announced(boot: Option<&BootId>) -> Names {
         let own = Self::own();
         let under = boot.map(under);
         own.iter().chain(under.as_deref()).collect()
     }
 
-    /// The features that were `found` on a Node, if they were announced under the boot that its agent tells of.
+    /// The features that were `found` on a Node, if they were announced under the boot that its agent reports.
     pub fn current(found: Names, booted: &Field<Booted>) -> Names {
         let stale = booted.value().is_some_and(|booted| {
             let mut boots = found.iter().filter(|name| name.starts_with(UNDER));
@@ -72,7 +72,7 @@ impl Feature {
         if stale { Names::default() } else { found }
     }
 
-    /// An agent that announces `features` understands this.
+    /// Whether an agent that announces `features` understands this one.
     pub fn is_in(self, features: &Names) -> bool {
         features.contains(self.as_str())
     }

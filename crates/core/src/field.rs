@@ -1,7 +1,7 @@
-//! What was found under one key, read strictly.
+//! The value found under a key, parsed strictly.
 //!
-//! A value is [`Field::Value`] only if it is of this build's protocol [`VERSION`](crate::keys::VERSION) and holds exactly the known fields;
-//! everything else says what is wrong and is a reason to hold.
+//! A [`Field::Value`] is of this build's protocol [`VERSION`](crate::keys::VERSION) and holds exactly the known fields. Everything else
+//! says what is wrong, and is a reason to hold.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,22 +12,22 @@ use serde::{Deserialize, Serialize};
 use crate::keys::VERSION;
 use crate::reason::{Code, Reason};
 
-/// What was found under one key.
+/// The value found under a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Field<T> {
-    /// Nothing.
+    /// The key is absent.
     #[default]
     Absent,
     /// A value of this protocol version.
     Value(T),
     /// A value of another version of the protocol.
     OtherVersion(u32),
-    /// Something that nobody of CUO writes; the text says what is wrong with it.
+    /// Something that no part of CUO writes, with what is wrong with it.
     Malformed(String),
 }
 
 impl<T> Field<T> {
-    /// The value, if it is one.
+    /// The value, if there is a valid one.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Value(value) => Some(value),
@@ -35,12 +35,12 @@ impl<T> Field<T> {
         }
     }
 
-    /// There is nothing at all.
+    /// Whether the key is absent.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// Reads a value that is plain text.
+    /// Parses a value that is plain text.
     pub fn text(found: Option<&String>) -> Self
     where
         T: FromStr,
@@ -62,7 +62,7 @@ struct Versioned<T> {
 }
 
 impl<T: DeserializeOwned> Field<T> {
-    /// Reads a JSON value that carries its version as `v`.
+    /// Parses a JSON value that carries its version as `v`.
     pub fn json(found: Option<&String>) -> Self {
         let Some(text) = found else {
             return Self::Absent;
@@ -70,7 +70,7 @@ impl<T: DeserializeOwned> Field<T> {
         match serde_json::from_str::<Versioned<serde_json::Value>>(text) {
             Err(error) => Self::Malformed(format!("not JSON with a version: {error}")),
             Ok(other) if other.v != VERSION => Self::OtherVersion(other.v),
-            // The flattened rest holds every field but `v`, so unknown ones are still refused.
+            // The flattened rest holds every field but `v`, so unknown fields are still refused.
             Ok(known) => match T::deserialize(known.rest) {
                 Ok(value) => Self::Value(value),
                 Err(error) => Self::Malformed(error.to_string()),
@@ -79,7 +79,7 @@ impl<T: DeserializeOwned> Field<T> {
     }
 }
 
-/// Writes a JSON value with the protocol's version as `v`.
+/// Serializes a JSON value with the protocol's version as `v`.
 pub fn to_json<T: Serialize>(value: &T) -> String {
     // Serialising these plain structs can't fail: no maps with odd keys, no failing Serialize. An empty text would be read as malformed,
     // which is a reason to hold.
@@ -90,7 +90,7 @@ pub fn to_json<T: Serialize>(value: &T) -> String {
     .unwrap_or_default()
 }
 
-/// Why `field`, found under `key`, is no value; `None` if it is one or absent.
+/// Why the `field` under `key` is invalid; `None` if it is valid or absent.
 pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
     match field {
         Field::Absent | Field::Value(_) => None,

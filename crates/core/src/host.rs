@@ -1,4 +1,4 @@
-//! What rpm-ostree has on this host, as far as decisions need it.
+//! What rpm-ostree has deployed on this host, as far as decisions need it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::ids::ReleaseId;
 pub struct Deployment {
     /// rpm-ostree's `id`, `<osname>-<checksum>.<serial>`: tells two deployments of one host apart, layered packages included.
     pub id: String,
-    /// What it is for the cluster.
+    /// The release id.
     pub identity: ReleaseId,
     /// Commit that is deployed (the layered or merge commit, where there is one); 64 hexadecimal digits.
     pub checksum: String,
@@ -17,7 +17,7 @@ pub struct Deployment {
     pub version: String,
     /// Staged: written to disk only by the shutdown of this boot.
     pub staged: bool,
-    /// When it was published, in seconds since 1970; what is layered on it does not count.
+    /// When the release was published, in seconds since 1970, layered packages aside.
     pub published: u64,
 }
 
@@ -31,19 +31,19 @@ impl Deployment {
 /// The deployments of the booted stateroot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host {
-    /// What runs now.
+    /// The running deployment.
     pub booted: Deployment,
-    /// What the next boot boots, when that is another deployment than the booted one.
+    /// The deployment that the next boot boots, if that is not the booted one.
     pub pending: Option<Deployment>,
-    /// All others, in boot order.
+    /// All other deployments, in boot order.
     pub others: Vec<Deployment>,
 }
 
 /// A `block` inhibitor lock on shutdown (`ListInhibitors` of logind).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Inhibitor {
-    /// Who holds it.
+    /// The program that holds it.
     pub who: String,
-    /// Why, in the holder's words.
+    /// Why, as that program put it.
     pub why: String,
 }

@@ -1,12 +1,12 @@
-//! The names of things: what a host boots, which boot it is, which node, which grant.
+//! Identifiers: of releases, boots, machines, nodes, pools and grants.
 //!
-//! All are parsed once, at the edge, and are cheap to copy and compare afterwards.
+//! All are parsed once, where they enter the program, and are cheap to copy and compare afterwards.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Why a text is not one of the names of this module.
+/// Why a text is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} expected {expected}, found {found:?}")]
 pub struct ParseNameError {
@@ -76,7 +76,7 @@ impl ReleaseId {
 }
 
 impl ReleaseId {
-    /// Every release id that is written somewhere in `text`, as far as one can tell; at most [`MENTIONED`].
+    /// Every release id that occurs in `text`; at most [`MENTIONED`].
     pub fn mentioned(text: &str) -> Vec<Self> {
         let mut found = Vec::new();
         let mut before = "";
@@ -98,7 +98,7 @@ impl ReleaseId {
     }
 }
 
-/// More release ids than this are not looked for in one text.
+/// The most release ids to look for in one text.
 const MENTIONED: usize = 64;
 
 impl fmt::Display for ReleaseId {
@@ -173,6 +173,13 @@ impl FromStr for BootId {
 /// One installation of a host: the text of `/etc/machine-id`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MachineId([u8; 16]);
+
+impl MachineId {
+    /// Its bytes.
+    pub fn bytes(&self) -> [u8; 16] {
+        self.0
+    }
+}
 
 impl fmt::Display for MachineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,7 +270,7 @@ impl FromStr for PoolName {
 /// The ledger's numbers only rise, so no two grants share one; the salt keeps ids apart even if somebody deletes the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GrantId {
-    /// The ledger's number.
+    /// The number that the ledger gave it.
     pub seq: u64,
     /// [`BootId::salt`] of the boot that the grant was made for.
     pub salt: u32,
@@ -312,7 +319,7 @@ macro_rules! serde_as_text {
 }
 pub(crate) use serde_as_text;
 
-/// `Debug` as the text on the wire, too.
+/// Implements `Debug` as the text on the wire.
 macro_rules! debug_as_text {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {

@@ -1,21 +1,21 @@
-//! Every label and annotation key of the protocol, each with its writer. `docs/protocol.md` prints [`TABLE`], and the admission policies in
-//! `deploy` let nobody else write them (`cargo xtask codegen`).
+//! Every label and annotation key of the protocol, with its writer. `docs/protocol.md` is generated from [`TABLE`], and so are the
+//! admission policies in `deploy`, which let nobody else write the keys (`cargo xtask codegen`).
 
 use std::fmt;
 
 /// Prefix of all keys.
 pub const PREFIX: &str = "cuo.coreos.com/";
 
-/// How every new key of agents has to begin.
+/// The prefix that every new key of agents must have.
 ///
-/// Agents are upgraded before the admission policies as often as after them. A policy knows by name the keys that there were when it was
-/// printed, and refuses whole writes because of one that it does not know, unless it begins like this.
+/// Agents are upgraded before the admission policies as often as after them. A policy lists the keys that existed when it was generated,
+/// and refuses a whole write because of any other key without this prefix.
 pub const AGENTS_PREFIX: &str = "cuo.coreos.com/agent-";
 
 /// Version of the protocol that this build speaks, written by the agent as the value of [`PROTOCOL`] and as `v` in each JSON value.
 ///
-/// Another version is a reason to hold, never a permission, so this one stays: agents are upgraded by the very updates that a newer operator
-/// has to grant. What is new is announced as a [feature](crate::features).
+/// Another version is a reason to hold, never a permission, so this number stays: agents are upgraded by the very updates that a newer
+/// operator has to grant. Additions are announced as [features](crate::features).
 pub const VERSION: u32 = 1;
 
 /// One key, for the documentation and the admission policies.
@@ -25,32 +25,32 @@ pub struct Key {
     pub name: &'static str,
     /// `annotation`, `label`, or both.
     pub kind: &'static str,
-    /// The only one who writes it.
+    /// Its only writer.
     pub writer: Writer,
-    /// What its value says.
+    /// What its value means, for the documentation.
     pub value: &'static str,
 }
 
 impl Key {
-    /// It is used as an annotation.
+    /// Whether it is used as an annotation.
     pub fn is_annotation(&self) -> bool {
         self.kind.contains("annotation")
     }
 
-    /// It is used as a label.
+    /// Whether it is used as a label.
     pub fn is_label(&self) -> bool {
         self.kind.contains("label")
     }
 }
 
-/// Who writes a key.
+/// The writer of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
-    /// The agent on the node, by the credential of the node or by one of its own.
+    /// The agent on the node, with the node's credential or one of its own.
     Agent,
-    /// The operator, and whoever else may do what its role calls `grant`.
+    /// The operator, and whoever else is allowed what its role calls `grant`.
     Operator,
-    /// A person, or a program, that may patch Nodes; no node.
+    /// A person or program that may patch Nodes; never a node.
     Administrator,
 }
 
@@ -64,13 +64,13 @@ impl fmt::Display for Writer {
     }
 }
 
-/// The operator's keys that whoever may patch the Node may remove, since that only stops something.
+/// The operator's keys that anybody who may patch the Node may remove, since that only stops something.
 pub const REVOCABLE: &[&str] = &[REBOOT_OK];
 
-/// Annotations that hold a list to which the agent adds, and from which it takes nothing away.
+/// Annotations with a list that the agent only ever adds to.
 pub const GROWING: &[&str] = &[CONTROL_PLANE_PODS];
 
-/// The administrators' keys that a node may bring along when it is made, as labels by its kubelet's `--node-labels`, since they only stop
+/// The administrators' keys that a node may set when it is created, as labels by its kubelet's `--node-labels`, since they only stop
 /// something.
 pub const BROUGHT: &[&str] = &[REBOOT_PAUSED];
 
@@ -127,6 +127,8 @@ keys! {
         "Static pods of the control plane that were seen on this node: `etcd`, `kube-apiserver`, or both. It makes the node one of the control plane. The agent only adds to it; an administrator may remove it.";
     AGENT_RELEASE = "agent-release", "annotation", "agent",
         "JSON: the `source` of the node's releases (`origin`, `graph` or `cluster`), the `reference` that the host follows, the `goal` that the source leads to, and how many releases the node is `behind` on a graph.";
+    AGENT_DEAD_END = "agent-dead-end", "label", "agent",
+        "`true` while the update graph leads nowhere from what the node runs, and says that it never will.";
     RELEASE = "release", "annotation", "operator",
         "JSON: the release that the node is to go to, as far as a pool names one: `identity`, `version`, `image`; `declared` where the pool declares it, `downgrade` where an older one is meant, and the releases to `avoid`.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",

@@ -1,47 +1,47 @@
 //! Which of several operators leads: decided from a lease that is read and replaced with a compare-and-swap.
 //!
-//! A leader stops to lead [`RENEW_DEADLINE`] after the beginning of its last successful renewal. Others take the lease only once they have
-//! seen it unchanged for its whole [`DURATION`], counted on their own clock from when they first saw it so. Clocks of different hosts are
-//! never compared; only their rates must agree, within the ratio of the two times.
+//! A leader stops leading [`RENEW_DEADLINE`] after the beginning of its last successful renewal. Others take the lease only once they have
+//! seen it unchanged for its whole [`DURATION`], measured on their own clock from when they first saw it so. Clocks of different hosts are
+//! never compared; their rates must agree within the ratio of the two times.
 //!
-//! Leading is about not working twice. No grant is safe because of it: that is the ledger's compare-and-swap.
+//! Leadership only avoids double work. It does not make grants safe: the ledger's compare-and-swap does.
 
 use std::time::Duration;
 
-/// How long a lease holds that its holder does not renew.
+/// How long a lease is valid after its last renewal.
 pub const DURATION: Duration = Duration::from_secs(15);
 
 /// How long after its last successful renewal a leader may still act.
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How often a leader renews.
+/// How often the leader renews.
 pub const RENEW: Duration = Duration::from_secs(4);
 
-/// How often everybody else looks, and how soon a failed renewal is tried again.
+/// How often the others check the lease, and how soon a failed renewal is retried.
 pub const RETRY: Duration = Duration::from_secs(2);
 
-/// The lease as it was read.
+/// The lease as read from the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Who holds it; empty if nobody does.
+    /// The holder's name; empty if nobody holds the lease.
     pub holder: String,
-    /// How long it holds from each renewal on.
+    /// How long the lease is valid after each renewal.
     pub duration: Duration,
-    /// When it was last renewed, as its holder wrote it: only compared for being the same.
+    /// The time of the last renewal as its holder wrote it. It is only compared for equality.
     pub renewed: String,
 }
 
-/// A lease, and since when it has looked like this.
+/// A lease, and since when it has been unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observed {
-    /// How it looks.
+    /// The lease as read.
     pub record: Record,
-    /// When it was first seen so, on this process' monotonic clock, as the time since any fixed instant.
+    /// When it was first seen like this, on this process's monotonic clock, as the time since a fixed instant.
     pub since: Duration,
 }
 
 impl Observed {
-    /// What is known after `record` was read at `now`, having known `before`.
+    /// The observation after `record` was read at `now`; `before` is the previous one.
     pub fn after(before: Option<&Self>, record: Record, now: Duration) -> Self {
         let since = match before {
             Some(before) if before.record == record => before.since,
@@ -56,9 +56,9 @@ impl Observed {
 pub enum Decision {
     /// Take it: nobody holds it, or its holder has not renewed it in time.
     Acquire,
-    /// It is ours: renew it.
+    /// Renew it: this operator holds it.
     Renew,
-    /// Somebody else holds it, and at least for this long.
+    /// Wait at least this long: somebody else holds it.
     Wait(Duration),
 }
 

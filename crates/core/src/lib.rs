@@ -1,7 +1,7 @@
-//! CUO's decisions: pure, without clock, I/O or Kubernetes client.
+//! CUO's decisions: pure functions without clock, I/O or Kubernetes client.
 //!
-//! Time and observations come in, decisions with reasons come out; the two programs only carry them out. That is what lets tests walk
-//! through every interleaving of agents, operators and faults.
+//! Time and observations go in, decisions with reasons come out, and the two programs carry them out. This lets tests explore every
+//! interleaving of agents, operators and faults.
 
 pub mod agent;
 pub mod backoff;
@@ -22,6 +22,7 @@ pub mod raw;
 pub mod reason;
 pub mod release;
 pub mod selector;
+pub mod skew;
 pub mod survey;
 pub mod time;
 pub mod trust;

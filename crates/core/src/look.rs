@@ -1,4 +1,4 @@
-//! Looking for updates: when, what a failure is, and when to try again.
+//! Looks for updates: when to look, how to classify a failure, and when to retry.
 
 mod words;
 
@@ -17,16 +17,16 @@ pub enum Mode {
     /// Download and stage them.
     #[default]
     Stage,
-    /// Tell of them. What somebody else deploys is announced and booted as usual.
+    /// Report them without staging. What somebody else deploys is announced and booted as usual.
     Check,
 }
 
-/// How often rpm-ostreed may die of one thing in a row before it is left alone for a period.
+/// How many times in a row rpm-ostreed may crash with the same cause before the agent waits for a whole period.
 const DEATHS: u32 = 3;
-/// How often in a row somebody else may be at work before it is reported: most work of others is over within a minute.
+/// How many looks in a row may find rpm-ostree busy before that is reported: most transactions of others end within a minute.
 const PATIENCE: u32 = 3;
 
-/// The looks so far. Whoever goes on with them in another process of the same boot tells and waits as before.
+/// The history of looks in this boot. Another process of the same boot that continues with it reports and waits as before.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Looks {
     failures: u32,
@@ -36,8 +36,8 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Takes the end of a look in: `Ok` with what is to be reported though nothing failed, or `Err` with what failed. Gives the pause until
-    /// the next, where `period` is what would be due.
+    /// Records the end of a look: `Ok` with the reason to report although nothing failed, or `Err` with what failed. Returns the pause
+    /// until the next, where `period` is what would be due.
     pub fn ended(
         &mut self,
         result: Result<Option<Reason>, Reason>,
@@ -72,13 +72,13 @@ impl Looks {
         }
     }
 
-    /// What is to be reported.
+    /// The reason to report, if any.
     pub fn reported(&self) -> Option<&Reason> {
         let busy = |reason: &Reason| reason.code == Code::RpmOstreeBusy && self.alike < PATIENCE;
         self.last.as_ref().filter(|last| !busy(last))
     }
 
-    /// The last look failed, so something that changed on the host is worth another one at once.
+    /// Whether the last look failed, so that a change on the host is worth another look at once.
     pub fn failed(&self) -> bool {
         self.failures > 0
     }

@@ -1,6 +1,6 @@
-//! A Node as both programs understand it, and what each of them wants to stand on it (`wants`).
+//! A Node as both programs understand it, and what each of them wants it to show (`wants`).
 //!
-//! Reading never fails: a key that holds something else than this build writes is a [`Field`] that says so, and a reason to hold.
+//! Parsing never fails because of a key: one with an unexpected value becomes a [`Field`] that says so, and is a reason to hold.
 
 mod wants;
 
@@ -23,7 +23,7 @@ pub use wants::{Allotted, Published};
 pub struct NodeView {
     /// `metadata.name`.
     pub name: NodeName,
-    /// `metadata.uid`: a Node that was deleted and made again is another one.
+    /// `metadata.uid`: a recreated Node is another one.
     pub uid: String,
     /// `metadata.resourceVersion`, for conditional writes.
     pub resource_version: String,
@@ -31,54 +31,56 @@ pub struct NodeView {
     pub ready: bool,
     /// `spec.unschedulable`.
     pub unschedulable: bool,
-    /// It is being deleted.
+    /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
-    /// The boot that the kubelet last reported.
+    /// The boot id that the kubelet last reported.
     pub kubelet_boot: Option<BootId>,
-    /// The host that the kubelet last reported.
+    /// The machine id that the kubelet last reported.
     pub kubelet_machine: Option<MachineId>,
-    /// Who cordoned it, where that is known. Nobody has if it is not [`NodeView::unschedulable`].
+    /// Who cordoned it, if known. Nobody has unless it is [`NodeView::unschedulable`].
     pub cordon: Option<Cordon>,
     /// It has a label or a taint of control-plane nodes, or runs static pods of the control plane.
     pub control_plane: bool,
-    /// Pods that tolerate nothing in particular could be scheduled to it, but for its state of the moment: nobody but its agent has cordoned
-    /// it, and it has no taint but those that tell of conditions.
+    /// Whether ordinary pods, without tolerations, could be scheduled to it, apart from its current state: only its agent may have cordoned
+    /// it, and it has no taints except for those that report conditions.
     pub takes_pods: bool,
-    /// An administrator paused it.
+    /// Whether an administrator paused it.
     pub paused: bool,
-    /// The protocol that the agent speaks: a value only if it is this build's.
+    /// The agent's protocol version: a value only if it is this build's.
     pub protocol: Field<u32>,
-    /// Volumes that pods on the node have, or that are not let go of yet.
+    /// Volumes that pods on the node use, or that are not released yet.
     pub volumes_in_use: BTreeSet<String>,
-    /// What the agent wrote.
+    /// The agent's keys.
     pub agent: AgentFields,
-    /// What the operator wrote.
+    /// The operator's keys.
     pub operator: OperatorFields,
-    /// Annotations that are not of the protocol, such as those of reboot checks.
+    /// Annotations outside the protocol, such as those of reboot checks.
     pub others: BTreeMap<String, String>,
-    /// Labels that are not of the protocol, such as those that pools select by.
+    /// Labels outside the protocol, such as those that pools select by.
     pub labels: BTreeMap<String, String>,
 }
 
-/// The agent's keys as found.
+/// The agent's keys, parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AgentFields {
     /// [`keys::STATUS`].
     pub status: Field<Status>,
     /// [`keys::REASON`].
     pub reason: Field<Reason<AnyCode>>,
-    /// [`keys::FEATURES`] of this boot; agents of the first release have none.
+    /// [`keys::FEATURES`] of this boot; empty for agents of the first release.
     pub features: Names,
     /// [`keys::CONTROL_PLANE_PODS`].
     pub control_plane_pods: Names,
     /// [`keys::REBOOT_NEEDED`], the annotation.
     pub needed: Field<ReleaseId>,
-    /// [`keys::REBOOT_NEEDED`], the label, is `true`.
+    /// Whether the label [`keys::REBOOT_NEEDED`] is `true`.
     pub needed_label: bool,
     /// [`keys::REBOOT_NEEDED_VERSION`].
     pub needed_version: Option<String>,
     /// [`keys::AGENT_RELEASE`].
     pub following: Field<Following>,
+    /// [`keys::AGENT_DEAD_END`].
+    pub dead_end: bool,
     /// [`keys::BOOTED`].
     pub booted: Field<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -89,7 +91,7 @@ pub struct AgentFields {
     pub result: Field<RebootResult>,
     /// [`keys::FAILED`].
     pub failed: Field<Failures>,
-    /// Release ids that a [`keys::FAILED`] which can't be read mentions: each of them may have failed here.
+    /// Release ids mentioned in an unreadable [`keys::FAILED`]: each of them may have failed here.
     pub suspected: Vec<ReleaseId>,
     /// The labels that describe the system.
     pub system: SystemLabels,
@@ -106,7 +108,7 @@ pub struct SystemLabels {
     pub group: Option<String>,
 }
 
-/// The operator's keys as found.
+/// The operator's keys, parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct OperatorFields {
     /// [`keys::REBOOT_RESERVED`].
@@ -119,17 +121,17 @@ pub struct OperatorFields {
     pub assigned: Field<Assigned>,
     /// [`keys::ONLY_NODE`].
     pub only_node: bool,
-    /// [`keys::BEFORE_REBOOT`] is there, whatever its value.
+    /// Whether [`keys::BEFORE_REBOOT`] exists, whatever its value.
     pub before: bool,
-    /// [`keys::AFTER_REBOOT`] is there, whatever its value.
+    /// Whether [`keys::AFTER_REBOOT`] exists, whatever its value.
     pub after: bool,
 }
 
 /// Annotations or labels.
 type Map = BTreeMap<String, String>;
 
-/// What is not of the protocol.
-fn foreign(map: &Map) -> Map {
+/// The entries whose keys are not of the protocol.
+fn beyond_protocol(map: &Map) -> Map {
     let own = |key: &String| keys::TABLE.iter().any(|known| known.name == key);
     let found = map.iter().filter(|(key, _)| !own(key));
     found
@@ -161,6 +163,7 @@ impl AgentFields {
             needed_label: is_true(labels, keys::REBOOT_NEEDED),
             needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
             following: Field::json(at(keys::AGENT_RELEASE)),
+            dead_end: is_true(labels, keys::AGENT_DEAD_END),
             booted,
             progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
             owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
@@ -190,7 +193,7 @@ impl OperatorFields {
         }
     }
 
-    /// A reservation or a grant is there, understood or not.
+    /// Whether a reservation or a grant is on the Node, understood or not.
     pub fn has_slot(&self) -> bool {
         !(self.reserved.is_absent() && self.grant.is_absent())
     }
@@ -208,10 +211,10 @@ fn version(found: Option<&String>) -> Field<u32> {
 }
 
 impl NodeView {
-    /// Parses what the API server told.
+    /// Parses a Node as read from the API server.
     ///
     /// # Errors
-    /// Only when the Node's own name is none, which the API server does not let happen.
+    /// Only when the Node's own name is invalid, which the API server does not allow.
     pub fn parse(raw: &RawNode) -> Result<Self, ParseNameError> {
         let (annotations, labels) = (&raw.annotations, &raw.labels);
         let agent = AgentFields::read(annotations, labels);
@@ -239,13 +242,13 @@ impl NodeView {
             volumes_in_use: raw.volumes_in_use.iter().cloned().collect(),
             agent,
             operator: OperatorFields::read(annotations, labels),
-            others: foreign(annotations),
-            labels: foreign(labels),
+            others: beyond_protocol(annotations),
+            labels: beyond_protocol(labels),
         })
     }
 
-    /// Says so if the kubelet runs on another host than the one with these `boots` and this `machine` id. Either alone proves nothing: a
-    /// host that has just booted is not yet reported, and a kubelet in a container may have a machine id of its own.
+    /// Why the Node is not of the host with these `boots` and this `machine` id; `None` unless both differ. One alone proves nothing: after
+    /// a boot the kubelet may not have reported yet, and a kubelet in a container may have a machine id of its own.
     pub fn elsewhere(&self, boots: &[BootId], machine: MachineId) -> Option<String> {
         let boot = self.kubelet_boot?;
         let other = self.kubelet_machine?;
@@ -257,7 +260,7 @@ impl NodeView {
         })
     }
 
-    /// Says who cordoned the node, and since when, if it was not its agent.
+    /// Who cordoned the node, and since when, if that was not its agent.
     pub fn cordoned_by_other(&self) -> Option<String> {
         if !self.unschedulable || !self.agent.owned.is_absent() {
             return None;
@@ -269,7 +272,7 @@ impl NodeView {
         })
     }
 
-    /// The annotation `name` is `true`, as reboot checks set it.
+    /// Whether the annotation `name` is `true`, as reboot checks set it.
     pub fn check_passed(&self, name: &str) -> bool {
         self.others.get(name).is_some_and(|value| value == "true")
     }

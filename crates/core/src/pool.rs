@@ -1,4 +1,4 @@
-//! Pools: which nodes an administrator treats alike, and how.
+//! Pools: groups of nodes that an administrator treats alike, and the policy for each.
 //!
 //! A node is in every pool whose selector it matches, and needs the consent of all of them: a slot of each, an open window in each, none
 //! that is paused. A node that no pool selects is in the built-in pool, which the operator's flags describe; so adding a pool never
@@ -7,32 +7,35 @@
 use jiff::SignedDuration;
 
 use crate::ids::{PoolName, ReleaseId};
+use crate::release::Declared;
 use crate::selector::Selector;
 use crate::values::{Cordoned, DrainPolicy, PodChecks};
 use crate::window::Calendar;
 
-/// What an administrator asks for the nodes of one pool.
+/// The policy for the nodes of one pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
     /// Its name; `None` for the built-in one.
     pub name: Option<PoolName>,
-    /// Its nodes. Not looked at in the built-in pool.
+    /// Selects its nodes. Ignored in the built-in pool.
     pub selector: Selector,
-    /// Most of its nodes that may be rebooting or otherwise out of service because of a new grant.
+    /// How many of its nodes may be out of service because of a new grant.
     pub max_unavailable: MaxUnavailable,
-    /// Nothing new is granted.
+    /// Whether the pool is paused: nothing new is granted.
     pub paused: bool,
     /// When its nodes may be granted.
     pub calendar: Calendar,
     /// Which node goes first.
     pub order: Order,
-    /// Who tries a release before the others.
+    /// Which nodes run a release before the others may boot it.
     pub canary: Option<Canary>,
     /// As many nodes, anywhere in the cluster, have to have failed with a release before it is no longer tried on nodes of this pool;
     /// at least 1. A node that failed never tries the same release again.
     pub max_failures: usize,
-    /// The only thing that its nodes may boot.
+    /// The only release that its nodes may boot, if set.
     pub target: Option<Release>,
+    /// What its nodes are to run, where the cluster says so.
+    pub release: Option<Declared>,
     /// Whether each release has to be approved, and which are: `None` approves everything.
     pub approved: Option<Vec<Release>>,
     /// Annotations that have to be `true` before a grant.
@@ -43,14 +46,14 @@ pub struct Pool {
     pub pods: PodChecks,
     /// How to drain, copied into the grant.
     pub drain: DrainPolicy,
-    /// What is done about nodes that somebody else has cordoned.
+    /// What to do about nodes that somebody else has cordoned.
     pub cordoned: Cordoned,
-    /// How long to leave the pool alone after one of its nodes is done.
+    /// How long to wait after one of its nodes is done before the next one goes.
     pub settle: SignedDuration,
 }
 
 impl Default for Pool {
-    /// One node at a time, always: what is asked for where nothing is.
+    /// The policy where nothing is set: one node at a time, at any time.
     fn default() -> Self {
         Self {
             name: None,
@@ -62,6 +65,7 @@ impl Default for Pool {
             canary: None,
             max_failures: 1,
             target: None,
+            release: None,
             approved: None,
             before: vec![],
             after: vec![],
@@ -73,17 +77,37 @@ impl Default for Pool {
     }
 }
 
+impl Pool {
+    /// There is one candidate at a time in it: canaries try it, somebody approves it, or a node finds out what a tag names.
+    pub fn has_candidate(&self) -> bool {
+        let declared = self.release.as_ref();
+        let tag = declared.is_some_and(|declared| declared.what.tag().is_some());
+        self.name.is_some() && (self.canary.is_some() || self.approved.is_some() || tag)
+    }
+
+    /// It says which release its nodes go to.
+    pub fn steers(&self) -> bool {
+        self.release.is_some() || self.has_candidate()
+    }
+
+    /// It lets its nodes boot this release, as far as approval goes.
+    pub fn approves(&self, identity: &ReleaseId, version: Option<&str>) -> bool {
+        let approved = self.approved.as_ref();
+        approved.is_none_or(|list| list.iter().any(|one| one.names(identity, version)))
+    }
+}
+
 /// A number of nodes, or a share of the pool's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MaxUnavailable {
-    /// So many.
+    /// This many nodes.
     Count(usize),
-    /// So many of a hundred, rounded down, but at least one node; 0 is none at all.
+    /// This percentage, rounded down, but at least one node; 0 means none at all.
     Percent(u8),
 }
 
 impl MaxUnavailable {
-    /// How many nodes of `members`.
+    /// How many nodes that is in a pool of `members`.
     pub fn of(self, members: usize) -> usize {
         match self {
             Self::Count(count) => count,
@@ -96,9 +120,9 @@ impl MaxUnavailable {
 /// Which node of a pool goes first. A node in several pools goes by the first of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Order {
-    /// Among nodes of one kind.
+    /// The order among nodes of one kind.
     pub by: OrderBy,
-    /// The control plane goes before the workers rather than after them.
+    /// Whether the control plane goes before the workers rather than after them.
     pub control_plane_first: bool,
 }
 
@@ -117,7 +141,7 @@ pub enum OrderBy {
 /// Nodes that run a release for a while before the others may boot it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
-    /// Which nodes.
+    /// Which nodes of the pool.
     pub who: CanaryWho,
     /// How long they have to run it.
     pub soak: SignedDuration,
@@ -126,18 +150,18 @@ pub struct Canary {
 /// Which nodes are canaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CanaryWho {
-    /// The first so many that come to run it.
+    /// The first nodes that come to run it, up to this number.
     Count(usize),
     /// All nodes of the pool that match and need it or run it; without any, nobody else may boot it.
     Nodes(Selector),
 }
 
-/// Something that can be booted, by release id or by version.
+/// A release, given by its id or its version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Release {
-    /// Exactly this.
+    /// Exactly this release.
     Id(ReleaseId),
-    /// Whatever has this version.
+    /// Any release with this version.
     Version(String),
 }
 
@@ -160,16 +184,16 @@ impl std::fmt::Display for Release {
     }
 }
 
-/// A pool as it was found.
+/// A pool as found in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundPool {
-    /// Everything in it makes sense.
+    /// It is valid.
     Valid(Box<Pool>),
-    /// It does not: the nodes that it selects, or all if not even that is known, are held.
+    /// It is invalid: the nodes that it selects are held, or all nodes if not even the selector is valid.
     Invalid {
         /// Its name.
         name: PoolName,
-        /// Its nodes, if that much makes sense.
+        /// Selects its nodes, if that much is valid.
         selector: Option<Selector>,
         /// What is wrong.
         why: String,

@@ -1,10 +1,10 @@
-//! A Node as the API server tells it, and a change to one: the only shapes that cross between decisions and the Kubernetes client.
+//! A Node as read from the API server, and a change to one: the only shapes that cross between decisions and the Kubernetes client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::time::Time;
 
-/// What is taken from a Node object; nothing of it has been judged yet.
+/// The fields read from a Node object, not interpreted yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RawNode {
     /// `metadata.name`.
@@ -31,18 +31,18 @@ pub struct RawNode {
     pub taints: BTreeSet<String>,
     /// Keys of those that only advise against it (`PreferNoSchedule`).
     pub soft_taints: BTreeSet<String>,
-    /// Who set `spec.unschedulable`, where `metadata.managedFields` tells.
+    /// Who set `spec.unschedulable`, if `metadata.managedFields` shows it.
     pub cordon: Option<Box<Cordon>>,
-    /// `status.volumesInUse`: volumes that pods on the node have, or that are not let go of yet.
+    /// `status.volumesInUse`: volumes that pods on the node use, or that are not released yet.
     pub volumes_in_use: Vec<String>,
 }
 
-/// Who cordoned a Node, and when: of several who say that it is cordoned, the first.
+/// Who cordoned a Node, and when; if several field managers own the cordon, the first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cordon {
     /// The field manager: the program's name, such as `kubectl-cordon`.
     pub by: String,
-    /// When it wrote that or another of its fields last, by the API server's clock.
+    /// When it last wrote this or another of its fields, by the API server's clock.
     pub at: Option<Time>,
 }
 

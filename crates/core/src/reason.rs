@@ -1,4 +1,4 @@
-//! Why not now: stable codes, the same in annotations, Events, the journal, metric labels and documentation.
+//! Reasons: stable codes that are the same in annotations, Events, the journal, metric labels and documentation.
 
 mod operator;
 mod quote;
@@ -15,7 +15,7 @@ macro_rules! codes {
     (@older $name:ident) => { Self::$name };
     (@older $name:ident $older:ident) => { Self::$older };
     ($($name:ident, $who:literal, $means:literal, $remedy:literal, [$($attribute:ident),*], $verdict:expr $(, older $older:ident)?;)*) => {
-        /// The stable code of a reason. Codes are never renamed or given another meaning.
+        /// The stable code of a reason. A code is never renamed and never changes its meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = $means] $name,)*
@@ -30,32 +30,32 @@ macro_rules! codes {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            /// Who gives this reason: `agent`, `operator` or both.
+            /// Who reports this reason: `agent`, `operator` or both.
             pub const fn who(self) -> &'static str {
                 match self { $(Self::$name => $who,)* }
             }
 
-            /// What it means, one sentence.
+            /// What it means, as one sentence.
             pub const fn means(self) -> &'static str {
                 match self { $(Self::$name => $means,)* }
             }
 
-            /// What a person can do, one sentence.
+            /// What a person can do, as one sentence.
             pub const fn remedy(self) -> &'static str {
                 match self { $(Self::$name => $remedy,)* }
             }
 
-            /// What is done about it besides showing it.
+            /// How the agent treats it besides showing it.
             pub const fn attributes(self) -> &'static [Attribute] {
                 match self { $(Self::$name => &[$(Attribute::$attribute),*],)* }
             }
 
-            /// What the operator makes of it.
+            /// How the operator treats it as its verdict about a node.
             pub const fn verdict(self) -> Verdict {
                 match self { $(Self::$name => $verdict,)* }
             }
 
-            /// The code in its place where the release before this one reads it, which takes a value with an unknown code for malformed.
+            /// The code to write where the previous release reads it, which takes a value with an unknown code for malformed.
             /// It may go once that release is no longer supported.
             pub const fn older(self) -> Self {
                 match self { $(Self::$name => codes!(@older $name $($older)?),)* }
@@ -64,58 +64,60 @@ macro_rules! codes {
     };
 }
 
-/// What is done about a reason besides showing it. Each code has those that are listed with it, and no other place tells codes apart.
+/// How the agent treats a reason besides showing it. Attributes are listed with each code, and no other place tells codes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Attribute {
-    /// It holds for as long as it is so; a pause after a grant that was given up because of it is not what the node waits for.
+    /// It lasts as long as its cause; the pause after a grant that was given up because of it is not what the node waits for.
     Level,
-    /// Nobody tells when it ends, so it is looked at again.
+    /// Its end is not signalled, so its cause is polled.
     Polled,
-    /// No update is looked for while it is so.
+    /// No look for updates begins meanwhile.
     StopsLooks,
-    /// What is pending is not asked for again; another version takes its place.
+    /// The pending release is not asked for again; another release takes its place.
     NeedsAnother,
-    /// A look for updates fails with it, and nothing else does.
+    /// A failed look reports it, and nothing else does.
     FailsLook,
-    /// It waits for a person, the remote or the configuration: to look again soon would only burden the remote.
+    /// It waits for a person, the remote or the configuration, so looks are not repeated soon, which would only burden the remote.
     NeedsPerson,
-    /// A drain is given up with it.
+    /// A drain is given up because of it.
     EndsDrain,
-    /// That a grant is refused because of it is worth an Event.
+    /// A grant refused because of it is worth an Event.
     RefusalIsNews,
+    /// That no update is staged or booted because of it is worth an Event: it waits for a person, and nothing fails.
+    HoldIsNews,
 }
 
 impl Code {
-    /// It has `attribute`.
+    /// Whether it has `attribute`.
     pub fn is(self, attribute: Attribute) -> bool {
         self.attributes().contains(&attribute)
     }
 }
 
-// Name, who gives it, what it means, what a person can do, what is done about it, what the operator makes of it as its verdict about a
-// node, and the code in its place for the release before.
+// Columns: name, who reports it, what it means, what a person can do, how the agent treats it, how the operator treats it as its verdict
+// about a node, and the code in its place for the previous release.
 codes! {
     Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused.", [Level], hold(2);
     Hold, "agent", "The agent's configuration holds updates on this host.", "Remove `hold` from the agent's configuration.", [Level], hold(0);
-    OtherDriver, "agent", "Another program updates this host, so the agent leaves it alone.", "Switch that program off as the reason says, or remove cuo-agent; it goes on by itself.", [Level, Polled, StopsLooks], hold(0);
-    StagedUnlocked, "agent", "An update is staged that nobody has locked, so any reboot boots it without a grant.", "Run `ostree admin lock-finalization` on the node, or reboot nothing there until its turn has come.", [], hold(0);
-    BootIncomplete, "agent", "The boot is not complete, so what runs is neither vouched for nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.", [Level, Polled, StopsLooks], hold(0);
-    UnitsInactive, "agent", "Units that the agent's configuration demands do not run, after the boot or already before it.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.", [Level, Polled], hold(0);
+    OtherDriver, "agent", "Another program updates this host, so the agent leaves it alone.", "Switch that program off as the reason says, or remove cuo-agent; updates then continue by themselves.", [Level, Polled, StopsLooks], hold(0);
+    StagedUnlocked, "agent", "The staged update is not locked, so any reboot boots it without a grant.", "Run `ostree admin lock-finalization` on the node, or do not reboot the node until its turn has come.", [], hold(0);
+    BootIncomplete, "agent", "The boot is not complete, so the running release is neither confirmed as healthy nor replaced.", "Look at `systemctl list-jobs` and at the host's health checks; `systemctl status boot-complete.target` says what is missing.", [Level, Polled, StopsLooks], hold(0);
+    UnitsInactive, "agent", "Units that the agent's configuration requires are not running, since the boot or since before it.", "See `systemctl status` of the units that the reason names, or take them out of `health.units`.", [Level, Polled], hold(0);
     Settling, "agent", "The node is healthy and is watched a little longer before its slot is given back.", "Nothing.", [Polled], hold(0);
-    Unhealthy, "agent", "The node has not become healthy in time after the boot, and no other node boots that version.", "Repair what the reason names, or roll the node back; it goes on by itself once it is healthy.", [Polled], hold(0);
+    Unhealthy, "agent", "The node has not become healthy in time after the boot, and no other node boots that version.", "Repair what the reason names, or roll the node back; it continues by itself once it is healthy.", [Polled], hold(0);
     RollbackWanted, "agent", "The node did not become healthy with the update, and waits for its turn to go back to what it ran before.", "Nothing: it is granted that reboot when its turn comes. To keep it where it is, set `rollback = false` in `[health]`, or pause the node.", [Polled], hold(0);
-    UnitsUnknown, "agent", "systemd did not tell which units run.", "See `systemctl status` on the node; the reason quotes the error.", [Level, Polled, StopsLooks], hold(0);
+    UnitsUnknown, "agent", "systemd did not report which units run.", "See `systemctl status` on the node; the reason quotes the error.", [Level, Polled, StopsLooks], hold(0);
     ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.", [Level], hold(0);
-    RebootPrepared, "agent", "A soft reboot or the boot of another kernel by kexec is prepared, and a reboot would become that.", "Remove `/run/nextroot`, or unload the kernel with `kexec --unload`, as the reason says; it goes on by itself.", [Level, Polled], hold(0), older Inhibited;
+    RebootPrepared, "agent", "A soft reboot or the boot of another kernel by kexec is prepared, and a reboot would turn into that.", "Remove `/run/nextroot`, or unload the kernel with `kexec --unload`, as the reason says; updates then continue by themselves.", [Level, Polled], hold(0), older Inhibited;
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.", [Level], hold(0);
     CordonedByOther, "both", "Somebody else has cordoned the node, so it is left alone.", "Uncordon the node, or set `cordoned: Update` in its pool.", [RefusalIsNews], hold(8), older Paused;
     Preflight, "agent", "The API server is being asked whether it would evict the pods, and takes its time.", "Nothing, unless it lasts: then look at the admission webhooks for evictions.", [], hold(0), older Draining;
     Draining, "agent", "Pods are still leaving the node.", "Nothing, unless the pods that the reason names are stuck: look at their PodDisruptionBudgets and finalizers.", [], hold(0);
-    DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; it is tried again by itself.", [EndsDrain], hold(0);
-    BlockingPod, "agent", "A pod runs on the node that its pool lets hold reboots up.", "Wait for that pod to end, or change `checks.blockingPods` of the pool.", [RefusalIsNews], hold(0);
-    PreflightBlocked, "agent", "Pods would not be evicted if the drain began now. Where the pool demands that they would, it did not, and nothing was cordoned.", "Look at the pods and the PodDisruptionBudgets that the reason names; it is tried again by itself.", [RefusalIsNews], hold(0);
+    DrainBlocked, "agent", "The drain did not finish in time; the node was uncordoned and the slot given back.", "Look at the pods that the reason names and at their PodDisruptionBudgets; the drain is retried automatically.", [EndsDrain], hold(0);
+    BlockingPod, "agent", "A pod on the node blocks reboots, as its pool demands.", "Wait for that pod to end, or change `checks.blockingPods` of the pool.", [RefusalIsNews], hold(0);
+    PreflightBlocked, "agent", "Pods would not be evicted if the drain began now. Where the pool demands that they would, it did not, and nothing was cordoned.", "Look at the pods and the PodDisruptionBudgets that the reason names; it is retried automatically.", [RefusalIsNews], hold(0);
     VolumesInUse, "agent", "Volumes of pods that have left are still in use on the node.", "Nothing, unless it lasts: then look at the node's `status.volumesInUse` and the driver of those volumes.", [EndsDrain], hold(0);
-    DrainDelay, "agent", "The drain is over, and the pool wants some time between it and the reboot.", "Nothing.", [], hold(0);
+    DrainDelay, "agent", "The drain is over, and the pool demands a delay before the reboot.", "Nothing.", [], hold(0);
     Drained, "agent", "The drain is over, and the reboot is next.", "Nothing.", [], hold(0);
     ControlPlaneFound, "agent", "Static pods of the control plane were found on the node, which did not count as one of the control plane when it was granted.", "Nothing: it is granted again as one of the control plane.", [], hold(0), older GrantMismatch;
     ControlPlaneNotReady, "agent", "Static pods of the control plane are not Ready on the node after the boot.", "Look at the pods that the reason names. Where the node is no longer of the control plane, remove its annotation cuo.coreos.com/control-plane.", [], hold(0), older NodeNotReady;
@@ -136,68 +138,74 @@ codes! {
     UpdateAvailable, "agent", "There is an update, and the agent's configuration says only to tell of it.", "Stage it with `rpm-ostree upgrade --bypass-driver --lock-finalization` on the node, or set `mode = \"stage\"`.", [], hold(0);
     GraphUnreachable, "agent", "The update graph could not be fetched.", "Nothing, unless it lasts: then look at the network, the proxy and the server that the reason names; it is tried again by itself, with longer pauses.", [FailsLook], hold(0);
     GraphInvalid, "agent", "What the server of the update graph answered is no graph, or leads to what this host can't follow.", "Look at `graph.url` in the agent's configuration, and at what is between the node and that server; it is tried again by itself, with longer pauses.", [FailsLook], hold(0);
-    NotInGraph, "agent", "The update graph does not have the release that the node runs, so nothing leads on from it.", "Run the command that the reason names on the node, which takes it to a release of its stream, or set `release.source = \"origin\"`.", [], hold(0);
-    DeadEnd, "agent", "The update graph has no way on from the release that the node runs.", "Read what the reason quotes of the graph; mostly the node has to be installed anew, or rebased by hand.", [], hold(0);
-    OriginRetired, "agent", "What the host follows gets no releases any more, and the agent can't move it on by itself.", "Run the command that the reason names on the node.", [], hold(0);
-    ReleaseRefused, "agent", "The release that the cluster assigns to the node is not one that the host accepts.", "Assign a release of what the host follows, or allow it with `release.allow` in the agent's configuration.", [], hold(0);
-    KubeletTooNew, "agent", "The update brings a kubelet that is newer than the API server, which Kubernetes does not support.", "Upgrade the control plane first, or set `release.kubelet_skew = \"ignore\"`.", [], hold(0);
+    NotInGraph, "agent", "The update graph does not have the release that the node runs, so nothing leads on from it.", "Run the command that the reason names on the node, which takes it to a release of its stream, or set `release.source = \"origin\"`.", [HoldIsNews], hold(0);
+    DeadEnd, "agent", "The update graph has no way on from the release that the node runs.", "Read what the reason quotes of the graph; mostly the node has to be installed anew, or rebased by hand.", [HoldIsNews], hold(0);
+    OriginRetired, "agent", "What the host follows gets no releases any more, and the agent can't move it on by itself.", "Run the command that the reason names on the node.", [HoldIsNews], hold(0);
+    ReleaseRefused, "agent", "The release that the cluster assigns to the node is not one that the host accepts.", "Assign a release of what the host follows, or allow it with `release.allow` in the agent's configuration.", [HoldIsNews], hold(0);
+    ReleaseWithdrawn, "agent", "The update graph no longer leads to what is staged, as when a release turns out to be bad.", "Nothing: another release takes its place once the graph leads to one.", [HoldIsNews], hold(0);
+    KubeletTooNew, "agent", "The update brings a kubelet that is newer than the API server, which Kubernetes does not support.", "Upgrade the control plane first, or set `release.kubelet_skew = \"ignore\"`.", [Level, HoldIsNews], hold(0);
     Metered, "agent", "The network is metered, so no update is looked for.", "Nothing, if another network is to come; `cuo-agent check` looks all the same, and `check.metered = \"ignore\"` always does.", [Polled, StopsLooks], hold(0);
     ProtocolUnknown, "both", "The other side speaks a version of the protocol that this one does not know.", "Finish the upgrade of the agent and the operator.", [Level], warn(0).stalls();
-    MalformedAnnotation, "both", "An annotation of the protocol holds something that nobody of CUO writes.", "Remove the annotation that the reason names.", [Level], warn(0).stalls();
+    MalformedAnnotation, "both", "An annotation of the protocol has a value that no part of CUO writes.", "Remove the annotation that the reason names.", [Level], warn(0).stalls();
     GrantMismatch, "agent", "The grant names something else than what a reboot would boot now, or another boot.", "Nothing: the slot is given back and asked for again.", [], hold(0);
-    GrantExpired, "agent", "The grant's deadline passed before it was accepted.", "Nothing, unless it repeats: then compare the clocks of the node and the operator.", [], hold(0);
+    GrantExpired, "agent", "The grant's deadline passed before it was accepted.", "Nothing, unless it repeats: then compare the clocks of the node and of the operator.", [], hold(0);
     GrantRevoked, "agent", "The grant disappeared while it was being acted on.", "Nothing, if you removed it; the node was uncordoned.", [], hold(0);
     PendingChanged, "agent", "What a reboot would boot changed while the grant was being acted on.", "Nothing: the slot is given back and asked for again.", [], hold(0);
-    Uncordoned, "agent", "Somebody uncordoned the node during the drain, which was taken as a wish to keep it.", "Pause the node if it shall stay up; it is tried again by itself.", [], hold(0);
+    Uncordoned, "agent", "Somebody uncordoned the node during the drain, which the agent takes as a wish to keep it in service.", "Pause the node if it has to stay in service; otherwise the update is retried automatically.", [], hold(0);
     NodeNotReady, "both", "The Node is not Ready, or its kubelet has not reported since the boot.", "See the kubelet's journal on the node.", [Level], warn(5);
-    FinalizeFailed, "agent", "rpm-ostree or logind refused the reboot into the update.", "The reason quotes which of them it was; it is tried again by itself.", [], hold(0);
-    FinalizerInactive, "agent", "The service that writes a staged update to the disk does not run, so a reboot would lose the update.", "Run `systemctl start ostree-finalize-staged` on the node, and see its journal.", [Level, Polled], hold(0);
-    FinalizationFailed, "agent", "ostree could not write the update to the disk at the shutdown, so the host booted what it ran before.", "The reason quotes ostree, if the journal has it; else see `journalctl -b -1 -u ostree-finalize-staged`. Mostly /boot is full; it is staged again, three times at most.", [], hold(0);
-    RebootDidNotHappen, "agent", "The reboot was asked for, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.", [], hold(0);
-    SoftReboot, "agent", "The host runs what was granted, but by a soft reboot: its kernel is that of before, and nothing is proved.", "Nothing: with the next full reboot it runs the kernel, too.", [], hold(0), older ForeignDeployment;
-    ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: it is staged and asked for again.", [], hold(0);
-    UpdateLost, "agent", "The reboot into the update was asked for, but the update is gone after the boot, as after a power cut.", "See how `journalctl -b -1` ends; it is staged again by itself.", [], hold(0);
+    FinalizeFailed, "agent", "rpm-ostree or logind refused the reboot into the update.", "The reason quotes the refusal; it is retried automatically.", [], hold(0);
+    FinalizerInactive, "agent", "The service that writes a staged update to the disk is not running, so a reboot would lose the update.", "Run `systemctl start ostree-finalize-staged` on the node, and see its journal.", [Level, Polled], hold(0);
+    FinalizationFailed, "agent", "ostree could not write the update to the disk at the shutdown, so the host booted what it ran before.", "The reason quotes ostree, if the journal has it; else see `journalctl -b -1 -u ostree-finalize-staged`. The usual cause is a full /boot; the update is staged again, three times at most.", [], hold(0);
+    RebootDidNotHappen, "agent", "The reboot was requested, but the host is still up.", "Look at `systemctl list-jobs` on the node and reboot it by hand; the slot is kept until then.", [], hold(0);
+    SoftReboot, "agent", "The host runs what was granted, but by a soft reboot: it still has the previous kernel, so nothing is proved.", "Nothing: with the next full reboot it runs the kernel, too.", [], hold(0), older ForeignDeployment;
+    ForeignReboot, "agent", "The node rebooted before the update was finalized, so the update was not applied.", "Nothing: the update is staged again, and another grant is asked for.", [], hold(0);
+    UpdateLost, "agent", "The reboot into the update was requested, but the update is missing after the boot, as after a power cut.", "See how `journalctl -b -1` ends; the update is staged again automatically.", [], hold(0);
     BootedFallback, "agent", "The update is installed, but the host booted the previous version.", "Look at the boot log of the failed version; publish a fixed one.", [], hold(0);
     RolledBack, "agent", "The host was rolled back from the update.", "Look at the health checks of the node; publish a fixed version.", [], hold(0);
     ForeignDeployment, "agent", "The host booted something that was not granted.", "Nothing, if you deployed it.", [], hold(0);
-    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if the node is in no update. Then `systemctl reload cuo-agent` reads it again.", [], hold(0);
-    StateUnwritable, "agent", "The agent can't write its state in /var/lib/cuo-agent, so it begins nothing.", "Free some space, or repair what the reason quotes; it is tried again by itself, every ten seconds.", [], hold(0);
+    StateUnreadable, "agent", "The agent can't use its state in /var/lib/cuo-agent.", "The reason names the file; upgrade the agent, or remove the file if no update of the node is in progress. Then `systemctl reload cuo-agent` reads it again.", [], hold(0);
+    StateUnwritable, "agent", "The agent can't write its state in /var/lib/cuo-agent, so it starts nothing new.", "Free some space, or repair what the reason quotes; it is retried automatically, every ten seconds.", [], hold(0);
     UpToDate, "operator", "No reboot is needed.", "Nothing.", [], silent(1);
-    AgentTooOld, "operator", "A pool of the node asks for something that the node's agent does not understand yet.", "Upgrade the agent on the node, for instance with the node's pool as it was before.", [], hold(9);
+    AgentTooOld, "operator", "A pool of the node asks for something that the node's agent does not understand yet.", "Upgrade the agent on the node, for instance by an update under the pool as it was before.", [], hold(9);
     NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.", [], silent(0);
     AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.", [], hold(4);
-    ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.", [], hold(13);
-    WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.", [], hold(15);
-    PoolInvalid, "operator", "An UpdatePool makes no sense, so the nodes that it selects are left alone.", "Correct the pool that the reason names.", [], warn(21);
+    ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.", [], hold(14);
+    WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.", [], hold(16);
+    PoolInvalid, "operator", "An UpdatePool makes no sense, so the nodes that it selects are left alone.", "Correct the pool that the reason names.", [], warn(22);
     PoolValid, "operator", "The UpdatePool makes sense again.", "Nothing.", [], hold(0);
-    PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways.", "Make `drain` and `checks` of the pools that the reason names alike, or let only one of them select the node.", [], warn(10);
-    PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.", [], hold(14);
+    ReleaseChosen, "operator", "The UpdatePool has a new candidate: canaries try it, or it waits for approval.", "Nothing.", [], hold(0);
+    ReleasePromoted, "operator", "All nodes of the UpdatePool may boot the release.", "Nothing.", [], hold(0);
+    ReleaseGivenUp, "operator", "The release failed on as many nodes as the UpdatePool allows, and is tried no longer.", "Look at the nodes that the reason names; publish a fixed release, or run `cuo-agent forget` there once the cause is gone.", [], hold(0);
+    ReleaseSuperseded, "operator", "The candidate of the UpdatePool is none any more: another release was declared or approved, or no node can stage it.", "Nothing.", [], hold(0);
+    PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways, or to run different releases.", "Make `drain`, `checks` and `release` of the pools that the reason names alike, let only one of them have a `canary`, or let only one of them select the node.", [], warn(10);
+    PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.", [], hold(15);
     NotTarget, "operator", "A pool of the node is pinned to something else.", "Change `target` of the pool that the reason names.", [], hold(11);
     NotApproved, "operator", "A pool of the node wants each update approved.", "Add the release id or the version to `approved` of the pool that the reason names.", [], hold(12);
-    CanaryFirst, "operator", "The canaries of a pool of the node have to run the update for a while first.", "Wait for the nodes that the reason names.", [], hold(17);
-    PoolSettling, "operator", "A node of the same pool has just been updated, and the pool wants some time before the next.", "Nothing.", [], hold(18).soon();
-    BudgetExhausted, "operator", "As many nodes as allowed are rebooting or unavailable.", "Wait for, or repair, the nodes that the reason names.", [], hold(20);
-    ControlPlaneBusy, "operator", "Another control-plane node is rebooting or unavailable.", "Wait for, or repair, the node that the reason names.", [], hold(19);
-    OwnNodeLast, "operator", "The operator runs on this node, so those that are under way or about to be go first.", "Nothing.", [], hold(16);
+    ReleasePending, "operator", "The pool of the node goes to another release first, or has yet to decide on this one.", "Wait until the release that the reason names is promoted or given up; or name another one in `release` or `approved` of the pool.", [], hold(13);
+    CanaryFirst, "operator", "The canaries of a pool of the node have to run the update for a while first.", "Wait for the nodes that the reason names.", [], hold(18);
+    PoolSettling, "operator", "A node of the same pool has just been updated, and the pool wants some time before the next.", "Nothing.", [], hold(19).soon();
+    BudgetExhausted, "operator", "As many nodes as allowed are rebooting or unavailable.", "Wait for, or repair, the nodes that the reason names.", [], hold(21);
+    ControlPlaneBusy, "operator", "Another control-plane node is rebooting or unavailable.", "Wait for, or repair, the node that the reason names.", [], hold(20);
+    OwnNodeLast, "operator", "The operator runs on this node, so those that are under way or about to be go first.", "Nothing.", [], hold(17);
     WriteRefused, "both", "The API server refuses what is written to this Node.", "Look at the admission webhook or policy that the reason, or the operator's log, names; it is tried again by itself.", [], warn(6).stalls();
-    Reserved, "operator", "The node is next; its slot is being confirmed.", "Nothing.", [], silent(22).soon();
+    Reserved, "operator", "The node is next; its slot is being confirmed.", "Nothing.", [], silent(23).soon();
     BeforeChecks, "operator", "The before-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.", [], hold(0).stalls();
     AfterChecks, "operator", "The after-reboot checks have not all passed.", "Look at the pods that set the annotations which the reason names.", [], hold(0).stalls();
     Granted, "operator", "The node may reboot; the agent has not accepted yet.", "Nothing, unless it repeats: then look at the agent's journal.", [], silent(0);
-    GrantUnanswered, "operator", "The agent did not accept its last grant in time; it is granted again after a while, others go first.", "Look whether cuo-agent runs on the node, and compare the node's clock with the operator's.", [], warn(7);
+    GrantUnanswered, "operator", "The agent did not accept its last grant in time; it is granted again after a while, and others go first.", "Look whether cuo-agent runs on the node, and compare the node's clock with the operator's.", [], warn(7);
     Rebooting, "operator", "The agent is acting on its grant.", "Nothing.", [], accept();
 }
 
-/// A code as another program wrote it, which may be of another release and know more of them.
+/// A code as another program wrote it, which may be of another release and know other codes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AnyCode {
-    /// One of this build's.
+    /// A code of this build.
     Known(Code),
-    /// Another one.
+    /// A code that this build does not know.
     Unknown(Box<str>),
 }
 
-/// No code is longer, in letters and digits.
+/// The longest code, in letters and digits.
 const LONGEST: usize = 64;
 
 impl AnyCode {
@@ -211,7 +219,7 @@ impl AnyCode {
 }
 
 impl AnyCode {
-    /// What it means, one sentence, as far as this build knows.
+    /// What it means, as one sentence, if this build knows it.
     pub fn means(&self) -> &str {
         self.known()
             .map_or("This release does not know what that means.", Code::means)
@@ -271,7 +279,7 @@ impl FromStr for Code {
     }
 }
 
-/// A reason: its code and one sentence with the particulars. With [`AnyCode`] it is one that was read.
+/// A reason: its code and one sentence with the details. With [`AnyCode`] it was read from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reason<C = Code> {
     /// The stable code.
@@ -281,8 +289,8 @@ pub struct Reason<C = Code> {
 }
 
 impl Reason {
-    /// A reason with its sentence, brought to one line of at most [`MESSAGE_LIMIT`] characters, and no more bytes than an
-    /// Event takes.
+    /// A reason with its sentence, joined to one line and cut to at most [`MESSAGE_LIMIT`] characters, and to the bytes that an Event can
+    /// hold.
     pub fn new(code: Code, message: impl AsRef<str>) -> Self {
         let line = line(message.as_ref());
         let start = quote::beginning(&line);
@@ -293,8 +301,7 @@ impl Reason {
         Self { code, message }
     }
 
-    /// The same of what quotes another program, which says at the end what the cause is: where that is too long, it is left out in the
-    /// middle.
+    /// A reason that quotes another program. Its message names the cause at the end, so a long one is shortened in the middle instead.
     pub fn quoting(code: Code, text: &str) -> Self {
         Self::new(code, quote::cut(&line(text)))
     }
@@ -313,7 +320,7 @@ impl From<Code> for Reason {
 }
 
 impl Reason {
-    /// The reason as it is read back.
+    /// The reason as another program would read it.
     pub fn read(self) -> Reason<AnyCode> {
         Reason {
             code: self.code.into(),

@@ -6,25 +6,25 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Demands on labels, all of which have to hold; without any, it selects everything.
+/// Requirements on labels, all of which have to hold; without any, it selects everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Selector {
     /// Labels that have to have these values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
-    /// Further demands.
+    /// Further requirements.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<Requirement>,
 }
 
-/// One demand on one label.
+/// A requirement on one label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
-    /// The label.
+    /// The label's key.
     pub key: String,
-    /// How it relates to the values.
+    /// How the label relates to the values.
     pub operator: Operator,
     /// The values; none for `Exists` and `DoesNotExist`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -34,13 +34,13 @@ pub struct Requirement {
 /// How a label relates to values, named as in Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operator {
-    /// It is there with one of the values.
+    /// The label exists and has one of the values.
     In,
-    /// It is absent, or has none of the values.
+    /// The label is absent or has none of the values.
     NotIn,
-    /// It is there.
+    /// The label exists.
     Exists,
-    /// It is absent.
+    /// The label is absent.
     DoesNotExist,
 }
 
@@ -55,12 +55,12 @@ impl Selector {
                 .all(|demand| demand.matches(labels))
     }
 
-    /// It selects everything.
+    /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
-    /// The labels that it looks at.
+    /// The keys of the labels that it looks at.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let demands = self.match_expressions.iter().map(|demand| &demand.key);
         self.match_labels.keys().chain(demands).map(String::as_str)
@@ -149,7 +149,7 @@ impl FromStr for Requirement {
     }
 }
 
-/// The demands of a text, which commas separate but within brackets.
+/// Splits a text at its commas, except for those within parentheses.
 fn split(text: &str) -> Vec<&str> {
     let mut open = false;
     let parts = text.split(|c| {
@@ -162,7 +162,7 @@ fn split(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The name of a label: `name` or `prefix/name`.
+/// Parses the key of a label: `name` or `prefix/name`.
 fn name(text: &str) -> Result<String, String> {
     let text = text.trim();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);

@@ -1,14 +1,14 @@
-//! What else is on the host: units of systemd, and other programs that update it.
+//! What else runs on the host: systemd units, and other programs that update it.
 
 use crate::host::Deployment;
 use crate::reason::{Code, Reason};
 
-/// A unit of systemd.
+/// A systemd unit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unit {
-    /// With its suffix.
+    /// Its name, with the suffix.
     pub name: String,
-    /// There is such a unit.
+    /// Whether it exists.
     pub found: bool,
     /// `ActiveState`: `active`, `inactive`, `failed`, `activating` and so on.
     pub state: String,
@@ -19,18 +19,18 @@ impl Unit {
         matches!(self.state.as_str(), "active" | "reloading" | "refreshing")
     }
 
-    /// Works, or is about to.
+    /// Whether it runs, or is starting.
     fn runs(&self) -> bool {
         self.is_active() || self.state == "activating"
     }
 }
 
-/// Who registered with rpm-ostree as what drives the host's updates. The note stays until the next boot, whether or not the unit runs.
+/// The program that registered with rpm-ostree as the driver of updates. That lasts until the next boot, whether or not the unit runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Driver {
-    /// In its own words.
+    /// Its name, as it registered.
     pub name: String,
-    /// The unit that it registered from.
+    /// The unit it registered from.
     pub unit: String,
 }
 
@@ -41,39 +41,39 @@ pub struct Survey {
     pub units: Vec<Unit>,
     /// Further units that update the host while they run, as the agent's configuration names them.
     pub drivers: Vec<String>,
-    /// Zincati's own configuration switches its updates off.
+    /// Whether Zincati's own configuration disables updates.
     pub zincati_off: bool,
     /// `AutomaticUpdatePolicy` of rpm-ostreed.conf.
     pub policy: String,
-    /// Who is registered, if it is not this agent.
+    /// The registered driver, if it is not this agent.
     pub driver: Option<Driver>,
-    /// OpenShift's machine-config-daemon has set this host up.
+    /// Whether OpenShift's machine-config-daemon manages this host.
     pub machine_config: bool,
-    /// What is staged, as ostree noted it.
+    /// ostree's note of the staged deployment.
     pub staged: Option<StagedNote>,
-    /// Why the note can't be read, though there is one.
+    /// Why the note can't be read, if it exists.
     pub unread: Option<String>,
-    /// `/run/nextroot` is there: `systemctl reboot` would only leave for that, without a boot.
+    /// Whether `/run/nextroot` exists: `systemctl reboot` would then only do a soft reboot into that.
     pub next_root: bool,
-    /// A kernel is loaded by kexec: `systemctl reboot` would boot that instead of what is the first deployment.
+    /// Whether a kernel is loaded by kexec: `systemctl reboot` would boot that instead of the first deployment.
     pub kexec: bool,
-    /// What is sent over the network costs, and nobody said that it may.
+    /// Whether the network is metered and nobody has allowed its use.
     pub metered: bool,
-    /// Where an update could not be written to the disk at the last shutdown, what ostree said of that, if the journal has it.
+    /// ostree's error if the update could not be written to the disk at the last shutdown, if the journal has it.
     pub finalize_error: Option<String>,
 }
 
-/// What ostree notes of a staged deployment; rpm-ostree does not tell the lock.
+/// ostree's note of a staged deployment. rpm-ostree does not report the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StagedNote {
-    /// Checksum and serial, the last part of rpm-ostree's id.
+    /// Checksum and serial number, the last part of rpm-ostree's id.
     pub name: String,
-    /// A shutdown drops it, unless it was finalized.
+    /// Whether a shutdown drops it unless it was finalized.
     pub locked: bool,
 }
 
 impl StagedNote {
-    /// `deployment` is what was noted.
+    /// Whether the note is about `deployment`.
     pub fn is_about(&self, deployment: &Deployment) -> bool {
         deployment.staged && deployment.id.ends_with(&format!("-{}", self.name))
     }
@@ -85,17 +85,17 @@ const ZINCATI: &str = "zincati.service";
 const BOOTC: &str = "bootc-fetch-apply-updates.timer";
 const UUPD: &str = "uupd.timer";
 const UBLUE: &str = "ublue-update.timer";
-/// From Fedora CoreOS to uCore, in two boots, as uCore's example for Ignition does it. Each rebases, switches itself off and reboots.
+/// Units that move a host from Fedora CoreOS to uCore in two boots, as in uCore's Ignition example. Each rebases, disables itself, reboots.
 const REBASES: [&str; 2] = [
     "ucore-unsigned-autorebase.service",
     "ucore-signed-autorebase.service",
 ];
 const AUTOMATIC: &str = "rpm-ostreed-automatic.timer";
 const MACHINE_CONFIG: &str = "machine-config-daemon-firstboot.service";
-/// Stopping it writes what is staged to the disk. It is there since ostree 2018. Most versions start it a moment after the first staging
-/// of a boot was noted, and it is inactive until then; with others it is active from the boot on.
+/// The unit that writes the staged deployment to the disk when it is stopped; since ostree 2018. Most versions start it a moment after the
+/// first staging of a boot was noted, and it is inactive until then; with others it is active from the boot on.
 pub const FINALIZE: &str = "ostree-finalize-staged.service";
-/// Fails if that failed at the last shutdown, and does not run otherwise; since ostree 2022.3.
+/// Fails if the staged deployment could not be written at the last shutdown, and does not run otherwise; since ostree 2022.3.
 pub const FINALIZED: &str = "ostree-boot-complete.service";
 
 /// Units to look at on every host.
@@ -122,7 +122,7 @@ impl Survey {
         self.unit(name).is_some_and(Unit::runs)
     }
 
-    /// Why the boot is not complete; hosts without such a target have none.
+    /// Why the boot is not complete; `None` also on hosts without `boot-complete.target`.
     pub fn boot_incomplete(&self) -> Option<Reason> {
         let target = self
             .unit(BOOTED)
@@ -131,7 +131,7 @@ impl Survey {
         Some(Reason::new(Code::BootIncomplete, text))
     }
 
-    /// Why a reboot now would lose the staged `deployment`: nothing would write it to the disk.
+    /// Why a reboot now would lose the staged `deployment`: the unit that writes it to the disk is not running.
     pub fn would_lose(&self, deployment: &Deployment) -> Option<Reason> {
         let unit = self.unit(FINALIZE)?;
         (deployment.staged && unit.found && !unit.is_active()).then(|| {
@@ -140,7 +140,7 @@ impl Survey {
         })
     }
 
-    /// Why a reboot would be of another kind, in which what is staged is not booted.
+    /// Why a reboot would be of another kind, which does not boot the staged deployment.
     pub fn other_reboot(&self) -> Option<Reason> {
         let text = match (self.next_root, self.kexec) {
             (true, _) => "/run/nextroot is there, so a reboot would be a soft one",
@@ -150,13 +150,13 @@ impl Survey {
         Some(Reason::new(Code::RebootPrepared, text))
     }
 
-    /// What was staged at the last shutdown could not be written to the disk, by ostree's own word.
+    /// Whether ostree reported that the staged deployment could not be written to the disk at the last shutdown.
     pub fn finalization_failed(&self) -> bool {
         self.unit(FINALIZED)
             .is_some_and(|unit| unit.state == "failed")
     }
 
-    /// Which of `required` do not run.
+    /// Which of the `required` units are not running.
     pub fn inactive(&self, required: &[String]) -> Option<Reason> {
         let state = |name: &String| match self.unit(name) {
             Some(unit) if unit.is_active() => None,
@@ -167,13 +167,13 @@ impl Survey {
         (!missing.is_empty()).then(|| Reason::new(Code::UnitsInactive, missing.join(", ")))
     }
 
-    /// Whether the staged `deployment` is locked, where ostree's note tells of it.
+    /// Whether the staged `deployment` is locked, if ostree's note says so.
     pub fn locked(&self, deployment: &Deployment) -> Option<bool> {
         let note = self.staged.as_ref()?;
         note.is_about(deployment).then_some(note.locked)
     }
 
-    /// The staged `deployment` is not known to be locked: whoever reboots the host may boot it.
+    /// The reason to report if the staged `deployment` is not known to be locked: any reboot may boot it.
     pub fn at_risk(&self, deployment: &Deployment) -> Option<Reason> {
         let version = &deployment.version;
         let text = match (self.locked(deployment), &self.unread) {
@@ -188,15 +188,15 @@ impl Survey {
         Some(Reason::new(Code::StagedUnlocked, text))
     }
 
-    /// Another program that updates this host, and how to end that. What is there and does not run is none.
+    /// Another program that updates this host, and how to stop it. One that is installed but not running does not count.
     pub fn rival(&self) -> Option<Reason> {
         let off = |unit: &str| {
-            format!("{unit} runs on the host; `systemctl disable --now {unit}` ends that")
+            format!("{unit} runs on the host; `systemctl disable --now {unit}` stops it")
         };
         let runs = |unit: &&str| self.runs(unit);
         let named = self.drivers.iter().map(String::as_str);
         let text = if self.machine_config || self.runs(MACHINE_CONFIG) {
-            "OpenShift's machine-config-daemon updates this host; remove cuo-agent from it"
+            "OpenShift's machine-config-daemon updates this host; remove cuo-agent from this host"
                 .to_owned()
         } else if self.runs(ZINCATI) && !self.zincati_off {
             off(ZINCATI)
@@ -204,7 +204,7 @@ impl Survey {
             off(unit)
         } else if let Some(unit) = REBASES.into_iter().find(runs) {
             format!(
-                "{unit} moves this host to another image and reboots it, which ends by itself; `systemctl disable --now {unit}` ends it earlier"
+                "{unit} moves this host to another image and reboots it, and stops by itself; `systemctl disable --now {unit}` stops it now"
             )
         } else if self.runs(AUTOMATIC)
             && !matches!(self.policy.as_str(), "" | "none" | "off" | "check")
@@ -218,7 +218,7 @@ impl Survey {
             }
             let Driver { name, unit } = driver;
             format!(
-                "{name} is registered with rpm-ostree as what updates this host; `systemctl disable --now {unit}` ends that"
+                "{name} is registered with rpm-ostree as what updates this host; `systemctl disable --now {unit}` stops it"
             )
         };
         Some(Reason::new(Code::OtherDriver, text))

@@ -1,8 +1,8 @@
-//! Time as decisions know it: two clocks, each with one resolution, whoever reads it and whoever writes down what it showed.
+//! Time in decisions: two clocks, each with one resolution, wherever it is read or stored.
 //!
-//! What is shown to people, kept in files or on objects is the wall clock's, to the second ([`Time`]). It may be set at any time, so pauses
-//! within one process go by a clock that only goes forward ([`Tick`]). Neither type can hold more than its resolution: a time that was
-//! noted is never later than one that is read after it.
+//! Times that people see, or that are kept in files or on objects, are the wall clock's, in whole seconds ([`Time`]). It may be set at any
+//! time, so pauses within one process use a monotonic clock ([`Tick`]). Neither type can hold more than its resolution: a time that was
+//! stored is never later than one that is read after it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ impl Time {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(Timestamp::UNIX_EPOCH);
 
-    /// So many seconds after [`Time::EPOCH`]; the end of time where that is beyond it.
+    /// The time `second` seconds after [`Time::EPOCH`]; [`Time::last`] where that is out of range.
     pub fn from_second(second: i64) -> Self {
         let far = if second < 0 {
             Self::first()
@@ -32,12 +32,12 @@ impl Time {
         Timestamp::MIN.into()
     }
 
-    /// The end of time.
+    /// The last time that the type can hold.
     pub fn last() -> Self {
         Timestamp::MAX.into()
     }
 
-    /// `span` later, or earlier if it is negative; the end of time where that is beyond it.
+    /// The time `span` later, or earlier if it is negative; [`Time::last`] where that is out of range.
     #[must_use]
     pub fn later(self, span: SignedDuration) -> Self {
         match self.0.saturating_add(span) {
@@ -47,19 +47,19 @@ impl Time {
         }
     }
 
-    /// How much later this is than `earlier`; negative if it is not.
+    /// How much later this is than `earlier`; negative if it is earlier.
     pub fn since(self, earlier: Self) -> SignedDuration {
         self.0.duration_since(earlier.0)
     }
 
-    /// The same for the libraries.
+    /// The same as a timestamp of the time library.
     pub fn timestamp(self) -> Timestamp {
         self.0
     }
 }
 
 impl From<Timestamp> for Time {
-    /// Without the fraction of a second.
+    /// Drops the fraction of a second.
     fn from(time: Timestamp) -> Self {
         // Every whole second between two timestamps is one.
         let second = time.as_nanosecond().div_euclid(1_000_000_000);
@@ -100,20 +100,20 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// What a process's own clock showed, which only goes forward: to the millisecond, since a moment that is the same throughout the process.
+/// The monotonic clock's time: milliseconds since a moment that is fixed for the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tick(u64);
 
 impl Tick {
-    /// That moment.
+    /// The moment that it counts from.
     pub const START: Self = Self(0);
 
-    /// So long after that moment.
+    /// The tick `span` after [`Tick::START`].
     pub fn after(span: std::time::Duration) -> Self {
         Self(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// `span` later; the end of time where that is beyond it.
+    /// The tick `span` later; the last one where that is out of range.
     #[must_use]
     pub fn later(self, span: SignedDuration) -> Self {
         // Rounded up, so that a pause is never shorter than it was meant to be.
@@ -122,7 +122,7 @@ impl Tick {
         Self(self.0.saturating_add(more))
     }
 
-    /// How much later this is than `earlier`; nothing if it is not.
+    /// How much later this is than `earlier`; zero if it is not later.
     pub fn since(self, earlier: Self) -> SignedDuration {
         let milliseconds = self.0.saturating_sub(earlier.0);
         SignedDuration::from_millis(i64::try_from(milliseconds).unwrap_or(i64::MAX))
@@ -132,9 +132,9 @@ impl Tick {
 /// Both clocks, read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Now {
-    /// For deadlines, and for people.
+    /// The wall clock, for deadlines and for people.
     pub time: Time,
-    /// For pauses.
+    /// The monotonic clock, for pauses.
     pub tick: Tick,
 }
 

@@ -1,13 +1,13 @@
-//! Labels that nodes can write on themselves. Where a pool selects by one, a host that somebody has taken over chooses its pool.
+//! Labels that nodes can set on themselves. Where a pool selects by such a label, a compromised host can choose its pool.
 
 use std::collections::BTreeSet;
 
 use crate::pool::{CanaryWho, Pool};
 
-/// The namespace of labels that no node writes, wherever the admission plugin NodeRestriction is on.
+/// The namespace of labels that no node may set, wherever the admission plugin NodeRestriction is enabled.
 pub const RESTRICTED: &str = "node-restriction.kubernetes.io";
 
-/// Namespaces of Kubernetes' own labels, of which nodes write only those below.
+/// Namespaces of Kubernetes' own labels, of which nodes may set only those below.
 const KUBERNETES: [&str; 2] = ["kubernetes.io", "k8s.io"];
 
 /// Those by name: `KubeletLabels` in k8s.io/kubelet/pkg/apis/well_known_labels.go, of Kubernetes 1.37.
@@ -41,24 +41,24 @@ pub fn nodes_write(key: &str) -> bool {
         || KUBELETS_NAMESPACES.iter().any(|of| within(namespace, of))
 }
 
-/// The namespace is `domain` or below it.
+/// Whether `namespace` is `domain` or below it.
 fn within(namespace: &str, domain: &str) -> bool {
     namespace
         .strip_suffix(domain)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Labels by which nodes choose for themselves.
+/// The labels that nodes set themselves, by which a pool selects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chosen<'a> {
-    /// Whether they are in the pool.
+    /// Labels that decide whether a node is in the pool.
     pub members: BTreeSet<&'a str>,
-    /// Whether they are its canaries.
+    /// Labels that decide whether a node is its canary.
     pub canaries: BTreeSet<&'a str>,
 }
 
 impl<'a> Chosen<'a> {
-    /// Those that `pool` selects by.
+    /// The labels of this kind that `pool` selects by.
     pub fn of(pool: &'a Pool) -> Self {
         let canaries = match pool.canary.as_ref().map(|canary| &canary.who) {
             Some(CanaryWho::Nodes(selector)) => Some(selector),
@@ -75,7 +75,7 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// There are none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.canaries.is_empty()
     }

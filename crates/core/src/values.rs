@@ -1,4 +1,4 @@
-//! The values behind the keys, as each is written and read back.
+//! The values of the keys, with their text formats.
 
 mod policy;
 
@@ -19,28 +19,28 @@ pub use policy::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
 };
 
-/// Names in a sorted list that is separated by commas. Those that this build does not know are kept, and mean nothing to it.
+/// Names in a sorted list that is separated by commas. Names that this build does not know are kept and ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Names(BTreeSet<String>);
 
 impl Names {
-    /// It is there.
+    /// Whether `name` is in the list.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
     }
 
-    /// There is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them, in their order.
+    /// The names, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Reads what was found under a key; nothing is no name.
+    /// Parses the value of a key; an absent one is an empty list.
     pub fn read(found: Option<&String>) -> Self {
         let items = found.into_iter().flat_map(|text| text.split(','));
         let items = items.map(str::trim);
@@ -86,7 +86,7 @@ macro_rules! phases {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// What it means, one sentence.
+            /// What it means, as one sentence.
             pub const fn means(self) -> &'static str {
                 match self { $(Self::$name => $means,)* }
             }
@@ -98,12 +98,12 @@ phases! {
     Idle = "idle", "Nothing to do until the next check.";
     Staging = "staging", "rpm-ostree is looking for, downloading or staging an update.";
     Staged = "staged", "An update is staged, but the node does not ask for a reboot yet.";
-    Waiting = "waiting", "The node needs a reboot and waits for a grant. Besides the way back from `failed`, only in this phase a node is granted.";
+    Waiting = "waiting", "The node needs a reboot and waits for a grant. Besides the way back from `failed`, a node is granted only in this phase.";
     Draining = "draining", "The node has a grant, is cordoned and being drained.";
-    Rebooting = "rebooting", "The update is being finalized and the reboot is under way.";
-    Verifying = "verifying", "The node has booted; what it booted and its health are being checked.";
+    Rebooting = "rebooting", "The update is being finalized, and the reboot is in progress.";
+    Verifying = "verifying", "The node has booted; the booted release and the node's health are being checked.";
     Held = "held", "A reboot is needed, but something on the node holds it; the reason says what.";
-    Failed = "failed", "The node needs a person, and keeps its slot unless `health.rollback` gave it back; or it is to go back to what it ran before and waits for a grant of that (`RollbackWanted`).";
+    Failed = "failed", "The node needs a person, and keeps its slot unless `health.rollback` gave it back; or it wants to go back to what it ran before and waits for a grant to do so (`RollbackWanted`).";
 }
 
 impl fmt::Display for Phase {
@@ -128,7 +128,7 @@ impl FromStr for Phase {
 pub struct Status {
     /// The phase.
     pub phase: Phase,
-    /// When the node came into it.
+    /// When the node entered it.
     pub since: Time,
 }
 
@@ -158,22 +158,22 @@ impl FromStr for Status {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// Its name.
+    /// The grant's id.
     pub id: GrantId,
-    /// What may be booted.
+    /// The release that may be booted.
     pub identity: ReleaseId,
-    /// The boot that may be left.
+    /// The boot that the grant is for.
     pub boot: BootId,
-    /// When it was written.
+    /// When the grant was written.
     pub issued: Time,
-    /// When it lapses unless accepted before: the end of the window at the latest.
+    /// When the grant lapses unless it was accepted; never after the end of the window.
     pub deadline: Time,
     /// How to drain.
     pub drain: DrainPolicy,
-    /// What else to look at among the pods of the node.
+    /// Further checks of the node's pods.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pods: PodChecks,
-    /// What it is worth while somebody else has cordoned the node.
+    /// What to do while somebody else has cordoned the node.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cordoned: Cordoned,
 }
@@ -194,27 +194,27 @@ pub struct Reservation {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// The grant.
+    /// The grant's id.
     pub id: GrantId,
-    /// What it allowed to boot.
+    /// The release that the grant is for.
     pub identity: ReleaseId,
-    /// The boot it was accepted under: any other boot id means that the node has booted since.
+    /// The boot under which it was accepted: another boot id means that the node has booted since.
     pub boot: BootId,
     /// When it was accepted; the drain's time-out counts from here.
     pub accepted: Time,
 }
 
-/// Value of `booted`.
+/// Value of `booted`: the running release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Booted {
-    /// What runs.
+    /// The release id.
     pub identity: ReleaseId,
     /// Its version, for people.
     pub version: String,
-    /// The boot.
+    /// The boot's id.
     pub boot: BootId,
-    /// Since when the host was seen to run it, over however many boots.
+    /// When the host was first seen to run it, possibly several boots ago.
     pub since: Time,
 }
 
@@ -228,12 +228,12 @@ pub enum Outcome {
     Refused,
     /// It was accepted, but given up before the update was booted.
     Aborted,
-    /// The node booted, but not what was granted.
+    /// The node booted something else than what was granted.
     Failed,
 }
 
 impl Outcome {
-    /// Every outcome.
+    /// All outcomes.
     pub const ALL: &[Self] = &[Self::Done, Self::Refused, Self::Aborted, Self::Failed];
 
     /// The outcome as it is written everywhere.
@@ -247,28 +247,28 @@ impl Outcome {
     }
 }
 
-/// Value of `reboot-result`.
+/// Value of `reboot-result`: the answer to a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RebootResult {
-    /// The grant.
+    /// The grant's id.
     pub id: GrantId,
-    /// How it ended.
+    /// How the grant ended.
     pub outcome: Outcome,
-    /// Why, unless it is done.
+    /// Why it ended so; `None` if it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<AnyCode>,
-    /// When.
+    /// When it ended.
     pub at: Time,
 }
 
 impl RebootResult {
-    /// It ended because of this.
+    /// Whether it ended because of `code`.
     pub fn gave(&self, code: Code) -> bool {
         self.known() == Some(code)
     }
 
-    /// Why, if this build knows the code.
+    /// Why it ended so, if this build knows the code.
     pub fn known(&self) -> Option<Code> {
         self.code.as_ref().and_then(AnyCode::known)
     }
@@ -278,19 +278,19 @@ impl RebootResult {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// What failed.
+    /// The release that failed.
     pub identity: ReleaseId,
-    /// How.
+    /// Why it failed.
     pub code: AnyCode,
-    /// When.
+    /// When it failed.
     pub at: Time,
 }
 
-/// Value of `granted`: what this node had grants for, so that what it says of a failure is about something that it was allowed to boot.
+/// Value of `granted`: the releases that this node had grants for. Failures that it reports count for other nodes only if they are in here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Granted {
-    /// Newest last, at most [`Failures::KEPT`], as many as can have failed.
+    /// The releases, newest last, at most [`Failures::KEPT`]: as many as can be listed as failed.
     pub identities: Vec<ReleaseId>,
 }
 
@@ -304,11 +304,11 @@ impl Granted {
     }
 }
 
-/// Value of `failed`.
+/// Value of `failed`: the releases that failed on the node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failures {
-    /// Newest last, at most [`Failures::KEPT`].
+    /// The failures, newest last, at most [`Failures::KEPT`].
     pub identities: Vec<Failure>,
 }
 
@@ -316,7 +316,7 @@ impl Failures {
     /// How many are kept: enough for a bad week, small enough for an annotation.
     pub const KEPT: usize = 8;
 
-    /// `identity` failed here before.
+    /// The failure of `identity` on this node, if it failed before.
     pub fn find(&self, identity: &ReleaseId) -> Option<&Failure> {
         self.identities
             .iter()

@@ -1,4 +1,4 @@
-//! Reboot windows: when nodes may be granted.
+//! Reboot windows: the times when nodes may be granted.
 //!
 //! A window is written as `[DAYS] HH:MM LENGTH [ZONE]`, such as `Mon-Fri 22:00 4h Europe/Berlin`, `Sat,Sun 01:30 90m` or `23:00 2h`.
 //! Without days it opens every day, without a zone it is in UTC. It opens at the wall clock's time and stays open for LENGTH of real
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 /// Longest window: after a week it opens again.
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How many windows that follow on one another are joined, at most.
+/// How many consecutive windows are joined at most.
 const JOINED: usize = 32;
 
 /// One window.
@@ -31,7 +31,7 @@ pub struct Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Days([bool; 7]);
 
-/// Why a text is no window.
+/// Why a text is not a valid window.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "window {text:?}: {what}; expected \"[DAYS] HH:MM LENGTH [ZONE]\", such as \"Mon-Fri 22:00 4h Europe/Berlin\""
@@ -41,17 +41,17 @@ pub struct WindowError {
     what: String,
 }
 
-/// All windows; without any, it is always open.
+/// A list of windows; an empty one is always open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Windows(Vec<Window>);
 
 impl Windows {
-    /// These windows.
+    /// A list of these windows.
     pub fn new(windows: Vec<Window>) -> Self {
         Self(windows)
     }
 
-    /// When what is open at `now` closes, or `None` if nothing is open. Windows that overlap or touch count as one.
+    /// When the window that is open at `now` closes, or `None` if none is open. Windows that overlap or touch count as one.
     pub fn open(&self, now: Timestamp) -> Option<Timestamp> {
         if self.0.is_empty() {
             return Some(Timestamp::MAX);
@@ -81,7 +81,7 @@ impl Windows {
     }
 }
 
-/// Days on which nothing opens.
+/// Days on which no window is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blackout {
     from: Timestamp,
@@ -92,7 +92,7 @@ impl Blackout {
     /// From the beginning of the day `from` to the end of the day `to`, in the IANA time zone `zone`.
     ///
     /// # Errors
-    /// Says what makes no sense.
+    /// A sentence that says what is invalid: the order of the days, or the zone.
     pub fn new(from: Date, to: Date, zone: &str) -> Result<Self, String> {
         if to < from {
             return Err(format!("{to} is before {from}"));
@@ -108,14 +108,14 @@ impl Blackout {
     }
 }
 
-/// Windows, less the days on which they stay closed.
+/// Windows, except for the days of blackouts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Calendar {
     windows: Windows,
     blackouts: Vec<Blackout>,
 }
 
-/// How many blackouts and windows are looked through for the next opening, at most: more than a year of daily ones.
+/// How many blackouts and windows are examined for the next opening, at most: more than a year of daily ones.
 const LOOKED_THROUGH: usize = 1000;
 
 impl Calendar {
@@ -124,7 +124,7 @@ impl Calendar {
         Self { windows, blackouts }
     }
 
-    /// When what is open at `now` closes, or `None` if nothing is open.
+    /// When the window that is open at `now` closes, or `None` if none is open.
     pub fn open(&self, now: Timestamp) -> Option<Timestamp> {
         if self.blackout(now).is_some() {
             return None;
@@ -135,7 +135,7 @@ impl Calendar {
         Some(next.map_or(end, |next| next.min(end)))
     }
 
-    /// When it opens, if it is closed at `now`; `None` if it is open, or never opens again.
+    /// The next opening, if no window is open at `now`; `None` if one is open, or none opens again.
     pub fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
         if self.open(now).is_some() {
             return None;
@@ -180,7 +180,7 @@ impl Window {
 
     fn end_if_open(&self, at: Timestamp) -> Option<Timestamp> {
         self.starts(at, -8, 1)
-            // Where it would end after the end of time, it ends there.
+            // An end out of the range of timestamps becomes the last timestamp.
             .map(|start| {
                 let end = start.checked_add(self.length);
                 (start, end.unwrap_or(Timestamp::MAX))
@@ -274,7 +274,7 @@ fn parse_days(text: &str) -> Result<Days, String> {
     Ok(Days(days))
 }
 
-/// Counted from Monday; three letters or the whole name, in any case.
+/// Parses a day, counted from Monday: three letters or the whole name, in any case.
 fn day(text: &str) -> Result<usize, String> {
     const NAMES: [&str; 7] = [
         "monday",

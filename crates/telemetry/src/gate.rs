@@ -1,6 +1,6 @@
-//! Steps at which a test can hold a program to kill it there, or to change the world around it.
+//! Steps at which a test can stop a program to kill it there, or to change something around it.
 
-/// Lets a test hold this program at the step `step`.
+/// Lets a test stop this program at the step `step`.
 ///
 /// In builds with debug assertions, and only if the environment variable `CUO_TEST_GATE` names a directory in which a file `step` exists:
 /// creates the file `step.hit` there and waits until `step` is removed. In release builds it does nothing at all.

@@ -1,11 +1,11 @@
-//! Entries of the journal, written by `tracing-journald`.
+//! Journal entries, written by `tracing-journald`.
 //!
-//! What that crate can't do is done here:
+//! This module adds what that crate lacks:
 //!
 //! - It has one prefix for all fields. An event of the catalog has to be found by `MESSAGE_ID`, which allows none, so such an event spells
 //!   the prefix out ([`PREFIX`]). Every other event, a library's among them, gets `CUO_`, so that none of its fields is taken for one of
 //!   the journal's own.
-//! - Its extra fields are fixed when it is made, and the node's name is known only later.
+//! - Its extra fields are fixed on creation, and the node's name is known only later.
 
 use std::io;
 use std::sync::OnceLock;
@@ -17,11 +17,11 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Where the journal listens, and `tracing-journald` writes.
+/// The socket that the journal listens at, and `tracing-journald` writes to.
 pub const SOCKET: &str = "/run/systemd/journal/socket";
-/// The field that names an event for the journal's catalog.
+/// The field that identifies an event for the journal's catalog.
 pub const MESSAGE_ID: &str = "message_id";
-/// Begins the name of every other field of an event that has a [`MESSAGE_ID`]. Only the journal shows it.
+/// Prefix of the name of every other field of an event that has a [`MESSAGE_ID`]. Only the journal shows it.
 pub const PREFIX: &str = "cuo_";
 
 /// The name of the node that this process works for, once it is known.
@@ -35,14 +35,14 @@ pub(crate) struct Journal {
     named: OnceLock<Writers>,
 }
 
-/// Those for events with and without a [`MESSAGE_ID`].
+/// The writers for events with and without a [`MESSAGE_ID`].
 struct Writers {
     catalogued: Writer,
     other: Writer,
 }
 
 impl Journal {
-    /// Writes as `program`; every entry has the name in `node` from the moment that it is there.
+    /// Writes as `program`; every entry has the name in `node` once that is set.
     ///
     /// # Errors
     /// When nobody listens at [`SOCKET`].
@@ -55,7 +55,7 @@ impl Journal {
         })
     }
 
-    /// The writers that know the node's name, if it is known. Where they can't be made, because the journal is being restarted, the next
+    /// The writers that know the node's name, once that is set. If they can't be created, because the journal is being restarted, the next
     /// entry tries again.
     fn writers(&self) -> &Writers {
         if let (None, Some(node)) = (self.named.get(), self.node.get())

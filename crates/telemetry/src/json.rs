@@ -1,4 +1,4 @@
-//! One JSON object a line, in which fields have the names without the journal's prefix.
+//! One JSON object per line, whose fields lack the journal's prefix.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ where
         .with_writer(std::io::stderr)
 }
 
-/// Takes [`PREFIX`] off the names of fields.
+/// Removes [`PREFIX`] from the names of fields.
 struct Bare(Format<Json, SystemTime>);
 
 impl<S> FormatEvent<S, JsonFields> for Bare
@@ -43,7 +43,7 @@ where
     }
 }
 
-/// `line` without [`PREFIX`] at its keys. Within a value every quote has a backslash before it, so `"cuo_NAME":` is a key.
+/// Removes [`PREFIX`] from the keys in `line`. Within a value every quote has a backslash before it, so `"cuo_NAME":` is a key.
 fn bare(line: &str) -> String {
     let start = format!("\"{PREFIX}");
     let mut parts = line.split(&start);

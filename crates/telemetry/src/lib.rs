@@ -3,7 +3,7 @@
 //! People read the message, and `journalctl` shows nothing else, so whatever matters is in the sentence. Fields are for machines. In the
 //! journal each has the prefix `CUO_` and upper case, so `warn!(pod = "a/b", "…")` is found with `journalctl CUO_POD=a/b`. The field
 //! [`journal::MESSAGE_ID`] names the event for the journal's catalog, and beside it the prefix is written out ([`journal::PREFIX`]):
-//! `info!(message_id = ID, cuo_phase = "draining", "…")`. Text and JSON have `phase` all the same.
+//! `info!(message_id = ID, cuo_phase = "draining", "…")`. Text and JSON nevertheless have `phase`.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -24,8 +24,8 @@ use journal::{Journal, NODE};
 /// Environment variable with directives that are added to [`DEFAULT_FILTER`], such as `debug` or `cuo_cluster=trace`.
 pub const FILTER_VARIABLE: &str = "CUO_LOG";
 
-/// What is logged without [`FILTER_VARIABLE`]. Libraries are kept quiet: their errors come back as this program's own. One of them
-/// would tell each request that failed, without saying which.
+/// What is logged without [`FILTER_VARIABLE`]. Libraries are kept quiet: their errors are reported as this program's own. One of them would
+/// log each failed request, without saying which.
 pub const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,kube_client=warn,kube_client::client::builder=off,kube_runtime=warn,rustls=warn,tower=warn,zbus=warn";
 
 /// How to write the log.
@@ -38,7 +38,7 @@ pub enum Format {
     Journal,
     /// Lines for people on the standard error output, in colour on a terminal unless `NO_COLOR` is set.
     Text,
-    /// One JSON object a line on the standard error output.
+    /// One JSON object per line on the standard error output.
     Json,
 }
 
@@ -72,18 +72,18 @@ impl FromStr for Format {
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The environment variable can't be understood.
+    /// The environment variable can't be parsed.
     #[error(
         "environment variable {FILTER_VARIABLE}: {0}; expected directives such as `debug` or `cuo_cluster=trace`, with commas between"
     )]
     Filter(#[from] ParseError),
-    /// The journal was asked for and does not listen.
+    /// The journal was requested and does not listen.
     #[error(
         "the journal does not listen at {socket}: {0}; see `systemctl status systemd-journald`, or choose another --log-format",
         socket = journal::SOCKET
     )]
     Journal(#[source] io::Error),
-    /// It was set up before.
+    /// Logging is set up already.
     #[error("logging is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
@@ -91,7 +91,7 @@ pub enum InitError {
 /// Sets up logging for the whole process; `program` is its name in the journal (`SYSLOG_IDENTIFIER`).
 ///
 /// # Errors
-/// When [`FILTER_VARIABLE`] can't be understood, when the journal was asked for and does not listen, or when it was called before.
+/// When [`FILTER_VARIABLE`] can't be parsed, when the journal was requested and does not listen, or when this was called before.
 pub fn init(program: &str, format: Format) -> Result<(), InitError> {
     let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
     let stream = std::env::var("JOURNAL_STREAM").ok();
@@ -114,7 +114,7 @@ pub fn init(program: &str, format: Format) -> Result<(), InitError> {
     Ok(())
 }
 
-/// Tells which node this process works for: from now on every entry of the journal has it as `NODE`. Only the first call counts.
+/// Sets the node that this process works for: from now on every journal entry has it as `NODE`. Only the first call has an effect.
 pub fn name_node(name: &str) {
     NODE.set(name.to_owned()).ok();
 }
@@ -141,8 +141,8 @@ fn choose(format: Format, journal: bool, colour: bool) -> Destination {
     }
 }
 
-/// Whether the journal reads this process' standard error output. The variable alone does not say so: it is inherited by children whose
-/// output goes elsewhere.
+/// Whether the journal reads this process's standard error output. The variable alone is no proof: children inherit it even if their output
+/// goes elsewhere.
 fn is_journal(stream: Option<&str>) -> bool {
     let stderr = rustix::fs::fstat(std::io::stderr()).ok();
     stderr.is_some_and(|stat| stream == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)))

@@ -1,4 +1,4 @@
-//! Lines for people, without what is only for the journal: the catalog's id and the prefix of fields.
+//! Lines for people, without what is meant for the journal: the catalog's id and the prefix of fields.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl<'writer> FormatFields<'writer> for ForPeople {
     }
 }
 
-/// Writes a name that begins with [`PREFIX`] itself, since the library's visitor takes names as they are.
+/// Writes names that begin with [`PREFIX`] itself, because the library's visitor writes names unchanged.
 struct Visitor<'writer> {
     colour: bool,
     bare: fmt::Result,

@@ -142,6 +142,17 @@ impl Bench {
         Ok(())
     }
 
+    /// Offers `version` to all hosts, so that it can be fetched by commit, version or digest; no branch and no tag moves.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn offer(&self, version: &str) -> Result<()> {
+        for site in self.sites() {
+            site.offer(version).await?;
+        }
+        Ok(())
+    }
+
     /// Starts an operator process with the credentials of the deployed ServiceAccount.
     ///
     /// # Errors

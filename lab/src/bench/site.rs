@@ -234,6 +234,14 @@ impl Site {
         self.machine.lock().await.publish(version).map(drop)
     }
 
+    /// Offers `version` to this host, so that it can be fetched by commit, version or digest; no branch and no tag moves.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn offer(&self, version: &str) -> Result<()> {
+        self.machine.lock().await.offer(version).map(drop)
+    }
+
     /// The last lines of the agent's log.
     pub async fn agent_log(&self, lines: usize) -> String {
         self.machine.lock().await.agent_log_end(lines)

@@ -82,6 +82,7 @@ fn at(number: u8, phase: Phase) -> Published {
         needed: (phase != Phase::Idle).then(|| version(number + 1)),
         needed_version: (phase != Phase::Idle).then(|| (number + 1).to_string()),
         following: None,
+        dead_end: false,
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::machine::ostree::{Faults, NodeRoot, Release, Remote, Sysroot};
+use crate::machine::ostree::{Faults, NodeRoot};
 use crate::machine::systemd::{FINALIZER, Finalizer};
 use crate::machine::{HostSpec, binary};
 
@@ -104,16 +104,10 @@ pub(super) fn lay_out(folder: &Path, spec: &HostSpec) -> Result<NodeRoot> {
     fs::set_permissions(folder.join("gates"), Permissions::from_mode(0o777))
         .context("open gates")?;
     let root = NodeRoot::new(folder);
-    let booted = Release::new(&spec.version);
-    root.save(&Sysroot::new(
-        &spec.osname,
-        booted,
-        spec.origin(),
-        spec.layered.clone(),
-    ))?;
-    root.save(&Remote::new(&spec.version))?;
+    root.save(&spec.sysroot())?;
+    root.save(&spec.remote())?;
     root.save(&Faults::none())?;
-    for (path, text) in FILES {
+    for (path, text) in FILES.iter().copied().chain(spec.policies()) {
         root.write(&format!("disk/{path}"), text)?;
     }
     fs::set_permissions(

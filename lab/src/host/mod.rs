@@ -316,6 +316,14 @@ impl Host {
             .edit(|remote: &mut Remote| remote.publish(version))
     }
 
+    /// Offers `version` to this host, so that it can be fetched by commit, version or digest; no branch and no tag moves.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn offer(&self, version: &str) -> Result<()> {
+        self.root.edit(|remote: &mut Remote| remote.offer(version))
+    }
+
     /// The deployments.
     ///
     /// # Errors

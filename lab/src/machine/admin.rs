@@ -59,6 +59,19 @@ impl Machine {
         self.transaction("Upgrade", &(Options::new(),)).await
     }
 
+    /// `rpm-ostree rebase REFERENCE [REVISION]`: stages what another branch or image has, unlocked.
+    ///
+    /// # Errors
+    /// With rpm-ostree's text when it refuses.
+    pub async fn admin_rebase(&self, reference: &str, revision: Option<&str>) -> Result<()> {
+        let mut modifiers = Options::from([("set-refspec", reference.to_owned().into())]);
+        if let Some(revision) = revision {
+            modifiers.insert("set-revision", revision.to_owned().into());
+        }
+        self.transaction("UpdateDeployment", &(modifiers, Options::new()))
+            .await
+    }
+
     /// `rpm-ostree rollback`.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod agent;
 mod boot;
 pub mod logind;
 pub mod ostree;
+mod spec;
 pub mod systemd;
 
 use std::fs;
@@ -34,70 +35,12 @@ use crate::wait::until;
 
 pub use agent::Notification;
 pub use boot::Reboot;
+pub use spec::{FCOS_BRANCH, FCOS_IMAGE, HostSpec, OriginKind};
 
 use agent::Agent;
 use logind::{Inhibitors, REQUEST, RebootRequest};
-use ostree::{CallRecord, Fault, Faults, NodeRoot, Origin, Release, Remote, Sysroot};
-use systemd::{Finalizer, Units};
-
-/// Which kind of origin a host follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OriginKind {
-    /// A branch of an ostree remote.
-    Ostree,
-    /// A tag of a container image.
-    Container,
-}
-
-/// What a new host is like.
-#[derive(Debug, Clone)]
-pub struct HostSpec {
-    /// Kind of origin.
-    pub origin: OriginKind,
-    /// Version that runs.
-    pub version: String,
-    /// Version that the remote offers besides, as its newest.
-    pub newest: Option<String>,
-    /// Client-side layered packages.
-    pub layered: Vec<String>,
-    /// Stateroot.
-    pub osname: String,
-    /// Since when ostree's finalizer is active.
-    pub finalizer: Finalizer,
-}
-
-impl HostSpec {
-    /// A host on a plain ostree branch, up to date.
-    pub fn ostree(version: &str) -> Self {
-        Self {
-            origin: OriginKind::Ostree,
-            version: version.to_owned(),
-            newest: None,
-            layered: Vec::new(),
-            osname: "fedora-coreos".to_owned(),
-            finalizer: Finalizer::default(),
-        }
-    }
-
-    /// A host on a container image, up to date.
-    pub fn container(version: &str) -> Self {
-        Self {
-            origin: OriginKind::Container,
-            ..Self::ostree(version)
-        }
-    }
-
-    pub(crate) fn origin(&self) -> Origin {
-        match self.origin {
-            OriginKind::Ostree => Origin::Ostree {
-                refspec: "fedora:fedora/x86_64/coreos/stable".to_owned(),
-            },
-            OriginKind::Container => Origin::Container {
-                reference: "ostree-unverified-registry:127.0.0.1:8972/fcos:stable".to_owned(),
-            },
-        }
-    }
-}
+use ostree::{CallRecord, Fault, Faults, NodeRoot, Release, Remote, Sysroot};
+use systemd::Units;
 
 /// One host. Dropping it ends everything that runs on it.
 #[derive(Debug)]
@@ -130,14 +73,11 @@ impl Machine {
             let path = root.join(directory);
             fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         }
-        let origin = spec.origin();
-        let booted = Release::new(&spec.version);
-        root.save(&Sysroot::new(&spec.osname, booted, origin, spec.layered))?;
-        let mut remote = Remote::new(&spec.version);
-        if let Some(newest) = &spec.newest {
-            remote.publish(newest);
+        root.save(&spec.sysroot())?;
+        root.save(&spec.remote())?;
+        for (path, text) in spec.policies() {
+            root.write(path, text)?;
         }
-        root.save(&remote)?;
         root.save(&Faults::none())?;
         root.save(&Inhibitors::default())?;
         root.save(&Units::new(spec.finalizer))?;
@@ -208,6 +148,17 @@ impl Machine {
     pub fn publish(&self, version: &str) -> Result<Release> {
         self.root
             .edit(|remote: &mut Remote| remote.publish(version))?;
+        Ok(Release::new(version))
+    }
+
+    /// Offers a version to this host, so that it can be fetched by commit, version or digest; no branch and no tag moves. Returns the
+    /// release, the same on every host.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn offer(&self, version: &str) -> Result<Release> {
+        self.root
+            .edit(|remote: &mut Remote| remote.offer(version))?;
         Ok(Release::new(version))
     }
 

@@ -179,7 +179,7 @@ async fn doctor(bench: &Bench) -> (i32, BTreeMap<String, Value>) {
     let kubeconfig = checks.remove("kubeconfig").unwrap();
     assert_eq!(kubeconfig[0], "failed", "{kubeconfig}");
     for name in ["API server", "identity", "Node", "rights", "clock"] {
-        let found = "not looked at, because it needs a kubeconfig";
+        let found = "not checked, because it needs a kubeconfig";
         let expected = json!(["warning", found, "See above."]);
         assert_eq!(checks.remove(name).unwrap(), expected);
     }
@@ -201,7 +201,7 @@ fn sound(pid: u32, phase: &str) -> BTreeMap<String, Value> {
         ("rpm-ostree", format!("booted {OLD} ({short})")),
         (
             "origin",
-            "follows fedora:fedora/x86_64/coreos/stable".to_owned(),
+            "follows fedora:fedora/stable/x86_64/iot".to_owned(),
         ),
         ("logind", "nothing blocks a shutdown".to_owned()),
         ("polkit", "allows what the agent does".to_owned()),
@@ -241,7 +241,7 @@ async fn a_sound_host_is_all_right() {
     let (code, lines, _) = bench.command(&["doctor"]).await;
     let start = "ok      configuration  can be read\nok      state          can be read\n";
     assert!(code == 1 && lines.starts_with(start), "{lines}");
-    let end = "warning clock          not looked at, because it needs a kubeconfig\n                       What to do: See above.\n";
+    let end = "warning clock          not checked, because it needs a kubeconfig\n                       What to do: See above.\n";
     assert!(lines.ends_with(end), "{lines}");
 }
 
@@ -308,14 +308,14 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             json!([
                 "failed",
                 "does not allow the agent's user org.projectatomic.rpmostree1.finalize-deployment, org.freedesktop.login1.reboot",
-                "Look for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`."
+                "Check for a rule in /etc/polkit-1/rules.d that comes before the package's, and see `journalctl -u polkit`. After `rpm-ostree install --apply-live`, `systemctl restart polkit`."
             ]),
         ),
         (
             "other drivers",
             json!([
                 "failed",
-                "zincati.service runs on the host; `systemctl disable --now zincati.service` ends that",
+                "zincati.service runs on the host; `systemctl disable --now zincati.service` stops it",
                 Code::OtherDriver.remedy()
             ]),
         ),
@@ -323,7 +323,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             "boot",
             json!([
                 "warning",
-                "boot-complete.target is inactive; until then the agent neither stages an update nor vouches for one",
+                "boot-complete.target is inactive; until then the agent neither stages an update nor confirms one as healthy",
                 Code::BootIncomplete.remedy()
             ]),
         ),
@@ -433,7 +433,7 @@ async fn without_a_bus_or_an_agent_the_rest_is_not_looked_at() {
     let agent =
         "`systemctl enable --now cuo-agent`; `systemctl status cuo-agent` says why it ended.";
     assert_eq!(checks["agent"], json!(["failed", "does not run", agent]));
-    let found = "not looked at, because it needs the system bus";
+    let found = "not checked, because it needs the system bus";
     for name in [
         "rpm-ostree",
         "origin",

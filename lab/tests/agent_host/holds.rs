@@ -36,7 +36,7 @@ async fn what_is_in_the_way_of_a_reboot_is_told_and_wakes_nobody() {
 
         lock(&bench, Some("first"));
         check(&bench).await;
-        let holds = |why: &str| format!("Inhibited: some-app holds shutdown up: {why}");
+        let holds = |why: &str| format!("Inhibited: some-app blocks shutdown: {why}");
         let answer = tells(&bench, Some(&holds("first"))).await;
         let next = json!({"what": "ask for the reboot once nothing holds", "at": null});
         assert_eq!(answer["next"], next);

@@ -79,7 +79,7 @@ async fn each_event_is_told_once_with_its_fields() {
     let origin = bench.sysroot().deployments.remove(0).origin;
     let new = Release::new(NEW);
     let text = format!(
-        "no update could be staged, which is tried again in 1m: Upgrade of rpm-ostreed failed: {}",
+        "no update could be staged; the next try is in 1m: Upgrade of rpm-ostreed failed: {}",
         texts::trouble(Trouble::Down, &origin, &new)
     );
     let failed = entry(Event::CheckFailed, &text, warning);

@@ -187,7 +187,7 @@ async fn a_host_that_follows_a_digest_says_that_nothing_will_come() {
         start(&mut bench, &[]);
         let text = format!(
             "OriginUnusable: there will be no update: the host follows {reference}, and what a digest names never changes; \
-             `rpm-ostree rebase` to a tag ends that"
+             `rpm-ostree rebase` to a tag to get updates"
         );
         let reported =
             |answer: &Value| answer["phase"] == "idle" && answer["reason"] == text.as_str();

@@ -31,9 +31,9 @@ async fn the_newest_is_staged_locked_with_both_kinds_of_origin() {
             Ok(host(&bench.sysroot())),
             "nothing pending"
         );
-        let about = client.origin().await.unwrap();
-        assert_eq!(about.reference, origin.text());
-        assert_eq!(about.stream(), Some("stable"));
+        let about = client.overview().await.unwrap().origin;
+        assert_eq!(about.to_string(), origin.text());
+        assert_eq!(about.stream(), origin.text().rsplit([':', '/']).next());
 
         let first = client.stage(None, |_| ()).await;
         assert_eq!(bench.staged(), Some((NEW.to_owned(), true)), "{origin:?}");

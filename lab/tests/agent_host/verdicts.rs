@@ -47,7 +47,7 @@ impl Granted {
         };
         let baseline = Baseline {
             between: Some([Exact::from(&host.booted), Exact::from(&pending)]),
-            twin: false,
+            was_there: false,
             ..Baseline::lost(Some(host.booted.identity))
         };
         let attempt = Attempt::new(Accepted::bare(progress), baseline);
@@ -128,6 +128,7 @@ impl Granted {
             staging: Staging::Idle,
             check_due: false,
             looked: None,
+            skew: None,
             following: None,
             asked: self.attempt.stage.request().map(|_| Asked {
                 id: self.attempt.grant.progress.id,
@@ -162,6 +163,8 @@ fn settings() -> Settings {
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_mins(10),
+        any_kubelet: false,
+        allow_downgrade: false,
         state_unusable: None,
     }
 }

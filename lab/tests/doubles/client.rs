@@ -317,3 +317,28 @@ pub async fn output(program: &str, arguments: &[&str]) -> String {
     );
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// What libostree says of a pull, of one that brings nothing, and rpm-ostree of a cleanup.
+pub const FETCHED: &str = "Message 9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5 kB content written";
+pub const NOTHING_FETCHED: &str = "Message 0 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written";
+pub const FREED: &str = "Message Freed: 229.0 kB (pkgcache branches: 0)";
+
+/// The signal by which the title becomes this.
+pub fn title(text: &str) -> String {
+    let body = format!("{{\"Title\": <\"{text}\">}}");
+    format!("PropertiesChanged org.projectatomic.rpmostree1.Transaction {body} @as []")
+}
+
+/// A value of a dictionary that is a property.
+pub async fn text(client: &Client, path: &str, property: &str, key: &str) -> Option<String> {
+    let all: Dictionary = client.property(path, property).await;
+    match all.get(key).map(|value| &**value) {
+        Some(Variant::Str(text)) => Some(text.as_str().to_owned()),
+        Some(other) => Some(other.to_string()),
+        None => None,
+    }
+}
+
+pub async fn cached(client: &Client, key: &str) -> Option<String> {
+    text(client, OS, "CachedUpdate", key).await
+}

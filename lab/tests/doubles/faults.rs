@@ -144,7 +144,7 @@ async fn a_download_has_progress_and_can_be_cancelled() {
     let end = peer.until_the_end().await.1;
     assert_eq!(
         end,
-        "Finished false While pulling fedora/x86_64/coreos/stable: Operation was cancelled"
+        "Finished false While pulling fedora/stable/x86_64/iot: Operation was cancelled"
     );
 }
 

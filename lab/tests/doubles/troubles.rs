@@ -27,7 +27,7 @@ async fn fails(spec: HostSpec, trouble: Trouble) -> String {
 #[tokio::test]
 async fn a_branch() {
     let remote = "http://127.0.0.1:8971/remote";
-    let branch = "fedora/x86_64/coreos/stable";
+    let branch = "fedora/stable/x86_64/iot";
     let unsigned = Release::new(V2).commit();
     for (trouble, text) in [
         (

@@ -118,7 +118,7 @@ async fn the_cluster_is_judged_as_the_agent_sees_it() {
     let mut expected = sound.clone();
     expected[0][2] = json!(other.to_str().unwrap());
     expected[2][2] = json!("system:node:n9");
-    let remedy = "Look whether the kubelet runs and has registered; a wrong name comes from node_name in the agent's configuration or from the host's name.";
+    let remedy = "Check that the kubelet runs and has registered; a wrong name comes from node_name in the agent's configuration or from the host's name.";
     expected[3] = json!(["Node", "failed", "there is no Node n9", remedy]);
     assert_eq!(checks(&bench, Some(&other)).await, expected);
 

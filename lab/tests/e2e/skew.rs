@@ -28,8 +28,9 @@ async fn annotate(bench: &Bench, node: &str, key: &str, value: &str) {
 
 /// Makes what the agent of `name` wrote what an agent of protocol `version` would have written.
 async fn speaks(bench: &Bench, name: &str, version: u32) {
-    let raw = bench.plane.kubectl(&["get", "node", name, "-o", "json"]);
-    let raw: Node = serde_json::from_str(&raw.await.unwrap()).unwrap();
+    let get = ["get", "node", name, "-o", "json"];
+    let raw = bench.plane.kubectl(&get).await.unwrap();
+    let raw: Node = serde_json::from_str(&raw).unwrap();
     let annotations = raw.metadata.annotations.unwrap_or_default();
     let (ours, theirs) = (
         format!("\"v\":{}", keys::VERSION),

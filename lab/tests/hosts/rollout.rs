@@ -1,11 +1,48 @@
 //! From an empty host to an update that was proved.
 
+use std::time::Duration;
+
 use cuo_core::node::NodeView;
-use cuo_lab::host::VALIDITY;
+use cuo_lab::host::{Host, VALIDITY};
 use cuo_lab::machine::ostree::Sysroot;
+use cuo_lab::wait::until;
 
 use crate::yard::Yard;
 use crate::{V1, V2};
+
+/// Calls a method of rpm-ostreed that makes a transaction, which nobody starts, as a user without rights.
+async fn call(host: &Host, call: &str) -> Result<String, String> {
+    let bus = "org.projectatomic.rpmostree1";
+    let script = format!(
+        "os=$(busctl get-property {bus} /org/projectatomic/rpmostree1/Sysroot {bus}.Sysroot Booted | cut -d'\"' -f2)
+         runuser -u nobody -- busctl call {bus} $os {bus}.OS {call}"
+    );
+    let said = host.shell(&script).await;
+    said.map_err(|error| error.to_string())
+}
+
+/// Each modifier has an action of its own: who may deploy may not rebase.
+async fn refused_to_others(host: &Host) {
+    let revision = "UpdateDeployment 'a{sv}a{sv}' 1 set-revision s sha256:0 0";
+    let both = "UpdateDeployment 'a{sv}a{sv}' 2 set-revision s sha256:0 set-refspec s ostree-unverified-registry:a/b:c 0";
+    for calls in ["Upgrade 'a{sv}' 0", revision, both] {
+        let refused = call(host, calls).await.unwrap_err();
+        assert!(refused.contains("Access denied"), "{calls}: {refused}");
+    }
+    let rules = "/etc/polkit-1/rules.d/50-lab.rules";
+    let allow = "polkit.addRule(function(action, subject) {
+        if (action.id == \"org.projectatomic.rpmostree1.deploy\" && subject.user == \"nobody\") { return polkit.Result.YES; }
+    });";
+    let write = format!("mkdir -p /etc/polkit-1/rules.d && echo '{allow}' > {rules}");
+    host.shell(&write).await.unwrap();
+    let deploys = async || Ok(call(host, revision).await.is_ok().then_some(()));
+    until("the rule", Duration::from_secs(30), deploys)
+        .await
+        .unwrap();
+    let refused = call(host, both).await.unwrap_err();
+    assert!(refused.contains("Access denied"), "{refused}");
+    host.shell(&format!("rm {rules}")).await.unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
@@ -29,12 +66,7 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
 
     // polkit is asked for each of the agent's calls, and refuses them to others.
     let host = &yard.hosts[0];
-    let upgrade = "os=$(busctl get-property org.projectatomic.rpmostree1 /org/projectatomic/rpmostree1/Sysroot \
-                   org.projectatomic.rpmostree1.Sysroot Booted | cut -d'\"' -f2)
-                   runuser -u nobody -- busctl call org.projectatomic.rpmostree1 $os org.projectatomic.rpmostree1.OS \
-                   Upgrade 'a{sv}' 0";
-    let refused = host.shell(upgrade).await.unwrap_err().to_string();
-    assert!(refused.contains("Access denied"), "{refused}");
+    refused_to_others(host).await;
 
     // A new certificate of the kubelet reaches the agent's copy, which is in memory only and not for everybody.
     let copy = "/run/cuo-agent/credentials/kubeconfig";
@@ -70,6 +102,7 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
 
     // What is booted already by choice of an administrator needs no finalizing: the agent itself asks logind, and polkit lets it.
     let host = &yard.hosts[0];
+    looks_no_more(&yard, host).await;
     let roll_back = |sysroot: &mut Sysroot| sysroot.deployments.swap(0, 1);
     host.root().edit(roll_back).unwrap();
     let back = |node: &NodeView| {
@@ -80,4 +113,18 @@ async fn hosts_join_with_the_package_and_are_updated_one_at_a_time() {
     let journal = host.journal("cuo-agent").await.unwrap();
     assert!(!journal.contains("does not allow"), "{journal}");
     yard.bench.judge(1).unwrap();
+}
+
+/// A look that has begun would stage the newest on what an administrator has just gone back to.
+async fn looks_no_more(yard: &Yard, host: &Host) {
+    let calm = "printf '[check]\\nperiod = \"1h\"\\n' > /etc/cuo-agent/config.d/60-calm.toml && systemctl reload cuo-agent";
+    host.shell(calm).await.unwrap();
+    let far = async || {
+        let status = host.shell("cuo-agent status --output json").await?;
+        let status: serde_json::Value = serde_json::from_str(&status)?;
+        let next = status["check"]["next"].as_str().unwrap_or_default();
+        let next: jiff::Timestamp = next.parse()?;
+        Ok(next > jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10))
+    };
+    yard.comes("the last look", far).await;
 }

@@ -111,7 +111,7 @@ async fn an_update_that_can_not_be_written_is_told_in_the_words_of_ostree() {
     let journal = host.journal("cuo-agent").await.unwrap();
     let untold = journal
         .lines()
-        .filter(|line| line.contains("the journal does not tell why"));
+        .filter(|line| line.contains("the journal does not say why"));
     let untold: Vec<_> = untold.collect();
     let refused = |line: &&str| line.contains("insufficient permissions");
     assert!(

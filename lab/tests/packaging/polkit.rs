@@ -27,7 +27,10 @@ const ACTIONS: &[(&str, &[&str])] = &[
         "org.projectatomic.rpmostree1.client-management",
         &["RegisterClient", "UnregisterClient"],
     ),
-    ("org.projectatomic.rpmostree1.deploy", &["Deploy"]),
+    (
+        "org.projectatomic.rpmostree1.deploy",
+        &["Deploy", "UpdateDeployment"],
+    ),
     (
         "org.projectatomic.rpmostree1.finalize-deployment",
         &["FinalizeDeployment"],
@@ -35,7 +38,7 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("org.projectatomic.rpmostree1.install-local-packages", &[]),
     (
         "org.projectatomic.rpmostree1.install-uninstall-packages",
-        &["PkgChange", "UpdateDeployment"],
+        &["PkgChange"],
     ),
     ("org.projectatomic.rpmostree1.override", &[]),
     ("org.projectatomic.rpmostree1.rebase", &["Rebase"]),
@@ -135,6 +138,7 @@ fn prepare(dir: &Path) {
         .unwrap();
     }
     fs::create_dir(dir.join("actions")).unwrap();
+    fs::create_dir(dir.join("rules")).unwrap();
     fs::write(dir.join("actions/all.policy"), policy + "</policyconfig>\n").unwrap();
     fs::write(dir.join("ids"), ids).unwrap();
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
@@ -157,8 +161,24 @@ fn prepare(dir: &Path) {
     fs::write(dir.join("bus.conf"), bus).unwrap();
 }
 
+/// With another reference `UpdateDeployment` is a rebase.
+const REBASE: &str = "org.projectatomic.rpmostree1.rebase";
+
 #[test]
 fn the_agents_user_may_do_what_the_agent_does_and_nobody_may_do_more() {
+    judged(&["cuo-agent.polkit.rules"], needed());
+}
+
+#[test]
+fn what_a_host_follows_is_the_agents_to_change_once_its_rule_is_linked() {
+    let mut needed = needed();
+    assert!(needed.insert(REBASE), "the package's own rule has it");
+    let rules = ["cuo-agent.polkit.rules", "cuo-agent-rebase.polkit.rules"];
+    judged(&rules, needed);
+}
+
+/// Has polkitd judge each action under these `rules`: the agent's user may do what is `needed`, and everybody else nothing.
+fn judged(rules: &[&str], needed: BTreeSet<&'static str>) {
     if !rustix::process::geteuid().is_root() || !Path::new("/usr/lib/polkit-1/polkitd").exists() {
         eprintln!("SKIPPED: needs root, to become other users, and /usr/lib/polkit-1/polkitd");
         return;
@@ -171,6 +191,10 @@ fn the_agents_user_may_do_what_the_agent_does_and_nobody_may_do_more() {
     )
     .unwrap();
     prepare(dir.path());
+    for rule in rules {
+        let from = repository().join("systemd").join(rule);
+        fs::copy(from, dir.path().join("rules").join(rule)).unwrap();
+    }
     let mut command = Command::new("timeout");
     command
         .args([
@@ -186,10 +210,8 @@ fn the_agents_user_may_do_what_the_agent_does_and_nobody_may_do_more() {
         .args(["--propagation", "private", "sh", "-eu"])
         .arg(repository().join("lab/tests/packaging/polkit.sh"))
         .arg(dir.path())
-        .arg(repository().join("systemd/cuo-agent.polkit.rules"))
         .arg(binary("cuo-agent").unwrap());
     let judged = said(&mut command);
-    let needed = needed();
     assert!(
         needed.contains("org.projectatomic.rpmostree1.upgrade")
             && needed.contains("org.freedesktop.login1.reboot")
@@ -204,7 +226,9 @@ fn the_agents_user_may_do_what_the_agent_does_and_nobody_may_do_more() {
     assert_eq!(judged.stdout, expected, "{}", judged.stderr);
 
     // `cuo-agent doctor` asks about the same actions, and understands polkitd's answers.
-    assert_eq!(doctor::ACTIONS.into_iter().collect::<BTreeSet<_>>(), needed);
+    let mut asked: BTreeSet<_> = doctor::ACTIONS.into_iter().collect();
+    asked.extend(needed.get(REBASE));
+    assert_eq!(asked, needed);
     let verdict = |user: &str| {
         let report = fs::read_to_string(dir.path().join(format!("doctor.{user}"))).unwrap();
         let report: Value = serde_json::from_str(&report).unwrap();

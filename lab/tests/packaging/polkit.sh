@@ -1,14 +1,14 @@
 # A real polkitd on a bus of its own judges each action for two users; everything ends with this script.
-# Usage: unshare --mount --pid --fork --mount-proc --kill-child --propagation private sh -eu polkit.sh DIR RULES AGENT
-# DIR holds bus.conf, passwd, actions/ and the list ids; a line of output is USER ACTION STATUS, where 0 is yes. What the program AGENT
+# Usage: unshare --mount --pid --fork --mount-proc --kill-child --propagation private sh -eu polkit.sh DIR AGENT
+# DIR holds bus.conf, passwd, actions/, rules/ and the list ids; a line of output is USER ACTION STATUS, where 0 is yes. What the program AGENT
 # finds out about each user goes to DIR/doctor.USER.
-dir=$1 rules=$2 agent=$3
+dir=$1 agent=$2
 export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$dir/bus"
 
 # polkitd's folders are fixed, so others are put in their places, for this namespace only.
 mount -t tmpfs tmpfs /etc/polkit-1
 mkdir /etc/polkit-1/rules.d "$dir/none"
-cp "$rules" /etc/polkit-1/rules.d/
+cp "$dir"/rules/* /etc/polkit-1/rules.d/
 mount --bind "$dir/none" /usr/share/polkit-1/rules.d
 mount --bind "$dir/actions" /usr/share/polkit-1/actions
 mount --bind "$dir/passwd" /etc/passwd

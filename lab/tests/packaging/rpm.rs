@@ -29,6 +29,9 @@ drwxr-xr-x root root /usr/lib/systemd/system/rpm-ostreed.service.d
 -rw-r--r-- root root /usr/lib/systemd/system/rpm-ostreed.service.d/50-cuo-agent.conf
 -rw-r--r-- root root /usr/lib/sysusers.d/cuo-agent.conf
 -rw-r--r-- root root /usr/share/bash-completion/completions/cuo-agent
+drwxr-xr-x root root /usr/share/cuo-agent
+drwxr-xr-x root root /usr/share/cuo-agent/polkit
+-rw-r--r-- root root /usr/share/cuo-agent/polkit/cuo-agent-rebase.rules
 drwxr-xr-x root root /usr/share/doc/cuo-agent
 -rw-r--r-- root root /usr/share/doc/cuo-agent/CHANGELOG.md
 -rw-r--r-- root root /usr/share/doc/cuo-agent/README.md

@@ -105,7 +105,7 @@ fn numbers_slots_and_targets_are_copied() {
         control_plane: vec!["n7".parse().unwrap()],
         next_window: Some(at(900)),
         conditions: vec![
-            condition("Accepted", "True", "Valid", "The pool makes sense."),
+            condition("Accepted", "True", "Valid", "The pool is valid."),
             condition("Progressing", "True", "Rebooting", "n1"),
             condition("Held", "False", "Rebooting", "A node has its turn."),
             condition(
@@ -299,11 +299,10 @@ fn labels_that_nodes_write_themselves_are_named() {
         why: "settle: no".into(),
     });
     let safe = "node-restriction.kubernetes.io/pool";
-    let beyond = "Labels that begin with node-restriction.kubernetes.io/ are out of their reach.";
+    let beyond = "They can't set labels that begin with node-restriction.kubernetes.io/.";
     let themselves = |labels: &str| {
-        let text = format!(
-            "Nodes can write on themselves the labels that select them: {labels}. {beyond}"
-        );
+        let text =
+            format!("Nodes can set the labels that select them on themselves: {labels}. {beyond}");
         ("False", "NodesChooseThemselves", text)
     };
     let trusted = "Nodes can't write the labels by which they are selected.";
@@ -324,11 +323,7 @@ fn labels_that_nodes_write_themselves_are_named() {
         ),
         (
             invalid,
-            (
-                "Unknown",
-                "PoolInvalid",
-                "The pool makes no sense.".to_owned(),
-            ),
+            ("Unknown", "PoolInvalid", "The pool is invalid.".to_owned()),
         ),
     ];
     for (pool, (expected, reason, message)) in cases {

@@ -1,7 +1,8 @@
-//! The loop around [`cuo_core::plan::plan`]: see the pools, the Nodes and the ledger, decide, write once, see again.
+//! The loop around [`cuo_core::plan::plan`]: observe the pools, the Nodes and the ledger, decide, write once, observe again.
 
 mod pause;
 mod pools;
+mod rollouts;
 mod statuses;
 mod turn;
 mod watched;
@@ -35,13 +36,13 @@ const PROGRAM: Program = Program {
     name: "cuo-operator",
     version: env!("CARGO_PKG_VERSION"),
 };
-/// How long the end waits for the lease to be given back and for Events that wait.
+/// How long to wait at the end for the lease to be given back and for queued Events.
 const END: Duration = Duration::from_secs(6);
 
 /// Runs until SIGTERM.
 ///
 /// # Errors
-/// Only for what can't get better by waiting: signals that can't be received, an address that can't be listened on.
+/// Only if waiting would not help: signals can't be received, or the address can't be listened on.
 pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
@@ -86,7 +87,7 @@ pub async fn run(config: Config) -> Result<()> {
             () = sleep_until(wake) => {}
         }
     }
-    // With it goes the last sender of Events.
+    // This drops the last sender of Events.
     drop(operator);
     end(lead, publishing).await;
     Ok(())
@@ -117,16 +118,16 @@ fn publish(
     (events, tokio::spawn(publishing))
 }
 
-/// Gives the lease back, and waits for the Events that are left.
+/// Gives the lease back, and waits for the remaining Events.
 async fn end(lead: Lead, publishing: JoinHandle<()>) {
     lead.end().await;
     if timeout(END, publishing).await.is_err() {
         warn!("some Events were not published");
     }
-    info!("stopped; grants that are out stay valid, and agents go on with them");
+    info!("stopped; grants in use stay valid, and agents continue with them");
 }
 
-/// Answers probes and whoever collects metrics, from now on.
+/// Serves probes and metrics from now on.
 async fn listen(config: &Config, metrics: &Arc<Metrics>) -> Result<Health> {
     let (health, probe) = health::health();
     let listener = http::listen(config.listen).await?;
@@ -136,7 +137,7 @@ async fn listen(config: &Config, metrics: &Arc<Metrics>) -> Result<Health> {
     Ok(health)
 }
 
-/// The next change, or never once nobody can tell any more.
+/// The next change, or never once the sender is gone.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending().await
@@ -182,7 +183,7 @@ impl Lead {
     }
 }
 
-/// Tests run two operators that both lead, which no lease would allow.
+/// Whether a test runs two operators that both lead, which no lease would allow.
 fn without_lease() -> bool {
     cfg!(debug_assertions) && std::env::var_os("CUO_TEST_NO_LEASE").is_some_and(|set| set == "1")
 }

@@ -1,4 +1,4 @@
-//! Pauses after calls of the API server that failed.
+//! Pauses after failed calls of the API server.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use cuo_core::backoff::Doubling;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// The first pause after somebody else's write won: long enough for the watch to bring it.
+/// The first pause after a conflict: long enough for the watch to bring the other write.
 pub const CONFLICT: Duration = Duration::from_millis(50);
 /// The first pause after a failure.
 pub const FIRST: Duration = Duration::from_millis(500);
-/// The first pause after a refusal: that takes somebody who allows it.
+/// The first pause after a refusal, which lasts until somebody allows the write.
 pub const REFUSED: Duration = Duration::from_secs(30);
-/// The longest pause of all calls that everything depends on.
+/// The longest pause of calls that everything depends on.
 const LAST: Duration = Duration::from_secs(30);
 
-/// How long to pause after failures in a row, by what the last one was.
+/// Pauses after failures in a row, depending on the last one.
 #[derive(Debug)]
 pub struct Pauses {
-    /// Somebody else's write came first.
+    /// After a conflict: somebody else's write came first.
     pub conflict: Doubling,
-    /// The API server failed, or did not answer.
+    /// After the API server failed, or did not answer.
     pub failure: Doubling,
-    /// The API server refused.
+    /// After the API server refused.
     pub refusal: Doubling,
-    /// The least, where the API server asks for a pause of its own choice.
+    /// The minimum if the API server asks for a pause itself.
     pub asked: Doubling,
 }
 
@@ -40,7 +40,7 @@ impl Pauses {
         }
     }
 
-    /// The same, not in step with others, and not earlier than the API server asks for.
+    /// The same with jitter, and not shorter than the API server asks for.
     pub fn after(&self, error: &ApiError, tries: u32) -> Duration {
         let least = match error.retry_class() {
             Retry::Later(Some(_)) => 1.0,
@@ -50,16 +50,16 @@ impl Pauses {
     }
 }
 
-/// After reads, and writes of the ledger: everything depends on them.
+/// For reads, and writes of the ledger: everything depends on them.
 const ALL: Pauses = Pauses {
     conflict: Doubling::new(CONFLICT, LAST),
     failure: Doubling::new(FIRST, LAST),
     refusal: Doubling::new(REFUSED, LAST),
-    // As often as it is asked for.
+    // As often as the API server asks for.
     asked: Doubling::new(FIRST, FIRST),
 };
 
-/// Whether to pause, after which failures.
+/// The current pause and the failures behind it.
 #[derive(Debug, Default)]
 pub struct Pause {
     failures: u32,
@@ -68,12 +68,12 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Until when; `None` if there is no pause, or no longer.
+    /// The end of the pause; `None` if there is none, or it is over.
     pub fn until(&self, now: Instant) -> Option<Instant> {
         self.until.filter(|until| now < *until)
     }
 
-    /// A call succeeded.
+    /// Records a successful call.
     pub fn well(&mut self) {
         self.failures = 0;
         if self.reported.take().is_some() {
@@ -81,7 +81,7 @@ impl Pause {
         }
     }
 
-    /// A call failed: pauses, longer each time, and not in step with others. Calls that were under way when a pause began say nothing new.
+    /// Records a failed call: pauses, longer each time, with jitter. Calls that were in flight when the pause began do not extend it.
     pub fn failed(&mut self, what: &str, error: &ApiError) {
         let now = Instant::now();
         let on = self.until(now);
@@ -92,9 +92,9 @@ impl Pause {
         self.until = on.max(Some(now + pause));
         let text = format!("{what}: {error}");
         if error.retry_class() == Retry::Reread {
-            debug!("{text}; it is read again");
+            debug!("{text}; reading again");
         } else if self.reported.as_ref() != Some(&text) {
-            warn!("{text}; it is tried again");
+            warn!("{text}; trying again");
             self.reported = Some(text);
         }
     }

@@ -1,4 +1,4 @@
-//! The pools as they are known.
+//! The pools as of the watch and of live reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,17 @@ use cuo_cluster::node::Keep;
 use cuo_coordination::pool::PoolObject;
 use cuo_coordination::pool::PoolsEvent;
 use cuo_core::ids::PoolName;
+use cuo_core::plan::ARCHITECTURE;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
+use cuo_core::release::Rollout;
 use tracing::{info, warn};
 
-/// All pools, and whether they are known as they are.
+/// All pools, and whether they are known.
 #[derive(Debug)]
 pub struct Pools {
-    /// The watch has told something.
+    /// The watch has sent an event.
     heard: bool,
-    /// Why they are not.
+    /// Why the pools are not known, if so.
     missing: Option<String>,
     all: BTreeMap<PoolName, PoolObject>,
 }
@@ -30,19 +32,27 @@ impl Default for Pools {
 }
 
 impl Pools {
-    /// Why the pools are not known as they are; `None` while the watch is in touch.
+    /// Why the pools are not known; `None` while the watch is connected.
     pub fn missing(&self) -> Option<&String> {
         self.missing.as_ref()
     }
 
-    /// The watch has told something, if only that it can't.
+    /// Whether the watch has sent anything, even an error.
     pub fn heard(&self) -> bool {
         self.heard
     }
 
-    /// All that were found.
+    /// All pools as found.
     pub fn found(&self) -> Vec<FoundPool> {
         self.all.values().map(|pool| pool.found.clone()).collect()
+    }
+
+    /// How far each is with releases.
+    pub fn rollouts(&self) -> BTreeMap<PoolName, Rollout> {
+        let pools = self.all.iter();
+        pools
+            .map(|(name, pool)| (name.clone(), pool.rollout()))
+            .collect()
     }
 
     /// All that were found, by name.
@@ -50,7 +60,7 @@ impl Pools {
         &self.all
     }
 
-    /// Takes in what the watch tells.
+    /// Processes an event of the watch.
     pub fn hear(&mut self, event: PoolsEvent) {
         self.heard = true;
         match event {
@@ -72,7 +82,7 @@ impl Pools {
         }
     }
 
-    /// These are all that there are. What was read of one before may be newer: a watch can be behind a read for any time.
+    /// Replaces all pools by a list. A pool that is newer than in the list stays: a watch can be behind a read for any time.
     pub fn replace(&mut self, all: Vec<PoolObject>) {
         let names: BTreeSet<_> = all.iter().map(|pool| pool.name.clone()).collect();
         self.all.retain(|name, _| names.contains(name));
@@ -86,13 +96,16 @@ impl Pools {
         }
     }
 
-    /// Has `keep` keep what the pools need of Nodes; whether that is more than before.
+    /// Adds what the pools need of Nodes to `keep`; whether that was missing.
     pub fn needs(&self, keep: &mut Keep) -> bool {
         let (mut annotations, mut labels) = (Vec::new(), Vec::new());
         for pool in self.all.values() {
             match &pool.found {
                 FoundPool::Valid(pool) => {
                     labels.extend(pool.selector.keys());
+                    if pool.has_candidate() {
+                        labels.push(ARCHITECTURE);
+                    }
                     if let OrderBy::Zone(label) = &pool.order.by {
                         labels.push(label);
                     }
@@ -112,7 +125,7 @@ impl Pools {
     }
 }
 
-/// Versions are numbers that rise (Kubernetes 1.35 made that official); where they are something else, none is newer.
+/// The pool's version as a number, which rises (official since Kubernetes 1.35); `None` if it is no number, and then no version is newer.
 fn version(pool: &PoolObject) -> Option<u64> {
     pool.resource_version.parse().ok()
 }

@@ -1,6 +1,6 @@
-//! What is written about the pools: beside the loop, one write at a time for each.
+//! Writes the status of pools: in tasks, one write at a time for each pool.
 //!
-//! Nothing is ever decided on a status, so nothing waits for one, however long a webhook leaves it unanswered.
+//! No decision depends on a status, so nothing waits for one, however long a webhook leaves it unanswered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::pool_status::status;
 
 /// Shortest time between two writes of one status, and the first pause after a failure.
 const PACE: Duration = Duration::from_secs(3);
-/// When to write a status again that did not come back as it was written; and the longest pause, which a refusal has at once.
+/// When to write a status again that the watch shows differently; also the longest pause, used at once after a refusal.
 const AGAIN: Duration = Duration::from_secs(300);
-/// As many may be under way: each that is not answered has a connection until its deadline.
+/// The most writes in flight: each one without an answer keeps a connection until its deadline.
 const AT_ONCE: usize = 8;
 
-/// After a failure: that pool rests, whatever kind it is of.
+/// Pauses after a failure, for that pool alone.
 const PAUSES: Pauses = Pauses {
     conflict: Doubling::new(PACE, AGAIN),
     failure: Doubling::new(PACE, AGAIN),
@@ -35,17 +35,17 @@ const PAUSES: Pauses = Pauses {
 
 type Pools = BTreeMap<PoolName, PoolObject>;
 
-/// How the last write about a pool ended.
+/// The last write of a pool's status.
 #[derive(Debug)]
 struct Reported {
     /// `metadata.uid` of the pool.
     uid: String,
-    /// What was written last; none if nothing was, or somebody else may have since.
+    /// The status that was written; `None` if nothing was, or somebody else may have written since.
     status: Option<PoolStatus>,
     failures: u32,
     /// When it ended.
     at: Instant,
-    /// Nothing is written before this.
+    /// The end of the pause, before which nothing is written.
     until: Instant,
 }
 
@@ -58,18 +58,18 @@ struct Ended {
     result: Result<(), ApiError>,
 }
 
-/// All writes about pools.
+/// The writes of all statuses.
 #[derive(Debug, Default)]
 pub struct Statuses {
     tasks: JoinSet<Ended>,
     under_way: BTreeMap<PoolName, Id>,
     reported: BTreeMap<PoolName, Reported>,
-    /// One has to wait until another ends.
+    /// A write has to wait until another ends.
     full: bool,
 }
 
 impl Statuses {
-    /// Sends what changed of what is reported; returns when to send what was written too recently, or could not be.
+    /// Writes what has changed; returns when to write what was written too recently, or failed.
     pub fn tell(
         &mut self,
         source: &ClientSource,
@@ -87,7 +87,7 @@ impl Statuses {
         next
     }
 
-    /// What is to be sent now, and when to look again.
+    /// The statuses to write now, and when to check again.
     fn due<'a>(
         &mut self,
         now: Instant,
@@ -103,7 +103,7 @@ impl Statuses {
         let mut named: Vec<_> = named
             .filter(|(pool, _)| !self.under_way.contains_key(&pool.name))
             .collect();
-        // One that could not be reported is not tried before all others.
+        // A status that could not be written does not go before all others.
         named.sort_by_key(|(pool, _)| self.reported.get(&pool.name).map(|reported| reported.at));
         let (mut due, mut next) = (Vec::new(), None);
         self.full = false;
@@ -145,7 +145,7 @@ impl Statuses {
         self.under_way.insert(pool.name.clone(), task.id());
     }
 
-    /// The next write that ends in a way that asks for another turn; never, while there is none.
+    /// The result of the next write that calls for another turn; pending while there is none.
     pub async fn next(&mut self) -> Result<(), ApiError> {
         loop {
             let result = match self.tasks.join_next().await {
@@ -196,7 +196,7 @@ impl Statuses {
         result
     }
 
-    /// Somebody else led and wrote in between, or does so from now on. What was in the way is in the way still.
+    /// Forgets what was written: another operator led in between, or leads from now on. Pauses stay.
     pub fn forget(&mut self) {
         self.tasks = JoinSet::new();
         self.under_way.clear();

@@ -13,7 +13,7 @@ use cuo_coordination::pool::list_pools;
 use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
-use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, Snapshot, Writes, plan};
+use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot, Writes, plan};
 use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
 use cuo_telemetry::gate::gate;
@@ -23,21 +23,22 @@ use tracing::{error, info};
 
 use super::pause::Pause;
 use super::pools::Pools;
+use super::rollouts::{self, Rollouts};
 use super::statuses::Statuses;
 use super::watched::Watched;
 use super::writes::{NodeWrites, Order, Written};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::narration::{CONFIRM, Said};
+use crate::narration::{CONFIRM, PoolSaid, Said};
 use crate::tell::Teller;
 
-/// Longest wait between two turns. They cost no request; deadlines and windows are on the wall clock, which may be set at any time.
+/// The longest wait between two turns. A turn costs no request; deadlines and windows follow the wall clock, which may be set at any time.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often a ledger that makes no sense is read again: nobody tells when it was repaired.
+/// How often an invalid ledger is read again: nothing signals that it was repaired.
 const REPAIR: Duration = Duration::from_secs(30);
 
-/// What the operator carries from one turn to the next.
+/// The operator's state between turns.
 pub struct Operator {
     source: ClientSource,
     namespace: String,
@@ -45,15 +46,16 @@ pub struct Operator {
     policy: Policy,
     leading: bool,
     seen: Snapshot,
-    /// The ledger that `seen` shows; `None` if it has to be read before the next decision.
+    /// The ledger in `seen`; `None` if it has to be read before the next decision.
     stored: Option<Stored>,
     read_at: Instant,
     watched: Watched,
     pools: Pools,
-    /// The Nodes have to be listed again, to keep more of them.
+    /// The Nodes have to be listed again, with more of their fields.
     list_anew: bool,
     pause: Pause,
     writes: NodeWrites,
+    rollouts: Rollouts,
     statuses: Statuses,
     teller: Teller,
     metrics: Arc<Metrics>,
@@ -80,6 +82,8 @@ impl Operator {
                 live: Default::default(),
                 own_node: config.own_node.clone(),
                 pools: vec![],
+                rollouts: Default::default(),
+                pools_busy: Default::default(),
                 pools_live: false,
                 writes: Writes::default(),
             },
@@ -90,6 +94,7 @@ impl Operator {
             list_anew: false,
             pause: Pause::default(),
             writes: NodeWrites::default(),
+            rollouts: Rollouts::default(),
             statuses: Statuses::default(),
             teller,
             metrics,
@@ -97,12 +102,13 @@ impl Operator {
         }
     }
 
-    /// Leads from now on, or no longer.
+    /// Records whether this process leads.
     pub fn led(&mut self, leadership: &Leadership) {
         self.leading = *leadership == Leadership::Leading;
         self.metrics.led(self.leading);
         self.stored = None;
         self.writes.stop();
+        self.rollouts.stop();
         self.teller.forget();
         self.statuses.forget();
         match leadership {
@@ -116,12 +122,12 @@ impl Operator {
         }
     }
 
-    /// What to keep of Nodes, if they have to be listed again for it. Nothing is decided until they are.
+    /// What to keep of Nodes, if they have to be listed again for it. Nothing is decided meanwhile.
     pub fn list_anew(&mut self) -> Option<Keep> {
         std::mem::take(&mut self.list_anew).then(|| self.keep.clone())
     }
 
-    /// Takes in what the watch of the pools tells. The Nodes are listed once it is known what the pools need of them.
+    /// Processes an event of the watch of pools. Nodes are listed once it is known what the pools need of them.
     pub fn hear_pools(&mut self, event: PoolsEvent) {
         if let PoolsEvent::Disconnected(error) = &event {
             self.metrics.failed(error);
@@ -132,16 +138,17 @@ impl Operator {
         self.list_anew |= first;
     }
 
-    /// Takes over what the pools ask for, and what they need of Nodes.
+    /// Copies the pools into `seen`, and what they need of Nodes.
     fn know_pools(&mut self) {
         self.seen.pools = self.pools.found();
+        self.seen.rollouts = self.pools.rollouts();
         if self.pools.needs(&mut self.keep) {
             self.watched.list_anew();
             self.list_anew = true;
         }
     }
 
-    /// What is not known as it is.
+    /// What is not known about Nodes or pools.
     fn missing(&self) -> Option<&String> {
         self.pools.missing().or(self.watched.missing())
     }
@@ -157,7 +164,7 @@ impl Operator {
         changed
     }
 
-    /// Decides and writes once, if it may; returns when the next turn is due at the latest.
+    /// Decides and writes once, if allowed; returns when the next turn is due at the latest.
     pub async fn turn(&mut self) -> Instant {
         self.health.turned(self.missing().cloned());
         let now = Instant::now();
@@ -174,14 +181,14 @@ impl Operator {
             Err(Failed { what, error }) => {
                 self.metrics.failed(&error);
                 self.pause.failed(&what, &error);
-                // Whatever failed, somebody else may have written meanwhile, or the write may have been done.
+                // Somebody else may have written, or the failed write may have been done.
                 self.stored = None;
                 Instant::now()
             }
         }
     }
 
-    /// `None` after a write, else when to decide again.
+    /// Decides and writes; `None` after a write, else when to decide again.
     async fn decide_and_write(&mut self) -> Result<Option<Instant>, Failed> {
         self.read_ledger().await?;
         self.know_writes();
@@ -195,6 +202,7 @@ impl Operator {
                 self.write_ledger(act, said).await?;
             }
             Act::Node(act) => self.write_node(act, &plan),
+            Act::Pool(act) => self.write_pool(act),
             Act::Wait | Act::ConfirmNode(_) | Act::ConfirmPools => {
                 return Ok(Some(self.settled(&plan)));
             }
@@ -202,16 +210,16 @@ impl Operator {
         Ok(None)
     }
 
-    /// Nothing is to be written now: tells people; returns when to decide again.
+    /// Handles a plan without a write: reports it; returns when to decide again.
     fn settled(&mut self, plan: &Plan) -> Instant {
-        // Not before: that the ledger can be read says nothing of the write that failed and is about to be tried again.
+        // Only now: a readable ledger says nothing about a failed write that is about to be retried.
         self.pause.well();
         self.teller.settled(&self.seen, plan);
         let (reported, rest) = (self.tell_pools(plan), self.rest(plan));
         reported.map_or(rest, |reported| reported.min(rest))
     }
 
-    /// How it is with what is written to Nodes.
+    /// Copies the state of writes to Nodes into `seen`.
     fn know_writes(&mut self) {
         let (now, nodes) = (Instant::now(), &self.seen.nodes);
         let mut writes = self.writes.at(now, |name, uid| {
@@ -220,22 +228,33 @@ impl Operator {
         let behind = self.watched.behind(nodes, now);
         writes.under_way.extend(behind.cloned());
         self.seen.writes = writes;
+        self.seen.pools_busy = self.rollouts.busy(now, self.pools.objects());
     }
 
-    /// The next write beside the loop that ends; never, while none is under way.
+    /// The next write in a task that ends; pending while there is none.
     pub async fn ended(&mut self) -> Ended {
         tokio::select! {
             written = self.writes.next() => Ended::Node(Box::new(written)),
+            written = self.rollouts.next() => Ended::Pool(Box::new(written)),
             reported = self.statuses.next() => Ended::Status(reported),
         }
     }
 
-    /// Takes in how it ended.
+    /// Processes the end of a write.
     pub fn take_in(&mut self, ended: Ended) {
         match ended {
             Ended::Node(written) => self.wrote(*written),
+            Ended::Pool(written) => self.wrote_pool(*written),
             Ended::Status(Ok(())) => {}
             Ended::Status(Err(error)) => self.metrics.failed(&error),
+        }
+    }
+
+    fn wrote_pool(&mut self, written: rollouts::Written) {
+        let rollouts::Written { said, result } = written;
+        match result {
+            Ok(_) => self.teller.wrote_pool(said),
+            Err(error) => self.metrics.failed(&error),
         }
     }
 
@@ -250,14 +269,14 @@ impl Operator {
                 self.metrics.failed(&error);
                 match error.retry_class() {
                     Retry::Reread => self.watched.outdated(&order.known),
-                    // It is about more than this Node.
+                    // The error concerns more than this Node.
                     Retry::Credentials => self.stored = None,
                     Retry::Later(_) | Retry::Denied => {}
                 }
                 if let ApiError::Unreachable { .. } = error {
                     self.stored = None;
                 }
-                // A webhook that says so means this Node alone.
+                // Coming from a webhook, it concerns this Node only.
                 if matches!(error, ApiError::TooManyRequests { .. }) && error.admission().is_none()
                 {
                     self.pause.failed("a write to a Node", &error);
@@ -279,13 +298,13 @@ impl Operator {
         self.read_at = Instant::now();
         self.seen.ledger = Field::json(stored.text().map(str::to_owned).as_ref());
         if let Field::Malformed(why) = &self.seen.ledger {
-            error!("nothing is granted: the ledger makes no sense: {why}");
+            error!("nothing is granted: the ledger is invalid: {why}");
         }
         self.stored = Some(stored);
         Ok(())
     }
 
-    /// Decides, with a live read of the pools and of each Node that the decision needs; `None` if the Nodes have to be listed again.
+    /// Decides, with live reads of the pools and Nodes that the decision needs; `None` if the Nodes have to be listed again.
     async fn plan(&mut self) -> Result<Option<Plan>, Failed> {
         self.seen.live.clear();
         self.seen.pools_live = false;
@@ -294,7 +313,9 @@ impl Operator {
             match &plan.act {
                 Act::ConfirmNode(name) => self.confirm(name.clone()).await?,
                 Act::ConfirmPools => self.confirm_pools().await?,
-                Act::Wait | Act::Ledger(_) | Act::Node(_) => return Ok(Some(plan)),
+                Act::Wait | Act::Ledger(_) | Act::Node(_) | Act::Pool(_) => {
+                    return Ok(Some(plan));
+                }
             }
             if self.list_anew {
                 return Ok(None);
@@ -321,12 +342,19 @@ impl Operator {
         Ok(())
     }
 
-    /// Tells people of the pools; returns when to do so again.
+    /// Reports the state of pools; returns when to do so again.
     fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
         let pools = self.pools.objects();
         self.teller.pools(pools);
         let now = Timestamp::now().into();
-        self.statuses.tell(&self.source, pools, &plan.pools, now)
+        // A pool has one write at a time: the other one would fail.
+        let busy = &self.seen.pools_busy;
+        let reports = plan.pools.iter().filter(|report| {
+            let name = report.name.as_ref();
+            !name.is_some_and(|name| busy.contains(name))
+        });
+        let reports: Vec<_> = reports.cloned().collect();
+        self.statuses.tell(&self.source, pools, &reports, now)
     }
 
     async fn write_ledger(&mut self, act: &LedgerAct, said: Said) -> Result<(), Failed> {
@@ -349,7 +377,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Sends a write to a Node, beside the loop.
+    /// Starts a write to a Node in a task.
     fn write_node(&mut self, act: &NodeAct, plan: &Plan) {
         let Some(known) = self.seen.nodes.get(&act.node) else {
             return;
@@ -366,28 +394,41 @@ impl Operator {
         }
     }
 
+    /// Sends a write of how far a pool is with releases, beside the loop.
+    fn write_pool(&mut self, act: &PoolAct) {
+        let Some(pool) = self.pools.objects().get(&act.pool) else {
+            return;
+        };
+        let known = pool.rollout();
+        let said = PoolSaid::new(act, &known, &pool.uid);
+        self.rollouts.send(&self.source, pool, act.on(&known), said);
+    }
+
     /// When to decide again if nothing changes before.
     fn rest(&self, plan: &Plan) -> Instant {
         let now = Instant::now();
         let time = Time::from(Timestamp::now());
         let left = plan.wake.map(|at| at.since(time).max(SignedDuration::ZERO));
         let left = left.map_or(LOOK, |left| left.unsigned_abs().min(LOOK));
-        let others = [self.writes.wake(now), self.watched.patience()];
-        let others = others.into_iter().flatten();
+        let writes = [self.writes.wake(now), self.rollouts.wake(now)];
+        let others = writes.into_iter().chain([self.watched.patience()]);
+        let others = others.flatten();
         others.chain([now + left]).min().unwrap_or(now + LOOK)
     }
 }
 
-/// A write beside the loop that has ended.
+/// A write in a task that has ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// To a Node.
+    /// A write to a Node.
     Node(Box<Written>),
+    /// Of how far a pool is with releases.
+    Pool(Box<rollouts::Written>),
     /// Of a pool's status.
     Status(Result<(), ApiError>),
 }
 
-/// A call that failed, and what it was to do.
+/// A call that failed, with its purpose.
 struct Failed {
     what: String,
     error: ApiError,

@@ -1,4 +1,4 @@
-//! What the watch tells about the Nodes, and whether that is recent enough to decide on.
+//! The Nodes as of the watch, and whether they are recent enough to decide on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use cuo_core::raw::RawNode;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-/// How long the watch is waited for at most after a write or a conflict. What is decided on an old Node after that is refused by the
-/// API server.
+/// How long to wait for the watch after a write or a conflict. After that a decision may be based on an old Node, and the API server
+/// refuses its write.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Nodes = BTreeMap<NodeName, NodeView>;
 
-/// A version that a Node is known to have reached, and the watch has yet to bring.
+/// A version that a Node is known to have reached, and that the watch has not brought yet.
 ///
-/// Nothing is written to it before that came. The watch brings the changes of all Nodes in their order, so with it has come everything that
-/// happened before: a grant is never decided on nodes as they were before its reservation.
+/// Nothing is written to the Node before it arrives. The watch brings the changes of all Nodes in order, so once it has arrived, so has
+/// everything before it: no grant is decided on the state of nodes from before its reservation.
 #[derive(Debug)]
 struct Awaited {
     version: u64,
     until: Instant,
 }
 
-/// How far the watch is.
+/// The state of the watch.
 #[derive(Debug)]
 pub struct Watched {
-    /// Why the Nodes are not known as they are.
+    /// Why the Nodes are not known, if so.
     missing: Option<String>,
     awaited: BTreeMap<NodeName, Awaited>,
 }
@@ -44,17 +44,17 @@ impl Default for Watched {
 }
 
 impl Watched {
-    /// Why the Nodes are not known as they are; `None` while the watch is in touch.
+    /// Why the Nodes are not known; `None` while the watch is connected.
     pub fn missing(&self) -> Option<&String> {
         self.missing.as_ref()
     }
 
-    /// The Nodes are about to be listed again, for more is to be known of them.
+    /// Notes that the Nodes are about to be listed again, with more fields.
     pub fn list_anew(&mut self) {
         self.missing = Some("the nodes are listed again, with labels that a pool needs".to_owned());
     }
 
-    /// The Nodes of which something is known to have happened that has not come yet.
+    /// The Nodes with a known change that the watch has not brought yet.
     pub fn behind(&mut self, nodes: &Nodes, now: Instant) -> impl Iterator<Item = &NodeName> {
         self.awaited.retain(|name, awaited| {
             let known = nodes.get(name).and_then(version);
@@ -63,19 +63,19 @@ impl Watched {
         self.awaited.keys()
     }
 
-    /// When the first of them is waited for no longer.
+    /// When the first of these is no longer waited for.
     pub fn patience(&self) -> Option<Instant> {
         self.awaited.values().map(|awaited| awaited.until).min()
     }
 
-    /// The Node was written, and is now like this.
+    /// Notes the Node's state after a write.
     pub fn written(&mut self, raw: &RawNode) {
         if let (Ok(name), Ok(version)) = (raw.name.parse(), raw.resource_version.parse()) {
             self.wait_for(name, version);
         }
     }
 
-    /// The API server has a later version of the Node than `known`.
+    /// Notes that the API server has a later version of the Node than `known`.
     pub fn outdated(&mut self, known: &NodeView) {
         if let Some(version) = version(known) {
             self.wait_for(known.name.clone(), version.saturating_add(1));
@@ -136,13 +136,13 @@ fn parse(raw: &RawNode) -> Option<NodeView> {
     match NodeView::parse(raw) {
         Ok(view) => Some(view),
         Err(error) => {
-            error!("a Node is left out of account: {error}");
+            error!("a Node is ignored: {error}");
             None
         }
     }
 }
 
-/// Versions are numbers that rise (Kubernetes 1.35 made that official); where they are something else, nothing is waited for.
+/// The Node's version as a number, which rises (official since Kubernetes 1.35); `None` if it is no number, and then nothing is waited for.
 fn version(node: &NodeView) -> Option<u64> {
     node.resource_version.parse().ok()
 }

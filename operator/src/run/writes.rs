@@ -1,7 +1,7 @@
-//! Writes to Nodes: side by side, one at a time for each Node, and whatever is in the way of one is that Node's alone.
+//! Writes to Nodes: in parallel, one at a time for each Node, and an obstacle to one affects that Node only.
 //!
-//! An admission webhook may refuse the writes of some Nodes, fail, or answer none of them for half a minute. The others go on meanwhile: a
-//! Node whose write failed rests, each time longer, and one whose write takes its time is left out of account until it is answered.
+//! An admission webhook may refuse the writes of some Nodes, fail, or answer none of them for half a minute. The others continue meanwhile:
+//! a Node whose write failed pauses, longer each time, and one whose write is slow is ignored until the answer arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,72 +21,73 @@ use tracing::{debug, warn};
 use super::pause::{CONFLICT, FIRST, Pauses, REFUSED};
 use crate::narration::Said;
 
-/// How long a write may take. A webhook has 30 s at most.
+/// How long a write may take. A webhook has at most 30 s.
 pub const LIMIT: Duration = Duration::from_secs(35);
 /// The longest pause after a failure.
 const LAST: Duration = Duration::from_secs(300);
-/// After a write to a Node that failed, which is that Node's alone.
+/// Pauses after a failed write to a Node, for that Node alone.
 const PAUSES: Pauses = Pauses {
-    // It ends by itself once the watch is up to date.
+    // A conflict ends once the watch is up to date.
     conflict: Doubling::new(CONFLICT, Duration::from_secs(5)),
     failure: Doubling::new(FIRST, LAST),
     refusal: Doubling::new(REFUSED, LAST),
-    // Not as often as it is asked for, if it goes on.
+    // If the API server keeps asking for pauses, less often than it asks for.
     asked: Doubling::new(FIRST, LAST),
 };
-/// A write that takes longer than this holds nobody else up: usually it takes milliseconds. Where it does so again, it is given twice as long.
+/// A write that takes longer than this is slow, and delays nobody else: usually it takes milliseconds. After a slow one, the Node's next
+/// write may take twice as long.
 const SLOW: Duration = Duration::from_secs(1);
-/// Where as many are not answered, the next is given a quarter of that: each has a slot meanwhile, which others could have.
+/// With this many unanswered writes, the next has a quarter of that time: meanwhile each holds a slot that others could use.
 const HANGING: usize = 3;
-/// As many writes may be under way that are not slow. The API server takes 200 changes at once unless told otherwise.
+/// The most writes in flight that are not slow. By default, the API server handles 200 changes at once.
 const AT_ONCE: usize = 100;
-/// As many slow ones may be waited for; each has a connection of its own.
+/// The most slow writes in flight; each has a connection of its own.
 const WAITED_FOR: usize = 64;
 
-/// A write that is to be made.
+/// A write to be sent.
 #[derive(Debug)]
 pub struct Order {
-    /// What it does, and what is said of it.
+    /// The write, and its reports.
     pub said: Said,
-    /// The Node as it was when that was decided.
+    /// The Node as of the decision.
     pub known: NodeView,
-    /// What it is to carry.
+    /// What the Node should show afterwards.
     pub allotted: Allotted,
-    /// The change.
+    /// The patch.
     pub patch: NodePatch,
 }
 
 /// A write that has ended.
 #[derive(Debug)]
 pub struct Written {
-    /// What it was to do.
+    /// The write.
     pub order: Order,
-    /// The Node as it is now.
+    /// The Node afterwards.
     pub result: Result<RawNode, ApiError>,
 }
 
-/// One that is under way.
+/// A write in flight.
 #[derive(Debug)]
 struct Sent {
     task: AbortHandle,
     /// `metadata.uid` of the Node.
     uid: String,
     since: Instant,
-    /// It was found to take its time.
+    /// Whether it turned out to be slow.
     slow: bool,
 }
 
-/// What was in the way of the last writes to a Node.
+/// Problems with the last writes to a Node.
 #[derive(Debug)]
 struct Trouble {
-    /// `metadata.uid` of the Node: another one of the same name has no trouble yet.
+    /// `metadata.uid` of the Node: a recreated one has no problems yet.
     uid: String,
     failures: u32,
-    /// How often in a row a write took its time.
+    /// How many writes in a row were slow.
     slow: u32,
-    /// Nothing is written before this.
+    /// The end of the pause, before which nothing is written.
     until: Instant,
-    /// The failure that was reported last; none while all that was in the way were others' writes.
+    /// The last failure that was logged; `None` while there were only conflicts.
     reported: Option<String>,
 }
 
@@ -99,7 +100,7 @@ pub struct NodeWrites {
 }
 
 impl NodeWrites {
-    /// Sends a write, beside the loop.
+    /// Starts a write in a task.
     pub fn send(&mut self, source: &ClientSource, keep: &Keep, order: Order) {
         let (name, uid) = (order.known.name.clone(), order.known.uid.clone());
         let (source, keep) = (source.clone(), keep.clone());
@@ -130,7 +131,7 @@ impl NodeWrites {
         self.under_way.insert(name, sent);
     }
 
-    /// The next write that ends; never, while none is under way.
+    /// The next write that ends; pending while there is none.
     pub async fn next(&mut self) -> Written {
         loop {
             match self.tasks.join_next_with_id().await {
@@ -147,7 +148,7 @@ impl NodeWrites {
         }
     }
 
-    /// A write was cut off. Whether it was made, the watch tells.
+    /// Handles a write that was cancelled. The watch shows whether it was done.
     fn cut_off(&mut self, task: Id) {
         let mut all = self.under_way.iter();
         let name = all.find(|(_, sent)| sent.task.id() == task);
@@ -163,7 +164,7 @@ impl NodeWrites {
         trouble.until = Instant::now() + scattered(pause, 0.5);
     }
 
-    /// Nothing is to be written any more. What was in the way stays known, for the time that this process may write again.
+    /// Cancels all writes. Known problems are kept, in case this process writes again.
     pub fn stop(&mut self) {
         self.tasks.abort_all();
         self.under_way.clear();
@@ -173,7 +174,7 @@ impl NodeWrites {
         let name = written.order.known.name.clone();
         let Err(error) = &written.result else {
             match self.trouble.get_mut(&name).filter(|_| sent.slow) {
-                // It may be so again.
+                // The next one may be slow again.
                 Some(trouble) => {
                     (trouble.failures, trouble.until) = (0, Instant::now());
                     trouble.reported = None;
@@ -188,9 +189,9 @@ impl NodeWrites {
         trouble.until = Instant::now() + PAUSES.after(error, trouble.failures);
         let text = format!("{write} of node {name}: {error}");
         if error.retry_class() == Retry::Reread {
-            debug!("{text}; it is read again");
+            debug!("{text}; reading again");
         } else if trouble.reported.as_ref() != Some(&text) {
-            warn!(node = %name, "{text}; others go first, and it is tried again");
+            warn!(node = %name, "{text}; others go first, then it is retried");
             trouble.reported = Some(text);
         }
     }
@@ -205,7 +206,7 @@ impl NodeWrites {
         })
     }
 
-    /// How it is with them at `now`. Nodes that are not `known` any more, by name and uid, have no trouble either.
+    /// The state of writes at `now`. Problems of Nodes that are not `known` any more, by name and uid, are dropped.
     pub fn at(&mut self, now: Instant, known: impl Fn(&NodeName, &str) -> bool) -> Writes {
         self.slow_down(now);
         self.trouble
@@ -228,7 +229,7 @@ impl NodeWrites {
         }
     }
 
-    /// Finds those that take their time, and cuts the oldest of them off where they are too many.
+    /// Marks slow writes, and cancels the oldest of them if there are too many.
     fn slow_down(&mut self, now: Instant) {
         let late = self.under_way.iter().filter(|(name, sent)| {
             let patience = self.patience(name);
@@ -236,7 +237,7 @@ impl NodeWrites {
         });
         let late: Vec<_> = late.map(|(name, _)| name.clone()).collect();
         for name in late {
-            debug!(node = %name, "the write to node {name} takes its time");
+            debug!(node = %name, "the write to node {name} is slow");
             let Some(sent) = self.under_way.get_mut(&name) else {
                 continue;
             };
@@ -261,7 +262,7 @@ impl NodeWrites {
         Doubling::new(first, LIMIT).pause(times.saturating_add(1))
     }
 
-    /// When something of this changes by itself.
+    /// When this state next changes without an event.
     pub fn wake(&self, now: Instant) -> Option<Instant> {
         let rests = self.trouble.values().map(|trouble| trouble.until);
         let quick = self.under_way.iter().filter(|(_, sent)| !sent.slow);
@@ -270,8 +271,8 @@ impl NodeWrites {
     }
 }
 
-/// The Node as it is after the write, if it carries what was written: a webhook may take that off again while the API server says that all
-/// is well, and the same write would be next at once.
+/// The Node after the write, if it shows what was written: a webhook may remove that again while the API server reports success, and the
+/// same write would follow at once.
 fn kept(allotted: &Allotted, raw: RawNode) -> Result<RawNode, ApiError> {
     let carries = |view: NodeView| allotted.patch(&view).is_none();
     match NodeView::parse(&raw).is_ok_and(carries) {

@@ -80,6 +80,8 @@ fn seen(stage: Option<Stage>, answer: Option<Answer>) -> Snapshot {
         live: BTreeMap::new(),
         own_node: None,
         pools: vec![],
+        rollouts: Default::default(),
+        pools_busy: Default::default(),
         pools_live: false,
         writes: Default::default(),
     }
@@ -216,11 +218,11 @@ fn each_decision_is_told_when_its_write_succeeded() {
                 "WindowClosed: the reservation was given up: opens at ten".to_owned(),
             )),
         ),
-        // That was told when the grant was taken off the Node.
+        // Reported already, when the grant was taken off the Node.
         (Write::LedgerDrop, in_ledger(granted, drops()), None),
         (Write::LedgerRestore, in_ledger(None, restores()), None),
         (Write::LedgerGrant, in_ledger(reserved, begins()), None),
-        // The same once more: the agent's time begins anew.
+        // The same again: the agent's time starts again.
         (Write::LedgerGrant, in_ledger(granted, begins()), None),
         (Write::NodeReserve, on_node(reserved, None, marks()), None),
         (
@@ -336,7 +338,7 @@ fn why_a_node_waits_is_told_when_the_code_changes() {
         teller.settled(&seen(None, None), &plan(reason.clone()));
         assert_eq!(reported(&mut events), expected, "{reason}");
     }
-    // Whoever leads anew does not repeat it, and what a write told is not reported again.
+    // An operator that leads again does not repeat it, and what a write reported is not reported again.
     teller.forget();
     teller.settled(&seen(None, None), &plan(Code::PoolInvalid.into()));
     assert_eq!(reported(&mut events), []);

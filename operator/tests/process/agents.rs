@@ -203,6 +203,7 @@ fn published(number: u8, needed: Option<ReleaseId>, phase: Phase) -> Published {
         needed,
         needed_version: None,
         following: None,
+        dead_end: false,
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -130,7 +130,7 @@ impl Bench {
         self.plane.kubectl(&arguments).await?;
         let mut seen = false;
         self.update(async |bench| {
-            if !seen && bench.log()?.contains("the ledger makes no sense") {
+            if !seen && bench.log()?.contains("the ledger is invalid") {
                 let nodes = bench.agents.nodes().await?;
                 let idle = nodes.iter().all(|node| !node.operator.has_slot());
                 ensure!(idle, "{nodes:#?}");

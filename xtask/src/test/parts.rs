@@ -111,6 +111,13 @@ pub const FIRST: &[Part] = &[
         Computes,
         Task::Cargo(&["test", "--workspace", "--lib", "--bins", "--locked"]),
     ),
+    // What the package and the image are made of. Beside others it would take several times as long.
+    part(
+        "release programs",
+        When::Full,
+        Computes,
+        Task::Cargo(&["build", "--locked", "--release", "--package", "cuo-agent"]),
+    ),
     // On a new machine it builds the control plane, for which all others would wait.
     part(
         "control plane",

@@ -38,21 +38,21 @@ fn a_credential_is_the_configured_nodes() {
                 "system:node:n1",
                 Some("n2"),
                 Verdict::Failed,
-                "system:node:n1 is another node's than n2, which the agent's configuration names",
+                "system:node:n1 belongs to another node than n2, which the agent's configuration names",
                 remedy.clone(),
             ),
             (
                 "cuo:agent:n1",
                 Some("n2"),
                 Verdict::Failed,
-                "cuo:agent:n1 is another node's than n2, which the agent's configuration names",
+                "cuo:agent:n1 belongs to another node than n2, which the agent's configuration names",
                 remedy,
             ),
             (
                 "admin",
                 Some("n2"),
                 Verdict::Warning,
-                "admin is no node's, so nothing keeps it to its own Node",
+                "admin is no node's user, so nothing limits it to its own Node",
                 Some("Leave `kubeconfig` out of the agent's configuration where the kubelet has one that can be found.".to_owned()),
             ),
         ];
@@ -73,7 +73,7 @@ fn a_node_that_another_host_keeps_ready_is_not_this_hosts() {
     let boot = |number| BootId::from_bytes([number; 16]);
     let machine = |number: u8| format!("{number:032x}");
     let own = Some((boot(1), machine(1).parse().unwrap()));
-    let elsewhere = "the kubelet of n1 runs on another host, whose machine id is 00000000000000000000000000000002; this credential is another node's";
+    let elsewhere = "the kubelet of n1 runs on another host, whose machine id is 00000000000000000000000000000002; this credential belongs to another node";
     let cases = [
         (own, 1, 1, true, Verdict::Ok, "n1 is Ready"),
         (own, 2, 2, true, Verdict::Failed, elsewhere),

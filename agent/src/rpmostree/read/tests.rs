@@ -104,7 +104,7 @@ fn a_branch_with_layers_and_another_stateroot() {
         })
     );
     let reference = "fedora:fedora/x86_64/coreos/stable".to_owned();
-    assert_eq!(snapshot.origin(), Origin { reference });
+    assert_eq!(snapshot.origin(), Origin::parse(&reference));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_image_with_nothing_pending() {
             others
         })
     );
-    assert_eq!(snapshot.origin().reference, reference);
+    assert_eq!(snapshot.origin().to_string(), reference);
 }
 
 #[test]

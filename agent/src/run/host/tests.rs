@@ -47,9 +47,11 @@ async fn a_full_disk_is_told_with_what_was_free_before() {
     side.stage_started();
     assert!(side.free.is_some());
     side.free = Some(123_456_789);
-    let full = |text: &str| Error::Failed {
-        what: "Upgrade".into(),
-        text: text.into(),
+    let full = |text: &str| {
+        look::Error::from(Error::Failed {
+            what: "Upgrade".into(),
+            text: text.into(),
+        })
     };
     let said = "Upgrade of rpm-ostreed failed: No space left on device";
     let reported = side.failure(&full("No space left on device"));
@@ -74,7 +76,7 @@ async fn the_journal_has_every_word_and_the_node_the_cause() {
         what: "Upgrade".into(),
         text: said.clone(),
     };
-    side.look_ended(Err(failed), &config, &retry);
+    side.look_ended(Err(failed.into()), &config, &retry);
     let whole = line(&format!("Upgrade of rpm-ostreed failed: {said}"));
     assert_eq!(side.check().error, Some(whole.clone()));
     let reported = side.looked().unwrap();

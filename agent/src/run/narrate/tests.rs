@@ -111,7 +111,7 @@ fn an_update_is_told_step_by_step() {
     let leaving = Reason::new(Code::Draining, "1 pod is leaving: default/web is ending");
     let goes = step(at_work(), Phase::Draining, Some(leaving));
     let reported = news(&goes, &before, target());
-    let text = "the drain goes on: Draining: 1 pod is leaving: default/web is ending";
+    let text = "the drain continues: Draining: 1 pod is leaving: default/web is ending";
     let expected = Entry {
         reason: Some(Code::Draining),
         ..of_grant(entry(None, Phase::Draining, text))
@@ -125,7 +125,7 @@ fn an_update_is_told_step_by_step() {
         why: "budget".into(),
     }];
     let reported = news(&held, &before, target());
-    let text = "the drain is held up: Draining: blocked: default/web: budget.";
+    let text = "the drain is blocked: Draining: blocked: default/web: budget.";
     let waits = entry(Some(Event::DrainWaits), Phase::Draining, text);
     let expected = Entry {
         reason: Some(Code::Draining),

@@ -146,7 +146,7 @@ async fn nothing_is_written_before_the_pause_after_a_conflict_is_over() {
     assert!(!present(&side));
 }
 
-/// Reads succeed and writes do not, as with a webhook that is down: the read between two tries does not begin the pauses anew.
+/// Reads succeed and writes do not, as with a webhook that is down: the read between two tries does not restart the pauses.
 #[tokio::test]
 async fn the_pauses_between_writes_that_fail_grow_though_the_node_can_be_read() {
     let (source, want) = (nowhere().await, wanted());
@@ -205,6 +205,7 @@ fn wanted() -> Published {
         needed: None,
         needed_version: None,
         following: None,
+        dead_end: false,
         booted: None,
         progress: None,
         owned: None,
@@ -223,11 +224,11 @@ fn what_is_older_than_what_is_known_is_not_believed() {
     side.hear(News::Node(Box::new(NodeEvent::Present(raw("6")))));
     assert_eq!(version(&side), Some("6"));
     // Another Node of the same name is another one, whatever its version.
-    let anew = RawNode {
+    let recreated = RawNode {
         uid: "u2".into(),
         ..raw("2")
     };
-    side.hear(News::Node(Box::new(NodeEvent::Present(anew))));
+    side.hear(News::Node(Box::new(NodeEvent::Present(recreated))));
     assert_eq!(version(&side), Some("2"));
 }
 

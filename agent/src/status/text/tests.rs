@@ -1,11 +1,12 @@
 use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::reason::{Code, Reason};
+use cuo_core::release::{Following, NamedRelease, Source};
 use cuo_core::time::Time;
 use cuo_core::values::{Failure, Phase, RebootResult};
 
 use super::super::{Agent, Why};
 use super::*;
-use crate::answer::{Check, Next};
+use crate::answer::{LookState, Next};
 
 fn time(text: &str) -> Time {
     format!("2026-05-01T{text}Z").parse().unwrap()
@@ -36,7 +37,16 @@ fn report() -> Report {
         booted: Some(shown("42.1", old, None)),
         pending: Some(shown("42.2", new, Some(true))),
         others: vec![shown("42.0", bad, None)],
-        check: Some(Check {
+        release: Some(Following {
+            source: Source::Graph,
+            reference: "fedora:fedora/x86_64/coreos/stable".into(),
+            goal: Some(NamedRelease {
+                identity: new,
+                version: Some("42.2".into()),
+            }),
+            behind: Some(2),
+        }),
+        check: Some(LookState {
             last: Some(time("11:00:00")),
             error: Some("no network".into()),
             next: Some(time("11:01:00")),
@@ -73,6 +83,8 @@ fn everything_that_is_known_has_its_line() {
              Reason:  Draining: 1 pod is left\n         \
              What to do: {remedy}\n\
              Grant:   {first} for {new}, accepted 2026-05-01T12:00:01Z\n\
+             Source:  graph; the host follows fedora:fedora/x86_64/coreos/stable\n         \
+             on the way to 42.2 ({new}), 2 releases behind\n\
              Checked: 2026-05-01T11:00:00Z, again 2026-05-01T11:01:00Z\n         \
              failed: no network\n\
              Next:    reboot once the node is drained, or give it up, at 2026-05-01T12:20:00Z\n\

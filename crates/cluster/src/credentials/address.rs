@@ -1,24 +1,24 @@
 //! The addresses in a kubeconfig.
 //!
-//! The client library takes whatever may be a URI. It ends the program when one without a scheme is used, and goes to the standard port
-//! where one has a port that is none.
+//! The client library accepts anything that can be parsed as a URI. It aborts the program when an address without a scheme is used, and
+//! replaces an invalid port by the default one.
 
 use std::net::Ipv6Addr;
 
 use http::Uri;
 use rustls::pki_types::ServerName;
 
-/// More than any address has. The library ends the program when an address and a path are too long for a URI (64 KiB) together.
+/// Longer than any real address. The library aborts the program when an address and a path together are too long for a URI (64 KiB).
 const LONGEST: usize = 2048;
 
-/// A scheme, and the port where an address has none.
+/// A scheme, and its default port.
 type Kind = (&'static str, u16);
 
 const SERVERS: &[Kind] = &[("https", 443), ("http", 80)];
-/// As client-go: `socks5` leaves it to the proxy to find out names.
+/// The schemes of client-go: with `socks5`, the proxy resolves names.
 const PROXIES: &[Kind] = &[("http", 80), ("https", 443), ("socks5", 1080)];
 
-/// The address of an API server.
+/// Parses the address of an API server.
 pub(super) fn server(text: &str) -> Result<Uri, String> {
     let address = Address::parse(text, SERVERS).and_then(|address| match address.user {
         Some(_) => Err("has a user in it, who belongs to the kubeconfig's users".to_owned()),
@@ -29,7 +29,7 @@ pub(super) fn server(text: &str) -> Result<Uri, String> {
         .map_err(|why| reported(text, &why))
 }
 
-/// The address of a proxy, with its port.
+/// Parses the address of a proxy, with its port.
 pub(super) fn proxy(text: &str) -> Result<Uri, String> {
     let address = Address::parse(text, PROXIES).and_then(|mut address| {
         let (scheme, port) = address.kind;
@@ -45,7 +45,7 @@ pub(super) fn proxy(text: &str) -> Result<Uri, String> {
         .map_err(|why| reported(text, &why))
 }
 
-/// A password is not for everybody who reads an error.
+/// Formats an error without a password in the address.
 fn reported(text: &str, why: &str) -> String {
     if text.contains('@') || text.len() > LONGEST {
         why.to_owned()
@@ -111,7 +111,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// Host and port, with the colon; the host keeps the brackets of IP version 6.
+/// Splits into host and port, with the colon; the host keeps the brackets of IP version 6.
 fn split(place: &str) -> Result<(&str, Option<&str>), &'static str> {
     let wrong = "has a host that is neither a name nor an IP address";
     let end = match place.strip_prefix('[') {

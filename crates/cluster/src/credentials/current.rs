@@ -1,4 +1,4 @@
-//! A kubeconfig as client-go reads it: only what its current context names counts, and what is empty is not there.
+//! A kubeconfig as client-go reads it: only the current context matters, and empty fields are absent.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(super) struct Current {
     pub user: AuthInfo,
 }
 
-/// What the parts of a kubeconfig are called in it.
+/// The names of a kubeconfig's parts, for error messages.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub context: String,
@@ -25,7 +25,7 @@ pub(super) struct Names {
 }
 
 impl Current {
-    /// Reads the kubeconfig at `path`. Files that it names are not looked at; their paths are relative to its folder no more.
+    /// Reads the kubeconfig at `path`, and makes paths in it absolute. Files that it refers to are not read.
     pub fn read(path: &Path) -> Result<Self, CredentialsError> {
         let bytes = files::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -35,11 +35,11 @@ impl Current {
         })
     }
 
-    /// The same of what is in a kubeconfig in `folder`.
+    /// Parses a kubeconfig in the directory `folder`.
     pub fn parse(bytes: &[u8], folder: &Path) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| "is no kubeconfig: it is not text in UTF-8".to_owned())?;
-        // As editors of another system put it there.
+        // Editors of other systems put a byte order mark there.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim().is_empty() {
             return Err("is empty".to_owned());
@@ -84,7 +84,7 @@ impl Current {
         })
     }
 
-    /// An empty field is none, as client-go has it.
+    /// Treats empty fields as absent, as client-go does.
     fn tidy(&mut self) {
         let (cluster, user) = (&mut self.cluster, &mut self.user);
         let texts = [
@@ -113,12 +113,12 @@ impl Current {
 
     fn absolute(&mut self, folder: &Path) {
         for file in self.files() {
-            // What is absolute already replaces the folder.
+            // An absolute path replaces the directory.
             *file = folder.join(&*file).to_string_lossy().into_owned();
         }
     }
 
-    /// The paths that are named.
+    /// All paths in the current context.
     pub fn files(&mut self) -> impl Iterator<Item = &mut String> {
         let (cluster, user) = (&mut self.cluster, &mut self.user);
         let all = [
@@ -135,8 +135,8 @@ pub(super) fn nonempty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// The name of the context's user, and the user. Without a name it is anybody, whom the API server may refuse; a name of nobody is a
-/// mistake, which `kubectl` takes for the same and client-go's own check of kubeconfigs (1.37) refuses.
+/// The context's user with its name. An empty name means anonymous, which the API server may refuse. A name of a missing user is a mistake;
+/// `kubectl` treats it as anonymous, and client-go's own check of kubeconfigs (1.37) refuses it.
 fn user_of(context: &Context, users: Vec<NamedAuthInfo>) -> Result<(String, AuthInfo), String> {
     let Some(name) = nonempty(context.user.clone()) else {
         return Ok(Default::default());
@@ -148,7 +148,7 @@ fn user_of(context: &Context, users: Vec<NamedAuthInfo>) -> Result<(String, Auth
     Ok((name, found.auth_info.unwrap_or_default()))
 }
 
-/// The parser also shows the lines around the place, which may hold a token or a key.
+/// Drops the lines around the error that the parser quotes, which may hold a token or a key.
 fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// What is said of a file that is not there.
+/// The reason for a file that does not exist.
 pub(super) const NOT_THERE: &str = "not there";
 
 /// Why there are no usable credentials.
@@ -12,20 +12,20 @@ pub enum CredentialsError {
     /// None of the places has a kubeconfig that can be used.
     #[error("{}; join the node to a cluster or name one with --kubeconfig", Tried(.0))]
     NotFound(Vec<(PathBuf, String)>),
-    /// A file that is named explicitly, or by a kubeconfig, can't be read.
+    /// A file that was named explicitly, or by a kubeconfig, can't be read.
     #[error("can't read {}: {message}; let this program's user read it, or name another kubeconfig", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The operating system's words.
+        /// The operating system's error message.
         message: String,
     },
-    /// A kubeconfig, or a file that it names, holds something else than it should.
+    /// A kubeconfig, or a file that it refers to, has invalid content.
     #[error("{}: {message}", path.display())]
     Malformed {
         /// The kubeconfig.
         path: PathBuf,
-        /// What is wrong, with the line where that is known.
+        /// What is wrong, with the line if known.
         message: String,
     },
     /// There is no service account to use.

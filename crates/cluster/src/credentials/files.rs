@@ -1,4 +1,4 @@
-//! Files that hold credentials.
+//! Reads files with credentials.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -17,7 +17,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
     };
     let failed = |error: std::io::Error| unreadable(error_text(&error));
     let kind = std::fs::metadata(path).map_err(failed)?.file_type();
-    // Of a directory the operating system says so itself.
+    // For a directory, the operating system itself returns an error.
     if !kind.is_file() && !kind.is_dir() {
         return Err(unreadable("it is no ordinary file".to_owned()));
     }

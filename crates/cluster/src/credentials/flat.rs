@@ -1,4 +1,4 @@
-//! One kubeconfig out of many files.
+//! Merges a kubeconfig and the files that it refers to.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +15,19 @@ use super::{CredentialsError, Life, address};
 use crate::causes::chain;
 use crate::tls;
 
-/// A kubeconfig with the contents of all files that it named in place of their paths. As far as can be seen here a client can be made
-/// of it.
+/// A kubeconfig that contains all files it referred to. As far as can be checked here, a client can be created from it.
 #[derive(Debug)]
 pub(crate) struct Flat {
     path: PathBuf,
     current: Current,
     /// The client's configuration, still without a credential plugin's view of the cluster.
     config: kube::Config,
-    /// Of the client certificate, if there is one that is understood.
+    /// The validity of the client certificate, if there is one that can be parsed.
     pub life: Option<Life>,
 }
 
 impl Flat {
-    /// Reads what `current`, the kubeconfig at `path`, names.
+    /// Reads the files that `current`, the kubeconfig at `path`, refers to.
     pub fn of(path: &Path, mut current: Current) -> Result<Self, CredentialsError> {
         let Names { cluster, user, .. } = current.names.clone();
         let wrong = |place: String| {
@@ -51,14 +50,14 @@ impl Flat {
         Ok(flat)
     }
 
-    /// Certificates and keys are something that the client can work with.
+    /// Checks that certificates and keys are usable for the client.
     fn try_out(&self) -> Result<(), CredentialsError> {
         if self.program().is_some() {
             // It would be run.
             return Ok(());
         }
         let mut config = self.config.clone();
-        // Those of this system are nothing to be judged here.
+        // The system's own certificates are not checked here.
         config.root_cert.get_or_insert_default();
         match config.rustls_client_config() {
             Ok(_) => Ok(()),
@@ -66,7 +65,7 @@ impl Flat {
         }
     }
 
-    /// The program that is asked to be run for credentials.
+    /// The credential plugin, a program to be run, if the user has one.
     fn program(&self) -> Option<&str> {
         let user = &self.current.user;
         match (&user.exec, &user.auth_provider) {
@@ -76,7 +75,7 @@ impl Flat {
         }
     }
 
-    /// Whoever copies has more rights than who uses the copy, so it runs nothing that a kubeconfig names.
+    /// Refuses credential plugins: the program that copies has more rights than the one that uses the copy.
     pub fn refuse_programs(&self) -> Result<(), CredentialsError> {
         let (user, Some(program)) = (&self.current.names.user, self.program()) else {
             return Ok(());
@@ -87,7 +86,7 @@ impl Flat {
         Err(malformed(&self.path, why))
     }
 
-    /// Nobody knows who uses a kubeconfig without credentials, so it is no kubelet's and another one may be.
+    /// Refuses a kubeconfig without credentials: it can't be a kubelet's, and another one may be.
     pub fn refuse_anonymous(&self) -> Result<(), CredentialsError> {
         let user = &self.current.user;
         let token = user.token.as_ref().map(ExposeSecret::expose_secret);
@@ -106,7 +105,7 @@ impl Flat {
         Err(malformed(&self.path, why))
     }
 
-    /// Of this kubeconfig nothing but the current context: whoever reads the copy needs no other secrets.
+    /// The kubeconfig's text with the current context only: whoever reads the copy needs no other secrets.
     pub fn text(self) -> Result<String, CredentialsError> {
         let Current {
             names,
@@ -135,7 +134,7 @@ impl Flat {
             }],
             ..Kubeconfig::default()
         };
-        // By way of a value, whose fields have an order: the same credentials are the same text.
+        // Through a value, which sorts fields: equal credentials give equal text.
         serde_json::to_value(&kubeconfig)
             .and_then(|value| serde_json::to_string_pretty(&value))
             .map_err(|error| malformed(&self.path, error.to_string()))
@@ -161,8 +160,8 @@ fn malformed(path: &Path, message: String) -> CredentialsError {
     }
 }
 
-/// What the client has to know of the cluster. Made by hand, because the library's own way also looks at HTTPS_PROXY and NO_PROXY in the
-/// environment, which a host sets for its downloads and not for its own cluster.
+/// The client's settings for the cluster. Written out because the library also reads HTTPS_PROXY and NO_PROXY from the environment, which a
+/// host sets for its downloads and not for its own cluster.
 fn cluster_config(current: &mut Current) -> Result<kube::Config, Wrong> {
     let cluster = &mut current.cluster;
     let server = cluster.server.as_deref().unwrap_or_default();
@@ -184,7 +183,7 @@ fn cluster_config(current: &mut Current) -> Result<kube::Config, Wrong> {
     Ok(config)
 }
 
-/// Brings the user's secrets inside.
+/// Replaces the user's files by their contents.
 fn user_config(user: &mut AuthInfo) -> Result<Option<Life>, Wrong> {
     let life = material::identity(user)?;
     material::token(user)?;

@@ -1,4 +1,4 @@
-//! Credentials that were found, and the files that they are made from.
+//! Credentials that were found, and the files that they were read from.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use super::flat::Flat;
 use super::life::Life;
 use crate::causes::chain;
 
-/// What one file was when it was looked at, symbolic links followed; `None` if it was not there.
+/// The identity of a file at one time, symbolic links followed; `None` if it did not exist.
 ///
-/// The kubelet renews its certificate by pointing a link at a new file, so the link's path alone says nothing.
+/// The kubelet renews its certificate by pointing a link at a new file, so the link's path alone is not enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
     pub(super) path: PathBuf,
@@ -43,14 +43,14 @@ impl FileIdentity {
 pub(crate) struct Found {
     /// For people: the kubeconfig's path, or `service account`.
     pub origin: String,
-    /// Every file that the client is made from. Taken before reading, so that a later change is never missed.
+    /// Every file that the client is created from. Recorded before reading, so that no later change is missed.
     pub files: Vec<FileIdentity>,
-    /// What is in them; none for a service account.
+    /// Their content; `None` for a service account.
     pub(super) flat: Option<Flat>,
 }
 
 impl Found {
-    /// Reads the kubeconfig at `path`, and what it names.
+    /// Reads the kubeconfig at `path`, and the files that it refers to.
     pub(super) fn at(path: &Path, root: &Path) -> Result<Self, CredentialsError> {
         let mut files = vec![FileIdentity::of(path)];
         let mut current = Current::read(path)?;
@@ -65,7 +65,7 @@ impl Found {
         })
     }
 
-    /// How long the client certificate is good, if there is one that is understood.
+    /// The validity of the client certificate, if there is one that can be parsed.
     pub(crate) fn life(&self) -> Option<Life> {
         self.flat.as_ref()?.life
     }
@@ -81,7 +81,7 @@ impl Found {
     }
 }
 
-/// `named` as it is, or under `root` if it is only there.
+/// `named` unchanged, or under `root` if it exists only there.
 fn locate(named: &str, root: &Path) -> String {
     let below = under(root, Path::new(named));
     if !Path::new(named).exists() && below.exists() {

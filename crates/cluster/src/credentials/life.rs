@@ -1,6 +1,6 @@
-//! From when until when a client certificate is good.
+//! The validity period of a client certificate.
 //!
-//! A certificate that is not understood is not judged: the API server does that.
+//! A certificate that can't be parsed is not judged: the API server does that.
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -8,26 +8,26 @@ use rustls::pki_types::pem::PemObject;
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser;
 
-/// The part of its life after which a certificate should have been renewed: kubelets do so before, by 90 % at the latest.
+/// The fraction of its validity after which a certificate should have been renewed: kubelets renew at 90 % at the latest.
 const LATE: f64 = 0.95;
 
-/// When a certificate is good.
+/// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
-    /// From then on.
+    /// Its beginning.
     pub begin: Timestamp,
-    /// Until then.
+    /// Its end.
     pub end: Timestamp,
 }
 
 impl Life {
-    /// Of the first certificate in PEM, which is the client's own; others are of who signed it.
+    /// The period of the first certificate in PEM, which is the client's own; the others belong to its issuers.
     pub(super) fn in_pem(pem: &[u8]) -> Option<Self> {
         let der = CertificateDer::from_pem_slice(pem).ok()?;
         in_der(&der)
     }
 
-    /// It should have been renewed by now.
+    /// Whether it should have been renewed by now.
     pub fn ends_soon(&self, now: Timestamp) -> bool {
         let life = self.end.duration_since(self.begin).as_secs_f64();
         now.duration_since(self.begin).as_secs_f64() > life * LATE
@@ -35,7 +35,7 @@ impl Life {
 }
 
 fn in_der(der: &[u8]) -> Option<Life> {
-    // Two times are needed, so what is strange in an extension is no matter.
+    // Only the two times are needed, so an unknown extension does not matter.
     let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
     let (_, certificate) = parser.parse(der).ok()?;
     let validity = certificate.validity();

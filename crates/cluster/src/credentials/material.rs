@@ -1,6 +1,6 @@
-//! What a kubeconfig's cluster and user name or hold: certificates, keys and tokens, brought inside.
+//! Replaces references to certificates, keys and tokens in a kubeconfig by their contents.
 //!
-//! Of two places for one thing client-go takes the same as this: a token's file before the token, and for the rest it refuses both.
+//! If there are two sources of one thing, this follows client-go: a token's file precedes the token; for the rest, both are an error.
 
 use http::HeaderValue;
 use k8s_openapi::ByteString;
@@ -12,12 +12,12 @@ use serde_json::{Value, from_value, to_value};
 
 use super::{CredentialsError, Life, files};
 
-/// Why something can't be brought inside.
+/// Why a reference can't be replaced.
 #[derive(Debug)]
 pub(super) enum Wrong {
-    /// A file that is named.
+    /// A file can't be read.
     File(CredentialsError),
-    /// What the kubeconfig says.
+    /// The kubeconfig is wrong.
     Here(String),
 }
 
@@ -33,7 +33,7 @@ impl From<String> for Wrong {
     }
 }
 
-/// The certificates of the authorities that the cluster names or holds, which it holds from now on.
+/// Puts the CA certificates that the cluster refers to into it, and returns them.
 pub(super) fn authorities(cluster: &mut Cluster) -> Result<Option<Vec<Vec<u8>>>, Wrong> {
     const WHAT: &str = "certificate-authority";
     let data = cluster.certificate_authority_data.take();
@@ -50,7 +50,7 @@ pub(super) fn authorities(cluster: &mut Cluster) -> Result<Option<Vec<Vec<u8>>>,
     Ok(Some(all.collect()))
 }
 
-/// Certificate and key of the user, likewise; gives how long the certificate is good, if that is understood.
+/// Puts the user's certificate and key into it; returns the certificate's validity, if it can be parsed.
 pub(super) fn identity(user: &mut AuthInfo) -> Result<Option<Life>, Wrong> {
     let data = user.client_certificate_data.take();
     let certificate = bytes("client-certificate", user.client_certificate.take(), data)?;
@@ -81,14 +81,14 @@ pub(super) fn identity(user: &mut AuthInfo) -> Result<Option<Life>, Wrong> {
     Ok(life)
 }
 
-/// As PKCS #8 says so, and as OpenSSL did before it.
+/// Whether the key is encrypted, as PKCS #8 marks it, and as OpenSSL did before.
 fn is_encrypted(pem: &[u8]) -> bool {
     let text = String::from_utf8_lossy(pem);
     text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
         || text.contains("Proc-Type: 4,ENCRYPTED")
 }
 
-/// The token of the user, likewise. A file that can't be read, or is empty, leaves the token that is beside it.
+/// Puts the user's token into it. If the file can't be read or is empty, the token beside it is used.
 pub(super) fn token(user: &mut AuthInfo) -> Result<(), Wrong> {
     if let Some(file) = user.token_file.take() {
         match (from_file(&file), &user.token) {
@@ -119,7 +119,7 @@ fn from_file(file: &str) -> Result<SecretString, Wrong> {
     }
 }
 
-/// The client library ends the program where it can't make a header.
+/// The client library aborts the program if a token is no valid header.
 fn check_token(name: &str, token: &str) -> Result<(), String> {
     let header = HeaderValue::try_from(format!("Bearer {token}"));
     header.map(drop).map_err(|_| {
@@ -127,7 +127,7 @@ fn check_token(name: &str, token: &str) -> Result<(), String> {
     })
 }
 
-/// What is in `file`, or is `data` in base64.
+/// The content of `file`, or `data` decoded from base64.
 fn bytes(what: &str, file: Option<String>, data: Option<String>) -> Result<Option<Vec<u8>>, Wrong> {
     match (file, data) {
         (None, None) => Ok(None),
@@ -145,7 +145,7 @@ fn bytes(what: &str, file: Option<String>, data: Option<String>) -> Result<Optio
     }
 }
 
-/// The API's own byte string is base64 in JSON, as a kubeconfig's is; line breaks in it count for nothing there either.
+/// Decodes base64 as the API's own byte strings are, ignoring line breaks.
 fn plain(base64: String) -> Option<Vec<u8>> {
     let text = base64.replace(['\r', '\n'], "");
     let ByteString(bytes) = from_value(Value::String(text)).ok()?;

@@ -1,4 +1,4 @@
-//! Which of a host's kubeconfigs to use.
+//! Chooses among the kubeconfigs of a host.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,13 @@ use super::error::{CredentialsError, NOT_THERE};
 use super::found::{Found, under};
 use super::life::Life;
 
-/// CUO's own kubeconfig, which is used before all others while it is good.
+/// CUO's own kubeconfig, which has precedence over all others while it is valid.
 const OWN: &str = "/etc/cuo-agent/kubeconfig";
-/// Those of k0s, which is the one distribution that has two. Where it balances the load on the node the first one is the kubelet's, and
-/// the second one names without end where the node once joined.
+/// The kubeconfigs of k0s, the only distribution that has two. With load balancing on the node, the first one is the kubelet's, and the
+/// second always names the server through which the node once joined.
 const K0S: [&str; 2] = ["/run/k0s/nllb/kubeconfig.yaml", "/var/lib/k0s/kubelet.conf"];
 
-/// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's in the places where
-/// installers put it.
+/// Kubeconfigs that a host may have, in the order in which they are tried: CUO's own, then the kubelet's where installers put it.
 pub const PLACES: &[&str] = &[
     OWN,
     "/var/lib/kubelet/kubeconfig",
@@ -27,10 +26,10 @@ pub const PLACES: &[&str] = &[
     "/var/lib/microshift/resources/kubelet/kubeconfig",
 ];
 
-/// A kubeconfig that is not used, though it is in one of [`PLACES`].
+/// A kubeconfig in one of [`PLACES`] that is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedOver {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Why it is not used.
     pub why: String,
@@ -39,28 +38,28 @@ pub struct PassedOver {
 /// The kubeconfigs below `root` that are not used, because another one is.
 ///
 /// # Errors
-/// When none is used; it says why for each.
+/// When none can be used; the error says why for each.
 pub fn passed_over(root: &Path) -> Result<Vec<PassedOver>, CredentialsError> {
     Ok(discover(root, Timestamp::now())?.1)
 }
 
-/// A kubeconfig that could be used.
+/// A kubeconfig that can be used.
 struct Candidate {
     place: &'static str,
     path: PathBuf,
     found: Found,
 }
 
-/// How good a kubeconfig is, the best first.
+/// The ranks of kubeconfigs, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
-    /// CUO's own, whose certificate has not ended, or which has a token.
+    /// CUO's own, whose certificate has not expired, or which has a token.
     Own,
-    /// Its certificate has not ended.
+    /// Its certificate has not expired.
     Good,
-    /// It has a token, or a certificate that is not understood.
+    /// It has a token, or a certificate that can't be parsed.
     Unknown,
-    /// It is better to ask with what has ended than not at all.
+    /// Its certificate has expired; trying it is better than nothing.
     Ended,
 }
 
@@ -82,14 +81,14 @@ impl Candidate {
         }
     }
 
-    /// Both are of one distribution, so that their order tells which of them its kubelet uses. Their ages do not: k0s recreates both
-    /// within a second.
+    /// Whether both are of one distribution, whose kubelet uses the first that exists. Their ages mean nothing: k0s recreates both within a
+    /// second.
     fn is_beside(&self, other: &Self) -> bool {
         self.place == other.place || [self, other].iter().all(|one| K0S.contains(&one.place))
     }
 }
 
-/// The kubeconfig below `root` to use, and the others that are there.
+/// The kubeconfig below `root` to use, and the others that exist.
 pub(super) fn discover(
     root: &Path,
     now: Timestamp,
@@ -127,7 +126,7 @@ pub(super) fn discover(
     Ok((used.found, others))
 }
 
-/// The kubeconfig at `path`, for somebody who runs no programs that it names. Without credentials it is for a person to add them.
+/// Reads the kubeconfig at `path`, without credential plugins, and only if it has credentials.
 fn of_a_host(path: &Path, root: &Path) -> Result<Found, CredentialsError> {
     let found = Found::at(path, root)?;
     if let Some(flat) = &found.flat {
@@ -137,8 +136,8 @@ fn of_a_host(path: &Path, root: &Path) -> Result<Found, CredentialsError> {
     Ok(found)
 }
 
-/// Which of these to use: of those that are as good as any the newest, so that what another distribution left behind does not win, and of
-/// equally old ones the first. Of one distribution it is the first that is as good, however old.
+/// Chooses among these: of those with the best rank the newest, so that what another distribution left behind does not win, and of equally
+/// old ones the first. Of one distribution it is the first with that rank, however old.
 fn best(candidates: &[Candidate], now: Timestamp) -> Option<usize> {
     let standing = candidates.iter().map(|one| one.standing(now)).min()?;
     let mut alike = candidates
@@ -156,7 +155,7 @@ fn best(candidates: &[Candidate], now: Timestamp) -> Option<usize> {
     candidates.iter().position(chosen)
 }
 
-/// Why a kubeconfig that could be used is not.
+/// Why a usable kubeconfig is not used.
 fn unused(one: &Candidate, used: &Candidate, now: Timestamp) -> String {
     let place = used.path.display();
     match (one.life(), used.life()) {
@@ -179,7 +178,7 @@ fn is_missing(place: &Path, error: &CredentialsError) -> bool {
     matches!(error, CredentialsError::Unreadable { path, message } if path == place && message == NOT_THERE)
 }
 
-/// What is wrong with the kubeconfig at `place`, to be read after its name.
+/// What is wrong with the kubeconfig at `place`, as a clause after its name.
 fn reason(place: &Path, error: CredentialsError) -> String {
     match error {
         CredentialsError::Unreadable { path, message } if path == place => message,
@@ -191,7 +190,7 @@ fn reason(place: &Path, error: CredentialsError) -> String {
     }
 }
 
-/// Why there is none to use. Where one is there and no other, what is wrong with it is all that matters.
+/// The error if there is none to use. If only one exists, its error is all that matters.
 fn none(mut failed: Vec<(PathBuf, CredentialsError)>) -> CredentialsError {
     let there = failed
         .iter()

@@ -239,7 +239,7 @@ async fn what_does_not_work_of_ones_own_certificate_is_said_in_a_sentence() {
             "own",
             "old",
             format!(
-                "client-key does not belong to client-certificate; put the key there that the certificate was made for {failed}keys may not be consistent: KeyMismatch)"
+                "client-key does not belong to client-certificate; use the key that the certificate was issued for {failed}keys may not be consistent: KeyMismatch)"
             ),
         ),
         (

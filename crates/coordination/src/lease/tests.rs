@@ -199,7 +199,7 @@ async fn a_refusal_is_told() {
             message: "no".into(),
         }),
     };
-    eventually("the refusal is told", || {
+    eventually("the refusal is reported", || {
         *running.state.borrow() == expected
     })
     .await;

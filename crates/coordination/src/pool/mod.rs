@@ -1,6 +1,7 @@
 //! `UpdatePool`, the one custom resource: its definition, what is read of it and its status.
 
 mod parse;
+pub mod releases;
 mod rules;
 pub mod schema;
 pub mod spec;
@@ -8,6 +9,7 @@ pub mod status;
 
 use cuo_core::ids::PoolName;
 use cuo_core::pool::FoundPool;
+use cuo_core::release::Rollout;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use kube::api::{Patch, PatchParams};
@@ -23,19 +25,20 @@ use cuo_cluster::wire::Wire;
 
 pub use cuo_cluster::paths::{GROUP, KIND, VERSION};
 pub use parse::pool;
+pub use releases::ReleaseStatus;
 pub use spec::PoolSpec;
 pub use status::PoolStatus;
 
-/// What it is called in paths.
+/// Its name in paths.
 pub const PLURAL: &str = "updatepools";
-/// What it is called by people in a hurry.
+/// Its short name for `kubectl`.
 pub const SHORT: &str = "up";
 
 /// A pool on the wire.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct WirePool {
     metadata: Meta,
-    /// Judged later, so that one pool which makes no sense does not hide the others.
+    /// Parsed later, so that an invalid pool does not hide the others.
     #[serde(default)]
     spec: Value,
     #[serde(default)]
@@ -63,9 +66,9 @@ pub struct PoolObject {
     pub resource_version: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// What it asks for.
+    /// The pool as parsed.
     pub found: FoundPool,
-    /// What the operator wrote last; what can't be read is as nothing, and written again.
+    /// The status that the operator wrote last; an unreadable one counts as empty, and is written again.
     pub status: PoolStatus,
 }
 
@@ -80,7 +83,7 @@ impl Wire for WirePool {
 }
 
 impl WirePool {
-    /// Fails when the name is none, which the API server does not let happen.
+    /// When the name is invalid, which the API server does not allow.
     pub fn into_object(self) -> Result<PoolObject, ApiError> {
         let name = self.metadata.name.parse::<PoolName>();
         let name = name.map_err(|error| ApiError::Other {
@@ -94,6 +97,14 @@ impl WirePool {
             generation: self.metadata.generation,
             status: PoolStatus::deserialize(&self.status).unwrap_or_default(),
         })
+    }
+}
+
+impl PoolObject {
+    /// How far it is with releases, as its status says.
+    pub fn rollout(&self) -> Rollout {
+        let release = self.status.release.clone().unwrap_or_default();
+        release.rollout(&self.status.history)
     }
 }
 
@@ -146,7 +157,75 @@ pub async fn write_status(
         ] {
             fields.entry(gone).or_insert(Value::Null);
         }
+        if let Some(Value::Object(release)) = fields.get_mut("release") {
+            let waiting = release.entry("waiting").or_insert(Value::Null);
+            if let Value::Object(waiting) = waiting {
+                waiting.entry("version").or_insert(Value::Null);
+            }
+        }
     }
+    write(source, name, resource_version, fields)
+        .await
+        .map(drop)
+}
+
+/// Writes how far the pool `name` is with releases, if nobody wrote the pool since it was read as `resource_version`. Returns the version of
+/// the pool afterwards.
+///
+/// # Errors
+/// [`ApiError::Conflict`] if somebody did, [`ApiError::NotFound`] if it is gone; any other [`ApiError`], also where the API server does not
+/// keep what was written.
+pub async fn write_rollout(
+    source: &ClientSource,
+    name: &PoolName,
+    resource_version: &str,
+    rollout: &Rollout,
+) -> Result<String, ApiError> {
+    let release = ReleaseStatus::new(rollout);
+    let history: Vec<_> = rollout
+        .history
+        .iter()
+        .map(releases::PastStatus::from)
+        .collect();
+    let mut fields = json!(release);
+    if let Value::Object(fields) = &mut fields {
+        for gone in ["candidate", "promoted", "promotedAt", "givenUp"] {
+            fields.entry(gone).or_insert(Value::Null);
+        }
+    }
+    let fields = json!({ "release": replaced(fields), "history": history });
+    let written = write(source, name, resource_version, fields).await?;
+    let written = WirePool::deserialize(written).map_err(|error| ApiError::Other {
+        message: format!("the answer is no UpdatePool: {error}"),
+    })?;
+    let written = written.into_object()?;
+    if written.rollout() != *rollout {
+        return Err(ApiError::Other {
+            message: "it took the status of the pool, but does not keep `release`; see that the definition of UpdatePool is of this release (deploy/operator.yaml)".into(),
+        });
+    }
+    Ok(written.resource_version)
+}
+
+/// The same with what is absent of a release as `null`: merging would leave what another one had.
+fn replaced(mut release: Value) -> Value {
+    for chosen in ["candidate", "promoted"] {
+        if let Some(Value::Object(fields)) = release.get_mut(chosen) {
+            for gone in ["version", "image"] {
+                fields.entry(gone).or_insert(Value::Null);
+            }
+        }
+    }
+    release
+}
+
+/// Merges `fields` into the status of the pool `name`.
+async fn write(
+    source: &ClientSource,
+    name: &PoolName,
+    resource_version: &str,
+    fields: Value,
+) -> Result<Value, ApiError> {
     let body = json!({ "metadata": { "resourceVersion": resource_version }, "status": fields });
     let params = PatchParams {
         field_manager: Some(source.program().name.to_owned()),
@@ -159,7 +238,7 @@ pub async fn write_status(
         &Patch::Merge(body),
     )?;
     let written = source.call(|client| async move { client.request::<Value>(request).await });
-    written.await.map(drop)
+    written.await
 }
 
 #[cfg(test)]

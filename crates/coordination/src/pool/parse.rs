@@ -1,10 +1,11 @@
-//! From what is written to what is decided on.
+//! Parses an `UpdatePool`'s `spec` into the pool that decisions use.
 
 use std::fmt::Display;
 
-use cuo_core::ids::PoolName;
+use cuo_core::ids::{PoolName, ReleaseId};
 use cuo_core::keys;
 use cuo_core::pool::{Canary, CanaryWho, FoundPool, MaxUnavailable, Order, OrderBy, Pool, Release};
+use cuo_core::release::{Declaration, Declared, ImageName};
 use cuo_core::selector::{Operator, Selector};
 use cuo_core::values::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
@@ -15,9 +16,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::spec::{
-    Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, CordonedSpec, DrainModeSpec,
-    DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec, PreflightSpec,
-    ReleaseSpec, TreatmentSpec, WindowSpec,
+    Approval, BlackoutSpec, CanarySpec, ChecksSpec, ControlPlaneSpec, CordonedSpec, DeclaredSpec,
+    DrainModeSpec, DrainSpec, IntOrText, OnTimeoutSpec, OrderBySpec, OrderSpec, PoolSpec,
+    PreflightSpec, ReleaseSpec, TreatmentSpec, WindowSpec,
 };
 
 /// Longest time that may be given for anything, as the schema has it.
@@ -25,8 +26,8 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The pool `name` as its `spec` describes it.
 ///
-/// The API server refuses most of what makes no sense. What it can't see, or did not when the definition was another one, makes the pool
-/// invalid: its nodes are held, for they are not to be treated as if nobody had asked for anything.
+/// The API server refuses most invalid specs. What it can't check, or did not with an earlier definition, makes the pool invalid: its nodes
+/// are held, because they must not be treated as if no pool selected them.
 pub fn pool(name: PoolName, spec: &Value) -> FoundPool {
     let invalid = |selector, why| FoundPool::Invalid {
         name: name.clone(),
@@ -49,7 +50,7 @@ pub fn pool(name: PoolName, spec: &Value) -> FoundPool {
     }
 }
 
-/// Says which field it is about.
+/// Adds the name of the field to an error.
 trait At<T> {
     fn at(self, field: impl Display) -> Result<T, String>;
 }
@@ -78,6 +79,7 @@ fn valid(name: &PoolName, spec: PoolSpec) -> Result<Pool, String> {
         order: order(spec.order)?,
         canary: spec.canary.map(canary).transpose()?,
         max_failures: usize::try_from(spec.max_failures.max(1)).at("maxFailures")?,
+        release: declared(spec.release, spec.target.is_some()).at("release")?,
         target: spec.target.map(release).transpose().at("target")?,
         approved,
         before,
@@ -196,6 +198,32 @@ fn release(spec: ReleaseSpec) -> Result<Release, String> {
     }
 }
 
+fn declared(spec: Option<DeclaredSpec>, target: bool) -> Result<Option<Declared>, String> {
+    let Some(spec) = spec else { return Ok(None) };
+    if target {
+        return Err("`target` says nothing beside it".into());
+    }
+    let what = match (spec.image, spec.version, spec.commit) {
+        (Some(image), None, None) => {
+            let image: ImageName = image.parse().at("image")?;
+            if image.tag.is_none() && image.digest().is_none() {
+                return Err("image: expected a tag or a digest".into());
+            }
+            Declaration::Image(image)
+        }
+        (None, Some(version), None) => Declaration::Version(version),
+        (None, None, Some(commit)) => match commit.parse().at("commit")? {
+            commit @ ReleaseId::Commit(_) => Declaration::Commit(commit),
+            ReleaseId::Image(_) => return Err("commit: expected no digest".into()),
+        },
+        _ => return Err("expected either `image`, `version` or `commit`".into()),
+    };
+    Ok(Some(Declared {
+        what,
+        downgrade: spec.allow_downgrade,
+    }))
+}
+
 fn checks(spec: ChecksSpec) -> Result<(Vec<String>, Vec<String>, PodChecks), String> {
     for name in spec.before.iter().chain(&spec.after) {
         if name.starts_with(keys::PREFIX) {
@@ -272,7 +300,7 @@ fn of_nodes(selector: &Selector) -> Result<(), String> {
     }
 }
 
-/// What the API server would refuse of a selector in one of its own objects.
+/// Checks a selector as the API server does in its own objects.
 fn sound(selector: &Selector) -> Result<(), String> {
     for demand in &selector.match_expressions {
         let valued = matches!(demand.operator, Operator::In | Operator::NotIn);

@@ -126,6 +126,24 @@ pub(super) fn identity(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
+pub(super) fn commit(_: &mut SchemaGenerator) -> Schema {
+    text(
+        64,
+        "self.matches('^[0-9a-f]{64}$')",
+        "expected 64 lower-case hexadecimal digits",
+    )
+}
+
+const IMAGE: &str = "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$";
+
+pub(super) fn image(_: &mut SchemaGenerator) -> Schema {
+    text(
+        512,
+        &format!("self.matches('{IMAGE}')"),
+        "expected an image with its registry and a tag or digest, such as quay.io/example/os:stable or quay.io/example/os@sha256:…",
+    )
+}
+
 /// A label selector for Nodes. Agents write labels of the protocol, and must not choose their pools by them.
 pub(super) fn node_selector(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = selector(generator);

@@ -18,6 +18,7 @@ const UNKNOWN_BEFORE: &[&str] = &[
     "/properties/cordoned",
     "/properties/drain/properties/mode",
     "/properties/drain/properties/preflight",
+    "/properties/release/properties/allowDowngrade",
 ];
 
 /// The schema of `spec` in the definition.
@@ -31,7 +32,7 @@ fn spec() -> Value {
 }
 
 /// What `kubectl get updatepools` prints.
-fn columns() -> [Value; 9] {
+fn columns() -> [Value; 11] {
     [
         column("Max unavailable", "string", ".spec.maxUnavailable"),
         column("Nodes", "integer", ".status.nodes.total"),
@@ -39,6 +40,8 @@ fn columns() -> [Value; 9] {
         column("Rebooting", "integer", ".status.nodes.rebooting"),
         column("Unavailable", "integer", ".status.nodes.unavailable"),
         column("Paused", "boolean", ".spec.paused"),
+        column("Candidate", "string", ".status.release.candidate.version"),
+        column("Promoted", "string", ".status.release.promoted.version"),
         column("Next window", "string", ".status.nextWindow"),
         column(
             "Reason",

@@ -12,6 +12,9 @@ use super::rules;
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.approved) || size(self.approved) == 0 || (has(self.approval) && self.approval == 'Manual')",
     "message": "`approved` says something only with `approval: Manual`",
+}, {
+    "rule": "!has(self.release) || !has(self.target)",
+    "message": "`target` limits what nodes find by themselves, so it says nothing beside `release`",
 }]))]
 pub struct PoolSpec {
     /// The nodes of this pool, by their labels other than CUO's own. Absent or empty selects all nodes.
@@ -45,9 +48,12 @@ pub struct PoolSpec {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_failures: u32,
-    /// The only thing that nodes of this pool may boot; what else they want is held.
+    /// The only release that nodes of this pool may boot; any other is held.
     #[serde(default)]
     pub target: Option<ReleaseSpec>,
+    /// What the nodes of this pool are to run, whatever they would find by themselves. Not beside `target`.
+    #[serde(default)]
+    pub release: Option<DeclaredSpec>,
     /// Whether each update has to be named in `approved` before anybody boots it.
     #[serde(default)]
     pub approval: Approval,
@@ -208,7 +214,7 @@ pub enum ControlPlaneSpec {
     "message": "expected either `count` or `nodeSelector`",
 }]))]
 pub struct CanarySpec {
-    /// As many nodes, first those whose last update is the oldest. Each runs what it tries for the `soak` before it goes on.
+    /// This many nodes, those first whose last update is the oldest. Each runs an update for the `soak` before it takes the next.
     #[serde(default)]
     #[schemars(schema_with = "rules::count")]
     pub count: Option<u32>,
@@ -239,6 +245,32 @@ pub struct ReleaseSpec {
     #[serde(default)]
     #[schemars(length(min = 1, max = 253))]
     pub version: Option<String>,
+}
+
+/// What nodes are to run: either `image`, `version` or `commit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(has(self.image) ? 1 : 0) + (has(self.version) ? 1 : 0) + (has(self.commit) ? 1 : 0) == 1",
+    "message": "expected either `image`, `version` or `commit`",
+}]))]
+pub struct DeclaredSpec {
+    /// An image as `HOST/PATH@sha256:DIGEST`, or as `HOST/PATH:TAG`: then a node finds out what the tag names, and that becomes the
+    /// candidate. Hosts take only images that their own configuration allows.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::image")]
+    pub image: Option<String>,
+    /// The release of this version, where nodes follow an update graph or a branch.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 253))]
+    pub version: Option<String>,
+    /// The checksum of a commit, where nodes follow a branch.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::commit")]
+    pub commit: Option<String>,
+    /// It may be older than what nodes run. Hosts have to allow that, too.
+    #[serde(default)]
+    pub allow_downgrade: bool,
 }
 
 /// Whether updates have to be approved.
@@ -299,7 +331,7 @@ pub struct DrainSpec {
     /// Whether pods have to leave before the reboot.
     #[serde(default)]
     pub mode: DrainModeSpec,
-    /// What is made of it where the API server says before the drain that it would refuse evictions.
+    /// What happens if the API server says before the drain that it would refuse evictions.
     #[serde(default)]
     pub preflight: PreflightSpec,
     /// How long a drain may take, such as `10m`, which is the default.
@@ -327,7 +359,7 @@ pub struct DrainSpec {
     #[serde(default)]
     #[schemars(schema_with = "rules::namespaces")]
     pub skip_namespaces: Vec<String>,
-    /// Whether volumes of the pods that left have to be let go of before the reboot.
+    /// Whether volumes of the pods that left have to be released before the reboot.
     #[serde(default = "yes")]
     pub wait_for_volumes: bool,
     /// How long to wait between the end of the drain and the reboot.
@@ -359,7 +391,7 @@ pub enum DrainModeSpec {
     None,
 }
 
-/// What is made of refusals that are known before the drain.
+/// What happens if refusals are known before the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum PreflightSpec {
     /// They are reported, and the drain begins: budgets may have room once the node is cordoned, and webhooks act on real evictions alone.

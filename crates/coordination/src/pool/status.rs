@@ -1,9 +1,11 @@
-//! `status` of an `UpdatePool`: what the operator tells people about it. Nothing is ever decided on it.
+//! `status` of an `UpdatePool`: what the operator tells people about it. Nothing is decided on it but on its releases.
 
 use cuo_core::ids::{GrantId, NodeName, ReleaseId};
 use cuo_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::releases::{PastStatus, ReleaseStatus};
 
 /// What the operator that leads sees of a pool.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +17,7 @@ pub struct PoolStatus {
     pub max_unavailable: u32,
     /// How many nodes are in which state.
     pub nodes: NodeCounts,
-    /// Grants that are out in this pool: a copy of the ledger's.
+    /// Grants in use in this pool: a copy of the ledger's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<Slot>,
     /// What nodes of the pool run or wait to boot, at most ten.
@@ -25,6 +27,12 @@ pub struct PoolStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub control_plane: Vec<NodeName>,
+    /// How far the pool is with releases, where it has a candidate at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseStatus>,
+    /// The last twenty candidates that are none any more, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PastStatus>,
     /// When the next window opens, while none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
@@ -38,33 +46,33 @@ pub struct PoolStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeCounts {
-    /// All.
+    /// All nodes.
     pub total: u32,
-    /// They need no reboot.
+    /// Nodes that need no reboot.
     pub up_to_date: u32,
-    /// They need a reboot.
+    /// Nodes that need a reboot.
     pub need_reboot: u32,
-    /// They have a slot.
+    /// Nodes that have a slot.
     pub rebooting: u32,
-    /// They count against `maxUnavailable`, whatever the cause.
+    /// Nodes that count against `maxUnavailable`, whatever the cause.
     pub unavailable: u32,
-    /// They need a person.
+    /// Nodes that need a person.
     pub failed: u32,
 }
 
-/// A grant that is out.
+/// A grant in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Slot {
     /// The node that has it.
     #[schemars(with = "String")]
     pub node: NodeName,
-    /// The grant's name.
+    /// The grant's id.
     #[schemars(with = "String")]
     pub grant: GrantId,
-    /// What it allows to boot.
+    /// The release that it is for.
     #[schemars(with = "String")]
     pub identity: ReleaseId,
-    /// Since when.
+    /// Since when the node has the slot.
     #[schemars(schema_with = "time")]
     pub since: Time,
 }
@@ -72,7 +80,7 @@ pub struct Slot {
 /// Something that nodes run or wait to boot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
-    /// What.
+    /// The release id.
     #[schemars(with = "String")]
     pub identity: ReleaseId,
     /// Its version, where a node names one.
@@ -91,17 +99,17 @@ pub struct Condition {
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, a word: where nodes wait, the code that `docs/protocol.md` lists.
+    /// Why, as one word: for waiting nodes, a code from `docs/protocol.md`.
     pub reason: String,
-    /// Why, a sentence.
+    /// Why, as a sentence.
     pub message: String,
     /// Since when `status` is so.
     #[schemars(schema_with = "time")]
     pub last_transition_time: Time,
-    /// The `metadata.generation` that it is about.
+    /// The pool's `metadata.generation` that the condition describes.
     pub observed_generation: i64,
 }
 
-fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": "date-time" })
 }

@@ -1,4 +1,4 @@
-//! What a decision says: the state to remember, one act, and what it means.
+//! The result of a decision: the state to remember, one act, and what the act is for.
 
 use std::collections::BTreeSet;
 
@@ -18,28 +18,28 @@ use crate::values::{Phase, Progress, RebootResult};
 pub enum Act {
     /// Nothing until something changes or [`Step::wake`].
     Wait,
-    /// Write this to the Node, on the condition that it is still the one that was seen.
+    /// Write this to the Node, provided that the Node has not changed since it was read.
     Publish(Says, Box<Published>),
     /// Make rpm-ostree look for and stage an update.
     Stage,
-    /// Make rpm-ostree look for an update, and leave it at that.
+    /// Make rpm-ostree look for an update without staging it.
     Check,
     /// Ask the API server whether it would evict these pods, without evicting them.
     Preflight {
-        /// For which grant.
+        /// The grant that the pods would be evicted for.
         grant: GrantId,
-        /// Which, a handful.
+        /// At most [`AT_ONCE`](crate::drain::AT_ONCE) pods.
         pods: Vec<RawPod>,
     },
     /// Make these pods leave.
     Evict(Removal),
     /// Find out which volumes these claims are bound to.
     FindVolumes(BTreeSet<Claim>),
-    /// Read the Node from the API server and come back with [`NodeSeen::Present`](super::NodeSeen::Present) `live`.
+    /// Read the Node from the API server and decide again with [`NodeSeen::Present`](super::NodeSeen::Present) `live`.
     Confirm,
     /// Finalize this staged deployment, which reboots the host.
     Finalize(Deployment),
-    /// Make rpm-ostree put this deployment, which is the next after the booted one, first again. No reboot comes of it.
+    /// Make rpm-ostree put this deployment, the next after the booted one, first in the boot order. This does not reboot the host.
     RollBack(Deployment),
     /// Reboot the host through logind.
     Reboot,
@@ -48,21 +48,21 @@ pub enum Act {
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Step {
-    /// To be on disk before [`Step::act`] is carried out.
+    /// The state to write to disk before [`Step::act`] is carried out.
     pub state: State,
     /// The next thing to do.
     pub act: Act,
-    /// How soon to step again at the latest.
+    /// How long to wait at most before the next step.
     pub wake: Option<SignedDuration>,
-    /// Where the agent is.
+    /// The agent's phase, as shown on the Node.
     pub phase: Phase,
-    /// What holds, if something does.
+    /// Why the agent waits in this phase, if there is a reason.
     pub reason: Option<Reason>,
-    /// What is seen of a drain that goes on.
+    /// Progress of a drain that is still running.
     pub drain: DrainNews,
-    /// What became of grants by this decision, in order.
+    /// Grants that this decision accepted or answered, in order.
     pub happened: Vec<Happened>,
-    /// Where the decision began, and every place that it went on to.
+    /// The place where the decision began, followed by each place that it moved to.
     pub course: Vec<Place>,
 }
 
@@ -79,11 +79,11 @@ pub enum Says {
     Rebooting,
     /// The host has booted.
     Verifying,
-    /// Anything else: what runs, what a reboot would boot, what holds.
+    /// Anything else: the running release, the pending release, or the reason for a hold.
     News,
 }
 
-/// What became of a grant.
+/// A change to a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Happened {
     /// It was accepted.
@@ -92,21 +92,21 @@ pub enum Happened {
     Answered(Answered),
 }
 
-/// The answer to a grant, with what does not stand on the Node.
+/// The answer to a grant, with details that are not on the Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Answered {
-    /// As it stands on the Node, where the release before can read it.
+    /// The answer as written on the Node, in a form that the previous release can read.
     pub result: RebootResult,
-    /// What the grant allowed to boot; unknown where it was refused.
+    /// The release that the grant was for; unknown where the grant was refused.
     pub identity: Option<ReleaseId>,
-    /// Why, unless it is done.
+    /// Why the grant was not completed; `None` if it was.
     pub reason: Option<Reason>,
 }
 
-/// What is seen of a drain.
+/// Progress of a drain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct DrainNews {
-    /// The pods that are in its way.
+    /// The pods that block the drain.
     pub blocked: Vec<Blocked>,
     /// Names of the pods that came after the cordon and stay.
     pub newcomers: Vec<String>,

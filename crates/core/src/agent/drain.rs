@@ -1,11 +1,11 @@
-//! The drain as its grant wants it: the ladder of evictions and deletions, and the volumes of the pods that left.
+//! Draining as the grant's policy demands: which pods to evict, which to delete after the time-out, and which volumes to wait for.
 
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
 use super::decision::{Act, DrainNews};
-use super::facts::{Facts, SECOND, TOLD_EVERY, cordoned, unknown};
+use super::facts::{Facts, REPORT_EVERY, SECOND, cordoned, unknown};
 use super::state::Attempt;
 use crate::drain::{self, Claim, How, Left, RawPod, Removal, Round};
 use crate::node::NodeView;
@@ -13,14 +13,14 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{DrainMode, DrainPolicy, OnTimeout};
 
-/// When each rung of a drain's ladder ends.
+/// The stages of a drain (the rungs of its ladder), each with the time at which it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ladder {
-    /// Evictions.
+    /// End of the evictions.
     evict: Time,
-    /// Deletions; where there are none, evictions.
+    /// End of the deletions; the same as `evict` where the policy has none.
     delete: Time,
-    /// Everything between acceptance and the reboot.
+    /// Latest time for the reboot request, counted from acceptance.
     pub all: Time,
     force: bool,
 }
@@ -35,7 +35,7 @@ impl Ladder {
         }
     }
 
-    /// The next end of a rung.
+    /// The end of the current rung.
     fn next(&self, now: Time) -> Time {
         let ends = [self.evict, self.delete, self.all];
         let next = ends.into_iter().find(|end| now <= *end);
@@ -43,19 +43,19 @@ impl Ladder {
     }
 }
 
-/// How far a drain is.
+/// The progress of a drain.
 pub(super) enum Drain {
-    /// Nothing has to leave any more.
+    /// No pod has to leave, and no volume has to be released.
     Clear,
-    /// Under way.
+    /// The drain is not over.
     Goes {
         reason: Option<Reason>,
         act: Act,
         wake: Option<SignedDuration>,
-        /// There are pods that have to leave.
+        /// Whether pods still have to leave; otherwise the drain waits for something else.
         pods: bool,
     },
-    /// Its time is over, and these pods did not leave.
+    /// The time-out has passed; the reason, and the names of the pods that did not leave.
     Stuck(Reason, Vec<String>),
 }
 
@@ -74,23 +74,23 @@ impl Drain {
     }
 }
 
-/// How far the time of a drain is.
+/// How much of a drain's time has passed.
 #[derive(Clone, Copy)]
 struct Clock {
-    /// What is to be done to pods now; nothing any more once the time is over.
+    /// What to do to pods now; `None` once the time-out has passed.
     rung: Option<How>,
-    /// The time is over.
+    /// The time-out has passed.
     over: bool,
-    /// Until the next end of a rung.
+    /// How long until the current rung ends.
     next: SignedDuration,
 }
 
-/// Volumes of the pods that left.
+/// Volumes of pods that have left the node.
 enum Volumes {
     Free,
-    /// Which volumes those of these claims are is to be found out first.
+    /// The volumes bound to these claims have to be looked up first.
     Find(BTreeSet<Claim>),
-    /// And when to find out again, if that failed.
+    /// Some are still in use; if the lookup failed, also how long until the next try.
     Used(Reason, Option<SignedDuration>),
 }
 
@@ -118,13 +118,13 @@ impl Facts<'_> {
         let rung = ladder.rung(self.now).or_else(|| self.killing(ladder));
         Clock {
             rung,
-            // After its end it is only waited for, and in time.
+            // A drain that ended in time is only checked again until the reboot has to be requested.
             over: rung.is_none() && (ended.is_none() || self.now > ladder.all),
             next: self.until(ladder.next(self.now)),
         }
     }
 
-    /// How far the drain is, that was found to be over at `ended`.
+    /// The progress of a drain; `ended` is when it was found to be over, if it was.
     pub(super) fn drain(
         &self,
         attempt: &Attempt,
@@ -181,13 +181,13 @@ impl Facts<'_> {
         }
     }
 
-    /// Each pod that is left is killed once, however long the API server takes to answer.
+    /// Whether pods are being killed. Each remaining pod is killed once, however long the API server takes to answer.
     fn killing(&self, ladder: Ladder) -> Option<How> {
         let mut tries = self.seen.evictions.iter();
         (ladder.force && tries.any(|tried| tried.how == How::Kill)).then_some(How::Kill)
     }
 
-    /// What is done about the pods that are left; `None` if the drain does not wait for any.
+    /// What to do about the remaining pods; `None` if the drain waits for none.
     fn leaving(
         &self,
         attempt: &Attempt,
@@ -236,8 +236,8 @@ impl Facts<'_> {
         })
     }
 
-    /// What is reported of a drain that goes on, and when to report again. It changes at once when other pods block it than before, and now and
-    /// then for the rest.
+    /// The reason to report for a running drain, and when to report again. A change in the set of blocking pods is reported at once,
+    /// anything else at most every [`REPORT_EVERY`].
     fn progress(
         &self,
         attempt: &Attempt,
@@ -253,21 +253,21 @@ impl Facts<'_> {
         if let Some(reported) =
             reported.filter(|reported| reported.blocked.iter().eq(blocked.iter().copied()))
         {
-            let left = reported.at.later(TOLD_EVERY).since(self.tick);
+            let left = reported.at.later(REPORT_EVERY).since(self.tick);
             return match left.is_positive() && reported.reason.as_ref() != Some(&fresh) {
                 true => (reported.reason.clone(), Some(left)),
                 false => (Some(fresh), None),
             };
         }
-        // One that goes well needs no word at first.
-        let quiet = attempt.grant.progress.accepted.later(TOLD_EVERY);
+        // A drain without obstacles is not reported at first.
+        let quiet = attempt.grant.progress.accepted.later(REPORT_EVERY);
         match reported.is_none() && blocked.is_empty() && self.now < quiet {
             true => (None, Some(self.until(quiet))),
             false => (Some(fresh), None),
         }
     }
 
-    /// What of the Node's volumes in use is of pods that left: everything that no pod which stays has.
+    /// Volumes in use on the Node, less those of pods that stay: these belong to pods that have left.
     fn volumes(&self, policy: &DrainPolicy, pods: &[RawPod], node: &NodeView) -> Volumes {
         if !policy.wait_for_volumes || node.volumes_in_use.is_empty() {
             return Volumes::Free;
@@ -285,8 +285,7 @@ impl Facts<'_> {
                     if again.is_zero() {
                         return Volumes::Find(claims);
                     }
-                    let text =
-                        format!("which volumes are those of pods that stay is not known: {why}");
+                    let text = format!("the volumes of the pods that stay are not known: {why}");
                     return Volumes::Used(Reason::new(Code::VolumesInUse, text), Some(again));
                 }
             },
@@ -300,7 +299,7 @@ impl Facts<'_> {
 }
 
 impl Clock {
-    /// Nothing is left that has to leave.
+    /// The result when nothing has to leave any more.
     fn end(self) -> Drain {
         match self.over {
             true => Drain::late("the time-out passed"),
@@ -309,7 +308,7 @@ impl Clock {
     }
 }
 
-/// What did not leave in time: what is blocked, or if nothing is, what is still going.
+/// The result after the time-out: names the blocked pods or, if there are none, those that are still ending.
 fn late(round: &Round, left: &Left<'_>) -> Drain {
     let (count, what) = match round.blocked.is_empty() {
         true => (round.going.len(), drain::few(&round.going)),

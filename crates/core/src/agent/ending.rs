@@ -1,4 +1,4 @@
-//! How grants end: every answer is made here, and with it the slot goes back.
+//! How grants end: every answer is created here, and answering gives the slot back.
 
 use super::decision::Answered;
 use super::settings::Settings;
@@ -13,18 +13,18 @@ use crate::values::{Outcome, RebootResult};
 pub(super) enum Ending {
     /// The host runs what was granted, and is healthy.
     Done,
-    /// It is given up before the update was booted, or something else came between: asked for again after a pause.
+    /// The grant is given up before the update was booted, or was interrupted. The node asks again after a pause.
     GivenUp(Reason),
-    /// It is given up because these pods did not leave: asked for again after a longer pause where they are the same as the last time.
+    /// The grant is given up because these pods did not leave. The pause is longer if the same pods blocked the previous drain.
     DrainStuck(Reason, Vec<String>),
-    /// What was granted is bad.
+    /// The granted release is bad.
     Failed(Reason),
-    /// The host is not healthy with what was granted, and is to go back by a grant of its own, without a pause.
+    /// The host is unhealthy with the granted release. It asks for another grant to go back, without a pause.
     TurnsBack,
 }
 
 impl Ending {
-    /// There is no Node any more whose grant could be acted on.
+    /// The Node whose grant was being acted on has been deleted.
     pub(super) fn deleted() -> Self {
         let text = "the Node was deleted while its grant was being acted on";
         Self::GivenUp(Reason::new(Code::GrantRevoked, text))

@@ -1,4 +1,4 @@
-//! What a decision rests on, and what follows from it at once. Nothing here decides, and nothing changes while it is looked at.
+//! The input of a decision, and what follows directly from it. Nothing in here decides or changes anything.
 
 use jiff::SignedDuration;
 
@@ -14,29 +14,29 @@ use crate::reason::{Code, Reason};
 use crate::time::{Tick, Time};
 use crate::values::Grant;
 
-/// Deadlines are over once the second that they name is.
+/// Deadlines have whole seconds, and the second that a deadline names still belongs to it.
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
-/// How often what is reported of a drain may change while the same pods block it, and how long nothing is reported of one that goes well, nor of
-/// questions that take their time.
-pub(super) const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(10);
+/// How often a drain's report may change while the same pods block it. Also how long a drain without obstacles, or a preflight without
+/// answers, goes unreported.
+pub(super) const REPORT_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Everything that a decision may depend on.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
-    /// What is remembered.
+    /// What the agent remembers.
     pub state: &'a State,
-    /// What is seen.
+    /// What the agent observed.
     pub seen: &'a Observation,
-    /// How the agent is set up.
+    /// The agent's settings.
     pub settings: &'a Settings,
     /// The wall clock.
     pub now: Time,
-    /// The clock that only goes forward.
+    /// The monotonic clock.
     pub tick: Tick,
 }
 
 impl<'a> Facts<'a> {
-    /// The same with another memory.
+    /// The same facts with another state.
     pub fn with<'b>(self, state: &'b State) -> Facts<'b>
     where
         'a: 'b,
@@ -44,7 +44,7 @@ impl<'a> Facts<'a> {
         Facts { state, ..self }
     }
 
-    /// The own Node, if it is there.
+    /// This host's Node, if it exists and is known.
     pub fn node(&self) -> Option<&'a NodeView> {
         match &self.seen.node {
             NodeSeen::Present { view, .. } => Some(view),
@@ -52,28 +52,28 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The deployments, if rpm-ostree tells.
+    /// The deployments, if rpm-ostree reported them.
     pub fn host(&self) -> Option<&'a Host> {
         self.seen.host.as_ref().ok()
     }
 
-    /// What a granted reboot would boot.
+    /// The deployment that a granted reboot would boot.
     pub fn pending(&self) -> Option<&'a Deployment> {
         target(self.state, self.host()?, &self.settings.health)
     }
 
-    /// The host has booted since the grant of `attempt` was accepted.
+    /// Whether the host has booted since the grant of `attempt` was accepted.
     pub fn has_booted_since(&self, attempt: &Attempt) -> bool {
         attempt.grant.progress.boot != self.seen.boot
     }
 
-    /// How long it is until `time`; nothing if it is over.
+    /// How long it is until `time`; zero once it has passed.
     pub fn until(&self, time: Time) -> SignedDuration {
         time.since(self.now).max(SignedDuration::ZERO)
     }
 
-    /// When `span` is over that began at `since`, with the host up for `uptime` then. A clock that is set meanwhile changes nothing
-    /// about that, where the uptime is known.
+    /// The end of a `span` that began at `since`, when the host had been up for `uptime`. Setting the wall clock does not change the result
+    /// if the uptime is known.
     pub fn limit(&self, since: Time, uptime: Option<SignedDuration>, span: SignedDuration) -> Time {
         match (uptime, self.seen.uptime) {
             (Some(began), Some(up)) => {
@@ -84,7 +84,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The Node's grant, unless it was answered already.
+    /// The Node's grant, unless it has been answered.
     pub fn open_grant(&self) -> Option<&'a Grant> {
         let grant = self.node()?.operator.grant.value()?;
         let answered = self.state.result.as_ref();
@@ -92,62 +92,63 @@ impl<'a> Facts<'a> {
         (!answered).then_some(grant)
     }
 
-    /// A slot is being prepared for the node, or there is something in its place that can't be read.
+    /// Whether the operator is preparing a slot for the node. An unreadable reservation counts as one.
     pub fn is_reserved(&self) -> bool {
         self.node()
             .is_some_and(|node| !matches!(node.operator.reserved, Field::Absent))
     }
 
-    /// rpm-ostree has noted that only a granted reboot may boot it.
+    /// Whether rpm-ostree has noted that only a finalization may boot `pending`.
     pub fn locked(&self, pending: &Deployment) -> bool {
         let survey = self.seen.survey.as_ref().ok();
         survey.and_then(|survey| survey.locked(pending)) == Some(true)
     }
 
-    /// The agent itself made rpm-ostree stage it, so it may be replaced by a newer one. What is not staged any more was chosen by
-    /// somebody: a rollback leads to what the agent once staged.
+    /// Whether the agent itself made rpm-ostree stage `pending`, so that a newer one may replace it. A pending deployment that is not
+    /// staged was chosen by a person: a rollback can lead to what the agent once staged.
     pub fn is_ours(&self, pending: &Deployment) -> bool {
         pending.staged && self.state.ours.as_ref() == Some(&pending.id)
     }
 
-    /// A reboot would boot it, once it is finalized where that is to be done. What a host goes back to is not, at first.
+    /// Whether a reboot would boot `pending`, once it is finalized where that is needed. A rollback target is not, until it is put first.
     pub fn is_first(&self, pending: &Deployment) -> bool {
         let first = self.host().and_then(|host| host.pending.as_ref());
         first.is_some_and(|first| first.id == pending.id)
     }
 
-    /// Why updates of this host are not for this agent to make now: its configuration, or another program that makes them.
+    /// Why this agent must not update this host: its configuration says so, or another program updates it.
     pub fn held(&self) -> Option<Reason> {
         let rival = || self.seen.survey.as_ref().ok()?.rival();
         self.settings.hold.clone().or_else(rival)
     }
 
-    /// What is wrong with the operator's keys, if something is.
+    /// What is wrong with the operator's annotations, if anything.
     pub fn operator_trouble(&self) -> Option<Reason> {
         let operator = &self.node()?.operator;
         trouble(&operator.grant, keys::REBOOT_OK)
             .or_else(|| trouble(&operator.reserved, keys::REBOOT_RESERVED))
+            .or_else(|| trouble(&operator.assigned, keys::RELEASE))
     }
 
-    /// Why rpm-ostree does not tell.
+    /// The reason to report while rpm-ostree does not answer.
     pub fn unavailable(&self) -> Reason {
         let why = self.seen.host.as_ref().err().map_or("", String::as_str);
         Reason::new(Code::RpmOstreeUnavailable, why)
     }
 
-    /// Who holds shutdown up.
+    /// Which program blocks shutdown.
     pub fn inhibited(&self) -> Option<Reason> {
         let text = match &self.seen.inhibitors {
-            Err(why) => format!("logind does not tell: {why}"),
+            Err(why) => format!("logind did not answer: {why}"),
             Ok(inhibitors) => {
                 let first = inhibitors.first()?;
-                format!("{} holds shutdown up: {}", first.who, first.why)
+                format!("{} blocks shutdown: {}", first.who, first.why)
             }
         };
         Some(Reason::new(Code::Inhibited, text))
     }
 
-    /// Why a reboot now would not do what was granted.
+    /// Why a reboot now would not boot what was granted.
     pub fn obstructed(&self, pending: &Deployment) -> Option<Reason> {
         let survey = self.seen.survey.as_ref().ok();
         self.inhibited()
@@ -155,7 +156,7 @@ impl<'a> Facts<'a> {
             .or_else(|| self.would_lose(pending))
     }
 
-    /// The pause that is still on. One that is because of a cordon ends with it.
+    /// The pause after a grant, if it is not over. A pause because of another's cordon ends with that cordon.
     pub fn pause(&self) -> Option<&'a Backoff> {
         let uncordoned = || {
             let by = self.node().map(NodeView::cordoned_by_other);
@@ -169,7 +170,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The pods could not be listed; nothing is reported before the first answer.
+/// The reason to report if the pods could not be listed; `None` before the first answer.
 pub(super) fn unknown(code: Code, why: &str) -> Option<Reason> {
     (!why.is_empty()).then(|| {
         let text = format!("the pods on the node are not known: {why}");

@@ -1,4 +1,4 @@
-//! What a node has to be after a boot before its slot is given back.
+//! What makes a node healthy after a boot, which it has to be before its slot is given back.
 
 use jiff::SignedDuration;
 
@@ -11,7 +11,7 @@ use crate::time::Time;
 use crate::values::{Names, PodChecks};
 
 impl Facts<'_> {
-    /// What is wrong with this boot, as far as it can be seen.
+    /// What is unhealthy about this boot, as far as known.
     pub(super) fn unhealthy(
         &self,
         node: &NodeView,
@@ -31,24 +31,24 @@ impl Facts<'_> {
             .or_else(|| self.daemons(pods))
     }
 
-    /// When the node has failed, if it has been verified `since` then. A clock that was set forward makes no node fail: the host has to
-    /// have been up for as long.
+    /// When a node that has been verified since `since` counts as failed. Setting the clock forward fails no node: the host also has to
+    /// have been up for that long.
     pub(super) fn deadline(&self, since: Time) -> Time {
         let span = self.settings.health.deadline;
         let up = self.limit(since, Some(SignedDuration::ZERO), span);
         up.max(since.later(span))
     }
 
-    /// From when and until when a node is watched that is healthy, and has been since `good`; `None` once that has lasted.
+    /// When settling begins and ends for a node that has been healthy since `good`; `None` once it has settled.
     pub(super) fn watched(&self, good: Option<Time>) -> Option<(Time, Time)> {
-        // A clock that went back restarts it.
+        // If the clock was set back, settling starts again.
         let good = good.filter(|good| *good <= self.now).unwrap_or(self.now);
         let until = good.later(self.settings.health.settle);
         (self.now < until).then_some((good, until))
     }
 
-    /// Which of the static pods of the control plane that this node had before are not back. Until they are, another node of
-    /// the control plane must not go. Where it is not known what there was before, it is all that was ever seen.
+    /// Which static pods of the control plane have not come back. Until they have, no other node of the control plane may reboot. If those
+    /// from before the boot are not known, all that were ever seen on this node are expected.
     pub(super) fn control_plane(&self, node: &NodeView, before: Option<&Names>) -> Option<Reason> {
         let demanded = before.unwrap_or(&node.agent.control_plane_pods);
         let code = Code::ControlPlaneNotReady;
@@ -63,7 +63,7 @@ impl Facts<'_> {
         (!names.is_empty()).then(|| Reason::new(code, drain::few(&names)))
     }
 
-    /// What is wrong with the pods of DaemonSets, if the grant wants to know.
+    /// Which pods of DaemonSets are not Ready, if the grant demands that they are.
     pub(super) fn daemons(&self, checks: &PodChecks) -> Option<Reason> {
         if !checks.daemon_sets_ready {
             return None;

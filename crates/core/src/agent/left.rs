@@ -1,6 +1,6 @@
-//! What a person went back from: the next look finds it again, and would undo what that person has booted on purpose.
+//! Releases that a person went back from. The next look finds such a release again, and booting it would undo what that person did.
 //!
-//! It is staged as ever, since only so something newer is found, but it is not asked for. That concerns this host alone.
+//! The agent still stages it, because there is no other way to find something newer, but does not ask for it. This affects this host only.
 
 use super::facts::Facts;
 use super::state::Left;
@@ -9,8 +9,8 @@ use crate::reason::{Code, Reason};
 use crate::values::Booted;
 
 impl Facts<'_> {
-    /// What stands of what was left once this boot is taken in, which is done once a boot; `None` where it is taken in already. What the
-    /// Node tells of the boot before is what ran then. The agent never goes back by itself but from what failed, which it holds for that.
+    /// The releases that people went back from, as of this boot; `None` if this boot was already considered. The Node's `booted` says what
+    /// ran before this boot. The agent itself goes back only from releases that failed, which are held for that reason.
     pub(super) fn steps_back(&self) -> Option<Vec<Left>> {
         let (node, host) = (self.node()?, self.host()?);
         let reported = node.agent.booted.value();
@@ -23,13 +23,13 @@ impl Facts<'_> {
         Some(left)
     }
 
-    /// What ran `before` this boot, where this boot is a step back from it.
+    /// The release that ran `before` this boot, if this boot is a step back from it.
     fn left(&self, before: &Booted, host: &Host) -> Option<Left> {
         let identity = before.identity;
-        // What is staged came in this boot, by a look that was due before the Node could be read, and says nothing of what was the default.
+        // A staged deployment was added in this boot, by a look that was due before the Node could be read. It is not what this boot chose.
         let first = host.pending.as_ref().filter(|first| !first.staged);
         let default = first.unwrap_or(&host.booted);
-        // Whoever boots another one from the menu, as a boot loader does that falls back, leaves the default as it is.
+        // Choosing another entry in the boot menu, or a boot loader that falls back, leaves the default unchanged.
         if default.identity == identity || self.state.failed.find(&identity).is_some() {
             return None;
         }
@@ -42,7 +42,7 @@ impl Facts<'_> {
         })
     }
 
-    /// `pending` is what the agent itself has staged again after somebody went back from it.
+    /// `pending` is a release that the agent staged again after somebody went back from it.
     pub(super) fn left_before(&self, pending: &Deployment) -> Option<Reason> {
         let mut left = self.state.left.iter();
         let left = left.any(|left| left.identity == pending.identity);
@@ -50,7 +50,7 @@ impl Facts<'_> {
             return None;
         }
         let text = format!(
-            "somebody went back from {} to {} on this host; `cuo-agent forget {}` has it asked for again, and what is newer is asked for as usual",
+            "somebody went back from {} to {} on this host; `cuo-agent forget {}` undoes that; newer versions are asked for as usual",
             pending.version,
             self.host()?.booted.version,
             pending.identity

@@ -1,15 +1,15 @@
-//! Updates that are gone after the boot that was to bring them.
+//! Updates that are missing after the boot that should have applied them.
 
 use super::facts::Facts;
 use super::state::{Attempt, Lost};
 use crate::ids::ReleaseId;
 use crate::reason::{Code, Reason};
 
-/// How often one may be gone after the boot without a word of why, before this node leaves it alone.
+/// How often an update may be missing without an explanation before this node stops trying it.
 const UNEXPLAINED: u32 = 5;
 
 impl Facts<'_> {
-    /// How `identity` came to be lost at the last shutdown, in ostree's own words, if that is what `code` is about and they are known.
+    /// ostree's error for the loss of `identity` at the last shutdown, if `code` means such a loss and the error is known.
     pub(super) fn unwritten(&self, code: Code, identity: &ReleaseId) -> Option<String> {
         let lost = self.state.lost.as_ref();
         let lost = lost.is_some_and(|lost| lost.identity == *identity);
@@ -19,7 +19,7 @@ impl Facts<'_> {
         (code == Code::FinalizationFailed && lost).then(how)
     }
 
-    /// How often the update was gone, with this time, which is because of `code`.
+    /// The losses of this update, including the current one, whose cause is `code`.
     pub(super) fn losses(&self, attempt: &Attempt, code: Code) -> Lost {
         let identity = attempt.identity();
         let before = self.state.lost.clone();
@@ -37,13 +37,13 @@ impl Facts<'_> {
         lost
     }
 
-    /// `identity` was gone after each of so many boots that another drain is not worth it.
+    /// Why `identity` is not tried again: it was missing after too many boots to be worth another drain.
     pub(super) fn lost_too_often(&self, identity: &ReleaseId) -> Option<Reason> {
         let lost = self.state.lost.as_ref();
         let lost =
             lost.filter(|lost| lost.identity == *identity && lost.unexplained >= UNEXPLAINED)?;
         let text = format!(
-            "{identity} was gone after {} reboots, and nothing tells why; the journal of ostree-finalize-staged may, and `cuo-agent forget all` has it tried again",
+            "{identity} was gone after {} reboots, for no known reason; see the journal of ostree-finalize-staged, and `cuo-agent forget all` to try it again",
             lost.unexplained
         );
         Some(Reason::new(Code::IdentityFailed, text))

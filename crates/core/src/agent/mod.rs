@@ -1,11 +1,11 @@
-//! The agent's decision: what is known goes in, one act with its reason comes out.
+//! The agent's decision: observations go in, one act with its reason comes out.
 //!
-//! [`step`] is level-triggered: it looks at how things are, never at how they came to be, so every act can be repeated and the agent may
-//! die between any two. The loop around it writes [`State`] to disk if it changed, then carries out the one [`Act`], looks again, and
-//! steps again.
+//! [`step`] is level-triggered: it depends on the current state only, not on how that came about. So every act can be repeated, and the
+//! agent may be killed between any two. The loop around it writes [`State`] to disk if it changed, carries out the one [`Act`], observes
+//! again, and calls [`step`] again.
 //!
-//! A decision goes from stage to stage of an attempt (`stage/`), along [`TRANSITIONS`] and no other way, until one says what to do.
-//! Each stage is a function of the facts alone; what becomes of its word is written here.
+//! A decision moves between the stages of an attempt (`stage/`) along [`TRANSITIONS`], until one of them yields an act. Each stage is a
+//! function of the facts alone; this module applies its result to the state.
 
 mod decision;
 mod drain;
@@ -47,11 +47,11 @@ use facts::{Facts, SECOND};
 use stage::{Show, delaying, draining, rebooting, rest, verifying};
 use state::{Attempt, Request, Stage, State};
 
-/// A decision goes on to no more places than this: an attempt that ends leads to rest, and from there nowhere in the same decision.
+/// The most places that one decision can pass through: an attempt that ends leads to rest, and no decision leaves rest again.
 const LONGEST: usize = 8;
 
-/// The pods of this node are needed for the next step: there is a grant to be answered, the node is being drained, the reboot is still to
-/// be asked for, or pods have to be Ready for the node to be healthy.
+/// Whether the next step depends on the pods of this node: a grant is to be answered, the node is being drained, the reboot has yet to be
+/// requested, or pods have to be Ready for the node to be healthy.
 pub fn wants_pods(
     state: &State,
     node: Option<&NodeView>,
@@ -80,7 +80,7 @@ pub fn wants_pods(
     }
 }
 
-/// Decides. `now` is what the host's clocks show; that of the wall is trusted only for deadlines, never for what has happened.
+/// Decides what to do next. The wall clock in `now` is trusted for deadlines only, never for what has happened.
 pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) -> Step {
     let mut turn = Turn {
         state: state.clone(),
@@ -123,8 +123,8 @@ struct Turn<'a> {
     course: Vec<Place>,
     /// The host was found to have booted since the grant was accepted.
     booted: bool,
-    /// The request for the reboot that came to nothing, while the drain is looked at once more. It stays in memory: an agent that is restarted
-    /// then has to know that it had asked.
+    /// The reboot request that had no effect, while the drain is checked once more. It stays in the state that is saved, since a
+    /// restarted agent has to know that the reboot was requested.
     again: Option<Request>,
 }
 
@@ -139,7 +139,7 @@ impl Turn<'_> {
         }
     }
 
-    /// To the next place, or `Some` to what is shown and done here.
+    /// Moves to the next place, or returns `Some` with what to show and do in this one.
     fn goes_on(&mut self) -> Option<Show> {
         let Some(attempt) = self.state.attempt.clone() else {
             return self.rests();
@@ -252,7 +252,7 @@ impl Turn<'_> {
                 self.state = state;
                 match (good, asked) {
                     (Some(good), asked) => self.enters(Stage::Verifying { asked, good }),
-                    // As the boot left it.
+                    // The state stays as the boot left it.
                     (None, _) if self.booted => {}
                     (None, Some(request)) => self.enters(Stage::Rebooting {
                         request,
@@ -282,16 +282,16 @@ impl Turn<'_> {
         }
     }
 
-    /// A cordon that somebody else made is noted: whoever takes it back is a person.
+    /// Notes a cordon that somebody else made: if it is taken back, a person did that.
     fn notes_cordon(&mut self) {
         let node = self.facts().node();
-        let foreign = node.is_some_and(|node| node.unschedulable && node.agent.owned.is_absent());
+        let others = node.is_some_and(|node| node.unschedulable && node.agent.owned.is_absent());
         if let Some(attempt) = &mut self.state.attempt {
-            attempt.foreign |= foreign;
+            attempt.others_cordon |= others;
         }
     }
 
-    /// The reboot is asked for, which is on disk first.
+    /// Records the reboot request, which is written to disk before the request is sent.
     fn asks(&mut self, show: Show, drained: Option<Time>) -> Show {
         let request = Request {
             at: self.now.time,
@@ -303,7 +303,7 @@ impl Turn<'_> {
         show
     }
 
-    /// An attempt whose drain is looked at once more after the reboot was asked for is remembered as one for which it was.
+    /// Restores the reboot request if the attempt went back to draining after the reboot had been requested.
     fn remembers_request(&mut self) {
         let stage = self.state.attempt.as_ref().map(|attempt| &attempt.stage);
         let drained = match stage {
@@ -321,7 +321,7 @@ impl Turn<'_> {
         self.happened.extend(answered.map(Happened::Answered));
     }
 
-    /// Where the agent is, if nothing of what is decided can be written down. It accepts no grant then, so it does not wait for one.
+    /// The phase to show if no decision can be written to disk. No grant is accepted then, so it is never `waiting`.
     fn phase(&self) -> Phase {
         let mut known = self.state.clone();
         self.facts().adopt(&mut known);
@@ -342,10 +342,10 @@ impl Turn<'_> {
         }
     }
 
-    /// Brings what is to be shown to the Node first, if it does not stand there, and then does what is to be done.
+    /// Writes to the Node first if it does not show the phase and reason yet, and otherwise carries out the act.
     fn shown(self, show: Show) -> Step {
         let write = self.facts().unshown(show.phase, show.reason.as_ref());
-        // Without the Node only what concerns the host alone is done.
+        // Without the Node, only acts that concern the host alone are allowed.
         let act = match (&self.seen.node, show.act) {
             (NodeSeen::Present { .. }, act) | (_, act @ (Act::Stage | Act::Check | Act::Wait)) => {
                 act
@@ -368,6 +368,9 @@ impl Turn<'_> {
 
     fn done(mut self, show: Show) -> Step {
         self.remembers_request();
+        if matches!(show.act, Act::Stage | Act::Check) {
+            self.state.assigned = self.facts().assigned();
+        }
         if show.act == Act::Stage {
             self.state.staging = self.facts().run();
         }
@@ -383,7 +386,7 @@ impl Turn<'_> {
         }
     }
 
-    /// No decision was found, which the stages do not let happen: nothing is done, and it is tried again.
+    /// A fallback that the stages never lead to: no decision was found, so nothing is done, and the next step tries again.
     fn restless(self) -> Step {
         let phase = self.phase();
         self.done(Show::new(phase, None).for_at_most(SECOND))

@@ -1,10 +1,10 @@
-//! Whether a drain may begin: what the policy itself leaves alone forbids it, and what the API server says beforehand only where the policy
-//! demands that.
+//! The preflight: whether a drain may begin. Pods that the policy exempts always prevent it; pods that the API server would not evict do so
+//! only where the policy demands a preflight.
 
 use jiff::SignedDuration;
 
 use super::decision::Act;
-use super::facts::{Facts, TOLD_EVERY, cordoned, unknown};
+use super::facts::{Facts, REPORT_EVERY, cordoned, unknown};
 use super::state::Attempt;
 use crate::drain::{self, Answer, Blocked, EvictionTry, Left, Outlook};
 use crate::ids::GrantId;
@@ -16,9 +16,9 @@ use crate::values::{DrainMode, Grant, OnTimeout, PreflightMode};
 /// Whether a drain may begin.
 pub(super) enum Begin {
     Now,
-    /// After this.
+    /// Yes, once this was carried out.
     After(Act),
-    /// Not known yet; the reason if that lasts, and when to look again.
+    /// Not known yet: the reason, if it takes long, and when to check again.
     Unknown(Option<Reason>, Option<SignedDuration>),
     No(Reason),
 }
@@ -43,21 +43,21 @@ impl Facts<'_> {
             return Begin::No(in_the_way(&kept));
         }
         match grant.drain.preflight {
-            // What is refused is deleted in the end.
+            // Pods whose eviction is refused will be deleted in the end.
             PreflightMode::Require if grant.drain.on_timeout != OnTimeout::Abort => Begin::Now,
-            // The rest of the questions is answered by the evictions themselves.
+            // The evictions themselves will answer what is left open.
             PreflightMode::Inform if self.now >= self.half(grant) => Begin::Now,
             mode => self.asked(grant, &left, mode),
         }
     }
 
-    /// When half of the time to accept the grant is over.
+    /// The middle of the time in which the grant can be accepted.
     fn half(&self, grant: &Grant) -> Time {
         let whole = grant.deadline.since(grant.issued);
         grant.issued.later(whole / 2)
     }
 
-    /// What the API server says of the evictions beforehand.
+    /// Whether the API server would evict the pods.
     fn asked(&self, grant: &Grant, left: &Left<'_>, mode: PreflightMode) -> Begin {
         match drain::outlook(left, self.answers(grant.id)) {
             Outlook::Ask(pods) => Begin::After(Act::Preflight {
@@ -78,11 +78,11 @@ impl Facts<'_> {
         questions.map_or(&[], |questions| &questions.answers)
     }
 
-    /// The answers take their time.
+    /// The result while answers are missing.
     fn slow(&self, grant: &Grant, open: &[String], mode: PreflightMode) -> Begin {
         let answers = self.answers(grant.id).iter();
         let first = answers.map(|answer| answer.at).min();
-        let patience = first.map(|first| first.later(TOLD_EVERY).since(self.tick));
+        let patience = first.map(|first| first.later(REPORT_EVERY).since(self.tick));
         let text = || format!("no answer yet about {}", drain::few(open));
         let goes_on = match mode {
             PreflightMode::Inform => Some(self.until(self.half(grant))),
@@ -94,7 +94,7 @@ impl Facts<'_> {
         Begin::Unknown(reported.then(|| Reason::new(Code::Preflight, text())), wake)
     }
 
-    /// What the API server said beforehand of pods that were not asked to leave yet.
+    /// The pods that the API server said it would refuse to evict, as long as no real eviction was answered.
     pub(super) fn foreseen(&self, attempt: &Attempt, left: &Left<'_>) -> Option<Reason> {
         let refused = drain::refused(left, self.answers(attempt.grant.progress.id));
         let mut answers = self.seen.evictions.iter().map(|tried| &tried.answer);

@@ -1,4 +1,4 @@
-//! What the agent wants to stand on its Node, and what a write to it is for.
+//! What the agent wants its Node to show, and what each write to the Node is for.
 
 use super::decision::{Act, Says};
 use super::facts::Facts;
@@ -9,10 +9,11 @@ use crate::host::Deployment;
 use crate::ids::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
+use crate::release::Following;
 use crate::values::{Booted, Names, Phase, Status};
 
 impl Facts<'_> {
-    /// The write that makes the Node show `phase` and `reason` and all the rest; `None` if it does, or there is no Node.
+    /// The write that makes the Node show `phase`, `reason` and everything else; `None` if it already does, or there is no Node.
     pub(super) fn unshown(&self, phase: Phase, reason: Option<&Reason>) -> Option<Act> {
         let node = self.node()?;
         let want = self.published(node, phase, reason);
@@ -20,8 +21,8 @@ impl Facts<'_> {
         Some(Act::Publish(says(node, &want), Box::new(want)))
     }
 
-    /// The write that leaves everything on the Node as it is and only reports why nothing happens, in this `phase`: there may be an update
-    /// under way that this agent can't know, or what it does next could not be written down.
+    /// The write that changes only `phase` and `reason` on the Node, to say why nothing happens: there may be an update in progress that
+    /// this agent does not know of, or its next act could not be saved.
     pub(super) fn excuse(&self, phase: Phase, reason: &Reason) -> Option<Act> {
         let node = self.node()?;
         let mut want = self.published(node, phase, Some(reason));
@@ -44,7 +45,7 @@ impl Facts<'_> {
             Some(attempt) => self.cordon(attempt, node),
             None => {
                 let owned = owned.filter(|id| !self.disowned(id)).copied();
-                // What does not work gets no pods, until it works or was left.
+                // A node that takes no pods yet stays cordoned until it is healthy or has left the release.
                 match owned.filter(|_| self.is_unhealthy() && node.unschedulable) {
                     Some(owned) => (Some(owned), None),
                     None => (None, owned.map(|_| false)),
@@ -64,7 +65,7 @@ impl Facts<'_> {
             reason: reason.cloned(),
             features: Feature::announced(booted.as_ref().map(|booted| &booted.boot)),
             control_plane_pods: self.control_plane_pods(node),
-            // What is not known now stays as it was last known.
+            // Facts that are unknown now keep their last value.
             needed: match host {
                 Some(_) => self.pending().map(|pending| pending.identity),
                 None => node.agent.needed.value().copied(),
@@ -73,12 +74,10 @@ impl Facts<'_> {
                 Some(_) => self.pending().and_then(Deployment::named_version),
                 None => node.agent.needed_version.clone(),
             },
-            // What is not known yet stays as it was last known.
-            following: self
-                .seen
-                .following
-                .clone()
-                .or_else(|| node.agent.following.value().cloned()),
+            following: self.following(node),
+            dead_end: self
+                .looked()
+                .is_some_and(|looked| looked.code == Code::DeadEnd),
             booted,
             progress: attempt.map(|attempt| attempt.grant.progress.clone()),
             owned,
@@ -89,6 +88,19 @@ impl Facts<'_> {
         }
     }
 
+    /// Where releases come from. What is not known yet stays as it was last known, and a goal that was reached is none.
+    fn following(&self, node: &NodeView) -> Option<Following> {
+        let known = self.seen.following.as_ref();
+        let mut following = known.or(node.agent.following.value())?.clone();
+        let booted = self.host().map(|host| host.booted.identity);
+        let goal = following.goal.as_ref().map(|goal| goal.identity);
+        if goal.is_some() && goal == booted {
+            following.goal = None;
+            following.behind = following.behind.map(|_| 0);
+        }
+        Some(following)
+    }
+
     fn booted(&self, node: &NodeView, found: &Deployment) -> Booted {
         let before = node.agent.booted.value();
         let before = before.filter(|before| before.identity == found.identity);
@@ -96,12 +108,12 @@ impl Facts<'_> {
             identity: found.identity,
             version: found.version.clone(),
             boot: self.seen.boot,
-            // A clock that was ahead counts for nothing.
+            // Times in the future, from a clock that was ahead, are ignored.
             since: before.map_or(self.now, |before| before.since.min(self.now)),
         }
     }
 
-    /// The static pods of the control plane that were ever seen on the node: nothing is taken away from what was reported.
+    /// The static pods of the control plane that were ever seen on the node. Nothing that was once reported is removed.
     fn control_plane_pods(&self, node: &NodeView) -> Names {
         let known = &node.agent.control_plane_pods;
         let there = match &self.seen.pods {
@@ -111,23 +123,23 @@ impl Facts<'_> {
         known.iter().chain(there.iter()).collect()
     }
 
-    /// Somebody was seen to uncordon the node in spite of `id`, so a cordon that is there now is not the agent's.
+    /// Whether somebody was seen to uncordon the node during `id`, so that a cordon on it now is not the agent's.
     fn disowned(&self, id: &GrantId) -> bool {
         let answer = self.state.result.as_ref().filter(|answer| answer.id == *id);
         answer.is_some_and(|answer| answer.gave(Code::Uncordoned))
     }
 
-    /// Ownership of the cordon and the cordon itself while a grant is acted on. A cordon that somebody else made stays theirs, and is not
-    /// made again when they take it back.
+    /// Ownership of the cordon, and the cordon itself, during an attempt. A cordon by somebody else remains theirs, and is not set again if
+    /// they remove it.
     fn cordon(&self, attempt: &Attempt, node: &NodeView) -> (Option<GrantId>, Option<bool>) {
         let progress = &attempt.grant.progress;
         let (id, here) = (progress.id, !self.has_booted_since(attempt));
         let accepted = node.agent.progress.value() == Some(progress);
         match node.agent.owned.value() {
-            // Both were written at once, so somebody has uncordoned it since, and a later cordon is theirs.
+            // Both were written together, so somebody has uncordoned the node since, and a later cordon is theirs.
             Some(_) if !here && !node.unschedulable => (None, None),
             Some(_) => (Some(id), None),
-            None if accepted && here && !node.unschedulable && !attempt.foreign => {
+            None if accepted && here && !node.unschedulable && !attempt.others_cordon => {
                 (Some(id), Some(true))
             }
             None => (None, None),
@@ -135,8 +147,8 @@ impl Facts<'_> {
     }
 }
 
-/// What a write of `want` is for: the first that the Node does not show yet of an answer, an acceptance and a cordon, which come one after
-/// the other.
+/// What a write of `want` is for: the first of answer, acceptance and cordon that the Node does not show yet. These are written in that
+/// order.
 fn says(node: &NodeView, want: &Published) -> Says {
     let agent = &node.agent;
     if want.result.is_some() && want.result.as_ref() != agent.result.value() {

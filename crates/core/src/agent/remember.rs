@@ -1,4 +1,4 @@
-//! What is taken in before anything is decided: what a lost memory can learn from the Node, and what became of what was begun.
+//! Updates the state before a decision: from the Node if the state file was lost, and with the outcome of acts that were begun.
 
 use super::facts::Facts;
 use super::rollback::Recovery;
@@ -8,7 +8,7 @@ use crate::reason::Code;
 use crate::values::Phase;
 
 impl Facts<'_> {
-    /// The memory with everything that is there to be taken in.
+    /// The state, updated with everything that was observed.
     pub(super) fn remembered(&self) -> State {
         let mut state = self.state.clone();
         state.bound_backoff(&self.settings.retry, self.now);
@@ -19,7 +19,7 @@ impl Facts<'_> {
         state
     }
 
-    /// The same, and what concerns a node without an accepted grant.
+    /// The same, with what only concerns a node without an accepted grant.
     pub(super) fn remembered_at_rest(&self) -> State {
         let mut state = self.state.clone();
         self.claim(&mut state);
@@ -48,7 +48,7 @@ impl Facts<'_> {
             status.filter(|status| matches!(status.phase, Phase::Rebooting | Phase::Verifying));
         let grant = node.operator.grant.value();
         let grant = grant.filter(|grant| grant.id == progress.id);
-        // What was reported since the reboot is what came of it.
+        // A reason that was reported since the reboot describes its outcome.
         let before = node.agent.booted.value();
         let before = before.filter(|booted| booted.boot == progress.boot);
         let progress = progress.clone();
@@ -75,7 +75,7 @@ impl Facts<'_> {
         for failure in failed.into_iter().flat_map(|failed| &failed.identities) {
             state.failed.add(failure.clone());
         }
-        // Whether the agent staged what is locked is not known any more; nobody else locks.
+        // It is not known any more whether the agent staged a locked deployment, but nobody else locks any.
         let pending = self.host().and_then(|host| host.pending.as_ref());
         let locked = pending.filter(|pending| self.locked(pending));
         let known = state.ours.take();
@@ -94,7 +94,7 @@ impl Facts<'_> {
             Recovery::Recovered(identity) => {
                 state.unhealthy = None;
                 state.recovered(&identity);
-                // Whoever waits for this version to be tried counts from now.
+                // The soak of the release starts now.
                 let result = state.result.as_mut();
                 if let Some(result) = result.filter(|result| result.gave(Code::Unhealthy)) {
                     result.at = self.now;
@@ -104,7 +104,7 @@ impl Facts<'_> {
     }
 }
 
-/// An attempt that the Node shows an answer to is over, whatever the disk says: giving up does not wait for a disk that is full.
+/// Ends an attempt whose answer is already on the Node, even if the disk still has it: on a full disk, giving up is not saved first.
 fn answered_already(state: &mut State, node: &NodeView) {
     let answer = node.agent.result.value();
     let over = |attempt: &Attempt| {

@@ -1,9 +1,9 @@
-//! The way back: a host that does not become healthy with an update leaves it again where its configuration says so, by a reboot that
-//! is granted like any other.
+//! The way back: if the configuration says so, a host that does not become healthy with an update goes back to what it ran before, by a
+//! reboot that is granted like any other.
 //!
-//! The node answers the grant of the update, which frees the slot, and stays cordoned. That the release which runs is on the list of
-//! failures as unhealthy is all that anything here goes by, so it holds across restarts and a lost file. Until a grant names what ran
-//! before, nothing on the host changes; only then is rpm-ostree asked to put that deployment first.
+//! The node answers the grant of the update, which frees the slot, and stays cordoned. This module relies only on the list of failures,
+//! where the running release is noted as unhealthy, so it works after restarts and with a lost state file. Nothing on the host changes
+//! until a grant names the release that ran before; then rpm-ostree is asked to put that deployment first.
 
 use super::facts::Facts;
 use super::state::Unhealthy;
@@ -14,18 +14,18 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 
 impl Facts<'_> {
-    /// What runs is known to be unhealthy here.
+    /// Whether the running release is known to be unhealthy on this host.
     pub(super) fn is_unhealthy(&self) -> bool {
         self.host()
             .is_some_and(|host| self.state.is_unhealthy(host))
     }
 
-    /// What this host wants to go back to.
+    /// The rollback target, if the host wants to go back.
     pub(super) fn way_back(&self) -> Option<&Deployment> {
         way_back(self.state, self.host()?, &self.settings.health)
     }
 
-    /// How a node is that gave its slot back unhealthy; `None` if nothing is wrong with what runs.
+    /// The health of a node that gave its slot back unhealthy; `None` if the running release is healthy.
     pub(super) fn unwell(&self) -> Option<Unwell> {
         match self.recovery() {
             Recovery::Sound | Recovery::Recovered(_) => None,
@@ -54,19 +54,19 @@ impl Facts<'_> {
             return Recovery::Settling { good, until };
         }
         if host.pending.is_some() && self.way_back().is_some() {
-            let text = "it became healthy after rpm-ostree was told to go back";
+            let text = "it became healthy after rpm-ostree was asked to go back";
             return Recovery::TooLate(Reason::new(Code::Unhealthy, text));
         }
         Recovery::Recovered(host.booted.identity)
     }
 
-    /// Why the node shows itself as failed.
+    /// The reason to show in the phase `failed`.
     pub(super) fn unhealthy_because(&self, sick: &Reason) -> Reason {
         match self.way_back() {
             None => Reason::new(Code::Unhealthy, sick.to_string()),
             Some(back) => {
                 let text = format!(
-                    "it is to go back to {} ({}): {sick}",
+                    "it wants to go back to {} ({}): {sick}",
                     back.version,
                     back.identity.short()
                 );
@@ -76,26 +76,26 @@ impl Facts<'_> {
     }
 }
 
-/// What becomes of a node that gave its slot back unhealthy.
+/// The recovery of a node that gave its slot back unhealthy.
 pub(super) enum Recovery {
-    /// Nothing is wrong with what runs.
+    /// The running release is healthy.
     Sound,
     /// The Node is not known.
     Unknown,
-    /// Unhealthy as ever.
+    /// The node is still unhealthy.
     Unhealthy(Reason),
-    /// Healthy since `good`, and watched until then before that is trusted.
+    /// The node has been healthy since `good`, and has to stay so until `until`.
     Settling { good: Time, until: Time },
-    /// Healthy, but the next boot boots what ran before.
+    /// The node is healthy, but the next boot already boots the rollback target.
     TooLate(Reason),
-    /// Healthy with this again.
+    /// The node is healthy again with this release.
     Recovered(ReleaseId),
 }
 
-/// How a node is that gave its slot back unhealthy.
+/// The health of a node that gave its slot back unhealthy.
 pub(super) enum Unwell {
-    /// Unhealthy as ever.
+    /// The node is still unhealthy.
     Unhealthy(Reason),
-    /// Healthy, and watched until then before that is trusted.
+    /// The node is healthy, and has to stay so until this time.
     Settling(Time),
 }

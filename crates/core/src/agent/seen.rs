@@ -1,4 +1,4 @@
-//! What the agent sees at one moment: the input of a decision.
+//! What the agent observes at one moment: the input of a decision.
 
 use std::collections::BTreeSet;
 
@@ -12,44 +12,47 @@ use crate::ids::{BootId, GrantId};
 use crate::node::{NodeView, SystemLabels};
 use crate::reason::Reason;
 use crate::release::Following;
+use crate::skew::Skew;
 use crate::survey::Survey;
 use crate::time::Tick;
 
 /// What the agent knows at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observation {
-    /// This boot.
+    /// The id of the current boot.
     pub boot: BootId,
-    /// How long the host has been up, where that is known: no clock that is set changes it.
+    /// How long the host has been up, if known. Setting the clock does not change it.
     pub uptime: Option<SignedDuration>,
     /// The deployments, or why they are not known.
     pub host: Result<Host, String>,
     /// rpm-ostree was seen at work on something.
     pub busy: bool,
-    /// The own Node.
+    /// This host's Node.
     pub node: NodeSeen,
-    /// Pods on this node, or why they are not known (nothing before the first answer); needed only while [`wants_pods`] says so.
+    /// Pods on this node, or why they are not known (empty before the first answer). Needed only while [`wants_pods`] says so.
     pub pods: Result<Vec<RawPod>, String>,
-    /// What the API server said to whether it would evict the pods.
+    /// The API server's answers to whether it would evict the pods.
     pub preflight: Option<Questions>,
-    /// Evictions of this attempt, oldest first.
+    /// Tries to evict or delete pods in this attempt, oldest first.
     pub evictions: Vec<EvictionTry>,
-    /// The volumes that were last asked for.
+    /// The result of the last [`Act::FindVolumes`].
     pub volumes: Option<VolumesSeen>,
     /// The reason that this process last wrote on the Node.
     pub reported: Option<Reported>,
-    /// Block inhibitors on shutdown, or why they are not known.
+    /// Blocking inhibitor locks on shutdown, or why they are not known.
     pub inhibitors: Result<Vec<Inhibitor>, String>,
     /// What else runs on the host, or why that is not known.
     pub survey: Result<Survey, String>,
-    /// What the labels shall say.
+    /// The system labels that the Node should have.
     pub system: SystemLabels,
     /// Whether rpm-ostree is being made to look for and stage an update.
     pub staging: Staging,
-    /// The period is over, or somebody asked for a check.
+    /// A look is due: the period has passed, or somebody asked for one.
     pub check_due: bool,
-    /// What is to be reported of the looks for updates.
+    /// The reason to report about looks for updates, if any.
     pub looked: Option<Reason>,
+    /// What the pending update does to the kubelet, where that is known.
+    pub skew: Option<Skew>,
     /// Where the host's releases come from, as of the last look; nothing before the first.
     pub following: Option<Following>,
     /// What this process asked for to get the host rebooted.
@@ -57,7 +60,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The pods are known, and the Node shows those of the control plane among them.
+    /// Whether the pods are known, and the Node shows the static pods of the control plane among them.
     pub fn marked(&self) -> bool {
         let (Ok(pods), NodeSeen::Present { view, .. }) = (&self.pods, &self.node) else {
             return false;
@@ -68,60 +71,60 @@ impl Observation {
     }
 }
 
-/// Questions that were asked because of [`Act::Preflight`], oldest first.
+/// Preflight questions that [`Act::Preflight`] asked, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Questions {
-    /// For which grant.
+    /// The grant that they were asked for.
     pub grant: GrantId,
-    /// One for each pod.
+    /// One answer for each pod.
     pub answers: Vec<EvictionTry>,
 }
 
 /// A reason that was written on the Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reported {
-    /// When.
+    /// When it was written.
     pub at: Tick,
-    /// What; `None` where it was taken away.
+    /// The reason; `None` if one was removed.
     pub reason: Option<Reason>,
-    /// Names of the pods that were in the way of the drain then.
+    /// Names of the pods that blocked the drain at that time.
     pub blocked: Vec<String>,
 }
 
-/// What came of [`Act::FindVolumes`].
+/// The result of [`Act::FindVolumes`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VolumesSeen {
-    /// Of which claims.
+    /// The claims that were looked up.
     pub claims: BTreeSet<Claim>,
-    /// As a Node's `status.volumesInUse` calls them, or why they are not known.
+    /// The volumes' names as in a Node's `status.volumesInUse`, or why they are not known.
     pub volumes: Result<BTreeSet<String>, String>,
-    /// When it was answered.
+    /// When the lookup ended.
     pub at: Tick,
 }
 
 /// A run of looking for, downloading and staging an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Staging {
-    /// None.
+    /// There is no run.
     Idle,
-    /// Just begun. Most runs find nothing and end within seconds, which is not worth a write to the Node.
+    /// The run has just begun. Most find nothing and end within seconds, which is not worth a write to the Node.
     Begun,
-    /// It takes its time.
+    /// The run takes longer, and is reported.
     Lasting,
 }
 
-/// The own Node, as far as it is known.
+/// This host's Node, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NodeSeen {
-    /// The API server can't be asked or refuses.
+    /// The API server can't be reached or refuses, with the reason.
     Unknown(String),
-    /// There is no such Node.
+    /// The Node does not exist.
     Absent,
-    /// It is there.
+    /// The Node exists.
     Present {
-        /// As last seen.
+        /// The Node as last seen.
         view: Box<NodeView>,
-        /// Read from the API server just now, because of [`Act::Confirm`]: no cache.
+        /// Whether it was just read from the API server, because of [`Act::Confirm`], rather than from a cache.
         live: bool,
     },
 }
@@ -129,26 +132,26 @@ pub enum NodeSeen {
 /// A reboot that this process asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Asked {
-    /// For which grant.
+    /// The grant that the reboot was requested for.
     pub id: GrantId,
-    /// When rpm-ostree was asked last, or logind where nothing is staged.
+    /// When rpm-ostree was last asked, or logind where nothing is staged.
     pub at: Tick,
     /// How often rpm-ostree was asked.
     pub times: u32,
-    /// rpm-ostree has said that it is finalized: any reboot boots it.
+    /// rpm-ostree reported the deployment as finalized: any reboot boots it.
     pub unlocked: bool,
-    /// When logind was asked too, after nothing had happened.
+    /// When logind was asked as well, after the first request had no effect.
     pub again: Option<Tick>,
-    /// The refusal, in the words of rpm-ostree or logind: nothing is under way.
+    /// The refusal, as rpm-ostree or logind put it: no reboot is in progress.
     pub refused: Option<Reason>,
-    /// rpm-ostree was at work for somebody else, and is asked again in a while.
+    /// rpm-ostree was busy with somebody else's transaction, and is asked again later.
     pub busy: Option<Reason>,
     /// rpm-ostree went away without an answer, and none will come.
     pub unheard: bool,
 }
 
 impl Asked {
-    /// The note of `act` being asked for `now`, because of grant `id`; `before` is what was asked for until now.
+    /// The note of a request `act` made at `now` for the grant `id`; `before` is the previous note.
     pub fn next(before: Option<Self>, id: GrantId, act: &Act, now: Tick) -> Self {
         let before = before.filter(|asked| asked.id == id);
         let finalizes = matches!(act, Act::Finalize(_) | Act::RollBack(_));

@@ -1,4 +1,4 @@
-//! How an agent is set up.
+//! The agent's settings.
 
 use jiff::SignedDuration;
 
@@ -6,21 +6,25 @@ use super::state::Retry;
 use crate::look::Mode;
 use crate::reason::Reason;
 
-/// What does not change while the agent runs, or only on request.
+/// Settings that change only when the configuration is read again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// Why neither to stage nor to reboot, where the configuration says so or can't be read.
+    /// Why the agent neither stages nor reboots: the configuration says so or can't be read.
     pub hold: Option<Reason>,
-    /// What to do about updates.
+    /// Whether to stage updates or only report them.
     pub mode: Mode,
-    /// Pauses after a grant that came to nothing.
+    /// Pauses after grants that were refused or given up.
     pub retry: Retry,
-    /// What a node has to be before its slot is given back after a boot.
+    /// What makes a node healthy after a boot.
     pub health: Health,
     /// Pause between two evictions of one pod.
     pub evict_every: SignedDuration,
-    /// How long a host may take from the request to being down, before it is asked for in another way, and again before it is reported.
+    /// How long the host may take to go down before the reboot is requested in another way, and again before that is reported.
     pub shutdown: SignedDuration,
+    /// A kubelet that is newer than the API server is no reason to hold.
+    pub any_kubelet: bool,
+    /// The cluster may declare an older release.
+    pub allow_downgrade: bool,
     /// The state file can't be used.
     pub state_unusable: Option<StateTrouble>,
 }
@@ -34,15 +38,15 @@ pub enum StateTrouble {
     Unwritten(String),
 }
 
-/// What is asked of a node besides a complete boot and a kubelet that reports Ready.
+/// What a healthy node needs besides a complete boot and a kubelet that reports Ready.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Health {
     /// Units that have to be active.
     pub units: Vec<String>,
-    /// How long all of it has to last.
+    /// How long the node has to stay healthy before that counts.
     pub settle: SignedDuration,
-    /// How long it may take before the node counts as failed.
+    /// How long the node may take to become healthy before it counts as failed.
     pub deadline: SignedDuration,
-    /// A node that failed goes back to what it ran before.
+    /// Whether a node that failed goes back to what it ran before.
     pub rollback: bool,
 }

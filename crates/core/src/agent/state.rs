@@ -1,4 +1,4 @@
-//! What the agent remembers across its own death and the host's.
+//! What the agent remembers across restarts and reboots.
 
 mod file;
 
@@ -11,6 +11,7 @@ use crate::backoff::Doubling;
 use crate::host::Deployment;
 use crate::ids::{BootId, ReleaseId};
 use crate::reason::Reason;
+use crate::release::Assigned;
 use crate::time::Time;
 use crate::values::{
     Cordoned, DrainPolicy, Failures, Grant, Names, Outcome, PodChecks, Progress, RebootResult,
@@ -21,10 +22,10 @@ pub use file::StateError;
 /// How long to pause after failures.
 pub type Retry = Doubling<SignedDuration>;
 
-/// Everything that must survive. Written whole, before the act that it is about.
+/// Everything that must survive a restart. The whole state is written before the act that it describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct State {
-    /// What the Node's annotations knew was taken over: false only before the first look at the Node after the file was lost.
+    /// Whether the Node's annotations were read into this state: false only until the Node is first seen after the file was lost.
     pub adopted: bool,
     /// The accepted grant that is being acted on.
     pub attempt: Option<Attempt>,
@@ -32,52 +33,54 @@ pub struct State {
     pub result: Option<RebootResult>,
     /// Releases that failed on this host.
     pub failed: Failures,
-    /// Why and until when no reboot is asked for.
+    /// The current pause: why, and until when no reboot is asked for.
     pub backoff: Option<Backoff>,
-    /// `id` of the deployment that the agent itself made rpm-ostree stage: only that one may be replaced by a newer one.
+    /// `id` of the deployment that the agent itself staged: only that one may be replaced by a newer one.
     pub ours: Option<String>,
-    /// A run that may stage an update, and whose end nobody has heard of.
+    /// A run that may stage an update, and whose end was not observed.
     pub staging: Option<Intent>,
-    /// An update that was gone after a boot.
+    /// An update that was missing after a boot.
     pub lost: Option<Lost>,
-    /// `id` of a deployment that failed and has the release of what runs: that release is not to blame, nor is any other node.
+    /// `id` of a deployment that failed although its release already ran here: neither that release nor any other node is to blame.
     pub spoiled: Option<String>,
-    /// The node is not healthy with what runs, and has given its slot back.
+    /// Set if the node is unhealthy with the running release and has given its slot back.
     pub unhealthy: Option<Unhealthy>,
-    /// What a person went back from, and is newer than what runs.
+    /// Releases that a person went back from, newer than the running one.
     pub left: Vec<Left>,
-    /// The pods that were in the way of the last drain, which was given up.
+    /// The pods that blocked the last drain, if that was given up.
     pub stuck: Option<Stuck>,
+    /// What the cluster assigned to the node when the last look began. It counts while the Node can't be read.
+    pub assigned: Assigned,
 }
 
-/// One accepted grant, from acceptance to result.
+/// One accepted grant, from acceptance to answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// What was accepted.
+    /// The accepted grant.
     pub grant: Accepted,
-    /// How the host and its node were then.
+    /// The host and its node at acceptance.
     pub baseline: Baseline,
-    /// The node was seen cordoned by somebody else since: if it is uncordoned now, that was a person.
-    pub foreign: bool,
-    /// How far it is.
+    /// Somebody else's cordon was seen since: if the node is uncordoned now, a person did that.
+    pub others_cordon: bool,
+    /// How far the attempt is.
     pub stage: Stage,
 }
 
-/// What a grant asks for, as far as it outlives the annotation.
+/// The parts of a grant that are needed after its annotation is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Accepted {
-    /// The acceptance as it stands on the Node.
+    /// The acceptance as written on the Node.
     pub progress: Progress,
     /// How to drain.
     pub drain: DrainPolicy,
-    /// What else to look at among the pods of the node.
+    /// Further checks of the node's pods.
     pub pods: PodChecks,
-    /// What the grant is worth while somebody else has cordoned the node.
+    /// What to do while somebody else has cordoned the node.
     pub cordoned: Cordoned,
 }
 
 impl Accepted {
-    /// A grant of which nothing else is known any more.
+    /// An accepted grant of which only `progress` is known.
     pub fn bare(progress: Progress) -> Self {
         Self {
             progress,
@@ -98,74 +101,74 @@ impl Accepted {
     }
 }
 
-/// How the host and its node were when the grant was accepted: what comes after the boot is judged by it.
+/// The host and its node when the grant was accepted, for comparison after the boot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Baseline {
-    /// What ran; unknown if the state was lost since.
+    /// The running release; unknown if the state was lost since.
     pub from: Option<ReleaseId>,
-    /// The deployments themselves: what ran, and what was granted. They tell two of the same release apart.
+    /// The running and the granted deployment, to tell two deployments of the same release apart.
     pub between: Option<[Exact; 2]>,
     /// How long the host had been up.
     pub uptime: Option<SignedDuration>,
-    /// A deployment of the granted release was there besides the pending one, so that finding one after the boot proves nothing.
-    pub twin: bool,
-    /// The granted deployment itself was there already, and the host is to go back to it: that it is there after the boot proves nothing.
+    /// Whether another deployment of the granted release existed, so that finding one after the boot proves nothing.
+    pub was_there: bool,
+    /// Whether the granted deployment is the rollback target and existed already, so that finding it after the boot proves nothing.
     pub back: bool,
-    /// Which static pods of the control plane were Ready, where that is known.
+    /// Which static pods of the control plane were Ready, if known.
     pub members: Option<Names>,
 }
 
 impl Baseline {
-    /// Nothing is known of it but, perhaps, what ran; the verdict on the boot is the milder one.
+    /// A baseline of which at most the running release is known; the boot is then judged mildly.
     pub fn lost(from: Option<ReleaseId>) -> Self {
         Self {
             from,
             between: None,
             uptime: None,
-            twin: true,
+            was_there: true,
             back: false,
             members: None,
         }
     }
 }
 
-/// How far an attempt is, with what is known only there. [`TRANSITIONS`](super::TRANSITIONS) has what leads from one to another.
+/// How far an attempt is, with what is known only in that stage. [`TRANSITIONS`](super::TRANSITIONS) lists the ways between stages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The node is to be cordoned and drained.
+    /// The node is being cordoned and drained.
     Draining,
-    /// The drain is over, and the pool wants some time before the reboot.
+    /// The drain is over, and the pool demands a delay before the reboot.
     Delaying {
         /// When the drain was found to be over.
         since: Time,
     },
-    /// The reboot was asked for, or was about to be.
+    /// The reboot was requested, or was about to be.
     Rebooting {
         /// The last request.
         request: Request,
-        /// When the drain was found to be over, where a pause between it and the reboot was kept.
+        /// When the drain was found to be over, if a delay between it and the reboot was kept.
         drained: Option<Time>,
     },
-    /// The host has booted, and the node was found healthy. Until then the memory stays as the boot left it, and the boot id tells.
+    /// The host has booted, and was found healthy. Until then the state stays as the boot left it, and the boot id shows the boot.
     Verifying {
-        /// The request for the reboot; `None` where somebody else rebooted the host before there was one.
+        /// The request for the reboot; `None` if somebody else rebooted the host before there was one.
         asked: Option<Request>,
         /// Since when the node has been healthy after the boot.
         good: Time,
     },
 }
 
-/// Finalizing and rebooting was about to be asked for.
+/// A request for the reboot, noted before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// When.
+    /// When it was noted.
     pub at: Time,
-    /// How long the host had been up then.
+    /// How long the host had been up by then.
     pub up: Option<SignedDuration>,
 }
 
 impl Stage {
-    /// The last request for the reboot, whatever came of it.
+    /// The last request for the reboot, whatever its result.
     pub fn request(&self) -> Option<&Request> {
         match self {
             Self::Draining | Self::Delaying { .. } => None,
@@ -175,14 +178,14 @@ impl Stage {
     }
 }
 
-/// One deployment of this host, as far as it can be told from others of its release id: packages that are layered on it change the
-/// checksum, kernel arguments only the id.
+/// One deployment, distinguished from others of the same release on this host: layered packages change the checksum, kernel arguments
+/// only the id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exact {
     /// rpm-ostree's `id`.
     pub id: String,
-    /// What is deployed.
+    /// Checksum of the deployed commit.
     pub checksum: String,
 }
 
@@ -196,27 +199,27 @@ impl From<&Deployment> for Exact {
 }
 
 impl Attempt {
-    /// One that begins.
+    /// A new attempt.
     pub fn new(grant: Accepted, baseline: Baseline) -> Self {
         Self {
             grant,
             baseline,
-            foreign: false,
+            others_cordon: false,
             stage: Stage::Draining,
         }
     }
 
-    /// What may be booted.
+    /// The granted release.
     pub fn identity(&self) -> ReleaseId {
         self.grant.progress.identity
     }
 
-    /// The update changes something else than the version.
+    /// Whether the granted release is the running one, so that the update changes something else.
     pub fn keeps_identity(&self) -> bool {
         self.baseline.from == Some(self.identity())
     }
 
-    /// `found` is what was granted. Where the same release ran before, it has to be that very deployment.
+    /// Whether `found` is what was granted. If the same release ran before, it has to be the granted deployment itself.
     pub fn is_granted(&self, found: &Deployment) -> bool {
         if found.identity != self.identity() {
             return false;
@@ -231,7 +234,7 @@ impl Attempt {
         found.id == wanted.id || (differ && found.checksum == wanted.checksum)
     }
 
-    /// `found` is neither what ran nor what was granted.
+    /// Whether `found` is neither what ran nor what was granted.
     pub fn is_foreign(&self, found: &Deployment) -> bool {
         let from = self.baseline.from;
         let other = from.is_some_and(|from| from != found.identity);
@@ -241,10 +244,10 @@ impl Attempt {
     }
 }
 
-/// A version that was left for an older one.
+/// A release that somebody went back from, to an older one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Left {
-    /// Which.
+    /// The release that was left.
     pub identity: ReleaseId,
     /// When it was published, in seconds since 1970.
     pub published: u64,
@@ -254,9 +257,9 @@ pub struct Left {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unhealthy {
-    /// What the grant of the update asked of its pods.
+    /// The pod checks of the update's grant.
     pub pods: PodChecks,
-    /// Since when it has been healthy after all.
+    /// Since when the node has been healthy after all, if it is.
     pub good: Option<Time>,
 }
 
@@ -265,50 +268,50 @@ pub struct Unhealthy {
 pub struct Stuck {
     /// Their names.
     pub pods: BTreeSet<String>,
-    /// For how many drains in a row these very pods did not.
+    /// For how many drains in a row these same pods did not leave.
     pub times: u32,
 }
 
-/// That rpm-ostree was about to be asked to stage an update.
+/// A note that rpm-ostree was about to be asked to stage an update.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
-    /// In this boot: what is staged does not outlive it.
+    /// The boot of the note: a staged deployment does not outlive its boot.
     pub boot: BootId,
-    /// `id` of what the next boot would have booted.
+    /// `id` of the deployment that the next boot would have booted.
     pub before: String,
 }
 
-/// A pause after a grant that came to nothing.
+/// A pause after a grant that was refused or given up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
-    /// How many in a row came to nothing.
+    /// How many grants in a row ended so.
     pub tries: u32,
-    /// Until when.
+    /// The end of the pause.
     pub until: Time,
-    /// Why.
+    /// The reason for the pause.
     pub reason: Reason,
 }
 
-/// How often one update was gone after the boot.
+/// How often one update was missing after the boot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lost {
-    /// The update.
+    /// The release that was lost.
     pub identity: ReleaseId,
-    /// How often ostree could not write it to the disk, by its own word.
+    /// How often ostree reported that it could not write it to the disk.
     pub times: u32,
-    /// How often nothing told why.
+    /// How often the cause was unknown.
     #[serde(default)]
     pub unexplained: u32,
 }
 
-/// So many times longer is the pause after a drain that ended as the one before.
+/// Factor by which the pause is longer if the same pods blocked the previous drain.
 const AGAIN: i32 = 4;
 
 impl State {
-    /// Pauses because of `reason`, longer than the last time.
+    /// Starts a pause because of `reason`, longer than the previous one.
     pub(super) fn back_off(&mut self, reason: Reason, retry: &Retry, now: Time) {
         let tries = self
             .backoff
@@ -322,8 +325,8 @@ impl State {
         });
     }
 
-    /// Pauses because a drain was given up, in whose way were `pods`. Where some of these were so the last time, too, the pause is four
-    /// times as long, and `remedy` is reported: what did not change by itself until now takes a person. Gives the reason as it is reported.
+    /// Starts a pause because a drain was given up that `pods` blocked. If some of them also blocked the previous drain, the pause is four
+    /// times as long, and `remedy` is reported, because a person has to act. Returns the reason to report.
     pub(super) fn back_off_drain(
         &mut self,
         (reason, pods): (Reason, BTreeSet<String>),
@@ -341,8 +344,8 @@ impl State {
             1 => (1, reason),
             times => {
                 let reported = &reason.message;
-                // A long text is cut at its end.
-                let text = format!("{times} drains in a row ended so: {remedy}; {reported}");
+                // Long texts are cut at the end, so the remedy comes first.
+                let text = format!("{times} drains in a row ended like this: {remedy}; {reported}");
                 (AGAIN, Reason::new(reason.code, text))
             }
         };
@@ -355,7 +358,7 @@ impl State {
         reason
     }
 
-    /// From this to `next` the accepted grant is given up, and nothing else happens that the disk has to know first.
+    /// Whether `next` only gives the accepted grant up, with nothing else that has to be on disk first.
     pub fn gives_up(&self, next: &Self) -> bool {
         let (Some(attempt), None) = (&self.attempt, &next.attempt) else {
             return false;
@@ -366,7 +369,7 @@ impl State {
         })
     }
 
-    /// Brings a pause back within the cap, for the case that the clock was ahead when it was written.
+    /// Shortens a pause to at most the cap, in case the clock was ahead when it was written.
     pub(super) fn bound_backoff(&mut self, retry: &Retry, now: Time) {
         if let Some(backoff) = &mut self.backoff {
             let longer = self.stuck.as_ref().is_some_and(|stuck| stuck.times > 1);

@@ -1,5 +1,6 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod assigned;
 mod drain;
 mod health;
 mod left;
@@ -83,6 +84,8 @@ fn settings() -> Settings {
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
+        any_kubelet: false,
+        allow_downgrade: false,
         state_unusable: None,
     }
 }
@@ -136,6 +139,7 @@ impl World {
                 staging: Staging::Idle,
                 check_due: false,
                 looked: None,
+                skew: None,
                 following: None,
                 asked: None,
             },
@@ -659,7 +663,7 @@ fn lose(survey: Result<Survey, String>) -> Vec<Option<(Outcome, Option<Code>)>> 
         let bad = matches!(world.result(), Some((Outcome::Failed, _)));
         assert_eq!(reported, bad, "a power cut keeps no other node from it");
     }
-    panic!("it goes on for ever: {results:?}");
+    panic!("it never ends: {results:?}");
 }
 
 #[test]
@@ -818,7 +822,7 @@ fn which_of_two_deployments_was_rolled_back_is_told_by_their_ids() {
     }
 }
 
-/// The file is lost after the Node was told what has booted.
+/// The file is lost after the Node showed what has booted.
 #[test]
 fn a_success_that_was_told_halfway_is_a_success() {
     let mut world = World::new();

@@ -1,17 +1,17 @@
-//! The life of an attempt: every place that a node can be in, and what leads from one to another.
+//! The life of an attempt: every place that a node can be in, and the transitions between them.
 
 use super::state::Stage;
 
 macro_rules! rests {
     ($($name:ident, $means:literal;)*) => {
-        /// Where a node is that acts on no grant. It follows from what is seen alone, so each may follow each.
+        /// The place of a node without an accepted grant. It follows from the current facts alone, so any of them can follow any other.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Rest {
             $(#[doc = $means] $name,)*
         }
 
         impl Rest {
-            /// All of them.
+            /// All places at rest.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             const fn name(self) -> &'static str {
@@ -28,29 +28,29 @@ macro_rules! rests {
 rests! {
     Idle, "A reboot would change nothing.";
     Staging, "rpm-ostree is looking for an update, or staging one.";
-    Staged, "An update is staged, but the look that staged it goes on.";
+    Staged, "An update is staged, but the look that staged it is still running.";
     Waiting, "The node asks for a grant.";
     Held, "A reboot is needed, but something on the node holds it.";
-    BackingOff, "A grant came to nothing, and the pause after it is not over.";
+    BackingOff, "A grant was refused or given up, and the pause after it is not over.";
     AwaitingRollback, "The node did not become healthy, gave its slot back, and asks for a grant to go back to what ran before.";
     Failed, "The node did not become healthy, gave its slot back, and has nothing to go back to.";
 }
 
 macro_rules! stages {
     ($($name:ident, $means:literal;)*) => {
-        /// Where a node is in the life of an update.
+        /// A node's place in the life of an update.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Place {
-            /// It acts on no grant.
+            /// The node has no accepted grant.
             Rest(Rest),
             $(#[doc = $means] $name,)*
         }
 
         impl Place {
-            /// The places of an attempt, in its order.
+            /// The places of an attempt, in order.
             pub const STAGES: &[Self] = &[$(Self::$name),*];
 
-            /// As the table of transitions calls it.
+            /// The name in the table of transitions.
             pub const fn name(self) -> &'static str {
                 match self {
                     Self::Rest(rest) => rest.name(),
@@ -58,7 +58,7 @@ macro_rules! stages {
                 }
             }
 
-            /// What it means, one sentence.
+            /// What the place means, as one sentence.
             pub const fn means(self) -> &'static str {
                 match self {
                     Self::Rest(rest) => rest.means(),
@@ -77,19 +77,19 @@ macro_rules! stages {
 
 stages! {
     Draining, "A grant is accepted: the node is cordoned, and its pods leave.";
-    Delaying, "The drain is over, and the pool wants some time before the reboot.";
-    Rebooting, "The reboot was asked for, or was about to be.";
+    Delaying, "The drain is over, and the pool demands a delay before the reboot.";
+    Rebooting, "The reboot was requested, or was about to be.";
     Verifying, "The host has booted: what runs is compared with what was granted, and the node has to be healthy.";
 }
 
-/// What leads from one place to another.
+/// A transition from one place to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// From here.
+    /// The place that it starts from.
     pub from: Place,
-    /// To here; `None` is the end of the attempt, at whatever rest follows from what is seen then.
+    /// The place that it leads to; `None` for the end of the attempt, which leads to whatever place at rest follows from the facts.
     pub to: Option<Place>,
-    /// When.
+    /// The condition, as a clause.
     pub when: &'static str,
 }
 
@@ -124,52 +124,48 @@ pub const TRANSITIONS: &[Transition] = &[
     leads(
         Place::Draining,
         Place::Delaying,
-        "nothing that has to leave is left, and the pool wants some time before the reboot",
+        "all pods that have to leave have left, and the pool demands a delay before the reboot",
     ),
     leads(
         Place::Draining,
         Place::Rebooting,
-        "nothing that has to leave is left, and the grant was read once more from the API server",
+        "all pods that have to leave have left, and the grant was read once more from the API server",
     ),
     leads(
         Place::Draining,
         Place::Verifying,
-        "the host was rebooted by somebody else",
+        "somebody else rebooted the host",
     ),
     ends(
         Place::Draining,
-        "the grant, the cordon or what a reboot would boot changed; something holds; the drain's time is over",
+        "the grant, the cordon or what a reboot would boot changed; something holds; the drain timed out",
     ),
-    leads(
-        Place::Delaying,
-        Place::Draining,
-        "there are pods again that have to leave",
-    ),
+    leads(Place::Delaying, Place::Draining, "new pods have to leave"),
     leads(
         Place::Delaying,
         Place::Rebooting,
-        "the time is over, and the grant was read once more from the API server",
+        "the delay is over, and the grant was read once more from the API server",
     ),
     leads(
         Place::Delaying,
         Place::Verifying,
-        "the host was rebooted by somebody else",
+        "somebody else rebooted the host",
     ),
     ends(Place::Delaying, "as from `Draining`"),
     leads(
         Place::Rebooting,
         Place::Draining,
-        "rpm-ostree was at work for somebody else, or pods came while nobody watched the cordon",
+        "rpm-ostree was busy with somebody else's transaction, or pods came while nobody watched the cordon",
     ),
     leads(
         Place::Rebooting,
         Place::Delaying,
-        "the same, after the time that the pool wants had begun",
+        "the same, after the pool's delay had begun",
     ),
     leads(Place::Rebooting, Place::Verifying, "the host has booted"),
     ends(
         Place::Rebooting,
-        "the reboot was refused, or is not wanted any more and nothing is under way",
+        "the reboot was refused, or is not wanted any more and not in progress",
     ),
     ends(
         Place::Verifying,
@@ -178,7 +174,7 @@ pub const TRANSITIONS: &[Transition] = &[
 ];
 
 impl Place {
-    /// The table has a way from here to `next`.
+    /// Whether the table has a transition from here to `next`.
     pub fn leads_to(self, next: Self) -> bool {
         let rests = |place| matches!(place, Self::Rest(_));
         let known = TRANSITIONS.iter().any(|way| {

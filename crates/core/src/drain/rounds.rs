@@ -1,4 +1,4 @@
-//! The rounds of a drain: whom the API server is asked about next, and what its answers come to.
+//! The rounds of a drain: which pods to ask the API server about next, and how to read its answers.
 
 use std::fmt;
 
@@ -10,22 +10,22 @@ use crate::time::Tick;
 /// How a pod is made to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum How {
-    /// By an eviction, within its disruption budget.
+    /// By eviction, within its disruption budget.
     Evict,
-    /// By its deletion, whatever its budget says.
+    /// By deletion, in spite of its disruption budget.
     Delete,
-    /// By its deletion without any time to end.
+    /// By deletion without a grace period.
     Kill,
 }
 
-/// Pods that are to be made to leave now.
+/// Pods to remove now.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Removal {
-    /// How.
+    /// How to remove them.
     pub how: How,
-    /// How long each has to end, in seconds; its own time where absent.
+    /// Grace period in seconds; each pod's own where absent.
     pub grace: Option<u32>,
-    /// Which, a handful.
+    /// The pods, at most [`AT_ONCE`].
     pub pods: Vec<RawPod>,
 }
 
@@ -34,24 +34,24 @@ pub struct Removal {
 pub struct EvictionTry {
     /// `metadata.uid` of the pod.
     pub uid: String,
-    /// When it was answered, or sent while there is no answer yet.
+    /// When it was answered, or sent if there is no answer yet.
     pub at: Tick,
-    /// How.
+    /// How the pod is removed.
     pub how: How,
-    /// What the API server said.
+    /// The API server's answer.
     pub answer: Answer,
 }
 
-/// What the API server said to a try.
+/// The API server's answer to a try.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// Nothing yet: admission webhooks may take up to 30 s.
+    /// There is none yet: admission webhooks may take up to 30 s.
     Open,
-    /// The pod goes, or is gone.
+    /// Accepted: the pod is ending or gone.
     Accepted,
-    /// No, in its words.
+    /// Refused, with the API server's message.
     Refused(String),
-    /// Nobody answered: the API server could not be reached.
+    /// There will be none: the API server could not be reached.
     Lost,
 }
 
@@ -65,18 +65,18 @@ impl Answer {
     }
 }
 
-/// As many calls about pods are in flight at once: a full node is through before a grant lapses even if each takes 30 s, and no API server
-/// notices (`kubectl drain` has one in flight for each pod).
+/// How many calls about pods are in flight at once. Even if each takes 30 s, a full node is through before a grant lapses, and the load on
+/// the API server is small (`kubectl drain` has one in flight for each pod).
 pub const AT_ONCE: usize = 16;
-/// As many pods are named; how many more there are is reported as a number.
+/// How many pods are named; of the others only the number is reported.
 const NAMED: usize = 3;
 
-/// A pod that is in the way.
+/// A pod that blocks the drain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Blocked {
     /// `namespace/name`.
     pub pod: String,
-    /// What keeps it: the API server's words, or the policy's.
+    /// What keeps it: the API server's message, or the policy's reason.
     pub why: String,
 }
 
@@ -93,19 +93,19 @@ impl fmt::Display for Blocked {
     }
 }
 
-/// What is known of whether a drain would get through.
+/// What is known about whether a drain would succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
-    /// The API server is still to be asked about these, a handful.
+    /// The API server has to be asked about these pods, at most [`AT_ONCE`].
     Ask(Vec<RawPod>),
-    /// It was asked about all, and has not said of these yet, by name.
+    /// All questions were asked; the answers about these pods, by name, are missing.
     Open(Vec<String>),
-    /// Everything was answered, and these would not be evicted.
+    /// All questions were answered, and these pods would not be evicted.
     Known(Vec<Blocked>),
 }
 
-/// Looks through the answers of the API server to whether it would evict what has to leave. It is asked about each pod once; how old an
-/// answer is by the end of the round says nothing.
+/// Evaluates the API server's answers to whether it would evict the pods that have to leave. It is asked about each pod once, so answers
+/// are used however old they are.
 pub fn outlook(left: &Left<'_>, answers: &[EvictionTry]) -> Outlook {
     let (mut unasked, mut open) = (Vec::new(), Vec::new());
     for pod in left.leaving.iter().filter(|pod| !pod.terminating) {
@@ -124,7 +124,7 @@ pub fn outlook(left: &Left<'_>, answers: &[EvictionTry]) -> Outlook {
     }
 }
 
-/// What the API server would not evict.
+/// The pods that the API server would not evict.
 pub fn refused(left: &Left<'_>, answers: &[EvictionTry]) -> Vec<Blocked> {
     let refused = |pod: &&RawPod| -> Option<Blocked> {
         let about = answers.iter().rfind(|answer| answer.uid == pod.uid)?;
@@ -134,7 +134,7 @@ pub fn refused(left: &Left<'_>, answers: &[EvictionTry]) -> Vec<Blocked> {
     leaving.filter_map(refused).collect()
 }
 
-/// How many more calls may be sent.
+/// How many more calls may be in flight.
 fn room(tries: &[EvictionTry]) -> usize {
     let open = tries.iter().filter(|one| one.answer == Answer::Open);
     AT_ONCE.saturating_sub(open.count())
@@ -143,11 +143,11 @@ fn room(tries: &[EvictionTry]) -> usize {
 /// What to do about the pods that have to leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
-    /// Pods that are to be made to leave now, a handful.
+    /// Pods to remove now, at most [`AT_ONCE`].
     pub remove: Vec<RawPod>,
-    /// When the next try is due, if none is now.
+    /// When the next try is due, if no pod is to be removed now.
     pub wake: Option<Tick>,
-    /// The pods that do not leave.
+    /// The pods that block the drain.
     pub blocked: Vec<Blocked>,
     /// One phrase for each other pod: `namespace/name is ending`.
     pub going: Vec<String>,
@@ -155,10 +155,10 @@ pub struct Round {
     pub newcomers: Vec<String>,
 }
 
-/// Plans one round: each pod is asked to leave once, and again every `retry` while the API server refuses. Those that were asked least
-/// recently come first, so that none has to wait for the others' retries; nor does any for a call about another that takes its time.
+/// Plans one round: each pod is tried once, and again every `retry` while the API server refuses. Those tried least recently come first,
+/// so no pod waits for the retries of others, or for a slow call about another.
 ///
-/// What was accepted is repeated too if the pod still does not end after `retry`: the answer may have been lost. A pod is killed once.
+/// An accepted call is repeated as well if the pod does not end within `retry`: the answer may have been lost. A pod is killed only once.
 pub fn round(
     left: &Left<'_>,
     tries: &[EvictionTry],
@@ -189,7 +189,7 @@ pub fn round(
         }
         let again = match how {
             How::Evict => !pod.terminating,
-            // Again with less time is all that a deletion can add to one.
+            // A second deletion can only shorten the grace period.
             How::Delete => !pod.terminating || (grace.is_some() && before.is_none()),
             How::Kill => before.is_none(),
         };
@@ -208,7 +208,7 @@ pub fn round(
     round
 }
 
-/// Each pod that has to leave was tried in this way, and the answer is known.
+/// Whether each pod that has to leave was tried in this way and answered for.
 pub fn all_tried(left: &Left<'_>, tries: &[EvictionTry], how: How) -> bool {
     let tried = |pod: &&RawPod| {
         let mut own = tries.iter();
@@ -217,7 +217,7 @@ pub fn all_tried(left: &Left<'_>, tries: &[EvictionTry], how: How) -> bool {
     left.leaving.iter().all(tried)
 }
 
-/// What the policy does not let leave.
+/// The pods that the policy leaves alone.
 pub fn kept(left: &Left<'_>) -> Vec<Blocked> {
     let blocked = |(pod, why): &(&RawPod, &str)| Blocked::new(pod, why);
     left.kept.iter().map(blocked).collect()
@@ -235,7 +235,7 @@ fn going(pod: &RawPod, open: bool) -> String {
     }
 }
 
-/// What is reported of a drain that goes on. What is blocked comes first, since it matters most and a long text is cut.
+/// The report of a running drain. Blocked pods come first, because they matter most and a long text is cut.
 pub fn reported(round: &Round, how: How) -> String {
     let verb = match how {
         How::Evict => "leaving",
@@ -255,7 +255,7 @@ pub fn reported(round: &Round, how: How) -> String {
     parts.join(" ")
 }
 
-/// What is reported of the pods that came after the cordon.
+/// The report about pods that came after the cordon.
 pub fn stay(newcomers: &[String]) -> Option<String> {
     let names = match newcomers {
         [] => return None,
@@ -265,7 +265,7 @@ pub fn stay(newcomers: &[String]) -> Option<String> {
     Some(format!("{names}."))
 }
 
-/// The first few, and how many more there are.
+/// Lists the first few, and how many more there are.
 pub fn few<T: fmt::Display>(all: &[T]) -> String {
     let shown = all.iter().take(NAMED).map(T::to_string);
     let text = shown.collect::<Vec<_>>().join("; ");

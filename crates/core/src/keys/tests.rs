@@ -15,6 +15,10 @@ fn what_begins_like_a_key_of_agents_is_one() {
         .iter()
         .filter(|key| key.name.starts_with(AGENTS_PREFIX));
     let found: Vec<_> = like.map(|key| (key.name, key.writer)).collect();
-    let expected = [(AGENT_MADE_UNSCHEDULABLE, Writer::Agent)];
+    let expected = [
+        (AGENT_MADE_UNSCHEDULABLE, Writer::Agent),
+        (AGENT_RELEASE, Writer::Agent),
+        (AGENT_DEAD_END, Writer::Agent),
+    ];
     assert_eq!(found, expected);
 }

@@ -1,4 +1,4 @@
-//! What failed, by the words in which rpm-ostree tells of it: it has neither codes nor names for what goes wrong in a transaction.
+//! Classifies failures by rpm-ostree's error messages, because it has neither codes nor names for what goes wrong in a transaction.
 //!
 //! The words are ostree's, those of skopeo and its libraries for images, and libdnf's and librepo's for packages that are layered. Each
 //! is in a text of the tests. Names of packages, files and hosts are among the words as well, so none of these is a word that a name may
@@ -6,7 +6,7 @@
 
 use crate::reason::Code;
 
-/// The class of a failure. What nobody knows is [`Code::StageFailed`], of which the words are quoted.
+/// The class of a failure. An unknown message is [`Code::StageFailed`], whose reason quotes it.
 pub fn class(text: &str) -> Code {
     let text = line(text);
     let found = CLASSES
@@ -15,7 +15,7 @@ pub fn class(text: &str) -> Code {
     found.map_or(Code::StageFailed, |(code, _)| *code)
 }
 
-/// `text` in one line, small. It begins with a space: that is how some words are told from parts of names.
+/// `text` as one line in lower case. It begins with a space, which some patterns need to tell a word from part of a name.
 fn line(text: &str) -> String {
     let words = text.split_whitespace();
     words.fold(String::new(), |line, word| {
@@ -108,7 +108,7 @@ pub(super) const CLASSES: &[(Code, &[&str])] = &[
             "locklayering",
         ],
     ),
-    // The key of a repository of packages: gone, kept from this host, missing on it, or not to be had now.
+    // The key of a package repository: deleted, not accessible to this host, missing on it, or not reachable now.
     (
         Code::OriginUnusable,
         &[

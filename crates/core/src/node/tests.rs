@@ -57,6 +57,7 @@ fn published() -> Published {
             }),
             behind: Some(1),
         }),
+        dead_end: true,
         booted: Some(Booted {
             identity,
             version: "41.1".into(),

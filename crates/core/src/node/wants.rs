@@ -1,4 +1,4 @@
-//! What each of the two programs wants to stand on a Node, and the patch that brings it there.
+//! What each of the two programs wants a Node to show, and the patch for that.
 
 use std::fmt::Display;
 
@@ -7,13 +7,13 @@ use crate::ids::{GrantId, ReleaseId};
 use crate::keys;
 use crate::raw::NodePatch;
 use crate::reason::Reason;
-use crate::release::Following;
+use crate::release::{Assigned, Following};
 use crate::values::{
     Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
     to_json,
 };
 
-/// Everything the agent wants to stand on its Node. What is `None` is removed.
+/// Everything that the agent wants its Node to show. What is `None` is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Published {
     /// [`keys::STATUS`].
@@ -30,6 +30,8 @@ pub struct Published {
     pub needed_version: Option<String>,
     /// [`keys::AGENT_RELEASE`].
     pub following: Option<Following>,
+    /// [`keys::AGENT_DEAD_END`].
+    pub dead_end: bool,
     /// [`keys::BOOTED`].
     pub booted: Option<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -97,7 +99,7 @@ impl Diff<'_> {
         }
     }
 
-    /// The patch, unless nothing differs: no write when nothing changed.
+    /// The patch; `None` if nothing differs.
     fn done(mut self, unschedulable: Option<bool>) -> Option<NodePatch> {
         self.patch.unschedulable = unschedulable.filter(|want| *want != self.found.unschedulable);
         let NodePatch {
@@ -116,7 +118,7 @@ fn text<T: Display>(value: &T) -> String {
 }
 
 impl SystemLabels {
-    /// Labels as these are, where `found` differ.
+    /// Adds the labels that differ from `found`.
     fn label(&self, diff: &mut Diff<'_>, found: &Self) {
         for (key, found, want) in [
             (keys::ID, &found.id, &self.id),
@@ -149,6 +151,12 @@ impl Published {
             self.following.as_ref(),
             to_json,
         );
+        let label = |is: bool| is.then_some("true");
+        diff.label(
+            keys::AGENT_DEAD_END,
+            label(agent.dead_end),
+            label(self.dead_end),
+        );
         diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
         diff.annotation(
             keys::REBOOT_IN_PROGRESS,
@@ -174,7 +182,7 @@ impl Published {
         diff.done(self.unschedulable)
     }
 
-    /// What the node needs, as annotations and as a label.
+    /// Adds annotations and label for the pending release.
     fn need(&self, diff: &mut Diff<'_>, agent: &AgentFields) {
         let needed = self.needed.as_ref();
         diff.annotation(keys::REBOOT_NEEDED, &agent.needed, needed, text);
@@ -191,7 +199,7 @@ impl Published {
     }
 }
 
-/// Everything the operator wants to stand on a Node. What is `None` or `false` is removed, unless it is said otherwise.
+/// Everything that the operator wants a Node to show. What is `None` or `false` is removed, except as noted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Allotted {
     /// [`keys::REBOOT_RESERVED`].
@@ -200,13 +208,15 @@ pub struct Allotted {
     pub grant: Option<Grant>,
     /// [`keys::GRANTED`]; `None` leaves it as it is.
     pub granted: Option<Granted>,
+    /// [`keys::RELEASE`]; `None` leaves it as it is, and `Some(None)` removes it.
+    pub assigned: Option<Option<Assigned>>,
     /// [`keys::ONLY_NODE`]; `None` leaves it as it is.
     pub only_node: Option<bool>,
     /// [`keys::BEFORE_REBOOT`].
     pub before: bool,
     /// [`keys::AFTER_REBOOT`].
     pub after: bool,
-    /// Names of check annotations that are removed in the same write, so that an answer of an earlier update is not taken for a new one.
+    /// Names of check annotations to remove in the same write, so that the answer for an earlier update is not taken for a new one.
     pub reset: Vec<String>,
 }
 
@@ -229,6 +239,14 @@ impl Allotted {
         );
         if let Some(granted) = &self.granted {
             diff.annotation(keys::GRANTED, &operator.granted, Some(granted), to_json);
+        }
+        if let Some(assigned) = &self.assigned {
+            diff.annotation(
+                keys::RELEASE,
+                &operator.assigned,
+                assigned.as_ref(),
+                to_json,
+            );
         }
         if let Some(only) = self.only_node.filter(|only| *only != operator.only_node) {
             let value = only.then(|| true.to_string());

@@ -1,8 +1,9 @@
-//! What the operator does next, by name, and what that makes of the ledger and of Nodes.
+//! The operator's next act by name, and its effect on the ledger and on Nodes.
 
-use crate::ids::{NodeName, ReleaseId};
+use crate::ids::{NodeName, PoolName, ReleaseId};
 use crate::ledger::{Entry, Ledger};
 use crate::node::{Allotted, NodeView};
+use crate::release::{Assigned, Chosen, GivenUp, NamedRelease, Rollout};
 use crate::time::Time;
 use crate::values::{Grant, Granted, RebootResult, Reservation};
 
@@ -15,24 +16,26 @@ pub enum Act {
     ConfirmNode(NodeName),
     /// Read the pools from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools).
     ConfirmPools,
-    /// Replace the ledger, on the condition that it is still the one that was read.
+    /// Replace the ledger, provided that it has not changed since it was read.
     Ledger(LedgerAct),
-    /// Write to a Node, on the condition that it is still the one that was seen.
+    /// Write to a Node, provided that it has not changed since it was seen.
     Node(NodeAct),
+    /// Write how far a pool is with releases into its status, on the condition that the pool is still the one that was seen.
+    Pool(PoolAct),
 }
 
 /// A write to the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LedgerAct {
-    /// Whose slot it is about; the first of them, where grants are restored.
+    /// The node whose slot changes; the first of several, where grants are restored.
     pub node: NodeName,
-    /// What happens to the slot.
+    /// The change to the slot.
     pub change: LedgerChange,
     /// The highest number that was ever given to a grant.
     pub seq: u64,
 }
 
-/// What happens to a slot in the ledger.
+/// A change to a slot in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LedgerChange {
     /// Nodes show grants that the ledger lacks: their entries are put back.
@@ -43,26 +46,26 @@ pub enum LedgerChange {
     MarkGranted(Entry),
     /// The slot is given up before it was granted.
     GiveUp {
-        /// Nodes that are gone, with notes about them in the ledger.
+        /// Deleted Nodes that the ledger still has notes about.
         gone: Vec<NodeName>,
     },
-    /// The slot is free after a grant.
+    /// The slot is freed after a grant.
     Drop {
-        /// Nodes that are gone, with notes about them in the ledger.
+        /// Deleted Nodes that the ledger still has notes about.
         gone: Vec<NodeName>,
-        /// What becomes of the note that the node left a grant unanswered.
+        /// The change to the note that the node left a grant unanswered.
         unanswered: Note,
     },
 }
 
-/// What becomes of a note.
+/// A change to a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// It stays as it is.
+    /// The note stays as it is.
     Keep,
-    /// It is removed: the agent answered.
+    /// The note is removed: the agent answered.
     Clear,
-    /// It is made: the grant lapsed, and that was found now.
+    /// The note is set: the grant lapsed, and that was noticed at this time.
     Set(Time),
 }
 
@@ -85,7 +88,7 @@ impl LedgerAct {
     }
 }
 
-/// Takes the entry of `node` out, and the notes about Nodes that are `gone`.
+/// Removes the entry of `node`, and the notes about Nodes that are `gone`.
 fn free(ledger: &mut Ledger, node: &NodeName, gone: &[NodeName], unanswered: Note) {
     ledger.entries.remove(node);
     for gone in gone {
@@ -98,12 +101,73 @@ fn free(ledger: &mut Ledger, node: &NodeName, gone: &[NodeName], unanswered: Not
     }
 }
 
+/// A write of how far a pool is with releases.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolAct {
+    /// Which one.
+    pub pool: PoolName,
+    /// When it was decided.
+    pub at: Time,
+    /// How many of its nodes run what it is about.
+    pub nodes: usize,
+    /// What happens.
+    pub change: PoolChange,
+}
+
+/// What happens to the releases of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PoolChange {
+    /// The status was lost: what decides is put back, as far as the Nodes tell it.
+    Restore(Box<Rollout>),
+    /// There is a candidate.
+    Choose(Chosen),
+    /// It is known for one more architecture.
+    Resolve(String, NamedRelease),
+    /// All nodes may boot it.
+    Promote,
+    /// Releases failed on too many nodes.
+    GiveUp(Vec<GivenUp>),
+    /// A release is no longer given up, since it no longer failed where it did.
+    Forgive(ReleaseId),
+    /// Another candidate, or none, takes the place of the one there is.
+    Supersede(Option<Chosen>),
+    /// The pool has no candidate, and nothing is promoted in it, any more.
+    End,
+}
+
+impl PoolAct {
+    /// How far the pool is after the write.
+    pub fn on(&self, rollout: &Rollout) -> Rollout {
+        let (at, nodes) = (self.at, self.nodes);
+        let mut next = rollout.clone();
+        match &self.change {
+            PoolChange::Restore(restored) => next = (**restored).clone(),
+            PoolChange::Choose(chosen) => next.candidate = Some(chosen.clone()),
+            PoolChange::Resolve(architecture, release) => {
+                let candidate = next.candidate.iter_mut();
+                let known = candidate.map(|candidate| &mut candidate.identities);
+                for known in known {
+                    known.insert(architecture.clone(), release.clone());
+                }
+            }
+            PoolChange::Promote => next.promote(at, nodes),
+            PoolChange::GiveUp(failed) => next.give_up(failed, at, nodes),
+            PoolChange::Forgive(identity) => {
+                next.given_up.retain(|known| known.identity != *identity);
+            }
+            PoolChange::Supersede(other) => next.supersede(other.clone(), at, nodes),
+            PoolChange::End => next.end(at, nodes),
+        }
+        next
+    }
+}
+
 /// A write to a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeAct {
-    /// Which one.
+    /// The node's name.
     pub node: NodeName,
-    /// What happens on it.
+    /// The change.
     pub change: NodeChange,
 }
 
@@ -113,42 +177,51 @@ pub(super) fn on(node: &NodeView, change: NodeChange) -> Act {
     Act::Node(NodeAct { node, change })
 }
 
-/// What happens on a Node.
+/// A change to a Node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NodeChange {
-    /// The reservation of the ledger's entry is put on it.
+    /// Write the reservation of the ledger's entry.
     MarkReserved {
-        /// The reservation.
+        /// The reservation to write.
         reservation: Reservation,
-        /// Checks are asked for before the reboot.
+        /// Whether to start checks before the reboot.
         before: bool,
-        /// Names of all checks: what was answered to earlier ones is removed.
+        /// Names of all checks, whose earlier answers are removed.
         reset: Vec<String>,
     },
-    /// The grant takes the place of the reservation.
+    /// Replace the reservation with the grant.
     Grant(Box<Grant>),
-    /// Another number takes the place of the grant, or of what was to become it, before it was accepted.
+    /// Replace a grant that was not accepted yet, or its reservation, with another number.
     Withdraw(Reservation),
-    /// The checks after the reboot are asked for, by name: what was answered to earlier ones is removed.
+    /// Start the checks after the reboot, by name; earlier answers are removed.
     AskAfterChecks(Vec<String>),
-    /// The grant is taken off, since the agent answered it.
+    /// Remove the grant, since the agent answered it.
     Release {
-        /// What it allowed to boot.
+        /// The grant to remove.
         grant: Box<Grant>,
         /// The agent's answer.
         answer: RebootResult,
     },
-    /// What nothing in the ledger stands for is taken off: a reservation, and the labels of checks.
+    /// Remove what no entry in the ledger stands for: a reservation, and the labels of checks.
     Clean,
-    /// The Node says whether it is the only one that takes pods.
+    /// Note on the Node whether it is the only one that takes pods.
     TellOnlyNode(bool),
+    /// The Node says which release it is to go to, or nothing of it.
+    Assign(Option<Assigned>),
 }
 
 impl NodeAct {
-    /// What the operator wants to stand on `node` after the write.
+    /// What the operator wants `node` to show after the write.
     pub fn on(&self, node: &NodeView) -> Allotted {
         let operator = &node.operator;
         let nothing = Allotted::default();
+        let as_it_is = || Allotted {
+            reserved: operator.reserved.value().cloned(),
+            grant: operator.grant.value().cloned(),
+            before: operator.before,
+            after: operator.after,
+            ..Allotted::default()
+        };
         match &self.change {
             NodeChange::MarkReserved {
                 reservation,
@@ -175,7 +248,7 @@ impl NodeAct {
                 reset: checks.clone(),
                 ..nothing
             },
-            // A grant of an operator that did not note what it granted is noted now.
+            // A grant of an older operator, which did not note what it granted, is noted now.
             NodeChange::Release { grant, .. } => Allotted {
                 granted: noted(node, grant.identity),
                 ..nothing
@@ -185,12 +258,12 @@ impl NodeAct {
                 ..nothing
             },
             NodeChange::TellOnlyNode(is) => Allotted {
-                reserved: operator.reserved.value().cloned(),
-                grant: operator.grant.value().cloned(),
-                before: operator.before,
-                after: operator.after,
                 only_node: Some(*is),
-                ..nothing
+                ..as_it_is()
+            },
+            NodeChange::Assign(assigned) => Allotted {
+                assigned: Some(assigned.clone()),
+                ..as_it_is()
             },
         }
     }

@@ -1,174 +1,215 @@
-//! Canaries: nodes that run a release for a while before the others of their pool may boot it.
+//! Canaries: nodes that run a candidate for a while before the others of their pool may boot it.
 
-use std::collections::BTreeMap;
-
-use jiff::SignedDuration;
-
+use super::announced::{goal, goes_to, runs};
+use super::course::Course;
 use super::planner::Planner;
-use super::pools::what;
-use super::trial::{Trial, Tried, soaked, updated};
-use crate::ids::{NodeName, ReleaseId};
+use super::pools::{some, what};
+use super::trial::soaked;
+use crate::ids::ReleaseId;
 use crate::node::NodeView;
-use crate::pool::{Canary, CanaryWho};
+use crate::pool::CanaryWho;
 use crate::reason::{Code, Reason};
+use crate::release::{Chosen, Declaration};
 use crate::time::Time;
 
-impl<'a> Planner<'a> {
-    /// Whether the pool at `place` lets `node` boot `identity`, as far as canaries go.
-    pub(super) fn canaries(
-        &mut self,
-        place: usize,
-        node: &NodeView,
-        identity: &ReleaseId,
-    ) -> Result<(), Reason> {
-        let pool = &self.pools.all[place];
-        let Some(canary) = pool.asks.ok().and_then(|asks| asks.canary.as_ref()) else {
+/// What the others wait for.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    /// Who has to run it.
+    pub names: String,
+    /// Until when, if that is known.
+    pub until: Option<Time>,
+}
+
+impl Course<'_> {
+    /// Whether the candidate was tried for as long as it was meant to be, or approved where nobody tries it.
+    pub fn soaking(&self, now: Time) -> Result<(), Wait> {
+        let Some(candidate) = &self.rollout.candidate else {
+            return Err(Wait::default());
+        };
+        let Some(canary) = &self.asks.canary else {
+            let approved = self.approves(candidate);
+            return approved.then_some(()).ok_or_else(Wait::default);
+        };
+        let concerned = self.members.iter().copied().filter_map(|node| {
+            let (_, release) = self.candidate(node)?;
+            let identity = &release.identity;
+            let ran = runs(node).is_some_and(|run| run.identity == *identity);
+            let concerned = ran || self.trying.contains(&node.name) || goes_to(node, identity);
+            concerned.then(|| (node, soaked(node, identity, canary.soak)))
+        });
+        match &canary.who {
+            CanaryWho::Count(count) => self.counted(*count, concerned.collect(), now),
+            CanaryWho::Nodes(_) => {
+                let chosen = concerned.filter(|(node, _)| self.is_canary(node));
+                chosen_ones(chosen.collect(), now)
+            }
+        }
+    }
+
+    fn counted(
+        &self,
+        count: usize,
+        concerned: Vec<(&NodeView, Option<Time>)>,
+        now: Time,
+    ) -> Result<(), Wait> {
+        let demanded = count.min(concerned.len()).max(1);
+        let mut ends: Vec<_> = concerned.iter().filter_map(|(_, end)| *end).collect();
+        ends.sort_unstable();
+        let until = ends.get(demanded - 1).copied();
+        if until.is_some_and(|until| until <= now) {
+            return Ok(());
+        }
+        let names = some(self.trying.iter().copied());
+        Err(Wait { names, until })
+    }
+
+    /// The pool lets its nodes boot it, as far as approval goes.
+    pub fn approves(&self, chosen: &Chosen) -> bool {
+        let mut releases = chosen.identities.values();
+        releases.any(|one| self.asks.approves(&one.identity, one.version.as_deref()))
+    }
+}
+
+/// All of them have to run it.
+fn chosen_ones(chosen: Vec<(&NodeView, Option<Time>)>, now: Time) -> Result<(), Wait> {
+    let left = || {
+        let waits = |end: &Option<Time>| end.is_none_or(|end| end > now);
+        chosen.iter().filter(move |(_, end)| waits(end))
+    };
+    if left().next().is_none() && !chosen.is_empty() {
+        return Ok(());
+    }
+    let ends: Option<Vec<_>> = left().map(|(_, end)| *end).collect();
+    Err(Wait {
+        names: some(left().map(|(node, _)| &node.name)),
+        until: ends.and_then(|ends| ends.into_iter().max()),
+    })
+}
+
+impl Planner<'_> {
+    /// Whether the pool that leads the node goes to `identity`, or to what that leads to. Packages and kernel arguments that change without
+    /// it wait for nothing.
+    pub(super) fn released(&self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
+        let Some(goal) = goal(node) else {
+            return Ok(());
+        };
+        let pool = self
+            .pools
+            .leads(&node.name)
+            .map(|place| &self.pools.all[place]);
+        let Some((pool, asks)) = pool.and_then(|pool| Some((pool, pool.asks.ok()?))) else {
             return Ok(());
         };
         let called = pool.called();
-        let key = (place, *identity);
-        self.look_at_trial(key, canary);
-        let Some(trial) = self.trials.get_mut(&key) else {
+        let what = what(&goal.identity, goal.version.as_deref());
+        if let Some(course) = self.course_of(&node.name) {
+            return self.is_due(course, node, identity, &what);
+        }
+        let Some(declared) = &asks.release else {
             return Ok(());
         };
-        let tries = |node| trial.under_way.contains(node) || trial.elsewhere.contains_key(node);
-        let chosen = match &canary.who {
-            CanaryWho::Count(_) => tries(&node.name),
-            CanaryWho::Nodes(selector) => selector.matches(&node.labels),
+        let fits = match &declared.what {
+            Declaration::Version(version) => {
+                let versions = [&goal.version, &node.agent.needed_version];
+                versions.contains(&&Some(version.clone()))
+            }
+            Declaration::Image(_) | Declaration::Commit(_) => declared
+                .what
+                .identity()
+                .is_some_and(|id| goes_to(node, &id)),
         };
-        if let Some(reported) = trial.reported.as_ref().filter(|_| !chosen) {
-            return Err(reported.clone());
+        if fits {
+            return Ok(());
         }
-        let judged = match &canary.who {
-            CanaryWho::Count(count) => trial.counted(*count, &node.name, self.now),
-            CanaryWho::Nodes(_) if chosen => return Ok(()),
-            CanaryWho::Nodes(_) => trial.chosen(self.now),
-        };
-        let Err(wait) = judged else { return Ok(()) };
-        self.wakes.extend(wait.wake);
-        let version = node.agent.needed_version.as_deref();
-        let what = match wait.elsewhere {
-            true => "another release".to_owned(),
-            false => what(identity, version),
-        };
-        let text = match (wait.names.is_empty(), wait.until) {
-            (true, _) => format!("{called}no canary needs or runs {what}"),
-            (_, Some(until)) => format!("{called}{} run {what} first, until {until}", wait.names),
-            (_, None) => format!("{called}{} have to run {what} first", wait.names),
-        };
-        let reason = Reason::new(Code::CanaryFirst, text);
-        if !chosen {
-            trial.reported = Some(reason.clone());
-        }
-        Err(reason)
+        let text = format!(
+            "{called}the release is {}, and the node would boot {what}",
+            declared.what
+        );
+        Err(Reason::new(Code::ReleasePending, text))
     }
 
-    fn look_at_trial(&mut self, key: (usize, ReleaseId), canary: &Canary) {
-        if !self.trials.contains_key(&key) {
-            let trial = self.trial(key.0, canary, &key.1);
-            self.trials.insert(key, trial);
-        }
-    }
-
-    fn trial(&self, place: usize, canary: &Canary, identity: &ReleaseId) -> Trial<'a> {
-        let member = |name: &NodeName| self.pools.places(name).contains(&place);
-        let chosen = |node: &NodeView| match &canary.who {
-            CanaryWho::Count(_) => false,
-            CanaryWho::Nodes(selector) => selector.matches(&node.labels),
-        };
-        let concerned = self.pools.all[place].members.iter().filter(|node| {
-            let booted = node.agent.booted.value().map(|booted| &booted.identity);
-            node.agent.needed.value() == Some(identity) || booted == Some(identity)
-        });
-        let nodes: Vec<_> = concerned
-            .map(|node| Tried {
-                name: &node.name,
-                chosen: chosen(node),
-                soaked: soaked(node, identity, canary.soak),
-            })
-            .collect();
-        let run = nodes.iter().filter(|tried| tried.soaked.is_some());
-        let run = run.map(|tried| tried.name);
-        let slots = self.ledger.entries.iter();
-        let slots = slots.filter(|(name, entry)| {
-            let known = self.seen.nodes.contains_key(*name);
-            entry.identity == *identity && (!known || member(name))
-        });
-        let under_way = run.chain(slots.map(|(name, _)| name)).collect();
-        let elsewhere = match canary.who {
-            CanaryWho::Count(count) => self.elsewhere(place, (count, canary.soak), identity),
-            CanaryWho::Nodes(_) => BTreeMap::new(),
-        };
-        Trial {
-            nodes,
-            under_way,
-            elsewhere,
-            reported: None,
-        }
-    }
-
-    /// Members of the pool that try another release than this. Whoever gets to stage something first is no canary of that while a canary is
-    /// at work: with a version every hour each node would try another one, and nothing would ever be tried for as long as it was meant to.
-    fn elsewhere(
+    fn is_due(
         &self,
-        place: usize,
-        (count, soak): (usize, SignedDuration),
+        course: &Course<'_>,
+        node: &NodeView,
         identity: &ReleaseId,
-    ) -> BTreeMap<&'a NodeName, Option<Time>> {
-        let members = &self.pools.all[place].members;
-        let entry = |node: &NodeView| self.ledger.entries.get(&node.name);
-        let tries = |node: &'a NodeView| -> Option<(ReleaseId, Option<Time>)> {
-            if let Some(entry) = entry(node) {
-                return Some((entry.identity, None));
-            }
-            let booted = node.agent.booted.value()?;
-            updated(node)?;
-            let soaked = soaked(node, &booted.identity, soak)?;
-            (soaked > self.now).then_some((booted.identity, Some(soaked)))
-        };
-        let tried = members
-            .iter()
-            .filter_map(|node| Some((&node.name, tries(node)?)));
-        let mut tried: Vec<_> = tried.collect();
-        tried.retain(|(_, (other, _))| other != identity);
-        let mut known = BTreeMap::new();
-        let mut open = |other: &ReleaseId| -> bool {
-            *known.entry(*other).or_insert_with(|| {
-                let ends = members.iter().filter_map(|node| soaked(node, other, soak));
-                ends.filter(|end| *end <= self.now).count() < count
-            })
-        };
-        tried.retain(|(_, (other, _))| open(other));
-        let ends = tried.into_iter().map(|(name, (_, end))| (name, end));
-        ends.collect()
-    }
-
-    /// When the node came to run what it does, if it may become the first to try something else. With releases that come faster than they
-    /// are tried, one and the same node would be the canary of each, and the others would never be updated.
-    pub(super) fn served(&mut self, node: &NodeView) -> Option<Time> {
-        let identity = node.agent.needed.value()?;
-        let places = self.pools.places(&node.name).to_vec();
-        let mut picks = |place: usize| {
-            let asks = self.pools.all[place].asks.ok()?;
-            let canary = asks.canary.as_ref()?;
-            let CanaryWho::Count(count) = canary.who else {
-                return None;
-            };
-            self.look_at_trial((place, *identity), canary);
-            let trial = self.trials.get(&(place, *identity))?;
-            (trial.under_way.len() < count).then_some(())
-        };
-        let mut places = places.into_iter();
-        places.find_map(&mut picks).and_then(|()| updated(node))
-    }
-
-    /// The node gets a slot for `identity`.
-    pub(super) fn tries(&mut self, node: &'a NodeName, identity: &ReleaseId) {
-        for place in self.pools.places(node) {
-            if let Some(trial) = self.trials.get_mut(&(*place, *identity)) {
-                trial.under_way.insert(node);
-                trial.reported = None;
-            }
+        what: &str,
+    ) -> Result<(), Reason> {
+        let known = course
+            .promoted(node)
+            .into_iter()
+            .chain(course.candidate(node));
+        let mut known = known.map(|(_, release)| release);
+        if known.any(|release| goes_to(node, &release.identity)) {
+            return Ok(());
         }
+        let called = format!("pool {}: ", course.name);
+        if course.rollout.gave_up(identity) {
+            let text = format!("{called}{what} was given up");
+            return Err(Reason::new(Code::IdentityFailed, text));
+        }
+        let by_name = matches!(
+            course.asks.canary.as_ref().map(|canary| &canary.who),
+            Some(CanaryWho::Nodes(_))
+        );
+        let (code, text) = match (&course.rollout.candidate, &course.rollout.promoted) {
+            (Some(candidate), _) => {
+                let first = candidate.called();
+                let text = format!("{called}{what} waits until {first} is promoted or given up");
+                (Code::ReleasePending, text)
+            }
+            (None, _) if by_name => {
+                let text = format!("{called}no canary needs or runs {what}");
+                (Code::CanaryFirst, text)
+            }
+            (None, Some(promoted)) => {
+                let first = promoted.called();
+                let text = format!("{called}its nodes go to {first}, and {what} is not promoted");
+                (Code::ReleasePending, text)
+            }
+            (None, None) => {
+                let text = format!("{called}{what} is about to become the candidate");
+                (Code::ReleasePending, text)
+            }
+        };
+        Err(Reason::new(code, text))
+    }
+
+    /// Whether the node may boot the candidate of the pool that leads it now, if that is what it would boot.
+    pub(super) fn canaries(&self, node: &NodeView) -> Result<(), Reason> {
+        let Some(course) = self.course_of(&node.name) else {
+            return Ok(());
+        };
+        let goes = |identity: &ReleaseId| goes_to(node, identity);
+        let promoted = course.promoted(node);
+        if goal(node).is_none() || promoted.is_some_and(|(_, release)| goes(&release.identity)) {
+            return Ok(());
+        }
+        let Some((_, release)) = course.candidate(node) else {
+            return Ok(());
+        };
+        if course.trying.contains(&node.name) {
+            return Ok(());
+        }
+        let called = format!("pool {}: ", course.name);
+        let what = what(&release.identity, release.version.as_deref());
+        let (code, text) = match &course.soaked {
+            Ok(()) => (
+                Code::ReleasePending,
+                format!("{what} is about to be promoted"),
+            ),
+            Err(Wait { names, .. }) if names.is_empty() => {
+                (Code::CanaryFirst, format!("no canary needs or runs {what}"))
+            }
+            Err(Wait { names, until }) => {
+                let text = match until {
+                    Some(until) => format!("{names} run {what} first, until {until}"),
+                    None => format!("{names} have to run {what} first"),
+                };
+                (Code::CanaryFirst, text)
+            }
+        };
+        Err(Reason::new(code, format!("{called}{text}")))
     }
 }

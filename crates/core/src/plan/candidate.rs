@@ -14,7 +14,7 @@ impl Planner<'_> {
     pub(super) fn candidate(&mut self, node: &NodeView) -> Result<(), Reason> {
         self.wants(node)?;
         if holds(node) {
-            let text = "what is left of an earlier grant on the Node has to go first";
+            let text = "the rest of an earlier grant has to be removed from the Node first";
             return Err(Reason::new(Code::Reserved, text));
         }
         let writes = &self.seen.writes;
@@ -22,19 +22,20 @@ impl Planner<'_> {
             return Err(Code::WriteRefused.into());
         }
         if writes.resting.contains(&node.name) || writes.under_way.contains(&node.name) {
-            let text = "a write to the Node is under way";
+            let text = "a write to the Node is in progress";
             return Err(Reason::new(Code::Reserved, text));
         }
         self.rested(node)
     }
 
-    /// A node whose agent is dead, or has another time, would otherwise take the slot again and again.
+    /// Whether enough time has passed since an unanswered grant: a node whose agent is dead, or whose clock is wrong, would otherwise take
+    /// the slot again and again.
     fn rested(&mut self, node: &NodeView) -> Result<(), Reason> {
         let Some(since) = self.ledger.unanswered.get(&node.name) else {
             return Ok(());
         };
         let until = since.later(self.policy.accept_timeout);
-        // A time that is yet to come was written while the clock was ahead.
+        // A time in the future was written while the clock was ahead.
         if self.now < *since || self.now >= until {
             return Ok(());
         }
@@ -109,7 +110,7 @@ impl Planner<'_> {
     }
 }
 
-/// Everything on the Node that matters is of this protocol.
+/// Checks that everything on the Node that matters is of this protocol version.
 fn understood(node: &NodeView) -> Result<(), Reason> {
     if node.protocol.is_absent() {
         return Err(Code::NoAgent.into());
@@ -118,6 +119,8 @@ fn understood(node: &NodeView) -> Result<(), Reason> {
     let problem = trouble(&node.protocol, keys::PROTOCOL)
         .or_else(|| trouble(&operator.grant, keys::REBOOT_OK))
         .or_else(|| trouble(&operator.reserved, keys::REBOOT_RESERVED))
+        .or_else(|| trouble(&operator.assigned, keys::RELEASE))
+        .or_else(|| trouble(&agent.following, keys::AGENT_RELEASE))
         .or_else(|| trouble(&agent.progress, keys::REBOOT_IN_PROGRESS))
         .or_else(|| trouble(&agent.status, keys::STATUS))
         .or_else(|| trouble(&agent.needed, keys::REBOOT_NEEDED))
@@ -127,7 +130,7 @@ fn understood(node: &NodeView) -> Result<(), Reason> {
     problem.map_or(Ok(()), Err)
 }
 
-/// The agent is not waiting for a grant: in its own words, where it says why.
+/// The reason of a node whose agent is not waiting for a grant: the agent's own, if it reports one.
 fn agent_holds(node: &NodeView, phase: Option<Phase>) -> Reason {
     let phase = phase.map_or("unknown", Phase::as_str);
     match node.agent.reason.value() {

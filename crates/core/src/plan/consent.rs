@@ -1,10 +1,12 @@
-//! Whether all pools of a node let it go.
+//! Whether all pools of a node allow it to reboot.
 
+use super::announced::goal;
 use super::nodes::goes_back;
 use super::planner::Planner;
-use super::pools::what;
+use super::pools::{Seen, what};
 use crate::ids::ReleaseId;
 use crate::node::NodeView;
+use crate::pool::Pool;
 use crate::reason::{Code, Reason};
 
 impl Planner<'_> {
@@ -13,9 +15,16 @@ impl Planner<'_> {
         self.pools.invalid(&node.name)?;
         self.pools.alike(&node.name)?;
         self.pools.understood(node)?;
+        // A node that goes back does so whatever its pools go to.
+        if !goes_back(node) {
+            self.pools.steered_alike(&node.name)?;
+            self.pools.tells(node)?;
+        }
         let version = node.agent.needed_version.as_deref();
-        // What it goes back to was approved when it ran it; to stay with what does not work is nobody's target.
+        // The rollback target was approved when the node ran it, and no target means to stay with a release that does not work.
         let forth = !goes_back(node);
+        let leader = self.pools.leads(&node.name);
+        let leads = |pool: &Seen<'_>| leader.is_some_and(|at| self.pools.all[at].name == pool.name);
         for pool in self.pools.of(&node.name) {
             let Ok(asks) = pool.asks else { continue };
             let called = pool.called();
@@ -31,10 +40,12 @@ impl Planner<'_> {
                     format!("{called}the target is {target}, and the node would boot {what}");
                 return Err(Reason::new(Code::NotTarget, text));
             }
-            let approved = asks.approved.as_ref().filter(|_| forth);
-            if approved.is_some_and(|list| !list.iter().any(|one| one.names(identity, version))) {
+            if forth && !self.approved(asks, node, identity) {
                 let text = format!("{called}{} is not approved", what(identity, version));
                 return Err(Reason::new(Code::NotApproved, text));
+            }
+            if forth && leads(pool) {
+                self.released(node, identity)?;
             }
             if pool.open.is_none() {
                 self.wakes.extend(pool.opens);
@@ -50,7 +61,7 @@ impl Planner<'_> {
 
     /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
     /// Whoever goes back to what it ran before tries nothing new.
-    pub(super) fn turn(&mut self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
+    pub(super) fn turn(&mut self, node: &NodeView) -> Result<(), Reason> {
         if goes_back(node) {
             return Ok(());
         }
@@ -61,9 +72,13 @@ impl Planner<'_> {
                 return Err(Reason::new(Code::PoolSettling, text));
             }
         }
-        for place in self.pools.places(&node.name).to_vec() {
-            self.canaries(place, node, identity)?;
-        }
-        Ok(())
+        self.canaries(node)
+    }
+
+    /// The pool approves what the node would boot, or what that leads to on a graph.
+    fn approved(&self, asks: &Pool, node: &NodeView, identity: &ReleaseId) -> bool {
+        let goal = goal(node);
+        let goal = goal.filter(|goal| asks.approves(&goal.identity, goal.version.as_deref()));
+        goal.is_some() || asks.approves(identity, node.agent.needed_version.as_deref())
     }
 }

@@ -1,4 +1,4 @@
-//! What failed where, as far as it counts for other nodes.
+//! Releases that failed on nodes, as far as that counts for other nodes.
 
 use std::collections::BTreeMap;
 

@@ -26,10 +26,11 @@ impl<'a> Planner<'a> {
         only.filter(drains).map(|node| &node.name)
     }
 
-    /// It is reported so, and no other one: now, or when nothing else is to be written. What only tells does not keep a node from its turn.
+    /// The writes that mark this Node, and no other, as the only one: to send now, or when nothing else is to be written. A mere
+    /// report does not keep a node from its turn.
     pub(super) fn tell_lone(&self) -> (Option<Act>, Option<Act>) {
         let lone = self.lone();
-        let untold = self.seen.nodes.values().find_map(|node| {
+        let differing = self.seen.nodes.values().find_map(|node| {
             let (operator, is) = (&node.operator, lone == Some(&node.name));
             let knows = Feature::OnlyNode.is_in(&node.agent.features);
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none()
@@ -39,7 +40,7 @@ impl<'a> Planner<'a> {
             let act = act.filter(|act| !self.rests(act))?;
             Some((self.seen.writes.suspect.contains(&node.name), act))
         });
-        match untold {
+        match differing {
             Some((true, act)) => (None, Some(act)),
             Some((false, act)) => (Some(act), None),
             None => (None, None),

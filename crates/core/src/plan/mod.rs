@@ -26,9 +26,13 @@
 //! after that counts there from the next decision on.
 
 mod act;
+mod announced;
+mod assign;
 mod canary;
 mod candidate;
+mod choosing;
 mod consent;
+mod course;
 mod failures;
 mod lone;
 mod nodes;
@@ -37,8 +41,10 @@ mod order;
 mod planner;
 mod pools;
 mod report;
+mod restoring;
 mod seen;
 mod slot;
+mod steering;
 mod trial;
 mod writes;
 
@@ -53,7 +59,8 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 
 use act::on;
-pub use act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note};
+pub use act::{Act, LedgerAct, LedgerChange, NodeAct, NodeChange, Note, PoolAct, PoolChange};
+pub use announced::ARCHITECTURE;
 use nodes::has_failed;
 use numbers::are_ours;
 use planner::Planner;
@@ -65,9 +72,9 @@ pub use writes::Writes;
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Why each node does, or does not, reboot now.
+    /// For each node, why it does or does not reboot now.
     pub verdicts: BTreeMap<NodeName, Reason>,
-    /// What is next.
+    /// The next act.
     pub act: Act,
     /// When to plan again at the latest.
     pub wake: Option<Time>,
@@ -79,7 +86,7 @@ pub struct Plan {
     pub pools: Vec<PoolReport>,
 }
 
-/// Decides.
+/// Decides what the operator does next.
 pub fn plan(seen: &Snapshot, policy: &Policy, now: Time) -> Plan {
     let empty = Ledger::default();
     let (ledger, sound) = match &seen.ledger {
@@ -103,18 +110,20 @@ pub fn plan(seen: &Snapshot, policy: &Policy, now: Time) -> Plan {
 impl<'a> Planner<'a> {
     fn all(&mut self) -> Plan {
         let used = self.pools.used.iter().copied().cloned().collect();
+        self.look_at_courses();
         let (restore, slots) = (self.restore(), self.slots());
         let act = restore.or(slots);
         let act = act.or_else(|| self.orphans());
+        let changes = self.changes();
         let (reported, last) = self.tell_lone();
-        let act = match self.others(act.or(reported)) {
-            Act::Wait => last.unwrap_or(Act::Wait),
+        let act = match self.others(act.or(changes).or(reported)) {
+            Act::Wait => self.assign().or(last).unwrap_or(Act::Wait),
             act => act,
         };
         self.done(act, used)
     }
 
-    /// The plan while nothing can be decided: everybody is told why.
+    /// The plan while nothing can be decided: every node gets this reason.
     fn nothing(&mut self, reason: &Reason) -> Plan {
         let names = || self.seen.nodes.keys().cloned();
         let used = names().collect();
@@ -134,7 +143,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A grant that the ledger lacks is put back before anything else: somebody deleted the ledger, or an entry.
+    /// Restores a grant that the ledger lacks before anything else: somebody deleted the ledger, or an entry.
     fn restore(&self) -> Option<Act> {
         let known = &self.ledger.entries;
         let missing = self.seen.nodes.iter().filter_map(|(name, node)| {
@@ -168,7 +177,7 @@ impl<'a> Planner<'a> {
             let reason = match next.verdict {
                 _ if writes && self.seen.writes.refused(name) => Code::WriteRefused.into(),
                 Some(reason) => reason,
-                // The slot is being given back: what comes after it.
+                // The slot is being given back, so this reason is about what comes after it.
                 None => self.wants(node).err().unwrap_or(Code::Reserved.into()),
             };
             self.verdicts.insert(name.clone(), reason);
@@ -176,7 +185,7 @@ impl<'a> Planner<'a> {
         act
     }
 
-    /// A reservation whose entry was dropped, or labels without what they belong to, are removed.
+    /// Removes a reservation whose entry was dropped, or labels of checks without a grant or reservation.
     fn orphans(&self) -> Option<Act> {
         self.seen.nodes.iter().find_map(|(name, node)| {
             let operator = &node.operator;
@@ -186,7 +195,7 @@ impl<'a> Planner<'a> {
                 .value()
                 .is_some_and(|reserved| known != Some(reserved.id));
             let label = known.is_none() && (operator.before || operator.after);
-            // What is not understood is left for a person, and everything beside it.
+            // A reservation that is not understood is left for a person, and so is everything beside it.
             let clean = orphan || label && !operator.has_slot();
             let whole = trouble(&operator.grant, keys::REBOOT_OK).is_none();
             let act = (clean && whole).then(|| on(node, NodeChange::Clean));
@@ -211,7 +220,7 @@ impl<'a> Planner<'a> {
         }
         let mut ready: Vec<_> = ready
             .into_iter()
-            .map(|node| (self.rank(node), node))
+            .map(|node| (self.rank(node, None), node))
             .collect();
         ready.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut chosen = act;
@@ -241,11 +250,9 @@ impl<'a> Planner<'a> {
 
     /// Whether the node is next in its pools, beside all that count and all that came before it; then it counts, too.
     fn admit(&mut self, node: &'a NodeView) -> Result<(), Reason> {
-        let identity = node.agent.needed.value().ok_or(Code::UpToDate)?;
-        self.turn(node, identity)?;
+        self.turn(node)?;
         self.pools.fits(node)?;
         self.pools.take(node);
-        self.tries(&node.name, identity);
         Ok(())
     }
 

@@ -1,10 +1,10 @@
-//! What its own Node says of a node, in short.
+//! Facts about a node that follow from its own Node.
 
 use crate::node::NodeView;
 use crate::reason::Code;
 use crate::values::Phase;
 
-/// The Node carries something of a slot, understood or not.
+/// Whether the Node has a reservation, a grant or labels of checks, understood or not.
 pub(super) fn holds(node: &NodeView) -> bool {
     node.operator.has_slot() || !node.agent.progress.is_absent()
 }
@@ -21,12 +21,12 @@ pub(super) fn goes_back(node: &NodeView) -> bool {
     has_failed(node) && agent.progress.is_absent() && ails() == Some(true)
 }
 
-/// The node is out of service, whoever the cause is.
+/// Whether the node is out of service, whatever the cause.
 pub(super) fn unavailable(node: &NodeView) -> bool {
     !node.ready || node.unschedulable || node.deleting || has_failed(node)
 }
 
-/// The node needs a person; if it has a slot, it keeps that until then.
+/// Whether the node needs a person. If it has a slot, it keeps that until then.
 pub(super) fn has_failed(node: &NodeView) -> bool {
     let status = node.agent.status.value();
     status.is_some_and(|status| status.phase == Phase::Failed)

@@ -1,4 +1,4 @@
-//! The numbers of grants: they only rise, whatever anybody writes.
+//! Grant numbers: they only rise, whatever anybody writes.
 
 use super::seen::{DATA_NAME, Snapshot};
 use crate::ids::NodeName;
@@ -7,10 +7,10 @@ use crate::reason::{Code, Reason};
 
 /// How far above the operator's own numbers an agent's may be.
 ///
-/// A node can write any number as that of its last grant. Believed without bound, a single one would leave no higher number without end;
-/// so many at once are too few to matter, and far more than were ever given between a ledger and an older copy of it.
+/// A node can write any number as that of its last grant. If that were believed without a limit, no higher number might be left. This many
+/// at once do no harm, and far fewer were ever given between a ledger and an older copy of it.
 const REACH: u64 = 1 << 32;
-/// No number of an operator is higher: half of all there are, which nobody gets to in `REACH` at a time either.
+/// The highest number that an operator gives: half of the range, which nobody reaches even in steps of `REACH`.
 const HIGHEST: u64 = 1 << 63;
 
 /// The numbers that operators wrote: in the ledger, and on each Node.
@@ -30,7 +30,7 @@ fn own_numbers<'a>(
     in_ledger.chain(on_nodes)
 }
 
-/// Nobody counts beyond [`HIGHEST`]: such a number was made up, and there would be none left after it.
+/// Checks that no number is above [`HIGHEST`]: such a number was made up, and none would be left after it.
 pub(super) fn are_ours(seen: &Snapshot, ledger: &Ledger) -> Result<(), Reason> {
     let Some((seq, node)) = own_numbers(seen, ledger).find(|(seq, _)| *seq > HIGHEST) else {
         return Ok(());

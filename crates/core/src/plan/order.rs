@@ -10,17 +10,17 @@ use crate::time::Time;
 /// A node's place in the queue: the smallest goes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank<'a> {
-    /// The operator runs on it, and would be moved.
+    /// The operator runs on it, and would be moved to another node.
     own: bool,
     /// One that goes back to what it ran before is out of service for as long as it waits.
     well: bool,
     /// The last write to it failed, and others need not wait for the next.
     suspect: bool,
-    /// When it let its last grant lapse.
+    /// When its last grant lapsed without an answer.
     lapsed: Option<Time>,
     /// Before the workers, one of them, or after them.
     kind: Kind,
-    /// Where canaries are picked, who has waited longest for an update.
+    /// When it was last updated, where canaries are chosen by number: the one that has waited longest goes first.
     served: Option<Time>,
     by: By<'a>,
     name: &'a NodeName,
@@ -51,9 +51,9 @@ enum Part<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// The place of a node, as the first of its pools wants it.
-    pub(super) fn rank(&mut self, node: &'a NodeView) -> Rank<'a> {
-        let served = self.served(node);
+    /// The place of a node, as the first of its pools wants it; among those that are to try something, whoever was `served` longest ago
+    /// goes first.
+    pub(super) fn rank(&self, node: &'a NodeView, served: Option<Time>) -> Rank<'a> {
         let order = self.pools.asks(&node.name).next().map(|pool| &pool.order);
         Rank {
             own: self.seen.own_node.as_ref() == Some(&node.name),
@@ -88,6 +88,12 @@ fn by<'a>(order: Option<&Order>, node: &'a NodeView) -> By<'a> {
             By::Version(parts(booted.map_or("", |booted| &booted.version)))
         }
     }
+}
+
+/// `one` is a newer version than `other`, as far as both say so.
+pub(super) fn newer(one: Option<&str>, other: Option<&str>) -> bool {
+    let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
+    !one.is_empty() && !other.is_empty() && parts(one) > parts(other)
 }
 
 /// The runs of digits and of letters of a version; what is between only separates them.

@@ -1,14 +1,14 @@
-//! A plan in the making: what its parts, each in a file of its own, have in common.
+//! The state of planning that its parts, each in a file of its own, share.
 
 use std::collections::BTreeMap;
 
 use super::act::{Act, LedgerAct, LedgerChange};
+use super::course::Course;
 use super::failures::{Failed, failures};
 use super::numbers::last_seq;
 use super::pools::Pools;
 use super::seen::{Policy, Snapshot};
-use super::trial::Trial;
-use crate::ids::{NodeName, ReleaseId};
+use crate::ids::NodeName;
 use crate::ledger::Ledger;
 use crate::reason::Reason;
 use crate::time::Time;
@@ -24,8 +24,8 @@ pub(super) struct Planner<'a> {
     pub pools: Pools<'a>,
     /// What failed, on which nodes and how; without a code where that can't be read.
     pub failures: Failed<'a>,
-    /// How far releases are in the pools that have canaries.
-    pub trials: BTreeMap<(usize, ReleaseId), Trial<'a>>,
+    /// Where the pools with a candidate stand, by their places.
+    pub courses: BTreeMap<usize, Course<'a>>,
     pub verdicts: BTreeMap<NodeName, Reason>,
     pub wakes: Vec<Time>,
 }
@@ -40,7 +40,7 @@ impl<'a> Planner<'a> {
             last_seq: last_seq(seen, ledger),
             pools: Pools::new(seen, policy, ledger, now),
             failures: failures(seen, ledger),
-            trials: BTreeMap::new(),
+            courses: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             wakes: Vec::new(),
         }
@@ -51,6 +51,7 @@ impl<'a> Planner<'a> {
     pub fn rests(&self, act: &Act) -> bool {
         match act {
             Act::Node(act) => self.seen.writes.wait(&act.node),
+            Act::Pool(act) => self.seen.pools_busy.contains(&act.pool),
             Act::Wait | Act::Ledger(_) | Act::ConfirmNode(_) | Act::ConfirmPools => false,
         }
     }

@@ -22,7 +22,7 @@ const NAMED: usize = 5;
 /// One pool at the moment of the plan.
 pub(super) struct Seen<'a> {
     pub name: Option<&'a PoolName>,
-    /// What it asks for, or what is wrong with it.
+    /// Its policy, or what is wrong with it.
     pub asks: Result<&'a Pool, &'a str>,
     pub members: Vec<&'a NodeView>,
     /// How many of them may be out of service because of a new grant.
@@ -35,7 +35,7 @@ pub(super) struct Seen<'a> {
     pub opens: Option<Time>,
     /// The last of its nodes that ended an update, and when.
     last: Option<(Time, &'a NodeName)>,
-    /// What most of a large pool is reported.
+    /// The reason that most nodes of a large pool get, built once.
     full: OnceCell<Reason>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Pools<'a> {
     pub all: Vec<Seen<'a>>,
     /// The pools of each node, by their places in `all`.
     of: HashMap<&'a NodeName, Vec<usize>>,
-    /// A pool of which not even its nodes are known.
+    /// An invalid pool whose nodes are not known, by its place in `all`.
     broken: Option<usize>,
     /// Nodes of the control plane.
     pub controllers: BTreeSet<&'a NodeName>,
@@ -70,24 +70,24 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// How sentences about it begin; the built-in pool is not named.
+    /// The beginning of sentences about it; empty for the built-in pool.
     pub fn called(&self) -> String {
         self.name
             .map_or_else(String::new, |name| format!("pool {name}: "))
     }
 
-    /// One of its nodes.
+    /// Counts one of its nodes.
     fn counts(&mut self, node: &'a NodeView, now: Time) {
         self.members.push(node);
         let settle = self.asks.map_or(SignedDuration::ZERO, |pool| pool.settle);
         let ended = node.agent.result.value().filter(|result| {
-            // A time that is yet to come was written by a clock that is ahead: a little, or so much that it says nothing.
+            // A time in the future is from a clock that is ahead: by a little, or by so much that the time means nothing.
             result.outcome != Outcome::Refused && result.at <= now.later(settle)
         });
         self.last = self.last.max(ended.map(|result| (result.at, &node.name)));
     }
 
-    /// Until when it is left alone, and because of which node.
+    /// The end of the pause after its last update, and the node that was updated.
     pub fn settling(&self, now: Time) -> Option<(Time, &'a NodeName)> {
         let settle = self.asks.ok()?.settle;
         let (at, node) = self.last?;
@@ -163,7 +163,7 @@ impl<'a> Pools<'a> {
         pools
     }
 
-    /// Members, and whoever counts against a budget: nodes with a slot, and those that are out of service for any other reason.
+    /// Counts members, and nodes that count against a budget: those with a slot, and those that are out of service for any other reason.
     fn count(&mut self, seen: &'a Snapshot, ledger: &'a Ledger, now: Time) {
         for (name, node) in &seen.nodes {
             for place in self.of.get(name).into_iter().flatten() {
@@ -189,7 +189,7 @@ impl<'a> Pools<'a> {
         }
     }
 
-    /// The node counts against its budgets.
+    /// Counts the node against its budgets.
     pub fn take(&mut self, node: &'a NodeView) {
         self.used.insert(&node.name);
         if self.controllers.contains(&node.name) {
@@ -202,7 +202,7 @@ impl<'a> Pools<'a> {
         }
     }
 
-    /// The places of the node's pools, by name.
+    /// The node's pools by their places in `all`, sorted by name.
     pub fn places(&self, node: &NodeName) -> &[usize] {
         self.of.get(node).map_or(&[], Vec::as_slice)
     }
@@ -212,7 +212,7 @@ impl<'a> Pools<'a> {
         self.places(node).iter().map(|place| &self.all[*place])
     }
 
-    /// What those of the node's pools ask that make sense.
+    /// The policies of those of the node's pools that are valid.
     pub fn asks(&self, node: &NodeName) -> impl Iterator<Item = &'a Pool> {
         self.of(node).filter_map(|pool| pool.asks.ok())
     }
@@ -234,7 +234,7 @@ impl<'a> Pools<'a> {
         ends?.into_iter().min()
     }
 
-    /// What the node's pools want to be done while somebody else has cordoned it: each has to want it updated.
+    /// What to do while somebody else has cordoned the node: all of its pools have to say `Update`.
     pub fn cordoned(&self, node: &NodeName) -> Cordoned {
         match self
             .asks(node)
@@ -264,7 +264,7 @@ impl<'a> Pools<'a> {
             .try_for_each(|pool| pool.fits(&node.name))
     }
 
-    /// A pool that makes no sense and may be one of the node's.
+    /// Checks that no invalid pool may be one of the node's.
     pub fn invalid(&self, node: &NodeName) -> Result<(), Reason> {
         let broken = self.broken.map(|place| &self.all[place]);
         let found = broken.into_iter().chain(self.of(node));
@@ -276,7 +276,7 @@ impl<'a> Pools<'a> {
         found.filter_map(reported).next().map_or(Ok(()), Err)
     }
 
-    /// The node's agent can do what its pools want.
+    /// Checks that the node's agent can do what its pools demand.
     pub fn understood(&self, node: &NodeView) -> Result<(), Reason> {
         let features = &node.agent.features;
         let pools = self.of(&node.name);
@@ -291,7 +291,7 @@ impl<'a> Pools<'a> {
         }
     }
 
-    /// One drain and one set of checks go into a grant.
+    /// Checks that the node's pools agree, since a grant has one drain policy and one set of checks.
     pub fn alike(&self, node: &NodeName) -> Result<(), Reason> {
         let mut pools = self.asks(node);
         let Some(first) = pools.next() else {
@@ -328,7 +328,7 @@ fn selector(found: &FoundPool) -> Option<&crate::selector::Selector> {
     }
 }
 
-/// A release as people know it.
+/// A release for people.
 pub(super) fn what(identity: &ReleaseId, version: Option<&str>) -> String {
     version.map_or_else(
         || identity.to_string(),
@@ -336,7 +336,7 @@ pub(super) fn what(identity: &ReleaseId, version: Option<&str>) -> String {
     )
 }
 
-/// The first few names.
+/// Lists the first few names.
 pub(super) fn some<'n>(names: impl Iterator<Item = &'n NodeName>) -> String {
     let names: Vec<_> = names.take(NAMED).map(NodeName::as_str).collect();
     names.join(", ")

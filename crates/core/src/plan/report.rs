@@ -1,4 +1,4 @@
-//! What is reported of each pool.
+//! The report about each pool.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,35 @@ use crate::ids::{GrantId, NodeName, PoolName, ReleaseId};
 use crate::ledger::Stage;
 use crate::node::NodeView;
 use crate::reason::{Code, Reason};
+use crate::release::NamedRelease;
 use crate::time::Time;
 use crate::values::Field;
 
 /// More targets, or nodes by name, are not reported of one pool. Of targets those are left out that the fewest nodes need or run.
 pub const TARGETS: usize = 10;
 
-/// One pool in numbers.
+/// The report about one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PoolReport {
     /// Its name; `None` for the built-in one.
     pub name: Option<PoolName>,
-    /// Its nodes.
+    /// How many nodes it has.
     pub members: usize,
-    /// Those that need a reboot.
+    /// How many need a reboot.
     pub needing: usize,
-    /// Those with a slot.
+    /// How many have a slot.
     pub rebooting: usize,
-    /// Those that are out of service without having a slot.
+    /// How many are out of service without a slot.
     pub unavailable: usize,
-    /// Those that need a person, or need what failed on them.
+    /// How many need a person, or need a release that failed on them.
     pub failed: usize,
-    /// Those whose agent says that no reboot is needed.
+    /// How many need no reboot, according to their agents.
     pub up_to_date: usize,
     /// How many may be out of service because of a new grant.
     pub budget: usize,
     /// How many count against that.
     pub used: usize,
-    /// The slots that are out.
+    /// The slots in use.
     pub slots: Vec<SlotReport>,
     /// What its nodes need or run, at most [`TARGETS`].
     pub targets: BTreeMap<ReleaseId, TargetReport>,
@@ -49,18 +50,20 @@ pub struct PoolReport {
     pub why: Option<Reason>,
     /// The only node that takes pods, where it is one of its nodes and would be drained.
     pub lone: Option<NodeName>,
+    /// The newest release that its nodes announce, while they wait for another one.
+    pub waiting: Option<NamedRelease>,
 }
 
 /// One slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotReport {
-    /// Whose it is.
+    /// The node that has it.
     pub node: NodeName,
-    /// The grant.
+    /// The grant's id.
     pub id: GrantId,
-    /// What may be booted.
+    /// The release that may be booted.
     pub identity: ReleaseId,
-    /// How far it is.
+    /// The slot's stage.
     pub stage: Stage,
     /// When it was reserved, or granted.
     pub since: Time,
@@ -97,6 +100,9 @@ impl Planner<'_> {
             })
             .collect();
         let lone = self.lone();
+        for (place, course) in &self.courses {
+            reports[*place].waiting = self.waiting(course);
+        }
         for (pool, report) in self.pools.all.iter().zip(&mut reports) {
             for node in &pool.members {
                 self.tell(node, report);

@@ -1,21 +1,22 @@
-//! What a plan is made on.
+//! The input of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
 use super::writes::Writes;
 use crate::control_plane::Rule;
 use crate::field::Field;
-use crate::ids::NodeName;
+use crate::ids::{NodeName, PoolName};
 use crate::ledger::Ledger;
 use crate::node::NodeView;
 use crate::pool::{FoundPool, Pool};
+use crate::release::Rollout;
 
-/// What the operator knows at one moment.
+/// What the operator observed at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// All Nodes, as the watch told; may be old.
+    /// All Nodes as of the watch, which may be behind.
     pub nodes: BTreeMap<NodeName, NodeView>,
     /// The ledger as just read; absent if it was never written.
     pub ledger: Field<Ledger>,
@@ -25,18 +26,22 @@ pub struct Snapshot {
     pub own_node: Option<NodeName>,
     /// All pools, by name.
     pub pools: Vec<FoundPool>,
+    /// How far each pool is with releases, as its status says; one that says nothing is not in it.
+    pub rollouts: BTreeMap<PoolName, Rollout>,
+    /// Pools whose status can't be written now: a write is under way or has yet to come back, or the last one failed.
+    pub pools_busy: BTreeSet<PoolName>,
     /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
     pub pools_live: bool,
-    /// How it is with what is written to Nodes.
+    /// Writes to Nodes that are in flight, failed or can't be sent.
     pub writes: Writes,
 }
 
-/// What administrators want of the whole cluster.
+/// The administrators' settings for the whole cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The pool of all nodes that no other one selects.
     pub builtin: Pool,
-    /// Nothing new is granted, in no pool.
+    /// Whether all reboots are paused: nothing new is granted in any pool.
     pub paused: bool,
     /// Which nodes are of the control plane.
     pub control_plane: Rule,
@@ -44,5 +49,5 @@ pub struct Policy {
     pub accept_timeout: SignedDuration,
 }
 
-/// What the ledger is called in reasons.
+/// The ledger's name in reasons.
 pub(super) const DATA_NAME: &str = "the ledger (ConfigMap cuo-ledger, ledger.json)";

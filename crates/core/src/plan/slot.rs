@@ -1,4 +1,4 @@
-//! One slot that is out: its next write, or why it waits.
+//! One slot in use: its next write, or why it waits.
 
 use jiff::SignedDuration;
 
@@ -15,7 +15,7 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{Cordoned, Grant, Outcome, RebootResult, Reservation};
 
-/// What is next for a slot.
+/// The next step of a slot.
 pub(super) struct Next {
     pub act: Option<Act>,
     pub verdict: Option<Reason>,
@@ -55,25 +55,25 @@ impl Planner<'_> {
         }
     }
 
-    /// Nodes that are gone, with notes about them in the ledger.
+    /// Deleted Nodes that the ledger still has notes about.
     fn gone(&self) -> Vec<NodeName> {
         let noted = self.ledger.unanswered.keys();
         let gone = noted.filter(|name| !self.seen.nodes.contains_key(*name));
         gone.cloned().collect()
     }
 
-    /// The reservation of `name` is given up.
+    /// Gives up the reservation of `name`.
     fn give_up(&self, name: &NodeName) -> Act {
         self.ledger(name, LedgerChange::GiveUp { gone: self.gone() })
     }
 
-    /// The slot of `name` is free after a grant.
+    /// Frees the slot of `name` after a grant.
     fn drop_entry(&self, name: &NodeName, unanswered: Note) -> Act {
         let gone = self.gone();
         self.ledger(name, LedgerChange::Drop { gone, unanswered })
     }
 
-    /// What the entry was made for is what the node still wants.
+    /// Whether the node still wants what the entry was made for.
     fn still_wanted(&mut self, node: &NodeView, entry: &Entry) -> Result<(), Reason> {
         self.wants(node)?;
         let same = node.agent.needed.value() == Some(&entry.identity);
@@ -89,14 +89,14 @@ impl Planner<'_> {
         }
     }
 
-    /// The entry's node may still go, beside everybody else.
+    /// Whether the entry's node may still go, beside all others.
     fn still_next(&mut self, node: &NodeView, entry: &Entry) -> Result<(), Reason> {
         self.still_wanted(node, entry)?;
-        self.turn(node, &entry.identity)?;
+        self.turn(node)?;
         self.pools.fits(node)
     }
 
-    /// A reserved slot: on to the Node, through the checks, to granted, or dropped.
+    /// The next step of a reserved slot: write the reservation, wait for checks, mark as granted, or drop.
     fn reserved(&mut self, node: &NodeView, entry: &Entry) -> Next {
         if taken_back(node, entry) {
             return Next::only(self.give_up(&node.name));
@@ -110,7 +110,7 @@ impl Planner<'_> {
         // The label differs too if other checks are asked for by now.
         let asked = node.operator.before != before.is_empty();
         if shown != Some(entry.id) || !asked {
-            // Without its reservation the node only keeps others from their turn.
+            // Without its reservation the node only delays others.
             if self.seen.writes.refused(&node.name) {
                 return Next::act(self.give_up(&node.name), Code::WriteRefused);
             }
@@ -126,7 +126,7 @@ impl Planner<'_> {
         Next::act(self.begin(node, entry), Code::Reserved)
     }
 
-    /// The entry as granted: the agent's time begins now.
+    /// Marks the entry as granted: the agent's time begins now.
     fn begin(&self, node: &NodeView, entry: &Entry) -> Act {
         let entry = Entry {
             stage: Stage::Granted,
@@ -154,7 +154,7 @@ impl Planner<'_> {
     /// A granted slot of which the known Node shows nothing, or whose Node is not known: the API server itself has to say so.
     ///
     /// A Node that was deleted and recreated while its host was about to reboot shows nothing either. Its agent, if there is one, says
-    /// at once whether it goes on; without a word of it, the slot is kept for as long as it could still act on the grant.
+    /// at once whether it continues; until it does, the slot is kept for as long as it could still act on the grant.
     fn untraced(&mut self, name: &NodeName, entry: &Entry) -> Next {
         let live = match self.seen.live.get(name) {
             None => return Next::act(Act::ConfirmNode(name.clone()), Code::Granted),
@@ -165,14 +165,14 @@ impl Planner<'_> {
             .since
             .later(self.policy.accept_timeout)
             .later(self.pools.longest_drain());
-        // The watch is behind. Whatever else is there may be what another operator has made of the slot meanwhile.
+        // The watch is behind. Anything else on the Node may be what another operator has made of the slot meanwhile.
         if holds(live) {
             return Next::wait(Code::Granted);
         }
         if live.protocol.is_absent() && self.now <= acts_until {
             self.wakes
                 .push(acts_until.later(SignedDuration::from_secs(1)));
-            let text = "the Node was recreated in the middle of it; waiting for its agent";
+            let text = "the Node was recreated during the update; waiting for its agent";
             return Next::wait(Reason::new(Code::Rebooting, text));
         }
         let answered = answer(live, entry).is_some();
@@ -185,7 +185,7 @@ impl Planner<'_> {
 
     /// Another number on the Node than the entry's, in place of whatever was there. From then on no write that is still on its way can
     /// put the grant there, whoever sent it; nor can it if the Node was recreated meanwhile. The entry ends with that, and then the
-    /// number is nobody's and goes, too.
+    /// number belongs to nobody and is removed, too.
     fn take_back(&self, node: &NodeView, entry: &Entry) -> Act {
         let id = GrantId {
             seq: self.last_seq + 1,
@@ -199,7 +199,7 @@ impl Planner<'_> {
         on(node, NodeChange::Withdraw(number))
     }
 
-    /// The slot is free, with a note if its grant lapsed.
+    /// Frees the slot, with a note if its grant lapsed.
     fn close(&self, node: &NodeView, entry: &Entry) -> Act {
         let lapsed = match answer(node, entry) {
             Some(answer) => answer.gave(Code::GrantExpired),
@@ -212,7 +212,7 @@ impl Planner<'_> {
         self.drop_entry(&node.name, unanswered)
     }
 
-    /// A granted slot: on to the Node, to the answer, through the checks, off the Node, dropped.
+    /// The next step of a granted slot: write the grant, wait for the answer and for checks, remove the grant, drop.
     fn granted(&mut self, node: &NodeView, entry: &Entry) -> Next {
         let id = entry.id;
         let operator = &node.operator;
@@ -241,7 +241,7 @@ impl Planner<'_> {
         self.untraced(&node.name, entry)
     }
 
-    /// The reservation is to become the grant, unless something changed: then it is taken off, which keeps every write of the grant
+    /// Replaces the reservation with the grant, unless something changed: then it is removed, which keeps every write of the grant
     /// that is still on its way from succeeding.
     fn hand_over(&mut self, node: &NodeView, entry: &Entry) -> Next {
         // Any time may have passed since the entry was written, if the operator ended right after.
@@ -250,25 +250,25 @@ impl Planner<'_> {
         }
         let limit = entry.since.later(self.policy.accept_timeout);
         match self.seen.writes.suspect.contains(&node.name) {
-            // Whatever keeps the grant from the Node may let this pass, and then others can go.
+            // What keeps the grant from being written may allow this write, and then others can go.
             true if self.now > limit => {
                 return Next::act(self.take_back(node, entry), Code::WriteRefused);
             }
             true => self.wakes.push(limit.later(SignedDuration::from_secs(1))),
-            // The ledger tells how long the agent can act on the grant, whatever becomes of the Node.
+            // The ledger says how long the agent can act on the grant, whatever becomes of the Node.
             false if self.now > entry.since.later(self.policy.accept_timeout / 2) => {
                 return Next::act(self.begin(node, entry), Code::Reserved);
             }
             false => {}
         }
-        // Nothing is asked of the API server for a write that has to wait.
+        // No reads from the API server for a write that has to wait.
         if self.seen.writes.refused(&node.name) {
             return Next::wait(Code::WriteRefused);
         }
         if self.seen.writes.wait(&node.name) {
             return Next::wait(Code::Granted);
         }
-        // The watch that tells of pools may be behind for any time, and the drain and the deadline come from them.
+        // The watch of pools may be behind for any time, and the drain and the deadline come from them.
         if !self.seen.pools_live {
             return Next::act(Act::ConfirmPools, Code::Reserved);
         }
@@ -277,7 +277,7 @@ impl Planner<'_> {
 
     /// The grant in place of the reservation, to be accepted until `limit` or before a window closes.
     fn grant(&self, node: &NodeView, entry: &Entry, limit: Time) -> Act {
-        // They all want the same, or the node would not go.
+        // All pools of the node want the same, or it would not have been chosen.
         let asks = self.pools.asks(&node.name).next();
         let (drain, pods) = asks.map_or_else(Default::default, |pool| {
             (pool.drain.clone(), pool.pods.clone())
@@ -301,7 +301,7 @@ impl Planner<'_> {
         on(node, NodeChange::Grant(Box::new(grant)))
     }
 
-    /// The grant is on the Node.
+    /// The next step while the grant is on the Node.
     fn on_node(&mut self, node: &NodeView, entry: &Entry, grant: &Grant) -> Next {
         let accepted = node
             .agent
@@ -345,7 +345,7 @@ impl Planner<'_> {
     }
 }
 
-/// The grant is taken off the Node.
+/// Removes the grant from the Node.
 fn release(node: &NodeView, grant: &Grant, answer: &RebootResult) -> Act {
     let change = NodeChange::Release {
         grant: Box::new(grant.clone()),

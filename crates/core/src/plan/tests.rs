@@ -10,6 +10,7 @@ use crate::node::tests::allotted::apply;
 use crate::pool::{FoundPool, MaxUnavailable, Pool};
 use crate::raw::RawNode;
 use crate::reason::AnyCode;
+use crate::release::{Assigned, Chosen};
 use crate::values::{
     Booted, Cordoned, DrainPolicy, Failure, Failures, Grant, Granted, Outcome, Phase, Progress,
     RebootResult, Reservation, Status,
@@ -19,7 +20,9 @@ use crate::window::{Calendar, Windows};
 mod faults;
 mod lone;
 mod pools;
+mod releases;
 mod rollback;
+mod starving;
 
 const OLD: ReleaseId = ReleaseId::Commit([1; 32]);
 const NEW: ReleaseId = ReleaseId::Commit([2; 32]);
@@ -114,6 +117,8 @@ impl World {
                 live: BTreeMap::new(),
                 own_node: None,
                 pools: vec![],
+                rollouts: Default::default(),
+                pools_busy: Default::default(),
                 pools_live: false,
                 writes: Writes::default(),
             },
@@ -155,7 +160,7 @@ impl World {
 
     /// Decides and carries out until there is nothing more to do; what is asked live is answered with what is known.
     fn run(&mut self) -> Plan {
-        for _ in 0..50 {
+        for _ in 0..200 {
             let plan = self.plan();
             if plan.act == Act::Wait {
                 return plan;
@@ -198,12 +203,24 @@ impl World {
                 self.seen.ledger = Field::Value(ledger);
                 format!("ledger: {}", self.slots().join(", "))
             }
+            Act::Pool(act) => {
+                let known = self.seen.rollouts.entry(act.pool.clone()).or_default();
+                let next = act.on(known);
+                assert_ne!(next, *known, "an idle write");
+                *known = next;
+                format!("{}: {}", act.pool, happens(&act.change))
+            }
             Act::Node(act) => {
                 let node = self.seen.nodes.get_mut(&act.node).unwrap();
                 let allotted = act.on(node);
                 assert_ne!(allotted.patch(node), None, "an idle write");
                 apply(&allotted, node);
-                format!("{}: {}", act.node, shown(node))
+                match &act.change {
+                    NodeChange::Assign(assigned) => {
+                        format!("{}: told {}", act.node, told(assigned))
+                    }
+                    _ => format!("{}: {}", act.node, shown(node)),
+                }
             }
         };
         self.log.push(words);
@@ -300,6 +317,66 @@ fn shown(node: &NodeView) -> String {
         words.push("after");
     }
     words.join(" ")
+}
+
+/// What a node is told to go to, in words.
+fn told(assigned: &Option<Assigned>) -> String {
+    let Some(assigned) = assigned else {
+        return "nothing".to_owned();
+    };
+    let mut words = vec![];
+    if assigned.declared {
+        words.push("declared".to_owned());
+    }
+    if assigned.downgrade {
+        words.push("downgrade".to_owned());
+    }
+    words.extend(assigned.image.as_ref().map(ToString::to_string));
+    let version = assigned
+        .version
+        .clone()
+        .filter(|_| assigned.identity.is_none());
+    words.extend(version);
+    words.push(
+        assigned
+            .identity
+            .map_or("look".to_owned(), |identity| identity.short()),
+    );
+    let avoid = assigned
+        .avoid
+        .iter()
+        .map(|one| format!("not {}", one.short()));
+    words.extend(avoid);
+    words.join(" ")
+}
+
+/// What happens to a pool's releases, in words.
+fn happens(change: &PoolChange) -> String {
+    let called = |chosen: &Chosen| {
+        let mut ids: Vec<_> = chosen.ids().map(ReleaseId::short).collect();
+        ids.dedup();
+        ids.join("+")
+    };
+    match change {
+        PoolChange::Restore(rollout) => {
+            let candidate = rollout.candidate.as_ref().map(called);
+            format!("restore {}", candidate.unwrap_or_default())
+        }
+        PoolChange::Choose(chosen) => format!("choose {}", called(chosen)),
+        PoolChange::Resolve(architecture, release) => {
+            format!("resolve {architecture} {}", release.identity.short())
+        }
+        PoolChange::Promote => "promote".to_owned(),
+        PoolChange::GiveUp(failed) => format!("give up {}", failed[0].identity.short()),
+        PoolChange::Forgive(identity) => format!("forgive {}", identity.short()),
+        PoolChange::Supersede(other) => {
+            let other = other.as_ref().map(called);
+            format!("supersede {}", other.unwrap_or_default())
+                .trim()
+                .to_owned()
+        }
+        PoolChange::End => "end".to_owned(),
+    }
 }
 
 fn codes(plan: &Plan) -> Vec<(&str, Code)> {
@@ -1167,7 +1244,7 @@ fn the_slot_of_a_node_that_was_made_anew_is_taken_back_there_first() {
     assert_eq!(shown.map(|reserved| reserved.id.seq), Some(2));
 }
 
-/// The ledger says how long a grant can be acted on, so an operator that was away writes it anew before it grants.
+/// The ledger says how long a grant can be acted on, so an operator that was away writes it again before it grants.
 #[test]
 fn a_grant_does_not_outlive_what_the_ledger_says_of_it() {
     for (away, writes) in [
@@ -1225,7 +1302,7 @@ fn an_identity_that_failed_anywhere_is_tried_nowhere_but_another_one_is() {
     assert_eq!(codes(&world.run()), expected);
 }
 
-/// Both go, because a reservation that is still on its Node counts; then the first one is reserved anew.
+/// Both go, because a reservation that is still on its Node counts; then the first one is reserved again.
 #[test]
 fn a_lower_budget_takes_back_what_is_not_granted_yet() {
     let mut world = World::new(&["n1", "n2"]);

@@ -1,6 +1,6 @@
-//! What the operator makes of a code when it is its verdict about a node.
+//! How the operator treats a code as its verdict about a node.
 
-/// How people hear that a node's verdict changed to this.
+/// How a node's change to this verdict is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tells {
     /// Not at all, or by the Event of the write that led to it.
@@ -13,14 +13,14 @@ pub enum Tells {
     Warn,
 }
 
-/// What the operator makes of a code.
+/// How the operator treats a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// How people hear of it.
+    /// How it is announced.
     pub tells: Tells,
     /// How far the node got on its way to a slot before this stopped it. A pool shows what stopped those of its nodes that got furthest.
     pub way: u8,
-    /// A slot with this verdict does not get on by itself.
+    /// Whether a slot with this verdict waits for something outside of CUO.
     pub stalls: bool,
     /// The node has its turn now or as soon as time passes, so the operator's own node lets it go first.
     pub soon: bool,

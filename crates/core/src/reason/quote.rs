@@ -1,23 +1,23 @@
-//! What is left of another program's words where they are too long for a reason.
+//! Shortens another program's message where it is too long for a reason.
 
-/// Longest message that is written, in characters: rpm-ostree can quote pages.
+/// Longest message that is written, in characters: rpm-ostree's can fill pages.
 pub const MESSAGE_LIMIT: usize = 400;
-/// The same in bytes, of which a character may have four: an Event's note takes 1024.
+/// The same in bytes, since a character can take four: an Event's note holds 1024.
 const BYTES_LIMIT: usize = 1000;
 
-/// How much of the beginning is kept, in characters, which may have four bytes: it says what was tried. The rest is for the cause.
+/// How much of the beginning is kept, in characters: it says what was tried. The rest is for the cause.
 const HEAD: usize = 100;
-/// What stands for what is left out.
+/// Marks what is left out.
 const GAP: &str = " … ";
-/// How programs call the cause, in small letters; the last one in a text is the first in time.
+/// How programs introduce the cause, in lower case. The last one in a text is the original cause.
 const CAUSE: &str = "error: ";
 
-/// The beginning of `line`, or all of it, as far as a reason takes it.
+/// The beginning of `line`, as much as fits into a reason.
 pub(super) fn beginning(line: &str) -> &str {
     start(line, MESSAGE_LIMIT, BYTES_LIMIT)
 }
 
-/// `line` as it is where a reason takes it; else its beginning, and the end of it that tells the cause.
+/// `line` unchanged where it fits into a reason; else its beginning, and its end with the cause.
 pub(super) fn cut(line: &str) -> String {
     if beginning(line) == line {
         return line.to_owned();
@@ -27,7 +27,7 @@ pub(super) fn cut(line: &str) -> String {
     let room = MESSAGE_LIMIT - HEAD - GAP.chars().count();
     let bytes = BYTES_LIMIT - head.len() - GAP.len();
     let last = end(rest, room, bytes);
-    // A cause that is longer than that is told from its own beginning.
+    // A cause that is longer than that is quoted from its own beginning.
     let at = rest.to_ascii_lowercase().rfind(CAUSE);
     let cause = at.map_or(last, |at| &rest[at..]);
     let tail = match cause.len() > last.len() {

@@ -1,7 +1,7 @@
 //! What the next look of a host is for: from what it follows, what its configuration prefers, and what the cluster assigns to it.
 
 use super::graph::{Aim, GraphRelease};
-use super::{Assigned, Form, ImageName, ImagePolicy, NamedBy, Origin, Source};
+use super::{Assigned, Form, ImageName, ImagePolicy, Origin, Source};
 use crate::ids::ReleaseId;
 use crate::reason::{Code, Reason};
 
@@ -186,7 +186,7 @@ impl Place<'_> {
             (Some(image), Origin::Image { image: own, .. }) => {
                 // A digest is deployed under the tag that is followed; only what names another tag or repository changes that.
                 let same = image.repository == own.repository && own.digest().is_none();
-                match image.tag() {
+                match &image.tag {
                     None if same => Ok(None),
                     _ => self.reference(image),
                 }
@@ -203,6 +203,7 @@ impl Place<'_> {
     /// The reference to `image` in the form of what the host follows, which verifies no less; `None` where that is the same.
     fn reference(&self, image: &ImageName) -> Result<Option<String>, Reason> {
         self.allowed(image)?;
+        let image = &image.followed();
         let prefix = match self.origin {
             Origin::Image { image: own, .. } if own == image => return Ok(None),
             Origin::Image { prefix, .. } => prefix.clone(),
@@ -252,7 +253,7 @@ impl Place<'_> {
         let reference = match (self.origin, &next.repository) {
             (Origin::Branch { .. }, None) => None,
             (Origin::Branch { remote, .. }, Some(repository)) => {
-                let image = tagged(repository, stream);
+                let image = ImageName::tagged(repository, stream);
                 if repository != FCOS {
                     self.allowed(&image)?;
                 }
@@ -271,7 +272,7 @@ impl Place<'_> {
                 },
                 Some(repository),
             ) => {
-                let next = tagged(repository, stream);
+                let next = ImageName::tagged(repository, stream);
                 self.allowed(&next)?;
                 let signed = matches!(form, Form::Remote(_)) && self.policy.verifies(repository);
                 let prefix = if signed { SIGNED } else { prefix };
@@ -295,13 +296,6 @@ impl Place<'_> {
 
 /// How a reference to an image begins whose signature is verified.
 const SIGNED: &str = "ostree-image-signed:docker://";
-
-fn tagged(repository: &str, stream: &str) -> ImageName {
-    ImageName {
-        repository: repository.to_owned(),
-        named: Some(NamedBy::Tag(stream.to_owned())),
-    }
-}
 
 impl Assigned {
     /// It says where to go, and not only what to avoid.

@@ -5,22 +5,15 @@ use std::str::FromStr;
 
 use crate::ids::{ReleaseId, serde_as_text};
 
-/// A container image in a registry, `HOST[:PORT]/PATH`, with a tag or a digest or neither.
+/// A container image in a registry, `HOST[:PORT]/PATH`, with a tag or a digest, or both, or neither.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageName {
     /// `quay.io/fedora/fedora-coreos`.
     pub repository: String,
-    /// What names one image of it.
-    pub named: Option<NamedBy>,
-}
-
-/// What names one image of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NamedBy {
-    /// A tag, which moves.
-    Tag(String),
-    /// A manifest digest, which never does.
-    Digest([u8; 32]),
+    /// The tag, which moves.
+    pub tag: Option<String>,
+    /// The manifest digest, which never does, and is all that counts beside a tag.
+    digest: Option<[u8; 32]>,
 }
 
 /// Why a text is no image name.
@@ -32,27 +25,25 @@ pub struct OriginError {
 }
 
 impl ImageName {
-    /// The tag, if it is named by one.
-    pub fn tag(&self) -> Option<&str> {
-        match &self.named {
-            Some(NamedBy::Tag(tag)) => Some(tag),
-            Some(NamedBy::Digest(_)) | None => None,
+    /// What `tag` of `repository` names.
+    pub fn tagged(repository: &str, tag: &str) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            tag: Some(tag.to_owned()),
+            digest: None,
         }
     }
 
     /// The release, if it is named by its digest.
     pub fn digest(&self) -> Option<ReleaseId> {
-        match &self.named {
-            Some(NamedBy::Digest(digest)) => Some(ReleaseId::Image(*digest)),
-            Some(NamedBy::Tag(_)) | None => None,
-        }
+        self.digest.map(ReleaseId::Image)
     }
 
-    /// The same repository under another name.
-    pub fn under(&self, named: NamedBy) -> Self {
+    /// What is to be followed to get it: its tag, where it has one.
+    pub fn followed(&self) -> Self {
         Self {
-            repository: self.repository.clone(),
-            named: Some(named),
+            digest: self.digest.filter(|_| self.tag.is_none()),
+            ..self.clone()
         }
     }
 }
@@ -103,15 +94,10 @@ impl FromStr for ImageName {
         if tag.is_some_and(|tag| !of("._-", tag) || tag.len() > 128) {
             return Err(wrong("the tag is none"));
         }
-        let named = match (digest, tag) {
-            // What a digest says beside a tag is all that counts.
-            (Some(digest), _) => Some(NamedBy::Digest(digest)),
-            (None, Some(tag)) => Some(NamedBy::Tag(tag.to_owned())),
-            (None, None) => None,
-        };
         Ok(Self {
             repository: repository.to_owned(),
-            named,
+            tag: tag.map(str::to_owned),
+            digest,
         })
     }
 }
@@ -119,9 +105,11 @@ impl FromStr for ImageName {
 impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.repository)?;
-        match &self.named {
-            Some(NamedBy::Tag(tag)) => write!(f, ":{tag}"),
-            Some(NamedBy::Digest(digest)) => write!(f, "@{}", ReleaseId::Image(*digest)),
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match self.digest() {
+            Some(digest) => write!(f, "@{digest}"),
             None => Ok(()),
         }
     }
@@ -221,10 +209,18 @@ impl Origin {
             Self::Branch { branch, .. } => {
                 branch.rsplit('/').next().filter(|last| !last.is_empty())
             }
-            Self::Image { image, .. } => image.tag(),
-            Self::Other(_) => None,
+            Self::Image { image, .. } => image.tag.as_deref(),
+            Self::Other(text) => tag_in(text),
         }
     }
+}
+
+/// The tag of an image that is in no registry, such as `ostree-unverified-image:oci:/srv/os:stable`.
+fn tag_in(text: &str) -> Option<&str> {
+    let (_, name) = text.strip_prefix("ostree-")?.split_once(':')?;
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let (_, last) = name.rsplit_once(':')?;
+    (!last.is_empty() && !last.contains('/')).then_some(last)
 }
 
 impl fmt::Display for Origin {

@@ -1,4 +1,4 @@
-//! How a grant wants its node drained, and what else to look at among the pods.
+//! How a grant wants its node drained, and which pods to check besides.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,14 @@ use crate::values::Names;
 pub enum OnTimeout {
     /// Uncordon, give the slot back, say what blocked, try again later.
     Abort,
-    /// Delete the pods that are left, whatever their disruption budgets say, and wait for them once more as long; then as `Abort`.
+    /// Delete the remaining pods in spite of their disruption budgets, and wait for them as long again; then as `Abort`.
     Delete,
-    /// As `Delete`, and if pods are still there then, delete them without any grace and reboot, gone or not.
+    /// As `Delete`, and if pods are still there then, delete them without a grace period and reboot, gone or not.
     Force,
 }
 
 impl OnTimeout {
-    /// What people do where the same pods keep every drain from its end.
+    /// What a person can do where the same pods keep blocking the drain.
     pub const fn way_out(self) -> &'static str {
         match self {
             Self::Abort => {
@@ -41,64 +41,64 @@ pub enum DrainMode {
     /// They are evicted.
     #[default]
     Evict,
-    /// The node is cordoned and rebooted with its pods, which the kubelet ends at the shutdown: where there is nowhere else for them.
+    /// Pods stay while the node is cordoned and rebooted, and the kubelet ends them at shutdown: for clusters without room elsewhere.
     None,
 }
 
-/// What a grant is worth where the API server says beforehand that it would refuse evictions.
+/// What to do if the API server would refuse evictions, according to the preflight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PreflightMode {
-    /// It is reported, and the drain begins: much that refuses gives way once the node is cordoned or an eviction is real.
+    /// Report it and begin the drain: many refusals end once the node is cordoned or an eviction is real.
     #[default]
     Inform,
-    /// The node is not cordoned before everything would be evicted.
+    /// Do not cordon the node until everything would be evicted.
     Require,
 }
 
-/// What a grant is worth on a node that somebody else has cordoned.
+/// What to do about a node that somebody else has cordoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cordoned {
-    /// Nothing: whoever cordoned it may be at work there.
+    /// Nothing: whoever cordoned it may be working on it.
     #[default]
     Hold,
-    /// The node is updated, and stays cordoned.
+    /// Update the node, and leave it cordoned.
     Update,
 }
 
-/// What is done about a pod that loses something by leaving.
+/// How to treat pods that would lose something by leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Treatment {
-    /// It is evicted like any other.
+    /// Evict them like any other.
     #[default]
     Evict,
-    /// It is left alone, and so the node is not drained while it is there.
+    /// Leave them alone. The node is not drained while there are any.
     Block,
 }
 
-/// How to drain, copied into each grant so that the agent needs no access to where policy is kept.
+/// How to drain. Copied into each grant, so that the agent needs no access to pools.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DrainPolicy {
     /// Whether pods have to leave.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: DrainMode,
-    /// Whether the API server has to agree beforehand.
+    /// What to do if the API server would refuse evictions, according to the preflight.
     #[serde(default, skip_serializing_if = "is_default")]
     pub preflight: PreflightMode,
-    /// How long it may take from acceptance, in seconds.
+    /// How long the drain may take from acceptance, in seconds.
     pub timeout_seconds: u32,
-    /// What happens then.
+    /// What to do when that time is over.
     pub on_timeout: OnTimeout,
-    /// How long each pod has to end, in seconds; its own time where absent.
+    /// Grace period of each pod, in seconds; the pod's own where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_period_seconds: Option<u32>,
-    /// Pods with an emptyDir volume, whose content is lost.
+    /// How to treat pods with an emptyDir volume, whose content is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub empty_dir: Treatment,
-    /// Pods without a controller, which nobody recreates.
+    /// How to treat pods without a controller, which nobody recreates.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unmanaged: Treatment,
     /// Only pods that match have to leave; the others stay until the reboot.
@@ -107,19 +107,19 @@ pub struct DrainPolicy {
     /// Pods in these namespaces stay until the reboot.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub skip_namespaces: BTreeSet<String>,
-    /// Whether volumes of the pods that left have to be let go of before the reboot.
+    /// Whether to wait until the volumes of pods that left are released.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub wait_for_volumes: bool,
-    /// How long to wait between the end of the drain and the reboot, in seconds.
+    /// Delay between the end of the drain and the reboot, in seconds.
     #[serde(default, skip_serializing_if = "is_default")]
     pub delay_seconds: u32,
 }
 
-/// What the agent looks at among the pods of its node besides the drain.
+/// What to check among the pods of a node besides the drain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodChecks {
-    /// While a pod that matches any of these runs on the node, a grant is not accepted.
+    /// While a pod that matches any of these runs on the node, no grant is accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocking: Vec<PodMatch>,
     /// After the boot, the pods of DaemonSets on the node have to be Ready before the slot is given back.
@@ -131,7 +131,7 @@ pub struct PodChecks {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodMatch {
-    /// Their namespace; any where absent.
+    /// Their namespace; all namespaces where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Their labels.
@@ -152,7 +152,7 @@ fn is_yes(value: &bool) -> bool {
 }
 
 impl Default for DrainPolicy {
-    /// Ten minutes, as CLUO had it, but never a reboot after a drain that failed.
+    /// Ten minutes, as CLUO had it, but no reboot after a drain that failed.
     fn default() -> Self {
         Self {
             mode: DrainMode::Evict,
@@ -171,10 +171,10 @@ impl Default for DrainPolicy {
 }
 
 impl DrainPolicy {
-    /// The same as agents understand it that have not these `features`; what they can't do is left out.
+    /// The same policy as an agent with these `features` understands it, without what it can't do.
     #[must_use]
     pub fn within(mut self, features: &Names) -> Self {
-        // Without the field they do as `Require` says.
+        // Without the field, agents behave as `Require` says.
         if !Feature::Preflight.is_in(features) {
             self.preflight = PreflightMode::default();
         }
@@ -189,12 +189,12 @@ impl DrainPolicy {
         SignedDuration::from_secs(self.timeout_seconds.into())
     }
 
-    /// How long to wait between the end of the drain and the reboot.
+    /// The delay between the end of the drain and the reboot.
     pub fn delay(&self) -> SignedDuration {
         SignedDuration::from_secs(self.delay_seconds.into())
     }
 
-    /// How long it may take at most from acceptance to the moment when the reboot is asked for.
+    /// The longest time from acceptance to the reboot request.
     pub fn longest(&self) -> SignedDuration {
         // For the last deletions, and what is between them and the reboot.
         const LAST: u64 = 60;

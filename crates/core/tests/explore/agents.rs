@@ -39,6 +39,8 @@ fn settings(at: &Site) -> Settings {
         },
         evict_every: SignedDuration::from_secs(5),
         shutdown: SignedDuration::from_secs(300),
+        any_kubelet: false,
+        allow_downgrade: false,
         state_unusable: None,
     }
 }
@@ -85,6 +87,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
         staging: cuo_core::agent::Staging::Idle,
         check_due: false,
         looked: None,
+        skew: None,
         following: None,
         asked: at.agent.asked.clone(),
     }

@@ -13,7 +13,10 @@ pub fn apply(want: &Allotted, node: &mut NodeView) {
         reserved: field(want.reserved.as_ref()),
         grant: field(want.grant.as_ref()),
         granted: granted.unwrap_or_else(|| node.operator.granted.clone()),
-        assigned: node.operator.assigned.clone(),
+        assigned: match &want.assigned {
+            Some(assigned) => field(assigned.as_ref()),
+            None => node.operator.assigned.clone(),
+        },
         only_node: want.only_node.unwrap_or(node.operator.only_node),
         before: want.before,
         after: want.after,

@@ -55,6 +55,8 @@ fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
         live: BTreeMap::new(),
         own_node: Some(node_name(0)),
         pools: pools(at.pools.unwrap_or(world.pools)),
+        rollouts: BTreeMap::new(),
+        pools_busy: Default::default(),
         pools_live: false,
         writes: Default::default(),
     }

@@ -18,6 +18,7 @@ pub fn publish(want: &Published, node: &mut NodeView) {
         needed_label: want.needed.is_some(),
         needed_version: want.needed_version.clone(),
         following: field(want.following.as_ref()),
+        dead_end: want.dead_end,
         booted: field(want.booted.as_ref()),
         progress: field(want.progress.as_ref()),
         owned: field(want.owned.as_ref()),

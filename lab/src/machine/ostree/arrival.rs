@@ -61,9 +61,21 @@ impl Daemon {
         sender: &str,
         arguments: &str,
     ) -> Result<(), Failure> {
+        let actions: Vec<_> = polkit::action(method).into_iter().collect();
+        self.arrive_for(method, &actions, sender, arguments).await
+    }
+
+    /// The same of a call for which polkit is asked about these actions.
+    pub(super) async fn arrive_for(
+        &self,
+        method: &str,
+        actions: &[&str],
+        sender: &str,
+        arguments: &str,
+    ) -> Result<(), Failure> {
         self.record(method, sender, arguments);
         if self.polkit {
-            polkit::check(&self.bus, method, sender).await?;
+            polkit::check(&self.bus, method, actions, sender).await?;
         }
         match self.fault(method, Stage::Call) {
             Some(Effect::Crash) => self.die(),

@@ -10,7 +10,8 @@ use super::daemon::{Daemon, os_path};
 use super::dict::Entries;
 use super::failure::Failure;
 use super::faults::Policy;
-use super::task::{Goal, Options, Task, Update};
+use super::release::{PackageDiff, Remote};
+use super::task::{Options, Task, Update};
 use super::texts;
 use super::transaction::Call;
 use super::view::Reload;
@@ -154,7 +155,7 @@ impl OsObject {
         options: Options,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Failure> {
-        let update = Update::new(Goal::Newest, false, &options);
+        let update = Update::new(&options);
         self.begin(
             "Upgrade",
             options.to_string(),
@@ -183,9 +184,28 @@ impl OsObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Failure> {
         let arguments = format!("'{revision}', {options}");
-        let update = Update::new(Goal::Revision(revision), true, &options);
+        let update = Update::deploy(revision, &options);
         self.begin("Deploy", arguments, &header, Task::Update(update))
             .await
+    }
+
+    async fn get_deployments_rpm_diff(
+        &self,
+        from: &str,
+        to: &str,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<PackageDiff>, Failure> {
+        let arguments = format!("'{from}', '{to}'");
+        self.0
+            .arrive("GetDeploymentsRpmDiff", &sender(&header), &arguments)
+            .await?;
+        let remote = self.0.root.load::<Remote>();
+        let remote = remote.map_err(|error| Failure::failed(format!("lab: {error:#}")))?;
+        let version = |id: &str| {
+            let version = self.0.view(|view| view.version(id));
+            version.ok_or_else(|| Failure::failed(format!("lab: no deployment {id}")))
+        };
+        Ok(remote.differ(&version(from)?, &version(to)?))
     }
 
     async fn rollback(
@@ -249,7 +269,7 @@ impl OsObject {
             name => Policy::parse(name),
         };
         let arguments = options.to_string();
-        let mut update = Update::new(Goal::Newest, false, &options);
+        let mut update = Update::new(&options);
         match policy {
             None => return Err(Failure::failed(texts::invalid_policy(&mode))),
             Some(Policy::None) => {

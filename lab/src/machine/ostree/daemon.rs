@@ -72,7 +72,8 @@ impl Daemon {
 
     /// A transaction for this call: a new one, or the one that an equal call made. Returns its address.
     pub(super) async fn begin(self: &Arc<Self>, call: Call) -> Result<String, Failure> {
-        self.arrive(call.method, &call.sender, &call.arguments)
+        let actions = call.actions();
+        self.arrive_for(call.method, &actions, &call.sender, &call.arguments)
             .await?;
         // The daemon looks at the disk before each transaction.
         self.reload(Reload::All).await;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use zbus::{Array, Signature, Structure, Variant};
 
-use super::state::{CachedUpdate, Deployed, Origin, Sysroot};
+use super::origin::Origin;
+use super::state::{CachedUpdate, Deployed, Sysroot};
 
 /// `a{sv}`. The order is that of a hash table, as in the daemon.
 pub(super) type Entries = HashMap<String, Variant<'static>>;
@@ -102,41 +103,47 @@ pub(super) fn signature() -> Structure<'static> {
 }
 
 fn commit_meta(one: &Deployed) -> Entries {
+    match &one.origin {
+        Origin::Ostree { .. } => branch_meta(one),
+        Origin::Container { .. } => image_meta(one),
+    }
+}
+
+fn branch_meta(one: &Deployed) -> Entries {
     let mut meta = Entries::new();
     let version = &one.release.version;
-    match &one.origin {
-        Origin::Ostree { .. } => {
-            put(&mut meta, "ostree.linux", kernel(version));
-            put(&mut meta, "version", version.clone());
-            put(&mut meta, "ostree.bootable", true);
-            put(&mut meta, "coreos-assembler.basearch", "x86_64");
-            put(
-                &mut meta,
-                "ostree.ref-binding",
-                vec![one.origin.name().to_owned()],
-            );
-            put(&mut meta, "fedora-coreos.stream", "stable");
-        }
-        Origin::Container { .. } => {
-            let annotations = serde_json::json!({
-                "containers.bootc": "1",
-                "org.opencontainers.image.version": version,
-                "ostree.bootable": "true",
-                "ostree.commit": one.release.commit(),
-            });
-            let manifest = serde_json::json!({"annotations": annotations, "schemaVersion": 2});
-            let config =
-                serde_json::json!({"architecture": "amd64", "config": {"Labels": annotations}});
-            put(&mut meta, "ostree.manifest-digest", one.release.digest());
-            put(&mut meta, "ostree.manifest", manifest.to_string());
-            put(
-                &mut meta,
-                "ostree.container.image-config",
-                config.to_string(),
-            );
-            put(&mut meta, "ostree.importer.version", "0.15.3");
-        }
+    put(&mut meta, "ostree.linux", kernel(version));
+    put(&mut meta, "version", version.clone());
+    put(&mut meta, "ostree.bootable", true);
+    let bound = vec![one.origin.name().to_owned()];
+    put(&mut meta, "ostree.ref-binding", bound);
+    if let Some(stream) = one.origin.stream() {
+        put(&mut meta, "coreos-assembler.basearch", "x86_64");
+        put(&mut meta, "fedora-coreos.stream", stream.to_owned());
     }
+    meta
+}
+
+fn image_meta(one: &Deployed) -> Entries {
+    let mut meta = Entries::new();
+    let mut annotations = serde_json::json!({
+        "containers.bootc": "1",
+        "org.opencontainers.image.version": one.release.version,
+        "ostree.bootable": "true",
+        "ostree.commit": one.release.commit(),
+    });
+    let mut labels = annotations.clone();
+    if let Some(stream) = one.origin.stream() {
+        annotations["fedora-coreos.stream"] = stream.into();
+        labels["com.coreos.stream"] = stream.into();
+    }
+    let manifest = serde_json::json!({"annotations": annotations, "schemaVersion": 2});
+    let config = serde_json::json!({"architecture": "amd64", "config": {"Labels": labels}});
+    put(&mut meta, "ostree.manifest-digest", one.release.digest());
+    put(&mut meta, "ostree.manifest", manifest.to_string());
+    let key = "ostree.container.image-config";
+    put(&mut meta, key, config.to_string());
+    put(&mut meta, "ostree.importer.version", "0.15.3");
     meta
 }
 

@@ -18,19 +18,37 @@ const ACTIONS: &[(&str, &str)] = &[
     ("Cleanup", "cleanup"),
     ("Deploy", "deploy"),
     ("FinalizeDeployment", "finalize-deployment"),
+    ("GetDeploymentsRpmDiff", "repo-refresh"),
     ("RegisterClient", "client-management"),
     ("ReloadConfig", "reload-daemon"),
     ("Rollback", "rollback"),
     ("UnregisterClient", "client-management"),
-    ("UpdateDeployment", "install-uninstall-packages"),
     ("Upgrade", "upgrade"),
 ];
 
-/// Refuses `method` to the bus name `sender` if polkit does.
-pub(super) async fn check(bus: &Connection, method: &str, sender: &str) -> Result<(), Failure> {
-    let Some((_, action)) = ACTIONS.iter().find(|(name, _)| *name == method) else {
-        return Ok(());
-    };
+/// The end of the name of the action for `method`. That for `UpdateDeployment` depends on what it is asked for.
+pub(super) fn action(method: &str) -> Option<&'static str> {
+    let found = ACTIONS.iter().find(|(name, _)| *name == method);
+    found.map(|(_, action)| *action)
+}
+
+/// Refuses `method` to the bus name `sender` if polkit does, for any of the actions.
+pub(super) async fn check(
+    bus: &Connection,
+    method: &str,
+    actions: &[&str],
+    sender: &str,
+) -> Result<(), Failure> {
+    for action in actions {
+        if !allows(bus, action, sender).await? {
+            let text = texts::not_allowed(method);
+            return Err(Failure::new(texts::ACCESS_DENIED, text));
+        }
+    }
+    Ok(())
+}
+
+async fn allows(bus: &Connection, action: &str, sender: &str) -> Result<bool, Failure> {
     let action = format!("org.projectatomic.rpmostree1.{action}");
     let subject = HashMap::from([("name", Variant::from(sender))]);
     let details: HashMap<&str, &str> = HashMap::new();
@@ -50,11 +68,7 @@ pub(super) async fn check(bus: &Connection, method: &str, sender: &str) -> Resul
         .body()
         .deserialize::<((bool, bool, HashMap<String, String>),)>();
     match result {
-        Ok(((true, _, _),)) => Ok(()),
-        Ok(_) => Err(Failure::new(
-            texts::ACCESS_DENIED,
-            texts::not_allowed(method),
-        )),
+        Ok(((allowed, _, _),)) => Ok(allowed),
         Err(error) => Err(Failure::failed(format!("lab: polkit: {error}"))),
     }
 }

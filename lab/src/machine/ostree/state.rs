@@ -7,61 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{LabFile, NodeRoot};
 use super::gvariant;
+use super::origin::Origin;
 use super::release::{Release, sha256};
-
-/// Where a deployment comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Origin {
-    /// Plain ostree: `remote:branch`.
-    Ostree {
-        /// For example `fedora:fedora/x86_64/coreos/stable`.
-        refspec: String,
-    },
-    /// Container image.
-    Container {
-        /// For example `ostree-unverified-registry:127.0.0.1:8972/fcos:stable`.
-        reference: String,
-    },
-}
-
-impl Origin {
-    /// The text of the `origin` or `container-image-reference` key.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Ostree { refspec } => refspec,
-            Self::Container { reference } => reference,
-        }
-    }
-
-    /// Parses what `rpm-ostree rebase` takes: a container reference starts with `ostree-`.
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("ostree-") {
-            Self::Container {
-                reference: text.to_owned(),
-            }
-        } else {
-            Self::Ostree {
-                refspec: text.to_owned(),
-            }
-        }
-    }
-
-    /// The digest by which an image is followed in place of a tag: there is never anything newer.
-    pub fn digest(&self) -> Option<&str> {
-        match self {
-            Self::Ostree { .. } => None,
-            Self::Container { reference } => reference.split_once('@').map(|(_, digest)| digest),
-        }
-    }
-
-    /// The branch without its remote, or the image with registry and tag but without transport.
-    pub fn name(&self) -> &str {
-        let text = self.text();
-        text.rsplit_once("docker://")
-            .or_else(|| text.split_once(':'))
-            .map_or(text, |(_, name)| name)
-    }
-}
 
 /// One deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +29,10 @@ pub struct Deployed {
     pub locked: bool,
     /// Kept by cleanups.
     pub pinned: bool,
+    /// `override-commit` of the origin: the commit or digest that was asked for in place of what branch or tag lead to. D-Bus does not
+    /// show it.
+    #[serde(default)]
+    pub override_commit: Option<String>,
 }
 
 impl Deployed {
@@ -188,6 +139,7 @@ impl Sysroot {
             staged: false,
             locked: false,
             pinned: false,
+            override_commit: None,
         };
         Self {
             osname: osname.to_owned(),
@@ -244,6 +196,7 @@ impl Sysroot {
             staged: true,
             locked,
             pinned: false,
+            override_commit: None,
         };
         let checksum = staged.checksum();
         let kept = self

@@ -17,6 +17,10 @@ impl Options {
         entry.map(|(_, value)| &**value)
     }
 
+    fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// A value of another type counts as absent, as in the daemon.
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
         match self.get(key) {
@@ -88,10 +92,16 @@ pub(super) enum Task {
     Cleanup(Vec<String>),
 }
 
-/// `Upgrade`, `UpdateDeployment`, `Deploy` and `AutomaticUpdateTrigger`: one parser for all options.
-#[derive(Debug, Clone)]
+/// `Upgrade`, `UpdateDeployment`, `Deploy` and `AutomaticUpdateTrigger`: one parser for all options. With neither reference nor revision
+/// it goes to what branch or tag point at.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Update {
-    pub(super) goal: Goal,
+    /// `set-refspec`: another branch or image.
+    pub(super) refspec: Option<String>,
+    /// `set-revision`: a commit, version or digest.
+    pub(super) revision: Option<String>,
+    /// Ends of the names of polkit's actions for whatever else the modifiers ask for, of which nothing is done.
+    pub(super) others: Vec<&'static str>,
     pub(super) check: bool,
     pub(super) lock: bool,
     pub(super) reboot: bool,
@@ -104,66 +114,107 @@ pub(super) struct Update {
     pub(super) command_line: Option<String>,
 }
 
-/// Which release to go to.
-#[derive(Debug, Clone)]
-pub(super) enum Goal {
-    /// What branch or tag point at.
-    Newest,
-    /// A commit, version or digest.
-    Revision(String),
-    /// Another branch or image.
-    Refspec(String),
-}
+/// Modifiers of `UpdateDeployment` that are about packages, and the ends of the names of polkit's actions for them.
+const PACKAGES: [(&str, &str); 8] = [
+    ("install-packages", "install-uninstall-packages"),
+    ("uninstall-packages", "install-uninstall-packages"),
+    ("install-local-packages", "install-local-packages"),
+    (
+        "install-local-fileoverride-packages",
+        "install-local-packages",
+    ),
+    ("override-replace-packages", "override"),
+    ("override-remove-packages", "override"),
+    ("override-reset-packages", "override"),
+    ("override-replace-local-packages", "override"),
+];
 
 impl Update {
-    pub(super) fn new(goal: Goal, allow_downgrade: bool, options: &Options) -> Self {
+    /// To what branch or tag point at.
+    pub(super) fn new(options: &Options) -> Self {
         let flag = |key| options.flag(key).unwrap_or(false);
         Self {
-            goal,
-            check: false,
             lock: flag("lock-finalization"),
             reboot: flag("reboot"),
-            allow_downgrade: options.flag("allow-downgrade").unwrap_or(allow_downgrade),
+            allow_downgrade: flag("allow-downgrade"),
             download_only: flag("download-only"),
             cache_only: flag("cache-only"),
             no_pull_base: flag("no-pull-base"),
             skip_branch_check: flag("skip-branch-check"),
             driver: options.text("register-driver"),
             command_line: options.text("initiating-command-line"),
+            ..Self::default()
         }
     }
 
-    /// `UpdateDeployment`: its modifiers decide the goal. Going back needs `allow-downgrade` here even with `set-revision`, against
-    /// what the interface's documentation says (seen in rpm-ostree 2026.2).
+    /// `Deploy`.
+    pub(super) fn deploy(revision: String, options: &Options) -> Self {
+        Self {
+            revision: Some(revision),
+            allow_downgrade: options.flag("allow-downgrade").unwrap_or(true),
+            ..Self::new(options)
+        }
+    }
+
+    /// `UpdateDeployment`, whose modifiers are reference and revision alone (rpm-ostree 2026.2, `deploy_transaction_execute`); the rest are
+    /// options. Going back needs `allow-downgrade` even with `set-revision`, against what the interface's documentation says (seen in
+    /// rpm-ostree 2026.2); with `set-refspec` it does not.
     pub(super) fn modified(modifiers: &Options, options: &Options) -> Self {
-        let goal = match (
-            modifiers.text("set-refspec"),
-            modifiers.text("set-revision"),
-        ) {
-            (Some(refspec), _) => Goal::Refspec(refspec),
-            (None, Some(revision)) => Goal::Revision(revision),
-            (None, None) => Goal::Newest,
+        let refspec = modifiers.text("set-refspec");
+        let asked = PACKAGES.iter().filter(|(key, _)| modifiers.has(key));
+        let mut others: Vec<_> = asked.map(|(_, action)| *action).collect();
+        others.dedup();
+        let rebases = refspec.is_some();
+        Self {
+            revision: modifiers.text("set-revision"),
+            refspec,
+            others,
+            allow_downgrade: options.flag("allow-downgrade").unwrap_or(rebases),
+            ..Self::new(options)
+        }
+    }
+
+    /// Whether it stays on its branch or tag and takes what that points at.
+    pub(super) fn is_upgrade(&self) -> bool {
+        self.refspec.is_none() && self.revision.is_none()
+    }
+
+    /// The ends of the names of polkit's actions for `UpdateDeployment`, all of which have to be allowed (rpm-ostree 2026.2,
+    /// `os_authorize_method`).
+    pub(super) fn actions(&self) -> Vec<&'static str> {
+        let first = match (&self.refspec, &self.revision) {
+            (Some(_), _) => Some("rebase"),
+            (None, Some(_)) => Some("deploy"),
+            (None, None) => (!self.no_pull_base).then_some("upgrade"),
         };
-        Self::new(goal, false, options)
+        let all: Vec<_> = first.into_iter().chain(self.others.clone()).collect();
+        if all.is_empty() {
+            return vec!["override"];
+        }
+        all
     }
 
     /// What the title becomes when the work begins.
     pub(super) fn title(&self) -> String {
         let step = if self.check { "check" } else { "stage" };
-        match &self.command_line {
-            Some(line) if line.contains("--trigger-automatic-update-policy") => {
-                format!("automatic ({step})")
-            }
-            Some(line) => line.clone(),
-            None => match (&self.goal, self.check, self.download_only) {
-                (Goal::Refspec(_), ..) => "rebase",
-                (Goal::Revision(_), ..) => "deploy",
-                (Goal::Newest, true, _) => "upgrade (check only)",
-                (Goal::Newest, false, true) => "upgrade (download only)",
-                (Goal::Newest, false, false) => "upgrade",
-            }
-            .to_owned(),
+        if let Some(line) = &self.command_line {
+            return match line.contains("--trigger-automatic-update-policy") {
+                true => format!("automatic ({step})"),
+                false => line.clone(),
+            };
         }
+        let what = match (&self.refspec, &self.revision) {
+            (Some(_), _) => "rebase",
+            (None, Some(_)) => "deploy",
+            (None, None) => "upgrade",
+        };
+        let how = match (self.cache_only, self.check, self.download_only) {
+            (true, _, _) => " (cache only)",
+            (false, true, _) => " (check only)",
+            (false, false, true) => " (download only)",
+            (false, false, false) => "",
+        };
+        format!("{what}{how}")
     }
 }
 
@@ -178,3 +229,6 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use zbus::connection;
 use super::daemon::Daemon;
 use super::files::NodeRoot;
 use super::peer::{self, Peer};
+use super::polkit;
 use super::task::Task;
 
 const SOCKET: &str = "run/rpm-ostree-transaction.sock";
@@ -75,6 +76,17 @@ pub(super) struct Call {
     pub(super) arguments: String,
     pub(super) sender: String,
     pub(super) task: Task,
+}
+
+impl Call {
+    /// The ends of the names of polkit's actions for it.
+    pub(super) fn actions(&self) -> Vec<&'static str> {
+        match (polkit::action(self.method), &self.task) {
+            (Some(action), _) => vec![action],
+            (None, Task::Update(update)) => update.actions(),
+            (None, Task::Finalize { .. } | Task::Rollback { .. } | Task::Cleanup(_)) => Vec::new(),
+        }
+    }
 }
 
 impl Transaction {

@@ -3,11 +3,14 @@
 use tokio::time::sleep;
 
 use super::faults::{Stage, ms};
+use super::fetch::fetch;
 use super::gvariant;
+use super::origin::Origin;
 use super::release::{Release, Remote};
-use super::state::{CachedUpdate, Deployed, Origin, Sysroot};
-use super::task::{Goal, Update};
-use super::texts;
+use super::state::{CachedUpdate, Deployed, Sysroot};
+use super::target::{Target, resolve};
+use super::task::Update;
+use super::texts::{self, Pull};
 use super::transaction::Signal;
 use super::view::Reload;
 use super::work::{Break, Done, Work, check_inhibitors, start_finalizer};
@@ -22,48 +25,49 @@ pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Bre
     work.strike(Stage::Running).await?;
     if let Some(driver) = &update.driver {
         register_driver(work, driver)?;
-        if matches!(&update.goal, Goal::Revision(revision) if revision.is_empty()) {
+        if update.revision.as_deref() == Some("") {
             work.message("Empty string revision found; registering update driver only");
             return Ok(Done::default());
         }
     }
     let sysroot = work.load()?;
     let current = sysroot.default().cloned().ok_or("No deployments found")?;
-    let origin = match &update.goal {
-        Goal::Refspec(refspec) => Origin::parse(refspec),
-        _ => current.origin.clone(),
-    };
-    let remote: Remote = work.daemon.root.load()?;
-    let target = resolve(work, update, &origin, &current, &remote, &sysroot)?;
+    let target = resolve(work, update, &current)?;
     if update.check {
-        return check(work, &origin, target).await;
+        return check(work, target).await;
     }
     if update.reboot {
         check_inhibitors(work).await?;
     }
-    let fresh = target.version != current.release.version || origin != current.origin;
-    fetch(work, update, &origin, &target, &current, fresh).await?;
+    let changed = target.base_checksum() != current.base_checksum();
+    fetch(work, update, &target, &current, changed).await?;
     // Also where the base has nothing new. That it comes after the fetch is of the source of rpm-ostree 2026.2.
+    let remote: Remote = work.daemon.root.load()?;
     if let Some(trouble) = remote.layers.filter(|_| !current.packages.is_empty()) {
         return Err(texts::layers(trouble, &current.packages).into());
     }
-    if update.download_only {
-        work.message("Update downloaded.");
+    if let Some(nothing) = nothing_to_deploy(update, changed) {
+        work.message(nothing);
         return Ok(Done::default());
     }
-    if !fresh {
-        // Also when that very update is staged: its lock stays as it is.
-        work.message(match update.goal {
-            Goal::Newest => "No upgrade available.",
-            _ => "No change.",
-        });
-        return Ok(Done::default());
-    }
-    deploy(work, update, &origin, &target).await?;
+    deploy(work, update, &target).await?;
     Ok(Done {
         reboot: update.reboot,
         reload_late: false,
     })
+}
+
+/// What is said where nothing is deployed. Also when that very update is staged: its lock stays as it is. Another reference is deployed
+/// even if it leads to the same.
+fn nothing_to_deploy(update: &Update, changed: bool) -> Option<&'static str> {
+    let deploys = changed || update.refspec.is_some();
+    match (deploys, update.download_only) {
+        (true, false) => None,
+        (true, true) if changed => Some("Update downloaded."),
+        (true, true) => Some("No changes."),
+        (false, _) if update.is_upgrade() => Some("No upgrade available."),
+        (false, _) => Some("No change."),
+    }
 }
 
 fn register_driver(work: &Work<'_>, driver: &str) -> Result<(), Break> {
@@ -75,109 +79,9 @@ fn register_driver(work: &Work<'_>, driver: &str) -> Result<(), Break> {
         .write("run/rpm-ostree/update-driver.gv", content)?)
 }
 
-/// The release that the goal means.
-fn resolve(
-    work: &Work<'_>,
-    update: &Update,
-    origin: &Origin,
-    current: &Deployed,
-    remote: &Remote,
-    sysroot: &Sysroot,
-) -> Result<Release, Break> {
-    if update.cache_only {
-        // No network: only what an earlier pull left.
-        let pulled = sysroot
-            .local_ref
-            .clone()
-            .or_else(|| sysroot.image_pulled.clone());
-        return Ok(pulled.unwrap_or_else(|| current.release.clone()));
-    }
-    let head = remote
-        .head()
-        .ok_or("lab: remote.json has no release at newest")?;
-    if let Some(trouble) = remote.trouble {
-        return Err(texts::trouble(trouble, origin, head).into());
-    }
-    let pinned = match &update.goal {
-        // A deployment by digest keeps its tag, whose head is taken again by the next plain upgrade.
-        Goal::Newest | Goal::Refspec(_) => origin.digest(),
-        Goal::Revision(revision) => Some(revision.as_str()),
-    };
-    let target = match (pinned, origin) {
-        (None, _) => head.clone(),
-        (Some(revision), Origin::Container { .. }) => by_digest(revision, origin, remote)?,
-        (Some(revision), Origin::Ostree { .. }) => {
-            by_revision(work, update, revision, origin, remote)?
-        }
-    };
-    // Of an image it is known only once it was fetched, and a check does not fetch it.
-    if matches!(origin, Origin::Ostree { .. }) {
-        guard(update, origin, &target, current)?;
-    }
-    Ok(target)
-}
-
-/// Refuses to go back in time.
-fn guard(
-    update: &Update,
-    origin: &Origin,
-    target: &Release,
-    current: &Deployed,
-) -> Result<(), Break> {
-    let older = target.timestamp < current.release.timestamp;
-    if older && !update.allow_downgrade {
-        return Err(texts::older(target, &current.release, origin).into());
-    }
-    Ok(())
-}
-
-fn by_digest(revision: &str, origin: &Origin, remote: &Remote) -> Result<Release, Break> {
-    let digest = revision.strip_prefix("revision=").unwrap_or(revision);
-    if !digest.starts_with("sha256:") {
-        return Err(texts::INVALID_REFERENCE.into());
-    }
-    let found = remote.find(|release| release.digest() == digest);
-    Ok(found
-        .cloned()
-        .ok_or_else(|| texts::manifest_unknown(digest, origin))?)
-}
-
-fn by_revision(
-    work: &Work<'_>,
-    update: &Update,
-    revision: &str,
-    origin: &Origin,
-    remote: &Remote,
-) -> Result<Release, Break> {
-    let is_hash =
-        |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let (commit, version) = match (
-        revision.strip_prefix("revision="),
-        revision.strip_prefix("version="),
-    ) {
-        (Some(commit), _) => (Some(commit), ""),
-        (None, Some(version)) => (None, version),
-        (None, None) if is_hash(revision) => (Some(revision), ""),
-        (None, None) => (None, revision),
-    };
-    if let Some(commit) = commit {
-        if !update.skip_branch_check {
-            work.message(format!("Validating checksum '{commit}'"));
-        }
-        let found = remote.find(|release| release.commit() == commit);
-        return Ok(found
-            .cloned()
-            .ok_or_else(|| texts::commit_not_found(commit, origin))?);
-    }
-    work.message(format!("Resolving version '{version}'"));
-    let found = remote.find(|release| release.version == version);
-    Ok(found
-        .cloned()
-        .ok_or_else(|| texts::version_not_found(version, origin))?)
-}
-
 /// Looks for an update and leaves what it saw in the cached update.
-async fn check(work: &Work<'_>, origin: &Origin, target: Release) -> Result<Done, Break> {
+async fn check(work: &Work<'_>, target: Target) -> Result<Done, Break> {
+    let (origin, target) = (&target.origin, target.release);
     let sysroot = work.load()?;
     let booted = sysroot
         .booted()
@@ -192,7 +96,7 @@ async fn check(work: &Work<'_>, origin: &Origin, target: Release) -> Result<Done
             "{count} metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written"
         ));
     }
-    work.pull(origin).await?;
+    work.pull(origin, Pull::Head).await?;
     work.transaction.send(Signal::ProgressEnd);
     work.strike(Stage::Deploy).await?;
     work.edit(|sysroot| {
@@ -251,70 +155,8 @@ fn found(booted: &Deployed, target: &Release, signed: bool, new_commit: bool) ->
     }
 }
 
-/// Brings the content to the host, with the messages of each kind of origin.
-async fn fetch(
-    work: &Work<'_>,
-    update: &Update,
-    origin: &Origin,
-    target: &Release,
-    current: &Deployed,
-    fresh: bool,
-) -> Result<(), Break> {
-    let newest = matches!(update.goal, Goal::Newest);
-    match origin {
-        Origin::Ostree { .. } => {
-            if fresh {
-                work.pull(origin).await?;
-            }
-            work.message(if fresh {
-                "9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5 kB content written"
-            } else {
-                "0 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written"
-            });
-            if work.load()?.signed {
-                work.transaction.send(Signal::Signature(target.commit()));
-            }
-            if newest {
-                work.edit(|sysroot| sysroot.local_ref = Some(target.clone()))?;
-            }
-        }
-        Origin::Container { reference } => {
-            work.message(format!("Pulling manifest: {reference}"));
-            if fresh {
-                import(work, origin, target).await?;
-            }
-            if newest {
-                work.edit(|sysroot| sysroot.image_pulled = Some(target.clone()))?;
-            }
-            guard(update, origin, target, current)?;
-        }
-    }
-    work.transaction.send(Signal::ProgressEnd);
-    Ok(())
-}
-
-async fn import(work: &Work<'_>, origin: &Origin, target: &Release) -> Result<(), Break> {
-    let chunk = target.merge_commit().chars().take(21).collect::<String>();
-    work.message(format!(
-        "Importing: {} (digest: {})",
-        origin.text(),
-        target.digest()
-    ));
-    work.message("ostree chunk layers needed: 1 (1.1 MB)");
-    let text = format!("[1/1] Fetching ostree chunk {chunk} (1.1 MB)");
-    work.transaction.send(Signal::TaskBegin(text));
-    work.pull(origin).await?;
-    work.transaction.send(Signal::TaskEnd("done".to_owned()));
-    Ok(())
-}
-
 /// Stages the target in place of what was staged before.
-async fn deploy(
-    work: &Work<'_>,
-    update: &Update,
-    origin: &Origin,
-    target: &Release,
-) -> Result<(), Break> {
+async fn deploy(work: &Work<'_>, update: &Update, target: &Target) -> Result<(), Break> {
     work.strike(Stage::Deploy).await?;
     let sysroot = work.load()?;
     let layered = sysroot
@@ -329,18 +171,30 @@ async fn deploy(
     work.transaction
         .send(Signal::TaskBegin("Staging deployment".to_owned()));
     sleep(ms(work.pace.deploy)).await;
-    work.edit(|sysroot| sysroot.stage(target.clone(), origin.clone(), update.lock))?;
+    work.edit(|sysroot| stage(sysroot, update, target))?;
     start_finalizer(work).await;
     work.reload(Reload::All).await;
     work.strike(Stage::Staged).await?;
     let replaces = sysroot.staged().is_some();
-    tidy_up(work, origin, layered, replaces).await;
-    if matches!(update.goal, Goal::Newest) {
+    tidy_up(work, &target.origin, layered, replaces).await;
+    if update.is_upgrade() {
         work.edit(staged_cache)?;
     }
     work.strike(Stage::Finish).await?;
     work.reload(Reload::All).await;
     Ok(())
+}
+
+fn stage(sysroot: &mut Sysroot, update: &Update, target: &Target) {
+    let (release, origin) = (target.release.clone(), target.origin.clone());
+    sysroot.stage(release, origin, update.lock);
+    if let Some(staged) = sysroot.deployments.first_mut() {
+        staged.override_commit = target.revision.clone();
+    }
+    if update.refspec.is_some() {
+        // The local branch goes with what was followed (source of rpm-ostree 2026.2); the new one is where the deployment is.
+        sysroot.local_ref = None;
+    }
 }
 
 /// The rest of a staging. Seen with rpm-ostree 2026.2: what is staged is noted and shown long before the end, and the task ends in the

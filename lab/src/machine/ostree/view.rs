@@ -72,6 +72,13 @@ impl View {
         self.cached().is_some()
     }
 
+    /// Version of the deployment with this `id`.
+    pub(super) fn version(&self, id: &str) -> Option<String> {
+        let mut all = self.os.deployments.iter();
+        let found = all.find(|one| one.id(&self.os.osname) == id)?;
+        Some(found.release.version.clone())
+    }
+
     pub(super) fn deployments(&self) -> Vec<Entries> {
         let all = self.sysroot.deployments.iter();
         all.map(|one| dict::deployment(&self.sysroot, Some(one)))

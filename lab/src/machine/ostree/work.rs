@@ -8,9 +8,10 @@ use tracing::{error, info};
 
 use super::daemon::Daemon;
 use super::faults::{Effect, Pace, Stage, ms};
-use super::state::{Origin, Sysroot};
+use super::origin::Origin;
+use super::state::Sysroot;
 use super::task::Task;
-use super::texts;
+use super::texts::{self, Pull};
 use super::transaction::{Signal, Transaction};
 use super::view::Reload;
 use super::{actions, update};
@@ -117,13 +118,13 @@ impl Work<'_> {
     }
 
     /// Fetches something for as long as the pace says, noticing `Cancel`.
-    pub(super) async fn pull(&self, origin: &Origin) -> Result<(), Break> {
+    pub(super) async fn pull(&self, origin: &Origin, pull: Pull<'_>) -> Result<(), Break> {
         self.strike(Stage::Pull).await?;
         tokio::select! {
             () = self.download(origin) => Ok(()),
             () = self.transaction.cancelled() => {
                 sleep(ms(self.pace.cancel)).await;
-                Err(texts::cancelled(origin).into())
+                Err(texts::cancelled(origin, pull).into())
             }
         }
     }

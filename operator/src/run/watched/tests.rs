@@ -77,7 +77,7 @@ fn a_write_or_a_conflict_is_waited_for() {
         assert_eq!(behind, expected, "case {index}");
         assert_eq!(watched.patience().is_some(), expected, "case {index}");
         let late = watched.behind(&nodes, now + PATIENCE).count();
-        assert_eq!(late, 0, "case {index}: for ever");
+        assert_eq!(late, 0, "case {index}: without end");
     }
 }
 

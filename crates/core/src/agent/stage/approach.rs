@@ -1,4 +1,4 @@
-//! What draining and delaying have in common: whether the grant still stands, and the request for the reboot.
+//! Steps shared by draining and delaying: checking that the grant is still valid, and requesting the reboot.
 
 use jiff::SignedDuration;
 
@@ -14,34 +14,34 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{Cordoned, Grant, Phase};
 
-/// Pause before rpm-ostree is asked again that was at work for somebody else: most such work is over within seconds.
+/// Pause before a busy rpm-ostree is asked again: most transactions of others end within seconds.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
 
-/// Why what was granted is not to be booted now.
+/// Why the granted deployment must not be booted now.
 #[derive(Debug, Clone)]
 pub(crate) enum Unwanted {
-    /// Nobody knows what a reboot would boot.
+    /// rpm-ostree does not answer, so the pending deployment is not known.
     Unknown,
-    /// It is not wanted any more.
+    /// The grant or the node has changed, for this reason.
     Because(Reason),
 }
 
-/// Why the attempt does not go on in this step.
+/// Why the attempt can't proceed in this step.
 pub(crate) enum Stop {
     End(Ending),
     Wait(Box<Show>),
 }
 
-/// What comes of the wish to ask for the reboot.
+/// Whether the reboot can be requested now.
 pub(crate) enum Asking {
-    /// The Node has to show it, and the grant to be read once more, first.
+    /// Not before the Node shows it and the grant was read once more.
     NotYet(Show),
-    /// Now.
+    /// Yes, in this step.
     Now(Show),
 }
 
 impl Facts<'_> {
-    /// What a reboot would boot, if the grant of `attempt` still stands and that is what it is for. `limit`: when the drain's time is over.
+    /// The pending deployment, if the grant of `attempt` is still valid for it. `limit` is the end of the drain's time.
     pub(crate) fn stands(
         &self,
         attempt: &Attempt,
@@ -51,7 +51,7 @@ impl Facts<'_> {
         let pending = match self.still_wanted(attempt, node) {
             Ok(pending) => pending,
             Err(Unwanted::Because(reason)) => return Err(Stop::End(Ending::GivenUp(reason))),
-            // rpm-ostree does not tell: wait for it, but not longer than for the drain.
+            // rpm-ostree does not answer: wait for it, but not longer than for the drain.
             Err(Unwanted::Unknown) => return Err(self.waits_until(limit, self.unavailable())),
         };
         match self.busy(attempt) {
@@ -60,7 +60,7 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether anything but pods is in the way of the reboot.
+    /// Checks that nothing but pods stands in the way of the reboot.
     pub(crate) fn free(
         &self,
         attempt: &Attempt,
@@ -88,7 +88,7 @@ impl Facts<'_> {
         Stop::Wait(Box::new(show.for_at_most(self.until(limit.later(SECOND)))))
     }
 
-    /// With whom rpm-ostree was busy when it was asked, and how long it is left alone from now on.
+    /// The transaction that kept rpm-ostree busy when it was last asked, and how long to wait before asking again.
     fn busy(&self, attempt: &Attempt) -> Option<(Reason, SignedDuration)> {
         let asked = self.seen.asked.as_ref();
         let asked = asked.filter(|asked| asked.id == attempt.grant.progress.id)?;
@@ -96,7 +96,7 @@ impl Facts<'_> {
         Some((asked.busy.clone()?, left))
     }
 
-    /// Asks for the reboot, once the live Node shows everything.
+    /// Requests the reboot, once a live read of the Node shows everything.
     pub(crate) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
         let act = match (self.is_first(pending), pending.staged) {
             (true, true) => Act::Finalize(pending.clone()),
@@ -106,7 +106,7 @@ impl Facts<'_> {
         self.once_confirmed(act, live)
     }
 
-    /// Does what leads to the reboot, once the live Node shows that it is coming.
+    /// Carries out an act that leads to the reboot, once a live read shows that the Node announces it.
     pub(crate) fn once_confirmed(&self, act: Act, live: bool) -> Asking {
         let show = Show::new(Phase::Rebooting, None);
         if !live || self.unshown(show.phase, None).is_some() {
@@ -115,7 +115,7 @@ impl Facts<'_> {
         Asking::Now(show.and(act))
     }
 
-    /// The deployment that the grant is for, if everything still stands as it was accepted.
+    /// The granted deployment, if nothing has changed since the grant was accepted.
     pub(crate) fn still_wanted(
         &self,
         attempt: &Attempt,
@@ -137,11 +137,11 @@ impl Facts<'_> {
             return unwanted(reason);
         }
         if attempt.grant.cordoned == Cordoned::Hold
-            && let Some(by) = node.cordoned_by_other().filter(|_| !attempt.foreign)
+            && let Some(by) = node.cordoned_by_other().filter(|_| !attempt.others_cordon)
         {
             return unwanted(Reason::new(Code::CordonedByOther, by));
         }
-        let cordoned = node.agent.owned.value().is_some() || attempt.foreign;
+        let cordoned = node.agent.owned.value().is_some() || attempt.others_cordon;
         if cordoned && !node.unschedulable {
             return unwanted(Code::Uncordoned);
         }
@@ -172,7 +172,7 @@ fn unwanted<T>(reason: impl Into<Reason>) -> Result<T, Unwanted> {
     Err(Unwanted::Because(reason.into()))
 }
 
-/// The attempt's own grant, if it still stands on the Node.
+/// The attempt's own grant, if it is still on the Node.
 fn granted<'n>(attempt: &Attempt, node: &'n NodeView) -> Option<&'n Grant> {
     let progress = &attempt.grant.progress;
     let same = |grant: &&Grant| {

@@ -1,4 +1,4 @@
-//! The drain is over, and the pool wants some time before the reboot.
+//! The drain is over, and the pool demands a delay before the reboot.
 
 use super::Show;
 use super::approach::{Asking, Stop};
@@ -14,21 +14,21 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::Phase;
 
-/// What follows.
+/// The result of a step in this stage.
 pub(crate) enum Next {
-    /// It is not time yet, which counts from then.
+    /// The delay, counted from `since`, is not over.
     Stay { since: Time, show: Show },
-    /// There are pods again that have to leave.
+    /// New pods have to leave.
     Drain,
-    /// The reboot is asked for.
+    /// The reboot is requested.
     Reboot(Show),
-    /// The host was rebooted by somebody else.
+    /// Somebody else rebooted the host.
     Verify,
     /// The grant is given up.
     End(Ending),
 }
 
-/// The step of an attempt whose drain was over `since` then, and what is seen of the drain.
+/// The step of an attempt whose drain ended at `since`, and the progress of the drain.
 pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, since: Time) -> (Next, DrainNews) {
     let nothing = DrainNews::default();
     if facts.has_booted_since(attempt) {
@@ -58,7 +58,7 @@ fn delays(
         Err(Stop::Wait(show)) => return (stay(*show), DrainNews::default()),
         Err(Stop::End(ending)) => return (Next::End(ending), DrainNews::default()),
     };
-    // After a clock was set back the pause is kept from now on, and the drain counts as not over yet.
+    // If the clock was set back, the delay counts from now, and the drain as not over yet.
     let ended = Some(since).filter(|since| *since <= facts.now);
     let since = ended.unwrap_or(facts.now);
     let stay = |show| Next::Stay { since, show };
@@ -82,7 +82,7 @@ fn delays(
     (next, news)
 }
 
-/// The time is over.
+/// The step after the delay.
 fn leaves(
     facts: &Facts<'_>,
     attempt: &Attempt,
@@ -100,7 +100,7 @@ fn leaves(
 }
 
 impl Facts<'_> {
-    /// What the node shows until the time is over that the pool wants between the drain and the reboot.
+    /// What the node shows until the delay is over; `None` once it is.
     fn rest_of_delay(&self, attempt: &Attempt, since: Time) -> Option<Show> {
         let until = since.later(attempt.grant.drain.delay());
         (self.now < until).then(|| {

@@ -12,21 +12,21 @@ use crate::node::NodeView;
 use crate::time::Time;
 use crate::values::Phase;
 
-/// What follows.
+/// The result of a step in this stage.
 pub(crate) enum Next {
-    /// The drain goes on.
+    /// The drain is not over.
     Stay(Show),
-    /// Nothing is left that has to leave, since this time, and the pool wants a pause.
+    /// Nothing has to leave since this time, and the pool demands a delay.
     Delay(Time),
-    /// The reboot is asked for.
+    /// The reboot is requested.
     Reboot(Show),
-    /// The host was rebooted by somebody else.
+    /// Somebody else rebooted the host.
     Verify,
     /// The grant is given up.
     End(Ending),
 }
 
-/// The step of an attempt that is being drained, and what is seen of the drain.
+/// The step of an attempt that is being drained, and the progress of the drain.
 pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt) -> (Next, DrainNews) {
     let nothing = DrainNews::default();
     if facts.has_booted_since(attempt) {
@@ -35,7 +35,7 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt) -> (Next, DrainNews) {
     match &facts.seen.node {
         NodeSeen::Present { view, live } => drains(facts, attempt, view, *live),
         NodeSeen::Absent => (Next::End(Ending::deleted()), nothing),
-        // Without the API server a drain can't go on, and nothing reboots.
+        // Without the API server a drain can't continue, and nothing reboots.
         NodeSeen::Unknown(_) => (Next::Stay(Show::new(Phase::Draining, None)), nothing),
     }
 }

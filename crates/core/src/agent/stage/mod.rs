@@ -1,4 +1,4 @@
-//! The stages of an attempt, and rest: each file is one function of the facts that says what is next. None calls another's.
+//! The stages of an attempt, and rest: each file is a function of the facts that says what comes next. None calls another.
 
 pub(super) mod approach;
 pub(super) mod delaying;
@@ -13,20 +13,20 @@ use super::decision::Act;
 use crate::reason::Reason;
 use crate::values::Phase;
 
-/// What a node shows that stays where it is, and what is done there.
+/// What a node shows while it stays in its place, and what it does there.
 #[derive(Debug)]
 pub(super) struct Show {
     pub phase: Phase,
-    /// Why it stays.
+    /// Why it stays there.
     pub reason: Option<Reason>,
-    /// What to do once the Node shows all that it is to show.
+    /// What to do once the Node shows phase and reason.
     pub act: Act,
-    /// How soon to decide again at the latest.
+    /// How long to wait at most before the next decision.
     pub wake: Option<SignedDuration>,
 }
 
 impl Show {
-    /// Waits for something to change.
+    /// Shows `phase` and `reason`, and waits for a change.
     pub fn new(phase: Phase, reason: Option<Reason>) -> Self {
         Self {
             phase,
@@ -36,7 +36,7 @@ impl Show {
         }
     }
 
-    /// The same, but for no longer than this.
+    /// Waits for at most `wake` before the next decision.
     pub fn for_at_most(self, wake: SignedDuration) -> Self {
         Self {
             wake: Some(wake),
@@ -44,7 +44,7 @@ impl Show {
         }
     }
 
-    /// Does this.
+    /// Carries out `act` once the Node shows the rest.
     pub fn and(self, act: Act) -> Self {
         Self { act, ..self }
     }

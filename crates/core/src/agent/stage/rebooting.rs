@@ -1,4 +1,4 @@
-//! The reboot was asked for, or was about to be: from then to the end of this boot.
+//! The reboot was requested, or was about to be: from then to the end of this boot.
 
 use super::Show;
 use super::approach::{Asking, Unwanted};
@@ -14,16 +14,16 @@ use crate::reason::{Code, Reason};
 use crate::time::Time;
 use crate::values::{DrainMode, Phase};
 
-/// How often rpm-ostree is asked to finalize while nothing comes of it.
+/// How often rpm-ostree is asked to finalize while the host stays up.
 const FINALIZATIONS: u32 = 3;
 
-/// What follows.
+/// The result of a step in this stage.
 pub(crate) enum Next {
     /// The host may go down at any time, or needs a person.
     Stay(Show),
-    /// The process that asked is gone, and the reboot is asked for once more.
+    /// The process that requested the reboot is gone, and the reboot is requested once more.
     Reboot(Show),
-    /// Nothing is under way, and the drain has to be looked at again before the reboot is asked for.
+    /// No reboot is in progress, and the drain has to be checked again before the next request.
     Drain,
     /// The host has booted.
     Verify,
@@ -31,13 +31,13 @@ pub(crate) enum Next {
     End(Ending),
 }
 
-/// The step of an attempt whose reboot was asked for by `request`.
+/// The step of an attempt whose reboot was requested by `request`.
 pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, request: &Request) -> Next {
     if facts.has_booted_since(attempt) {
         return Next::Verify;
     }
     let NodeSeen::Present { view, live } = &facts.seen.node else {
-        // A reboot that was asked for comes by itself.
+        // A reboot that was requested comes without further calls.
         return stay(None);
     };
     let asked = facts.seen.asked.as_ref();
@@ -59,12 +59,12 @@ fn gives_up(reason: Reason) -> Next {
     Next::End(Ending::GivenUp(reason))
 }
 
-/// It takes a person, and may still go down.
+/// A person has to look, and the host may still go down.
 fn needs_person(reason: Reason) -> Next {
     Next::Stay(Show::new(Phase::Failed, Some(reason)))
 }
 
-/// This process has asked, and nobody refused.
+/// The step after this process requested the reboot, which nobody refused.
 fn waits(
     facts: &Facts<'_>,
     attempt: &Attempt,
@@ -94,7 +94,7 @@ fn waits(
     }
 }
 
-/// The process that asked, or was about to, is gone. Asking again is safe while the grant stands.
+/// The step if the process that requested the reboot, or was about to, is gone. Asking again is safe while the grant is valid.
 fn resumes(
     facts: &Facts<'_>,
     (attempt, request): (&Attempt, &Request),
@@ -123,8 +123,8 @@ fn resumes(
     }
 }
 
-/// What was asked for is not wanted any more, or not known. It may come all the same until `patience`, and while rpm-ostree is at work;
-/// after that nothing is under way, for logind would tell of a shutdown.
+/// The step if the requested reboot is not wanted any more, or its target is unknown. It may still happen until `patience`, and while
+/// rpm-ostree is at work. After that no reboot is in progress: logind would have announced the shutdown.
 fn unwanted(facts: &Facts<'_>, why: Unwanted, patience: Time) -> Next {
     let (reason, patience, known) = match why {
         Unwanted::Because(reason) => (reason, patience, true),
@@ -134,7 +134,7 @@ fn unwanted(facts: &Facts<'_>, why: Unwanted, patience: Time) -> Next {
         }
     };
     if reason.code == Code::SoftReboot {
-        // Whatever was under way has come to this.
+        // The reboot in progress turned out to be this soft reboot.
         return gives_up(reason);
     }
     if facts.now <= patience {
@@ -147,25 +147,25 @@ fn unwanted(facts: &Facts<'_>, why: Unwanted, patience: Time) -> Next {
     if facts.seen.busy {
         return stay(Some(Code::RpmOstreeBusy.into()));
     }
-    // Whether it still goes down nobody knows, unless rpm-ostree has not even begun: it unlocks first.
+    // The host may still go down, unless rpm-ostree has not begun: its first step is to unlock the deployment.
     let locked = facts.pending().is_some_and(|next| facts.locked(next));
     if reason.code == Code::GrantRevoked && !locked {
         return needs_person(Code::RebootDidNotHappen.into());
     }
-    // Whoever took the node back, or changed what it would boot, did so while it was up.
+    // Whoever withdrew the grant or changed the pending deployment did so while the host was up.
     gives_up(reason)
 }
 
 impl Facts<'_> {
-    /// rpm-ostree went away without an answer, and what is staged is still locked: it unlocks first, so it had not begun.
+    /// Whether rpm-ostree went away before it began: it unlocks the staged deployment first, and that is still locked.
     fn came_to_nothing(&self, attempt: &Attempt, asked: &Asked) -> bool {
         let rests = asked.unheard && !self.seen.busy && asked.times < FINALIZATIONS;
         let pending = self.wanted(attempt);
         rests && pending.is_ok_and(|pending| self.locked(&pending))
     }
 
-    /// How to ask for the reboot again: rpm-ostree, as long as what is staged may be locked, since any other reboot would drop it; else
-    /// logind, and logind only once. `None`: it was tried often enough.
+    /// How to request the reboot again: through rpm-ostree while the deployment may be locked, since any other reboot would drop it, else
+    /// through logind, and that only once. `None` after enough tries.
     fn once_more(&self, pending: Deployment, asked: &Asked) -> Option<Act> {
         if asked.again.is_some() {
             return None;

@@ -1,4 +1,4 @@
-//! No grant is being acted on: announce, stage, and answer a grant that comes.
+//! No grant is being acted on: announce what is pending, stage updates, and answer a new grant.
 
 use jiff::SignedDuration;
 
@@ -19,7 +19,7 @@ use crate::node::NodeView;
 use crate::reason::{Code, Reason};
 use crate::values::{Cordoned, Grant, Phase, Progress};
 
-/// What follows.
+/// The result of a step in this stage.
 pub(crate) enum Next {
     /// The node stays without a grant, or with one that is not answered yet.
     Stay(Show),
@@ -29,28 +29,28 @@ pub(crate) enum Next {
     Refuse {
         id: GrantId,
         reason: Reason,
-        /// It would be the same for a while.
+        /// Whether to pause, because the next grant would be refused for the same reason for a while.
         pauses: bool,
     },
 }
 
-/// What a grant is answered with.
+/// What to do about a grant.
 enum Answer {
-    /// Not yet: something is still to be seen.
+    /// Wait: the grant can't be judged yet.
     Wait,
-    /// It can be acted on.
+    /// Accept it.
     Accept(Box<Attempt>),
-    /// It can't.
+    /// Refuse it.
     Refuse(Reason),
-    /// Not before this was done.
+    /// Carry this out before deciding.
     After(Act),
-    /// Not before more is known; the reason if that lasts, and when to look again.
+    /// Wait for facts: the reason, if it takes long, and when to check again.
     Unknown(Option<Reason>, Option<SignedDuration>),
-    /// It can't, and it would be the same for a while.
+    /// Refuse it and pause, because the next one would be refused for the same reason for a while.
     BackOff(Reason),
 }
 
-/// The step without an accepted grant, and where the node is before it.
+/// The step without an accepted grant, and the node's place before it.
 pub(crate) fn next(facts: &Facts<'_>) -> (Rest, Next) {
     let unwell = facts.unwell();
     let hold = facts.holds(unwell.as_ref());
@@ -99,7 +99,7 @@ impl Facts<'_> {
         }
     }
 
-    /// Where the node is, and what it says of that.
+    /// The node's place, with the phase and reason to show.
     fn place(&self, hold: Option<&Hold>, unwell: Option<&Unwell>) -> (Rest, Phase, Option<Reason>) {
         let pending = self.pending();
         let leaves = self.way_back().is_some();
@@ -122,7 +122,7 @@ impl Facts<'_> {
                 (place, Phase::Held, Some(self.held_because(hold, pending)))
             }
             (Some(pending), None) if self.not_yet(pending) => (Rest::Staged, Phase::Staged, None),
-            // A deployment that somebody else made is left as it is: no further check would come that could take the failure back.
+            // No look would follow that could clear an earlier failure, because somebody else's deployment is not replaced.
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
                 let reported = self.occupied().or_else(|| self.at_risk(pending));
@@ -132,12 +132,12 @@ impl Facts<'_> {
             (None, _) if self.seen.staging == Staging::Lasting => {
                 (Rest::Staging, Phase::Staging, held())
             }
-            // Without a pending deployment nothing is held back, but what goes wrong is reported.
+            // Nothing is held without a pending deployment, but problems are reported.
             (None, _) => (Rest::Idle, Phase::Idle, held().or_else(|| self.looked())),
         }
     }
 
-    /// What anybody could boot is no less at risk because something else holds.
+    /// The reason to show for `hold`. It adds that the deployment is unlocked, since any reboot boots that in spite of the hold.
     fn held_because(&self, hold: &Hold, pending: &Deployment) -> Reason {
         let reason = &hold.reason;
         match self.at_risk(pending) {
@@ -149,7 +149,7 @@ impl Facts<'_> {
         }
     }
 
-    /// What to do with a grant that was not answered yet.
+    /// What to do about a grant that has not been answered.
     fn judge(&self, grant: &Grant, hold: Option<&Hold>) -> Answer {
         if self.now > grant.deadline {
             return Answer::Refuse(Code::GrantExpired.into());
@@ -157,7 +157,7 @@ impl Facts<'_> {
         let Some(host) = self.host().filter(|_| self.seen.staging == Staging::Idle) else {
             return Answer::Wait;
         };
-        // It could not be finalized, and the drain would be for nothing. Most work of others is over before the grant is.
+        // A busy rpm-ostree could not finalize, so the drain would be in vain. Most work of others ends before the grant expires.
         if hold.is_none() && self.seen.busy {
             return Answer::Wait;
         }
@@ -192,7 +192,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The attempt that begins with `grant`, which is for `pending`.
+    /// The attempt that `grant`, which is for `pending`, begins.
     fn accepts(
         &self,
         grant: &Grant,
@@ -211,9 +211,9 @@ impl Facts<'_> {
             from: Some(host.booted.identity),
             between: Some([Exact::from(&host.booted), Exact::from(pending)]),
             uptime: self.seen.uptime,
-            twin: others.any(|other| other.identity == pending.identity),
+            was_there: others.any(|other| other.identity == pending.identity),
             back: host.others.iter().any(|other| other.id == pending.id),
-            // What was away or broken by then is not counted against the update.
+            // Pods that were missing before are not blamed on the update.
             members: pods.map(|pods| control_plane::ready(pods, &node.name)),
         };
         Attempt::new(Accepted::new(grant, progress), baseline)

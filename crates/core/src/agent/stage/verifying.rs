@@ -1,4 +1,4 @@
-//! The host booted after a grant was accepted: what runs now decides what came of it.
+//! The host booted after a grant was accepted: what runs now decides how the grant ends.
 
 use super::Show;
 use crate::agent::ending::Ending;
@@ -14,9 +14,9 @@ use crate::values::{Failure, Phase};
 
 /// How often an update may fail to be written to the disk before it counts as failed.
 const LOSSES: u32 = 3;
-/// What follows, with what is remembered from now on.
+/// The result of a step in this stage, with the state to remember.
 pub(crate) enum Next {
-    /// The node is watched, and has been healthy since then.
+    /// The node is verified further; `good` is since when it has been healthy.
     Stay {
         state: State,
         good: Option<Time>,
@@ -26,14 +26,14 @@ pub(crate) enum Next {
     End { state: State, ending: Ending },
 }
 
-/// What came of the boot.
+/// The outcome of the boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// It runs what was granted.
+    /// The host runs what was granted.
     Done,
     /// The granted release is bad.
     Bad(Code),
-    /// Something else came between.
+    /// The granted release was not booted, but is not to blame.
     Missed(Code),
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, good: Option<Time>) -> 
         return waits_for_health(facts, attempt, (state, node), facts.unavailable());
     };
     let verdict = facts.judged(attempt, host);
-    // Reported at once, so that no other node boots it while this one is getting well.
+    // Reported at once, so that no other node boots the release while this one recovers.
     if let Verdict::Bad(code) = verdict {
         state.condemn(attempt, code, facts.now);
     }
@@ -73,7 +73,7 @@ pub(crate) fn next(facts: &Facts<'_>, attempt: &Attempt, good: Option<Time>) -> 
     concludes(facts, attempt, (host, verdict), state)
 }
 
-/// The node is healthy, and the verdict stands.
+/// Ends the attempt of a healthy node with this verdict.
 fn concludes(
     facts: &Facts<'_>,
     attempt: &Attempt,
@@ -102,14 +102,14 @@ fn concludes(
     Next::End { state, ending }
 }
 
-/// Waits for the node to become healthy, and after the deadline keeps the slot and the version from spreading.
+/// Waits for the node to become healthy. After the deadline, keeps the slot and lists the release as failed, so that it does not spread.
 fn waits_for_health(
     facts: &Facts<'_>,
     attempt: &Attempt,
     (mut state, node): (State, &NodeView),
     reason: Reason,
 ) -> Next {
-    // The Node remembers since when, across restarts of the agent.
+    // The Node shows since when the node has been verified, also after a restart of the agent.
     let reported = node.agent.status.value();
     let unhealthy = node.agent.reason.value();
     let unhealthy = unhealthy.is_some_and(|reason| reason.code == Code::Unhealthy);
@@ -142,7 +142,7 @@ fn waits_for_health(
 }
 
 impl State {
-    /// What was granted is bad: no node tries it again by itself.
+    /// Lists the granted release as failed, so that no node tries it again.
     fn condemn(&mut self, attempt: &Attempt, code: Code, now: Time) {
         let identity = attempt.identity();
         if attempt.keeps_identity() {
@@ -162,8 +162,8 @@ impl State {
 }
 
 impl Facts<'_> {
-    /// Why the host runs `found` and not `wanted`. What can be long or unheard of comes first, for the end is what is cut off; both
-    /// releases are on the Node anyway.
+    /// Why the host runs `found` instead of `wanted`. The cause comes first, because long texts are cut at the end; both releases are on
+    /// the Node anyway.
     fn missed(&self, code: Code, wanted: &ReleaseId, found: &ReleaseId) -> Reason {
         let text = match self.unwritten(code, wanted) {
             Some(how) => format!("{how} (granted {wanted}, booted {found})"),
@@ -172,8 +172,8 @@ impl Facts<'_> {
         Reason::new(code, text)
     }
 
-    /// The acceptance may never have reached the Node, and the grant is gone: the slot may be somebody else's by now. Not so once the
-    /// reboot was asked for, because that was done only with the slot.
+    /// Whether the attempt has lost its slot: its acceptance may never have reached the Node, and the grant is gone, so the slot may be
+    /// somebody else's. That can't be once the reboot was requested, which needs the slot.
     fn forgone(&self, attempt: &Attempt) -> bool {
         let id = Some(attempt.grant.progress.id);
         let shows = |node: &NodeView| {
@@ -184,7 +184,7 @@ impl Facts<'_> {
         attempt.stage.request().is_none() && self.node().is_some_and(|node| !shows(node))
     }
 
-    /// What came of the boot; an update that could not be written too often is bad.
+    /// The outcome of the boot. An update that could not be written to the disk too often counts as bad.
     fn judged(&self, attempt: &Attempt, host: &Host) -> Verdict {
         match self.found(attempt, host) {
             Verdict::Missed(code @ Code::FinalizationFailed)
@@ -196,8 +196,8 @@ impl Facts<'_> {
         }
     }
 
-    /// What came of the boot. That an update is gone speaks against it only where ostree says that it could not write it: a power cut
-    /// can happen to any.
+    /// The outcome of this one boot. A lost update counts against the release only if ostree reported that it could not write it; a power
+    /// cut can lose any.
     fn found(&self, attempt: &Attempt, host: &Host) -> Verdict {
         let survey = self.seen.survey.as_ref();
         let failed = survey.is_ok_and(Survey::finalization_failed);
@@ -210,7 +210,7 @@ impl Facts<'_> {
     }
 }
 
-/// Compares what runs with what was granted; nothing else proves anything.
+/// Compares what runs with what was granted. Nothing else is evidence.
 fn classify(attempt: &Attempt, host: &Host) -> Verdict {
     if attempt.is_granted(&host.booted) {
         return Verdict::Done;
@@ -223,7 +223,7 @@ fn classify(attempt: &Attempt, host: &Host) -> Verdict {
         return Verdict::Bad(Code::BootedFallback);
     }
     let requested = attempt.stage.request().is_some();
-    // One that was there before proves nothing, unless it is that very deployment.
+    // A deployment that existed before proves nothing, unless it is the granted one itself.
     let wanted = attempt
         .baseline
         .between
@@ -231,7 +231,7 @@ fn classify(attempt: &Attempt, host: &Host) -> Verdict {
         .map(|[_, wanted]| &wanted.id);
     let wanted = wanted.filter(|_| !attempt.baseline.back);
     let telling = |other: &Deployment| {
-        !attempt.baseline.twin || attempt.keeps_identity() || wanted == Some(&other.id)
+        !attempt.baseline.was_there || attempt.keeps_identity() || wanted == Some(&other.id)
     };
     let mut others = host.others.iter();
     if requested && others.any(|other| attempt.is_granted(other) && telling(other)) {

@@ -1,8 +1,7 @@
-//! The state's file: what it says, and what an agent of another release makes of it.
+//! The format of the state file, and its compatibility with agents of other releases.
 //!
-//! Agents are replaced inside the very updates that the file is about, and a host can go back to an older one in the middle of an update.
-//! So what is under `state` stays as the first release wrote it, whose agents refuse fields that they do not know. What came later is
-//! beside it.
+//! Agents are replaced by the very updates that the file describes, and a host can go back to an older agent in the middle of an update.
+//! So the part under `state` stays as the first release wrote it, whose agents refuse unknown fields. Later additions are stored beside it.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -13,12 +12,13 @@ use super::{
 };
 use crate::ids::{BootId, ReleaseId};
 use crate::reason::Code;
+use crate::release::Assigned;
 use crate::time::Time;
 use crate::values::{
     Cordoned, DrainPolicy, Failures, Names, PodChecks, Progress, RebootResult, is_default,
 };
 
-/// Version of what is under `state` in the file. It stays: what is new goes into [`Beyond`].
+/// Version of the part under `state`. It never changes: additions go into [`Beyond`].
 const VERSION: u32 = 5;
 
 #[derive(Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Flat {
     unhealthy: Option<Unhealthy>,
 }
 
-/// [`Attempt`] as the first release writes and reads it: how far it is follows from which of the fields have a value.
+/// [`Attempt`] as the first release writes and reads it: the stage follows from which fields have a value.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FlatAttempt {
@@ -62,7 +62,7 @@ struct FlatAttempt {
     twin: bool,
     #[serde(default)]
     back: bool,
-    /// When the reboot was asked for.
+    /// When the reboot was requested.
     requested: Option<Time>,
     #[serde(default)]
     requested_up: Option<SignedDuration>,
@@ -78,15 +78,15 @@ struct FlatAttempt {
     drained: Option<Time>,
 }
 
-/// What the file says that agents of the first release did not know. They take no notice of it, and a file that one of them has written
-/// lacks it: each field has a value for that.
+/// What the file holds that agents of the first release do not know. They ignore it, and files that they write lack it, so each field has a
+/// default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Beyond {
     /// [`State::left`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left: Vec<Left>,
-    /// How the accepted grant wants its node drained, where that is not all in the attempt.
+    /// The accepted grant's drain policy, if the attempt does not hold all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain: Option<DrainPolicy>,
     /// [`Accepted::cordoned`].
@@ -95,12 +95,15 @@ struct Beyond {
     /// [`Baseline::members`].
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Names>,
-    /// The code of the pause, where it has another in its place there.
+    /// The actual code of the pause, if another one stands for it under `state`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pause: Option<Code>,
     /// [`State::stuck`].
     #[serde(skip_serializing_if = "Option::is_none")]
     stuck: Option<Stuck>,
+    /// [`State::assigned`].
+    #[serde(skip_serializing_if = "is_default")]
+    assigned: Assigned,
 }
 
 impl FlatAttempt {
@@ -108,7 +111,7 @@ impl FlatAttempt {
         let Attempt {
             grant,
             baseline,
-            foreign,
+            others_cordon,
             stage,
         } = attempt;
         let request = stage.request().cloned();
@@ -124,18 +127,18 @@ impl FlatAttempt {
             from: baseline.from,
             between: baseline.between,
             uptime: baseline.uptime,
-            twin: baseline.twin,
+            twin: baseline.was_there,
             back: baseline.back,
             requested: request.as_ref().map(|request| request.at),
             requested_up: request.and_then(|request| request.up),
             good,
             pods: grant.pods,
-            foreign,
+            foreign: others_cordon,
             drained,
         }
     }
 
-    /// How far it is. The end of the drain is kept once the reboot was asked for.
+    /// The stage of the attempt. The end of the drain is kept after the reboot was requested.
     fn stage(&self) -> Stage {
         let request = self.requested.map(|at| Request {
             at,
@@ -162,23 +165,24 @@ impl FlatAttempt {
                 from: self.from,
                 between: self.between,
                 uptime: self.uptime,
-                twin: self.twin,
+                was_there: self.twin,
                 back: self.back,
                 members: beyond.members.take(),
             },
-            foreign: self.foreign,
+            others_cordon: self.foreign,
             stage,
         }
     }
 }
 
 impl Beyond {
-    /// What of `state` an older agent would not read.
+    /// The parts of `state` that an older agent would not read.
     fn of(state: &State) -> Self {
         let pause = state.backoff.as_ref().map(|backoff| backoff.reason.code);
         let mut beyond = Self {
             left: state.left.clone(),
             stuck: state.stuck.clone(),
+            assigned: state.assigned.clone(),
             pause: pause.filter(|code| *code != code.older()),
             ..Self::default()
         };
@@ -233,6 +237,7 @@ impl Flat {
             unhealthy: self.unhealthy,
             left: beyond.left,
             stuck: beyond.stuck,
+            assigned: beyond.assigned,
         }
     }
 }
@@ -240,16 +245,16 @@ impl Flat {
 /// Why a state file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// Written by a newer agent: it must not be overwritten, since an update may be under way in it.
+    /// A newer agent wrote it. It must not be overwritten, since it may describe an update in progress.
     #[error("it has version {0}, this agent knows version {VERSION}")]
     Newer(u32),
-    /// Not a state file, or cut short; what matters can be read from the Node again.
+    /// The file is no state file or is truncated; everything that matters can be read from the Node again.
     #[error("{0}")]
     Garbage(String),
 }
 
 impl State {
-    /// The text of the file.
+    /// Serializes the state for the file.
     ///
     /// # Errors
     /// Never in practice: the types have no value that JSON can't hold.
@@ -261,16 +266,16 @@ impl State {
         })
     }
 
-    /// Reads the text of the file, under this `boot`. What a newer agent wrote is garbage if it is about no update of this boot: the host
-    /// has gone back to a version with an older agent, and all that matters now is on the Node.
+    /// Parses the file in the boot `boot`. A newer agent's file without an update of this boot counts as garbage: the host has gone back to
+    /// an older agent, and everything that matters is on the Node.
     ///
     /// # Errors
-    /// When it is of another version, or none.
+    /// [`StateError`] if the text is of another version, or is no state file.
     pub fn from_text(text: &str, boot: Option<&BootId>) -> Result<Self, StateError> {
         let garbage = |error: serde_json::Error| StateError::Garbage(error.to_string());
         let file: File<serde_json::Value> = serde_json::from_str(text).map_err(garbage)?;
         match file.version {
-            // Earlier versions lack what has a default.
+            // Fields that earlier versions lack have a default.
             1..=VERSION => {
                 let flat = Flat::deserialize(file.state).map_err(garbage)?;
                 Ok(flat.whole(file.beyond))
@@ -285,7 +290,7 @@ impl State {
     }
 }
 
-/// A state of another version is about an accepted grant that is being acted on in this `boot`, as far as can be reported.
+/// Whether a state of another version describes an accepted grant in progress in this `boot`, as far as can be determined.
 fn concerns(state: &serde_json::Value, boot: &BootId) -> bool {
     let attempt = state.get("attempt");
     let under = attempt.and_then(|attempt| attempt.pointer("/progress/boot")?.as_str());

@@ -294,7 +294,7 @@ fn a_drain_that_ends_as_the_one_before_is_tried_again_after_a_longer_pause() {
     let way = "give their budgets room, move them, or set `drain.onTimeout: Delete` in the pool";
     assert_eq!(
         reported,
-        format!("3 drains in a row ended so: {way}; {once}")
+        format!("3 drains in a row ended like this: {way}; {once}")
     );
     world.state = State::from_text(&world.state.to_text().unwrap(), None).unwrap();
     let other = RawPod {
@@ -391,7 +391,7 @@ fn a_node_that_turns_out_to_be_of_the_control_plane_is_granted_anew() {
     assert_eq!(message(&mut world), "etcd-n1");
     world.seen.pods = Ok(vec![mirror(true)]);
     assert_eq!(world.shows(), (Phase::Idle, None, Act::Wait));
-    // What was seen once stays told.
+    // What was seen once stays reported.
     world.seen.pods = Ok(vec![]);
     world.run();
     let marked = world.node().agent.control_plane_pods.to_string();
@@ -663,7 +663,7 @@ fn the_delay_counts_from_the_end_of_the_drain_and_survives_the_agent() {
     world.now = 1630;
     assert_eq!(world.shows(), finalizes());
 
-    // A pod that comes in the meantime has to leave, and the delay begins anew; after the time-out it is too late for both.
+    // A pod that comes in the meantime has to leave, and the delay starts again; after the time-out it is too late for both.
     let mut world = granted(|grant| grant.drain.delay_seconds = 30);
     world.now = 1010;
     assert_eq!(world.shows().1, Some(Code::DrainDelay));

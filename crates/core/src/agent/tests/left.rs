@@ -60,7 +60,7 @@ fn a_step_back_is_not_undone_for_the_version_that_was_left() {
     assert_eq!(world.stages(NEW), HELD);
     let why = world.run().reason.unwrap().message;
     let expected = format!(
-        "somebody went back from {} to {} on this host; `cuo-agent forget {NEW}` has it asked for again, and what is newer is asked for as usual",
+        "somebody went back from {} to {} on this host; `cuo-agent forget {NEW}` undoes that; newer versions are asked for as usual",
         NEW.short(),
         OLD.short()
     );
@@ -161,7 +161,7 @@ fn only_a_person_leaves_a_version() {
             let host = world.host();
             host.pending = Some(host.others.remove(0));
         }),
-        ("it failed, which is told already", |world| {
+        ("it failed, which is reported already", |world| {
             world.state.failed.add(Failure {
                 identity: NEW,
                 code: Code::Unhealthy.into(),
@@ -173,7 +173,7 @@ fn only_a_person_leaves_a_version() {
         }),
         ("the same boot", |world| {
             let Field::Value(booted) = &mut world.node().agent.booted else {
-                panic!("nothing was told");
+                panic!("nothing was reported");
             };
             booted.boot = BootId::from_bytes([3; 16]);
         }),

@@ -66,7 +66,7 @@ fn a_node_that_does_not_become_healthy_goes_back_by_a_reboot_of_its_own() {
     let text = node.agent.reason.value().unwrap().message.clone();
     let short = OLD.short();
     let expected = format!(
-        "it is to go back to {short} ({short}): NodeNotReady: {}",
+        "it wants to go back to {short} ({short}): NodeNotReady: {}",
         Code::NodeNotReady.means()
     );
     assert_eq!(text, expected);
@@ -337,7 +337,7 @@ fn a_node_that_becomes_healthy_too_late_goes_back_all_the_same() {
     assert_eq!(world.shows(), WANTS);
     let text = world.run().reason.unwrap().message;
     assert!(
-        text.ends_with("after rpm-ostree was told to go back"),
+        text.ends_with("after rpm-ostree was asked to go back"),
         "{text}"
     );
     assert!(world.state.failed.find(&NEW).is_some());

@@ -79,7 +79,7 @@ fn a_run_that_is_over_leaves_no_note_whatever_it_came_to() {
     }
 }
 
-/// An administrator's work after it is his own, and told where it keeps a grant waiting.
+/// What an administrator does afterwards is not the agent's, and is reported if it keeps a grant waiting.
 #[test]
 fn what_others_do_after_a_run_is_not_taken_for_its_work() {
     let mut world = just_staged();

@@ -4,7 +4,7 @@ use crate::reason::Code::{
     StageFailed,
 };
 
-/// What hosts are told that follow a branch. Texts of rpm-ostree 2026.2 and of public reports, with names replaced; so below.
+/// Errors of hosts that follow a branch. Texts of rpm-ostree 2026.2 and of public reports, with names replaced; so below.
 const BRANCH: &[(Code, &str)] = &[
     (
         NetworkFailed,

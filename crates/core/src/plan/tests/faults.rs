@@ -71,7 +71,7 @@ fn a_node_that_may_not_be_written_lets_others_go_first() {
     world.answer("n2", Outcome::Done, None);
     let expected = [("n1", Code::WriteRefused), ("n2", Code::UpToDate)];
     assert_eq!(codes(&world.run()), expected);
-    // It is tried again by itself.
+    // It is retried automatically.
     world.seen.writes.resting.clear();
     assert_eq!(codes(&world.run())[0], ("n1", Code::Granted));
 }

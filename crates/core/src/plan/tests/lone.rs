@@ -16,7 +16,7 @@ fn world(names: &[&str], others: &[&str]) -> World {
     world
 }
 
-/// The nodes that are told to be the only one, and the one that the pools are reported.
+/// The nodes that are marked as the only one, and the one that the pools report.
 fn reported(world: &mut World) -> (Vec<&str>, Option<String>) {
     let plan = world.run();
     let lone = plan.pools.iter().find_map(|pool| pool.lone.as_ref());

@@ -6,9 +6,9 @@ use crate::selector::Selector;
 use crate::values::{DrainMode, Names, OnTimeout};
 
 /// What a pool asks for, changed.
-type Ask = fn(&mut Pool);
+pub(super) type Ask = fn(&mut Pool);
 
-fn selector(text: &str) -> Selector {
+pub(super) fn selector(text: &str) -> Selector {
     let labels = text.split(',').filter_map(|one| one.split_once('='));
     Selector {
         match_labels: labels
@@ -19,7 +19,7 @@ fn selector(text: &str) -> Selector {
 }
 
 /// A pool of its own for nodes with the label `NAME=yes`.
-fn pool(text: &str) -> Pool {
+pub(super) fn pool(text: &str) -> Pool {
     Pool {
         name: Some(text.parse().unwrap()),
         selector: selector(&format!("{text}=yes")),
@@ -28,7 +28,7 @@ fn pool(text: &str) -> Pool {
 }
 
 /// Nodes as `NAME=POOL+POOL`, and these pools.
-fn world(nodes: &[&str], pools: Vec<Pool>) -> World {
+pub(super) fn world(nodes: &[&str], pools: Vec<Pool>) -> World {
     let split = |text: &&str| -> (String, Vec<String>) {
         let (name, pools) = text.split_once('=').unwrap_or((text, ""));
         let pools = pools.split('+').filter(|pool| !pool.is_empty());
@@ -46,15 +46,15 @@ fn world(nodes: &[&str], pools: Vec<Pool>) -> World {
     world
 }
 
-fn edit(world: &mut World, place: usize, change: impl FnOnce(&mut Pool)) {
+pub(super) fn edit(world: &mut World, place: usize, change: impl FnOnce(&mut Pool)) {
     match &mut world.seen.pools[place] {
         FoundPool::Valid(pool) => change(pool),
-        FoundPool::Invalid { .. } => panic!("the pool makes no sense"),
+        FoundPool::Invalid { .. } => panic!("the pool is invalid"),
     }
 }
 
 /// The node came to run `identity` through a grant that is done since `second`.
-fn runs(world: &mut World, text: &str, identity: ReleaseId, second: i64) {
+pub(super) fn runs(world: &mut World, text: &str, identity: ReleaseId, second: i64) {
     let node = world.node(text);
     node.agent.needed = Field::Absent;
     node.agent.booted = Field::Value(Booted {
@@ -73,7 +73,7 @@ fn runs(world: &mut World, text: &str, identity: ReleaseId, second: i64) {
     phase(node, Phase::Idle);
 }
 
-fn verdict(world: &World, text: &str) -> String {
+pub(super) fn verdict(world: &World, text: &str) -> String {
     world.plan().verdicts[&name(text)].to_string()
 }
 
@@ -437,7 +437,7 @@ fn no_more_canaries_are_at_work_than_there_are_to_be() {
     let expected = [
         ("a", Code::Granted),
         ("b", Code::CanaryFirst),
-        ("c", Code::CanaryFirst),
+        ("c", Code::ReleasePending),
     ];
     assert_eq!(codes(&world.run()), expected);
 }
@@ -467,15 +467,11 @@ fn whoever_stages_a_version_first_is_no_canary_while_one_is_at_work() {
     wants(&mut world, "c", OTHER);
     wants(&mut world, "b", NEW);
     world.now += 29;
-    let waits = ("c", Code::CanaryFirst);
     let plan = world.run();
-    assert_eq!(codes(&plan)[1..], [("b", Code::CanaryFirst), waits]);
-    let text = &plan.verdicts[&name("c")].message;
-    let another = format!(
-        "pool p: a run another release first, until {}",
-        at(NOW + 60)
-    );
-    assert_eq!(text, &another);
+    let waits = [("b", Code::CanaryFirst), ("c", Code::ReleasePending)];
+    assert_eq!(codes(&plan)[1..], waits);
+    let pending = format!("pool p: {OTHER} waits until {NEW} is promoted or given up");
+    assert_eq!(plan.verdicts[&name("c")].message, pending);
     assert_eq!(plan.wake, Some(at(NOW + 60)));
     // Nor does the canary go on to it before it has tried the first.
     wants(&mut world, "a", OTHER);
@@ -484,17 +480,15 @@ fn whoever_stages_a_version_first_is_no_canary_while_one_is_at_work() {
     let plan = world.run();
     for text in ["a", "b", "c"] {
         let reported = &plan.verdicts[&name(text)];
-        assert_eq!(
-            (reported.code, &reported.message),
-            (Code::CanaryFirst, &another)
-        );
+        let found = (reported.code, &reported.message);
+        assert_eq!(found, (Code::ReleasePending, &pending));
     }
     assert_eq!(plan.wake, Some(at(NOW + 60)));
     // Then it is not the one that tries the next, though its name is the first: each of them gets some release.
     world.now = NOW + 60;
-    let first = ("a", Code::CanaryFirst);
+    let waits = |text| (text, Code::CanaryFirst);
     let plan = world.run();
-    assert_eq!(codes(&plan), [first, ("b", Code::Granted), waits]);
+    assert_eq!(codes(&plan), [waits("a"), ("b", Code::Granted), waits("c")]);
 }
 
 #[test]
@@ -695,7 +689,7 @@ fn an_identity_is_given_up_after_as_many_failures_as_the_strictest_pool_bears() 
         let found = codes(&world.run())[0].1;
         assert_eq!(found, expected, "{failures} of {mine} and {other}");
     }
-    // Whoever failed with it does not try it again, whatever the pool bears.
+    // A node that failed with it does not try it again, whatever the pool allows.
     let mut world = world(&["a=p"], vec![pool("p")]);
     edit(&mut world, 0, |pool| pool.max_failures = 9);
     fails(world.node("a"), NEW);

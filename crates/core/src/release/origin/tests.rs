@@ -48,6 +48,18 @@ fn what_is_in_no_registry_is_neither_branch_nor_image() {
         (
             "ostree-unverified-image:oci:/run/lab/oci:stable",
             Origin::Other("ostree-unverified-image:oci:/run/lab/oci:stable".into()),
+            Some("stable"),
+        ),
+        (
+            "ostree-unverified-registry:q.io/fcos:stable@sha256:8d82de32",
+            Origin::Other("ostree-unverified-registry:q.io/fcos:stable@sha256:8d82de32".into()),
+            Some("stable"),
+        ),
+        (
+            "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589",
+            Origin::Other(
+                "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589".into(),
+            ),
             None,
         ),
         (
@@ -89,12 +101,15 @@ fn image_names_have_a_registry_a_path_and_a_tag_or_a_digest() {
             false,
         ),
         (digest("quay.io/a/b"), "quay.io/a/b", None, true),
-        (digest("quay.io/a/b:t"), "quay.io/a/b", None, true),
+        (digest("quay.io/a/b:t"), "quay.io/a/b", Some("t"), true),
     ];
     for (text, repository, tag, by_digest) in cases {
         let found = image(&text);
         assert_eq!(found.repository, repository, "{text}");
-        assert_eq!((found.tag(), found.digest().is_some()), (tag, by_digest));
+        assert_eq!(
+            (found.tag.as_deref(), found.digest().is_some()),
+            (tag, by_digest)
+        );
         assert_eq!(image(&found.to_string()), found);
     }
     let wrong = [

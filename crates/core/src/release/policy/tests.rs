@@ -36,5 +36,5 @@ fn without_scopes_the_default_decides_and_nothing_verifies_nothing() {
     let open = r#"{"default": [{"type": "insecureAcceptAnything"}], "transports": {"docker": {}}}"#;
     assert!(!ImagePolicy::parse(open).unwrap().verifies("quay.io/a/b"));
     assert!(!ImagePolicy::default().verifies("quay.io/a/b"));
-    assert!(ImagePolicy::parse("[]").is_err());
+    assert!(ImagePolicy::parse(r#"{"default": 1}"#).is_err());
 }

@@ -100,7 +100,7 @@ fn at(stage: Stage) -> State {
             cordoned: Cordoned::Hold,
         },
         baseline: Baseline::lost(None),
-        foreign: true,
+        others_cordon: true,
         stage,
     };
     State {

@@ -1,0 +1,113 @@
+//! A pool's candidate after its status was lost: what the Nodes were told shows it.
+
+use std::collections::BTreeMap;
+
+use super::announced::{architecture, runs};
+use super::course::Course;
+use super::order::newer;
+use super::planner::Planner;
+use crate::node::NodeView;
+use crate::release::{Assigned, Chosen, GivenUp, NamedRelease, Rollout, Source};
+
+/// What a node was told to go to.
+struct Told<'a> {
+    node: &'a NodeView,
+    assigned: &'a Assigned,
+    release: NamedRelease,
+}
+
+impl Told<'_> {
+    /// The node is not there yet, so it was not only told to stay.
+    fn goes(&self) -> bool {
+        runs(self.node).is_none_or(|run| run.identity != self.release.identity)
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// What decides in the pool, if its status says nothing at all and its nodes were told something. What was promoted is not among it: it
+    /// is tried again, which it was, and so is promoted at once.
+    pub(super) fn restored(&self, course: &Course<'a>) -> Option<Rollout> {
+        if !course.rollout.is_empty() {
+            return None;
+        }
+        let assigned = course.members.iter().copied();
+        let assigned = assigned.filter_map(|node| Some((node, node.operator.assigned.value()?)));
+        let assigned: Vec<_> = assigned.collect();
+        let mut given_up: BTreeMap<_, GivenUp> = BTreeMap::new();
+        for identity in assigned.iter().flat_map(|(_, assigned)| &assigned.avoid) {
+            given_up.entry(*identity).or_insert_with(|| GivenUp {
+                identity: *identity,
+                version: None,
+                at: self.now,
+                nodes: vec![],
+            });
+        }
+        let told = assigned.iter().filter_map(|(node, assigned)| {
+            let identity = assigned.identity?;
+            let version = assigned.version.clone();
+            let asked = assigned.declared == course.asks.release.is_some();
+            let release = NamedRelease { identity, version };
+            let kept = !given_up.contains_key(&identity) && asked;
+            kept.then_some(Told {
+                node,
+                assigned,
+                release,
+            })
+        });
+        let told: Vec<_> = told.collect();
+        let candidate = self.last_told(&told);
+        if candidate.is_none() && given_up.is_empty() {
+            return None;
+        }
+        Some(Rollout {
+            candidate,
+            given_up: given_up.into_values().collect(),
+            ..Rollout::default()
+        })
+    }
+
+    /// The newest of them, unless all nodes were told to stay where they are.
+    fn last_told(&self, told: &[Told<'_>]) -> Option<Chosen> {
+        let first = told.first()?;
+        let one = |other: &Told<'_>| other.release.identity == first.release.identity;
+        if told.iter().all(one) && !told.iter().any(Told::goes) {
+            return None;
+        }
+        let since = |one: &Told<'_>| one.node.agent.booted.value().map(|booted| booted.since);
+        let best = told.iter().reduce(|best, next| {
+            let (one, other) = (&next.release.version, &best.release.version);
+            let later = newer(one.as_deref(), other.as_deref());
+            let older = newer(other.as_deref(), one.as_deref());
+            let fresher = (next.goes(), since(next)) > (best.goes(), since(best));
+            match later || !older && fresher {
+                true => next,
+                false => best,
+            }
+        })?;
+        let version = &best.release.version;
+        let same = told.iter().filter(|other| {
+            let tied = other.release.identity == best.release.identity;
+            tied || version.is_some() && other.release.version == *version
+        });
+        let identities = same.map(|other| {
+            let architecture = architecture(other.node).to_owned();
+            (architecture, other.release.clone())
+        });
+        let following = best.node.agent.following.value();
+        let own = following.map_or(Source::Origin, |following| match following.source {
+            Source::Graph => Source::Graph,
+            Source::Origin | Source::Cluster => Source::Origin,
+        });
+        Some(Chosen {
+            identities: identities.collect(),
+            version: version.clone(),
+            source: if best.assigned.declared {
+                Source::Cluster
+            } else {
+                own
+            },
+            image: best.assigned.image.clone(),
+            since: self.now,
+        })
+    }
+}
