@@ -19,8 +19,6 @@ use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
 
-use published::publish;
-
 use crate::bugs::Bug;
 use crate::search::Violation;
 use crate::world::{Pod, Sent, Site, Who, clocks};
@@ -296,7 +294,7 @@ fn publish(at: &mut Site, want: &Published, bug: Option<Bug>) -> Result<(), Viol
         at.cordoned_by = None;
     }
     let before = node.operator.clone();
-    publish(want, node);
+    published::publish(want, node);
     if bug == Some(Bug::AgentGrantsItself) && node.operator.grant.is_absent() {
         Bug::grant_itself(node);
     }
