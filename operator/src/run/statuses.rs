@@ -1,6 +1,6 @@
 //! What is written about the pools: beside the loop, one write at a time for each.
 //!
-//! Nothing is ever decided on a status, so nothing waits for one, however long a webhook leaves it unanswered.
+//! Nothing is ever decided on what is written here, so nothing waits for it, however long a webhook leaves it unanswered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
