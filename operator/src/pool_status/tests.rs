@@ -103,6 +103,8 @@ fn numbers_slots_and_targets_are_copied() {
             nodes: 5,
         }],
         control_plane: vec!["n7".parse().unwrap()],
+        release: None,
+        history: vec![],
         next_window: Some(at(900)),
         conditions: vec![
             condition("Accepted", "True", "Valid", "The pool is valid."),

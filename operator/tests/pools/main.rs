@@ -6,6 +6,7 @@
 mod fields;
 mod histories;
 mod refused;
+mod releases;
 mod silent;
 mod together;
 mod unknown;
@@ -24,6 +25,8 @@ async fn pools_are_what_administrators_ask_for() {
     refused::each(&world).await.unwrap();
     step("each field does what it says");
     fields::each(&world).await.unwrap();
+    step("one release is tried at a time, and everybody is told which");
+    releases::each(&world).await.unwrap();
     step("nodes in several pools, moved between them, or left without one");
     together::each(&world).await.unwrap();
     step("nothing waits for what is written of pools");

@@ -122,6 +122,22 @@ fn cases() -> Vec<(Value, &'static str)> {
             "`approved` says something only with `approval: Manual`",
         ),
         (
+            json!({"release": {}}),
+            "expected either `image`, `version` or `commit`",
+        ),
+        (
+            json!({"release": {"version": "1", "commit": "1".repeat(64)}}),
+            "expected either `image`, `version` or `commit`",
+        ),
+        (
+            json!({"release": {"image": "quay.io/example/os"}}),
+            "expected an image with its registry and a tag or digest",
+        ),
+        (
+            json!({"release": {"version": "1"}, "target": {"version": "1"}}),
+            "`target` limits what nodes find by themselves",
+        ),
+        (
             json!({"approval": "Maybe"}),
             "supported values: \"Automatic\", \"Manual\"",
         ),

@@ -3,7 +3,11 @@ use std::time::Duration;
 
 use cuo_core::ids::ReleaseId;
 use cuo_core::pool::{Canary, CanaryWho, MaxUnavailable, Order, OrderBy, Pool, Release};
+use cuo_core::release::{
+    Chosen, Declaration, Declared, Ended, GivenUp, NamedRelease, Past, Source,
+};
 use cuo_core::selector::{Operator, Requirement, Selector};
+use cuo_core::time::Time;
 use cuo_core::values::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
 };
@@ -36,6 +40,7 @@ fn plain() -> Pool {
         calendar: Calendar::default(),
         order: Order::default(),
         canary: None,
+        release: None,
         max_failures: 1,
         target: None,
         approved: None,
@@ -126,6 +131,7 @@ fn every_field_is_taken_over() {
             soak: SignedDuration::from_hours(24),
         }),
         max_failures: 2,
+        release: None,
         target: Some(Release::Version("44.1".into())),
         approved: Some(vec![Release::Id(identity), Release::Version("44.2".into())]),
         before: vec!["example.com/backup".into()],
@@ -211,6 +217,26 @@ fn what_makes_no_sense_names_the_field_and_still_selects() {
             "drain.podSelector: \"a b\" is no name of a label",
         ),
         (json!({"canary": {}}), "canary: expected either"),
+        (
+            json!({"release": {}}),
+            "release: expected either `image`, `version` or `commit`",
+        ),
+        (
+            json!({"release": {"image": "quay.io/acme/os"}}),
+            "release: image: expected a tag or a digest",
+        ),
+        (
+            json!({"release": {"image": "os"}}),
+            "release: image: expected HOST/PATH",
+        ),
+        (
+            json!({"release": {"commit": ReleaseId::Image([1; 32]).to_string()}}),
+            "release: commit: expected no digest",
+        ),
+        (
+            json!({"release": {"version": "1"}, "target": {"version": "1"}}),
+            "release: `target` says nothing beside it",
+        ),
         (json!({"target": {}}), "target: expected either"),
         (
             json!({"target": {"identity": "x"}}),
@@ -419,4 +445,88 @@ async fn a_status_is_written_on_the_version_that_was_read() {
         "slots": null, "targets": null, "controlPlane": null, "nextWindow": null, "conditions": null,
     }});
     assert_eq!(serde_json::from_str::<Value>(&seen.body).unwrap(), expected);
+}
+
+#[test]
+fn a_release_is_declared_by_image_version_or_commit() {
+    let image = |text: &str| Declaration::Image(text.parse().unwrap());
+    let digest = format!("quay.io/acme/os@{}", ReleaseId::Image([7; 32]));
+    let commit = ReleaseId::Commit([7; 32]);
+    let cases = [
+        (json!({"image": digest}), image(&digest), false),
+        (
+            json!({"image": "quay.io:5000/acme/os:stable", "allowDowngrade": true}),
+            image("quay.io:5000/acme/os:stable"),
+            true,
+        ),
+        (
+            json!({"version": "44.1"}),
+            Declaration::Version("44.1".into()),
+            false,
+        ),
+        (
+            json!({"commit": commit.to_string()}),
+            Declaration::Commit(commit),
+            false,
+        ),
+    ];
+    for (spec, what, downgrade) in cases {
+        let expected = Pool {
+            release: Some(Declared { what, downgrade }),
+            ..plain()
+        };
+        let found = pool(name(), &json!({"release": spec}));
+        assert_eq!(found, FoundPool::Valid(Box::new(expected)));
+    }
+}
+
+/// What decides is read back as it was written.
+#[test]
+fn how_far_a_pool_is_with_releases_survives_its_status() {
+    let at = Time::from_second(50);
+    let release = |byte, version: Option<&str>| NamedRelease {
+        identity: ReleaseId::Image([byte; 32]),
+        version: version.map(str::to_owned),
+    };
+    let chosen = |byte| Chosen {
+        identities: [
+            ("amd64".to_owned(), release(byte, Some("2"))),
+            ("arm64".to_owned(), release(byte + 1, None)),
+        ]
+        .into(),
+        version: Some("2".into()),
+        source: Source::Cluster,
+        image: Some("quay.io/acme/os:stable".parse().unwrap()),
+        since: at,
+    };
+    let rollout = Rollout {
+        candidate: Some(chosen(1)),
+        promoted: Some(chosen(3)),
+        promoted_at: Some(at),
+        given_up: vec![GivenUp {
+            identity: ReleaseId::Image([5; 32]),
+            version: None,
+            at,
+            nodes: vec!["n1".parse().unwrap()],
+        }],
+        history: vec![Past {
+            identities: vec![ReleaseId::Image([3; 32])],
+            version: Some("1".into()),
+            source: Source::Graph,
+            started: at,
+            finished: at,
+            outcome: Ended::Promoted,
+            nodes: 3,
+        }],
+    };
+    let history: Vec<_> = rollout
+        .history
+        .iter()
+        .map(releases::PastStatus::from)
+        .collect();
+    let status = json!({"release": ReleaseStatus::new(&rollout), "history": history});
+    let status = PoolStatus::deserialize(&status).unwrap();
+    let read = status.release.unwrap().rollout(&status.history);
+    assert_eq!(read, rollout);
+    assert_eq!(ReleaseStatus::default().rollout(&[]), Rollout::default());
 }

@@ -1,6 +1,6 @@
 //! Canaries: nodes that run a candidate for a while before the others of their pool may boot it.
 
-use super::announced::{goal, goes_to, runs};
+use super::announced::{goal, goes_to, is_told, runs};
 use super::course::Course;
 use super::planner::Planner;
 use super::pools::{some, what};
@@ -87,10 +87,31 @@ fn chosen_ones(chosen: Vec<(&NodeView, Option<Time>)>, now: Time) -> Result<(), 
     })
 }
 
+/// The node is not told to go elsewhere: what it is told stays as it is while it has a slot, and would be older than what it runs then.
+fn told_so(node: &NodeView) -> Result<(), Reason> {
+    let assigned = node.operator.assigned.value();
+    let told = assigned.and_then(|assigned| assigned.identity);
+    match told.filter(|told| is_told(node) && !goes_to(node, told)) {
+        None => Ok(()),
+        Some(told) => {
+            let text = format!("it is told to go to {told}, or is about to be told something else");
+            Err(Reason::new(Code::ReleasePending, text))
+        }
+    }
+}
+
 impl Planner<'_> {
     /// Whether the pool that leads the node goes to `identity`, or to what that leads to. Packages and kernel arguments that change without
     /// it wait for nothing.
     pub(super) fn released(&self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
+        if goal(node).is_none() {
+            return Ok(());
+        }
+        self.is_asked_for(node, identity)?;
+        told_so(node)
+    }
+
+    fn is_asked_for(&self, node: &NodeView, identity: &ReleaseId) -> Result<(), Reason> {
         let Some(goal) = goal(node) else {
             return Ok(());
         };

@@ -10,6 +10,7 @@ use super::order::Rank;
 use super::planner::Planner;
 use super::trial::{soaked, updated};
 use crate::ids::{NodeName, PoolName};
+use crate::ledger::Stage;
 use crate::node::NodeView;
 use crate::pool::{CanaryWho, Pool};
 use crate::release::{Chosen, NamedRelease, Rollout, Source};
@@ -47,8 +48,10 @@ pub(super) struct Course<'a> {
 enum Near {
     /// It does, and well.
     Runs,
+    /// It was granted it.
+    Granted,
     /// It has a slot for it.
-    HasSlot,
+    Reserved,
     /// It was told to stage it, and has.
     Staged,
     /// It has staged it by itself.
@@ -57,6 +60,8 @@ enum Near {
     Told,
     /// It could be told.
     Able,
+    /// The same, but what it has staged is something else, which somebody may have deployed by hand.
+    Elsewhere,
     /// It has staged it, and something on it is in the way.
     Held,
 }
@@ -169,17 +174,25 @@ impl<'a> Planner<'a> {
         let soak = course.asks.canary.as_ref()?.soak;
         let entry = self.ledger.entries.get(&node.name);
         let goes = goes_to(node, identity);
-        let has_slot = entry.is_some_and(|entry| entry.identity == *identity || goes);
+        // A Node that was recreated tells of a grant that nothing else knows of any more.
+        let progress = node.agent.progress.value();
+        let entry = entry.filter(|entry| entry.identity == *identity || goes);
+        let granted = entry.is_some_and(|entry| entry.stage == Stage::Granted)
+            || progress.is_some_and(|progress| progress.identity == *identity);
         let assigned = node.operator.assigned.value();
         let told = assigned.is_some_and(|assigned| assigned.identity == Some(*identity));
         let able = self.able(node);
+        let other = goal(node).is_some() && !goes;
+        let tellable = is_told(node) && looks(node) && able;
         Some(match () {
             () if soaked(node, identity, soak).is_some() => Near::Runs,
-            () if has_slot => Near::HasSlot,
+            () if granted => Near::Granted,
+            () if entry.is_some() => Near::Reserved,
             () if goes && able && told => Near::Staged,
             () if goes && able => Near::Announces,
-            () if told && able => Near::Told,
-            () if is_told(node) && looks(node) && able => Near::Able,
+            () if told && able && !other => Near::Told,
+            () if tellable && !other => Near::Able,
+            () if tellable => Near::Elsewhere,
             () if goes => Near::Held,
             () => return None,
         })
@@ -187,9 +200,18 @@ impl<'a> Planner<'a> {
 
     /// Who finds out what there is: all chosen canaries, or as many nodes as try it, for each architecture without a candidate.
     fn looking(&self, course: &Course<'a>) -> BTreeSet<&'a NodeName> {
+        let declared = course.asks.release.as_ref();
+        let image = declared.and_then(|declared| declared.what.image());
         let mut open: BTreeMap<&str, Vec<&'a NodeView>> = BTreeMap::new();
         for node in course.members.iter().copied().filter(|node| is_told(node)) {
-            if course.candidate(node).is_none() && course.is_canary(node) {
+            // What is promoted comes first.
+            let promoted = course.promoted(node);
+            let on_its_way = promoted.is_some_and(|promoted| {
+                let there = runs(node).is_some_and(|run| run.identity == promoted.1.identity);
+                let asked_for = promoted.0.image.as_ref() == image;
+                !there && asked_for && course.fits(node, promoted)
+            });
+            if course.candidate(node).is_none() && course.is_canary(node) && !on_its_way {
                 open.entry(architecture(node)).or_default().push(node);
             }
         }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::announced::{architecture, runs};
+use super::announced::{architecture, failed_here, goal, runs};
 use super::course::Course;
 use super::order::newer;
 use super::planner::Planner;
 use crate::node::NodeView;
-use crate::release::{Assigned, Chosen, GivenUp, NamedRelease, Rollout, Source};
+use crate::release::{Chosen, GivenUp, ImageName, NamedRelease, Rollout, Source};
 
 /// What a node was told to go to.
 struct Told<'a> {
     node: &'a NodeView,
-    assigned: &'a Assigned,
+    declared: bool,
+    image: Option<ImageName>,
     release: NamedRelease,
 }
 
@@ -48,13 +49,18 @@ impl<'a> Planner<'a> {
             let asked = assigned.declared == course.asks.release.is_some();
             let release = NamedRelease { identity, version };
             let kept = !given_up.contains_key(&identity) && asked;
-            kept.then_some(Told {
+            kept.then(|| Told {
                 node,
-                assigned,
+                declared: assigned.declared,
+                image: assigned.image.clone(),
                 release,
             })
         });
-        let told: Vec<_> = told.collect();
+        let granted = course
+            .members
+            .iter()
+            .filter_map(|node| self.has_slot(course, node));
+        let told: Vec<_> = told.chain(granted).collect();
         let candidate = self.last_told(&told);
         if candidate.is_none() && given_up.is_empty() {
             return None;
@@ -63,6 +69,23 @@ impl<'a> Planner<'a> {
             candidate,
             given_up: given_up.into_values().collect(),
             ..Rollout::default()
+        })
+    }
+
+    /// What the node has a slot for, unless it goes back: it may have that without having been told.
+    fn has_slot<'n>(&self, course: &Course<'a>, node: &'n NodeView) -> Option<Told<'n>> {
+        let entry = self.ledger.entries.get(&node.name)?;
+        let back = runs(node).is_some_and(|run| failed_here(node, &run.identity));
+        let release = goal(node).unwrap_or_else(|| NamedRelease {
+            identity: entry.identity,
+            version: None,
+        });
+        let declared = course.asks.release.as_ref();
+        (!back && !failed_here(node, &release.identity)).then(|| Told {
+            node,
+            declared: declared.is_some(),
+            image: declared.and_then(|declared| declared.what.image().cloned()),
+            release,
         })
     }
 
@@ -101,12 +124,8 @@ impl<'a> Planner<'a> {
         Some(Chosen {
             identities: identities.collect(),
             version: version.clone(),
-            source: if best.assigned.declared {
-                Source::Cluster
-            } else {
-                own
-            },
-            image: best.assigned.image.clone(),
+            source: if best.declared { Source::Cluster } else { own },
+            image: best.image.clone(),
             since: self.now,
         })
     }

@@ -8,7 +8,7 @@ use cuo_core::time::Time;
 use cuo_core::values::{DrainPolicy, Failures, Field, Grant};
 
 use crate::world::{NEW, OLD, Scope, deployment};
-use crate::{ALONE, CLUSTER, POOLS, SICK, WIDE};
+use crate::{ALONE, CLUSTER, POOLS, RELEASES, SICK, WIDE};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
@@ -38,6 +38,12 @@ pub enum Bug {
     AgentGrantsItself,
     /// The operator does not look at what failed.
     ForgetsFailures,
+    /// The operator lets all nodes try a candidate at once.
+    TakesAllForCanaries,
+    /// The operator lets all nodes boot what canaries have yet to try.
+    TakesCandidatesForPromoted,
+    /// The operator grants by a candidate that may be none any more.
+    TrustsOldCandidates,
 }
 
 impl Bug {
@@ -55,6 +61,9 @@ impl Bug {
         Self::ConfirmsFromCache,
         Self::AgentGrantsItself,
         Self::ForgetsFailures,
+        Self::TakesAllForCanaries,
+        Self::TakesCandidatesForPromoted,
+        Self::TrustsOldCandidates,
     ];
 
     /// Where it shows, and as which invariant: one of these, where a bug breaks several.
@@ -72,6 +81,9 @@ impl Bug {
             Self::ConfirmsFromCache => (ALONE, &["I6"]),
             Self::AgentGrantsItself => (ALONE, &["I9"]),
             Self::ForgetsFailures => (CLUSTER, &["I10"]),
+            Self::TakesAllForCanaries
+            | Self::TakesCandidatesForPromoted
+            | Self::TrustsOldCandidates => (RELEASES, &["I11"]),
         }
     }
 

@@ -6,9 +6,11 @@ use cuo_core::agent::Act;
 use cuo_core::agent::state::{Stage as Progress, State};
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::NodeView;
+use cuo_core::release::Rollout;
 use cuo_core::time::Time;
 use cuo_core::values::Field;
 
+use crate::releases::forget;
 use crate::shared::{Pool, Shared};
 use crate::world::{Operator, Sent, Site, World, Write};
 
@@ -23,6 +25,7 @@ pub struct Parts {
     ledgers: RefCell<Pool<Ledger>>,
     nodes: RefCell<Pool<NodeView>>,
     states: RefCell<Pool<State>>,
+    rollouts: RefCell<Pool<Rollout>>,
 }
 
 impl Parts {
@@ -61,12 +64,19 @@ impl Parts {
         self.ledgers.borrow_mut().keep(ledger)
     }
 
+    fn rollout(&self, mut rollout: Shared<Rollout>) -> Shared<Rollout> {
+        forget(&mut rollout);
+        self.rollouts.borrow_mut().keep(rollout)
+    }
+
     fn operator(&self, at: &Operator, doomed: bool) -> Shared<Operator> {
         let mut at = at.clone();
         if doomed {
             let lost = |sent: &mut Sent<Write>| !sent.current;
-            if let Some(Write::Ledger(_)) = at.flight.take_if(lost).map(|sent| sent.what) {
-                at.ledger = None; // it reads again
+            match at.flight.take_if(lost).map(|sent| sent.what) {
+                // It reads again.
+                Some(Write::Ledger(_)) => at.ledger = None,
+                Some(Write::Node(..) | Write::Pool(_)) | None => {}
             }
             at.orphan.take_if(lost);
         }
@@ -78,7 +88,11 @@ impl Parts {
                     .iter_mut()
                     .for_each(|grant| grant.issued = NO_TIME),
                 Write::Node(..) => {}
+                Write::Pool(rollout) => *rollout = self.rollout(rollout.clone()),
             }
+        }
+        if let Some(rollout) = &mut at.rollout {
+            *rollout = self.rollout(rollout.clone());
         }
         self.operators.borrow_mut().keep(at.into())
     }
@@ -92,6 +106,9 @@ impl Parts {
                 }
                 world.sites[site] = self.site((*world.sites[site]).clone(), doomed);
             }
+        }
+        if !world.rollout.same(&before.rollout) {
+            world.rollout = self.rollout(world.rollout.clone());
         }
         if !world.ledger.same(&before.ledger) {
             world.ledger = self.ledger(world.ledger.clone());

@@ -19,13 +19,14 @@ mod forget;
 mod histories;
 mod operators;
 mod pools;
+mod releases;
 mod search;
 mod shared;
 mod sites;
 mod world;
 
 use bugs::Bug;
-use pools::{CLOSED, NONE, TWO};
+use pools::{CANARY, CLOSED, NONE, TWO};
 use search::{Report, explore};
 use world::Scope;
 
@@ -104,6 +105,19 @@ const SICK: Scope = Scope {
     bug: None,
 };
 
+/// Two nodes, of which one tries each release, while a newer one may come.
+const RELEASES: Scope = Scope {
+    nodes: 2,
+    joining: 0,
+    operators: 1,
+    faults: 1,
+    control_plane: 0,
+    budget: 2,
+    sick: false,
+    pools: &[CANARY],
+    bug: None,
+};
+
 fn explored(scope: Scope) -> Report {
     let start = std::time::Instant::now();
     let report = explore(scope);
@@ -154,6 +168,11 @@ fn a_pool_that_changes_is_never_exceeded() {
 #[test]
 fn an_update_that_does_not_work_is_left_again() {
     holds(SICK);
+}
+
+#[test]
+fn a_release_is_tried_by_its_canary_before_anybody_else_boots_it() {
+    holds(RELEASES);
 }
 
 #[test]

@@ -5,9 +5,12 @@ mod allotted;
 
 use std::collections::BTreeMap;
 
+use cuo_core::ids::PoolName;
 use cuo_core::ledger::{Ledger, Stage};
 use cuo_core::node::{Allotted, NodeView, OperatorFields};
-use cuo_core::plan::{Act, Plan, Policy, Snapshot, plan};
+use cuo_core::plan::{Act, Plan, Policy, PoolAct, Snapshot, plan};
+use cuo_core::pool::{CanaryWho, FoundPool};
+use cuo_core::release::{Chosen, Rollout};
 use cuo_core::values::Field;
 use jiff::SignedDuration;
 
@@ -16,6 +19,7 @@ use allotted::apply;
 use crate::bugs::Bug;
 use crate::faults::{Context, Next};
 use crate::pools::{beyond, built_in, pools};
+use crate::releases::{assigned_well, chosen_well, granted_well, known};
 use crate::search::Violation;
 use crate::shared::hash;
 use crate::sites::{Broken, Kind};
@@ -39,7 +43,8 @@ fn pictures<'a>(world: &'a World, at: &'a Operator) -> impl Iterator<Item = &'a 
     (0..world.sites.len()).filter_map(picture)
 }
 
-fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
+fn snapshot(world: &World, at: &Operator, scope: &Scope) -> Snapshot {
+    let bug = scope.bug;
     let nodes = pictures(world, at).map(|view| (view.name.clone(), view.clone()));
     let mut nodes: BTreeMap<_, _> = nodes.collect();
     if let Some(bug) = bug {
@@ -54,12 +59,35 @@ fn snapshot(world: &World, at: &Operator, bug: Option<Bug>) -> Snapshot {
         ledger: Field::Value((**ledger).clone()),
         live: BTreeMap::new(),
         own_node: Some(node_name(0)),
-        pools: pools(at.pools.unwrap_or(world.pools)),
-        rollouts: BTreeMap::new(),
+        pools: falsified(pools(at.pools.unwrap_or(world.pools)), bug),
+        rollouts: rollouts(scope, known(world, at), bug),
         pools_busy: Default::default(),
         pools_live: false,
         writes: Default::default(),
     }
+}
+
+/// How far the pool is, under its name.
+fn rollouts(scope: &Scope, rollout: &Rollout, bug: Option<Bug>) -> BTreeMap<PoolName, Rollout> {
+    let mut rollout = rollout.clone();
+    if bug == Some(Bug::TakesCandidatesForPromoted) && rollout.promoted.is_none() {
+        rollout.promoted = rollout.candidate.clone();
+    }
+    let known = scope
+        .has_candidate()
+        .then(|| ("all".parse().unwrap(), rollout));
+    known.into_iter().collect()
+}
+
+fn falsified(mut pools: Vec<FoundPool>, bug: Option<Bug>) -> Vec<FoundPool> {
+    for pool in &mut pools {
+        if let (Some(Bug::TakesAllForCanaries), FoundPool::Valid(pool)) = (bug, pool)
+            && let Some(canary) = &mut pool.canary
+        {
+            canary.who = CanaryWho::Count(9);
+        }
+    }
+    pools
 }
 
 fn site_of(world: &World, name: &cuo_core::ids::NodeName) -> usize {
@@ -68,21 +96,25 @@ fn site_of(world: &World, name: &cuo_core::ids::NodeName) -> usize {
 }
 
 /// One plan and what it was made on, with live reads where it asks for them.
-fn decide(world: &World, at: &Operator, policy: &Policy, bug: Option<Bug>) -> (Snapshot, Plan) {
-    let mut seen = snapshot(world, at, bug);
+fn decide(world: &World, at: &Operator, policy: &Policy, scope: &Scope) -> (Snapshot, Plan) {
+    let bug = scope.bug;
+    let mut seen = snapshot(world, at, scope);
     loop {
         let planned = plan(&seen, policy, time(world.moment));
         let name = match &planned.act {
             Act::ConfirmNode(name) => name,
             Act::ConfirmPools => {
                 if bug != Some(Bug::TrustsOldPools) {
-                    seen.pools = pools(world.pools);
+                    seen.pools = falsified(pools(world.pools), bug);
+                }
+                if bug != Some(Bug::TrustsOldCandidates) {
+                    seen.rollouts = rollouts(scope, &world.rollout, bug);
                 }
                 assert!(!seen.pools_live, "pools are asked for once");
                 seen.pools_live = true;
                 continue;
             }
-            Act::Wait | Act::Ledger(_) | Act::Node(_) => return (seen, planned),
+            Act::Wait | Act::Ledger(_) | Act::Node(_) | Act::Pool(_) => return (seen, planned),
         };
         let node = world.sites[site_of(world, name)].node.as_deref();
         let live = node.filter(|_| bug != Some(Bug::DropsUnseen)).cloned();
@@ -147,12 +179,16 @@ pub fn all(
     if at.pools.is_some() {
         let what = || format!("operator {operator} catches up on the pools");
         push(&what, Kind::Free, &|world| {
-            world.operators[operator].pools = None
+            let at = &mut *world.operators[operator];
+            (at.pools, at.rollout) = (None, None);
         });
-    } else if context.scope.pools_change() {
+    } else if context.scope.pools_change() || context.scope.has_candidate() {
         let what = || format!("operator {operator} hears nothing of the pools for a while");
         push(&what, Kind::Fault, &|world| {
-            world.operators[operator].pools = Some(world.pools);
+            let rollout = world.rollout.clone();
+            let pools = Some(world.pools);
+            let at = &mut *world.operators[operator];
+            (at.pools, at.rollout) = (pools, Some(rollout));
         });
     }
     let Some(sent) = &at.flight else {
@@ -171,7 +207,7 @@ pub fn all(
         let at = &mut world.operators[operator];
         at.orphan = at.flight.take();
         at.nodes.clear();
-        (at.ledger, at.pools) = (None, None);
+        (at.ledger, at.pools, at.rollout) = (None, None, None);
     });
     let what = || format!("lost: operator {operator}'s {}", brief(&sent.what));
     push(&what, Kind::Fault, &|world| {
@@ -227,7 +263,7 @@ impl Context {
     fn planned(&mut self, world: &World, at: &Operator) -> Turn {
         let nodes: Vec<_> = world.sites.iter().map(|at| &at.node).collect();
         let pictures = (&at.nodes, &at.ledger, &world.ledger, nodes);
-        let pools = (world.pools, at.pools);
+        let pools = (world.pools, at.pools, &world.rollout, &at.rollout);
         let key = hash(&(world.moment, world.paused, pools, pictures));
         let scope = self.scope;
         let known = self.plans.entry(key);
@@ -236,9 +272,10 @@ impl Context {
 }
 
 fn judged(world: &World, at: &Operator, scope: &Scope) -> Turn {
-    let (seen, planned) = decide(world, at, &policy(world.paused, scope), scope.bug);
+    let (seen, planned) = decide(world, at, &policy(world.paused, scope), scope);
     match planned.act {
         Act::Wait => Ok(None),
+        Act::Pool(act) => pool_act(world, at, &act),
         Act::ConfirmNode(_) | Act::ConfirmPools => {
             Err(Violation::new("a live read leads nowhere", &planned.act))
         }
@@ -251,6 +288,7 @@ fn judged(world: &World, at: &Operator, scope: &Scope) -> Turn {
             }))
         }
         Act::Node(act) => {
+            assigned_well(world, at, &act)?;
             let site = site_of(world, &act.node);
             let allotted = act.on(&seen.nodes[&act.node]);
             Ok(Some(Sent {
@@ -259,6 +297,19 @@ fn judged(world: &World, at: &Operator, scope: &Scope) -> Turn {
             }))
         }
     }
+}
+
+/// What is decided on how far the pool is.
+fn pool_act(world: &World, at: &Operator, act: &PoolAct) -> Turn {
+    let nodes: Vec<_> = pictures(world, at).collect();
+    chosen_well(world, at, &nodes, act)?;
+    Ok(Some(Sent {
+        what: Write::Pool(act.on(known(world, at)).into()),
+        current: at
+            .rollout
+            .as_ref()
+            .is_none_or(|known| *known == world.rollout),
+    }))
 }
 
 /// A slot may be granted only where there is room for it in the pools as they are, whatever the operator knew of them, and with an
@@ -291,6 +342,9 @@ fn judged_well(
         if current || entry.stage == Stage::Granted {
             beyond(scope, world.pools, &nodes, ledger, name)?;
         }
+        if scope.has_candidate() && entry.stage == Stage::Granted {
+            granted_well(world, current, &nodes, ledger, (name, entry))?;
+        }
         // A Node that was recreated tells of failures that nobody can vouch for.
         let failed = |node: &&&NodeView| {
             let (failed, granted) = (node.agent.failed.value(), node.operator.granted.value());
@@ -319,7 +373,11 @@ fn arrive(world: &mut World, sent: &Sent<Write>, scope: &Scope) -> Result<(), Vi
                 at.write(|node| apply(allotted, node));
             }
         }
-        Write::Ledger(_) | Write::Node(..) => {}
+        Write::Pool(rollout) if lands => {
+            world.rollout = rollout.clone();
+            world.rollout_written();
+        }
+        Write::Ledger(_) | Write::Node(..) | Write::Pool(_) => {}
     }
     within_the_budget(world, scope)
 }
@@ -366,7 +424,14 @@ fn brief(write: &Write) -> String {
         Write::Node(site, allotted) => {
             let reserved = allotted.reserved.as_ref().map(|reserved| reserved.id);
             let grant = allotted.grant.as_ref().map(|grant| grant.id);
-            format!("node {site} reserved {reserved:?} grant {grant:?}")
+            let assigned = allotted.assigned.as_ref();
+            let told = assigned.map(|one| one.as_ref().and_then(|one| one.identity));
+            format!("node {site} reserved {reserved:?} grant {grant:?} told {told:?}")
+        }
+        Write::Pool(rollout) => {
+            let called = |chosen: &Option<Chosen>| chosen.as_ref().map(Chosen::called);
+            let (candidate, promoted) = (called(&rollout.candidate), called(&rollout.promoted));
+            format!("pool candidate {candidate:?} promoted {promoted:?}")
         }
     }
 }

@@ -3,7 +3,7 @@
 use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
-use cuo_core::pool::{FoundPool, MaxUnavailable, Pool};
+use cuo_core::pool::{Canary, CanaryWho, FoundPool, MaxUnavailable, Pool};
 use cuo_core::selector::Selector;
 use cuo_core::window::{Calendar, Windows};
 
@@ -31,6 +31,9 @@ pub const PAUSED: u8 = 5;
 pub const BROKEN: u8 = 6;
 /// None may go.
 pub const CLOSED: u8 = 7;
+
+/// One pool of all nodes, two at a time, one of which tries each release.
+pub const CANARY: u8 = 8;
 
 /// Nobody of some group may go.
 pub fn hold(number: u8) -> bool {
@@ -82,6 +85,13 @@ pub fn pools(number: u8) -> Vec<FoundPool> {
             ..pool("a", a, count(9))
         }],
         CLOSED => vec![pool("all", None, count(0))],
+        CANARY => vec![Pool {
+            canary: Some(Canary {
+                who: CanaryWho::Count(1),
+                soak: jiff::SignedDuration::ZERO,
+            }),
+            ..pool("all", None, count(2))
+        }],
         _ => vec![],
     };
     let valid = pools.into_iter().map(|pool| FoundPool::Valid(pool.into()));

@@ -2,6 +2,7 @@
 
 use cuo_core::agent::Act;
 use cuo_core::agent::state::State;
+use cuo_core::ids::ReleaseId;
 use cuo_core::keys;
 use cuo_core::reason::Code;
 use cuo_core::values::Field;
@@ -9,6 +10,7 @@ use cuo_core::values::Field;
 use crate::agents;
 use crate::forget::Parts;
 use crate::pools::{GROUPS, LABEL};
+use crate::releases::target;
 use crate::search::Violation;
 use crate::shared::Shared;
 use crate::world::{ALT, Machine, NEW, Pod, Scope, Sent, Site, Stale, Who, fresh_node};
@@ -42,6 +44,8 @@ pub struct Options<'a> {
     pub scope: &'a Scope,
     pub parts: &'a Parts,
     pub moment: usize,
+    /// What the branch leads to.
+    pub head: ReleaseId,
     /// Faults may happen.
     pub faults: bool,
     pub at: &'a Site,
@@ -210,9 +214,17 @@ impl Options<'_> {
             }
         }
         // The agent's own looking for updates: what was dropped is staged again.
-        if machine.pending.is_none() && machine.booted != NEW && machine.going_down.is_none() {
+        let target = target(self.at, self.head).filter(|target| machine.booted != *target);
+        let Some(target) = target.filter(|_| machine.going_down.is_none()) else {
+            return;
+        };
+        // Where it is told otherwise, another one takes the place of what is staged, but for an attempt.
+        let idle = self.at.agent.disk.attempt.is_none();
+        let other = machine.pending.is_some_and(|(found, _)| found != target);
+        let other = other && idle && self.scope.has_candidate();
+        if machine.pending.is_none() || other {
             self.free("the update is staged", |at| {
-                at.machine.pending = Some((NEW, true));
+                at.machine.pending = Some((target, true));
             });
         }
     }

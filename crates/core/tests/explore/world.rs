@@ -10,6 +10,7 @@ use cuo_core::ids::{BootId, NodeName, ReleaseId};
 use cuo_core::ledger::Ledger;
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::raw::RawNode;
+use cuo_core::release::Rollout;
 
 use crate::agents::published::publish;
 use crate::bugs::Bug;
@@ -21,6 +22,8 @@ use cuo_core::time::{Now, Tick, Time};
 pub const OLD: ReleaseId = ReleaseId::Commit([1; 32]);
 /// The update.
 pub const NEW: ReleaseId = ReleaseId::Commit([2; 32]);
+/// The update after that.
+pub const NEWER: ReleaseId = ReleaseId::Commit([4; 32]);
 /// What an administrator deploys by hand.
 pub const ALT: ReleaseId = ReleaseId::Commit([3; 32]);
 
@@ -93,6 +96,10 @@ pub struct World {
     pub paused: bool,
     /// The pools that there are.
     pub pools: u8,
+    /// How far the pool is with releases.
+    pub rollout: Shared<Rollout>,
+    /// [`NEWER`] is there.
+    pub published: bool,
     pub sites: Vec<Shared<Site>>,
     pub ledger: Shared<Ledger>,
     pub operators: Vec<Shared<Operator>>,
@@ -182,6 +189,8 @@ pub struct Operator {
     pub ledger: Option<Stale<Shared<Ledger>>>,
     /// Old pools that it still believes in.
     pub pools: Option<u8>,
+    /// How far the pool was with releases then.
+    pub rollout: Option<Shared<Rollout>>,
     pub flight: Option<Sent<Write>>,
     pub orphan: Option<Sent<Write>>,
 }
@@ -190,6 +199,7 @@ pub struct Operator {
 pub enum Write {
     Ledger(Shared<Ledger>),
     Node(usize, Shared<Allotted>),
+    Pool(Shared<Rollout>),
 }
 
 pub fn node_name(site: usize) -> NodeName {
@@ -220,6 +230,7 @@ impl World {
             nodes: BTreeMap::new(),
             ledger: None,
             pools: None,
+            rollout: None,
             flight: None,
             orphan: None,
         };
@@ -228,6 +239,8 @@ impl World {
             faults: scope.faults,
             paused: false,
             pools: scope.pools[0],
+            rollout: Rollout::default().into(),
+            published: false,
             sites: (0..scope.nodes)
                 .map(|site| Site::new(site, scope).into())
                 .collect(),
@@ -245,6 +258,16 @@ impl World {
                 if let Some(stale) = operator.nodes.get_mut(&site) {
                     stale.current = false;
                 }
+            }
+        }
+    }
+
+    /// The pool's status was written.
+    pub fn rollout_written(&mut self) {
+        let about = |sent: &Sent<Write>| matches!(sent.what, Write::Pool(_));
+        for operator in &mut self.operators {
+            if sent(operator).any(about) {
+                operator.outdate(about);
             }
         }
     }

@@ -35,8 +35,8 @@ fn is_busy(rollouts: &Rollouts, version: &str, later: Duration) -> bool {
     !busy.is_empty()
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pool_is_busy_until_its_write_has_come_back() {
+#[test]
+fn a_pool_is_busy_until_its_write_has_come_back() {
     let mut rollouts = Rollouts::default();
     assert!(!is_busy(&rollouts, "7", Duration::ZERO));
     rollouts.ended(&written(Ok("8".into())));
@@ -47,8 +47,8 @@ async fn a_pool_is_busy_until_its_write_has_come_back() {
     assert!(!is_busy(&rollouts, "7", PATIENCE));
 }
 
-#[tokio::test(start_paused = true)]
-async fn after_a_failure_a_pool_rests_longer_each_time() {
+#[test]
+fn after_a_failure_a_pool_rests_longer_each_time() {
     let mut rollouts = Rollouts::default();
     let error = || ApiError::Other {
         message: "it does not keep it".into(),
