@@ -35,6 +35,8 @@ pub(super) type Options = BTreeMap<&'static str, Variant<'static>>;
 pub(super) struct Call {
     /// The method.
     pub(super) method: &'static str,
+    /// What people call it.
+    pub(super) named: &'static str,
     /// Its first argument, where it has two.
     pub(super) modifiers: Option<Options>,
     /// Its last argument.

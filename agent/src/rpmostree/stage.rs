@@ -146,7 +146,7 @@ impl Client {
             }
             self.pause().await;
         }
-        Err(lingers(call.method))
+        Err(lingers(call.named))
     }
 }
 
@@ -158,6 +158,7 @@ fn call(deploy: Option<&Deploy>) -> Call {
     let Some(deploy) = deploy else {
         return Call {
             method: "Upgrade",
+            named: "upgrade",
             modifiers: None,
             options: Options::from([locked, command("cuo-agent: upgrade"), DRIVER]),
         };
@@ -180,6 +181,7 @@ fn call(deploy: Option<&Deploy>) -> Call {
     ]);
     Call {
         method: "UpdateDeployment",
+        named: "deployment",
         modifiers: Some(modifiers),
         options,
     }

@@ -203,6 +203,10 @@ fn sound(pid: u32, phase: &str) -> BTreeMap<String, Value> {
             "origin",
             "follows fedora:fedora/stable/x86_64/iot".to_owned(),
         ),
+        (
+            "releases",
+            "come from the head of what the host follows, since nothing else is set and it is not Fedora CoreOS".to_owned(),
+        ),
         ("logind", "nothing blocks a shutdown".to_owned()),
         ("polkit", "allows what the agent does".to_owned()),
         ("other drivers", "none".to_owned()),
@@ -272,7 +276,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
     );
     units.insert("boot-complete.target", ["loaded", "inactive", "static"]);
     // Where one is at work, those to come are not worth a word.
-    let refused = [ACTIONS[1], ACTIONS[4]];
+    let refused = [ACTIONS[3], ACTIONS[6]];
     let _doubles = with(&bench, Systemd(units), &refused).await;
     let mut expected = sound(pid, "idle");
     let wrong = [
@@ -281,7 +285,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             json!([
                 "failed",
                 format!(
-                    "{}:2: unknown field `holt`, expected one of `hold`, `mode`, `node_name`, `kubeconfig`, `check`, `retry`, `drain`, `reboot`, `health`, `drivers`",
+                    "{}:2: unknown field `holt`, expected one of `hold`, `mode`, `node_name`, `kubeconfig`, `check`, `retry`, `drain`, `reboot`, `health`, `drivers`, `release`, `graph`",
                     file.display()
                 ),
                 "Correct the files; `cuo-agent config show` points at the places. Then `systemctl reload cuo-agent`."
@@ -437,6 +441,7 @@ async fn without_a_bus_or_an_agent_the_rest_is_not_looked_at() {
     for name in [
         "rpm-ostree",
         "origin",
+        "releases",
         "logind",
         "polkit",
         "other drivers",

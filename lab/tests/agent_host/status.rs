@@ -41,6 +41,7 @@ fn nothing_but(known: Value) -> Value {
         "booted": null,
         "pending": null,
         "others": [],
+        "release": null,
         "check": null,
         "next": null,
         "result": null,
