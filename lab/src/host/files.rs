@@ -107,7 +107,7 @@ pub(super) fn lay_out(folder: &Path, spec: &HostSpec) -> Result<NodeRoot> {
     root.save(&spec.sysroot())?;
     root.save(&spec.remote())?;
     root.save(&Faults::none())?;
-    for (path, text) in FILES.iter().copied().chain(spec.policies()) {
+    for (path, text) in FILES.iter().copied().chain(HostSpec::files()) {
         root.write(&format!("disk/{path}"), text)?;
     }
     fs::set_permissions(

@@ -168,9 +168,9 @@ impl Machine {
         self.root.remove(REQUEST)?;
         self.root.write("run/ostree-booted", "")?;
         self.root.write(BOOT_ID, format!("{}\n", random_uuid()))?;
-        let version = self.booted_version()?;
-        self.root
-            .write("etc/os-release", ostree::os_release(&version))
+        let sysroot = self.sysroot()?;
+        let booted = sysroot.booted().context("nothing is booted")?;
+        ostree::bring(&self.root, booted)
     }
 
     /// The bus lets everybody do everything: policies are checked on real hosts.

@@ -75,7 +75,7 @@ impl Machine {
         }
         root.save(&spec.sysroot())?;
         root.save(&spec.remote())?;
-        for (path, text) in spec.policies() {
+        for (path, text) in HostSpec::files() {
             root.write(path, text)?;
         }
         root.save(&Faults::none())?;

@@ -17,19 +17,6 @@ const POLICY: (&str, &str) = (
     "etc/containers/policy.json",
     include_str!("../../assets/host/policy.json"),
 );
-/// What Fedora CoreOS has besides since it follows signed images, for rpm-ostreed alone: its own repository is verified. As its
-/// configuration (coreos/fedora-coreos-config 3737) has it.
-const FCOS_POLICY: [(&str, &str); 2] = [
-    (
-        "usr/lib/coreos/coreos-containers-policy.json",
-        include_str!("../../assets/host/coreos-policy.json"),
-    ),
-    (
-        "usr/lib/systemd/system/rpm-ostreed.service.d/coreos-containers-policy.conf",
-        include_str!("../../assets/host/coreos-policy.conf"),
-    ),
-];
-
 /// Which kind of origin a host follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OriginKind {
@@ -133,12 +120,9 @@ impl HostSpec {
         }
     }
 
-    /// Files of the host, from its root: what it lets in of container images.
-    pub(crate) fn policies(&self) -> Vec<(&'static str, &'static str)> {
-        // Hosts on a branch may be older than that.
-        let signed = self.origin == OriginKind::Container && self.origin().is_fcos();
-        let fcos = FCOS_POLICY.into_iter().filter(|_| signed);
-        [POLICY].into_iter().chain(fcos).collect()
+    /// Files of a new host, from its root, that no release brings: what it lets in of container images.
+    pub(crate) fn files() -> [(&'static str, &'static str); 1] {
+        [POLICY]
     }
 
     pub(crate) fn remote(&self) -> Remote {

@@ -1,7 +1,7 @@
 //! What hosts let in of images, with the words of ostree-ext 0.15.3 and skopeo, as people have reported them.
 
-use cuo_lab::machine::HostSpec;
 use cuo_lab::machine::ostree::{Release, Remote};
+use cuo_lab::machine::{HostSpec, Reboot};
 
 use super::client::{Client, Host, Options, V1, V2, options};
 
@@ -52,24 +52,28 @@ async fn a_signed_image_needs_a_policy_that_verifies() {
 
 #[tokio::test]
 async fn an_image_without_a_signature_is_refused_where_one_is_demanded() {
+    const NEW: &str = "42.20251012.3.0";
     let unsigned = |remote: &mut Remote| {
-        remote.unsigned.insert(V2.to_owned());
+        remote.publish(NEW);
+        remote.unsigned.insert(NEW.to_owned());
     };
     let unverified = format!("ostree-unverified-registry:{FCOS}");
     for (spec, refused) in [
         (HostSpec::fcos_image(V1), true),
         // Who claims nothing is held to the policy as well, if it is there.
-        (HostSpec::following(&unverified, V1), true),
+        (HostSpec::following(&unverified, "42.20251001.3.0"), true),
+        (HostSpec::following(&unverified, V1), false),
         (HostSpec::container(V1), false),
     ] {
-        let host = host(spec).await;
+        let what = format!("{spec:?}");
+        let host = Host::new(spec).await;
         host.machine.root().edit(unsigned).unwrap();
         let client = host.client().await;
         let expected = match refused {
             true => format!("{OPEN}: A signature was required, but no signature exists"),
             false => "Finished true".to_owned(),
         };
-        assert_eq!(upgrade(&client).await, expected);
+        assert_eq!(upgrade(&client).await, expected, "{what}");
     }
 }
 
@@ -91,6 +95,28 @@ async fn the_commit_inside_is_no_longer_signed() {
     let signed = format!("ostree-image-signed:docker://{FCOS}");
     let rebase = options([("set-refspec", signed.into())]);
     let rebase = (rebase, Options::new());
+    let outcome = client.outcome("UpdateDeployment", &rebase).await;
+    assert_eq!(outcome, "Finished true");
+}
+
+/// The policy comes with the release that boots, so a host has to be on the way for a while before it can be verified.
+#[tokio::test]
+async fn a_release_brings_the_policy_with_it() {
+    let spec = HostSpec::following(
+        "ostree-remote-image:fedora:docker://quay.io/fedora/fedora-coreos:stable",
+        "42.20250901.3.0",
+    );
+    let mut host = Host::new(spec).await;
+    host.machine.publish("42.20251012.3.0").unwrap();
+    let signed = format!("ostree-image-signed:docker://{FCOS}");
+    let rebase = options([("set-refspec", signed.into())]);
+    let rebase = (rebase, Options::new());
+    let client = host.client().await;
+    assert_eq!(client.outcome("UpdateDeployment", &rebase).await, REFUSED);
+    client.wait_free().await;
+    assert_eq!(upgrade(&client).await, "Finished true");
+    host.machine.reboot(Reboot::Clean).await.unwrap();
+    let client = host.client().await;
     let outcome = client.outcome("UpdateDeployment", &rebase).await;
     assert_eq!(outcome, "Finished true");
 }

@@ -191,7 +191,7 @@ async fn labels_stay_while_what_they_say_is_not_known() {
     let labels = SystemLabels {
         id: Some("fedora".into()),
         version: Some(V1.into()),
-        group: Some("stable".into()),
+        group: Some("iot".into()),
     };
     let labelled = |node: &NodeView| node.agent.system == labels;
     node(&bench, "n1", "to have its labels", labelled).await;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::files::NodeRoot;
 use super::origin::{Origin, Verifier};
 use super::release::{Release, Remote};
+use super::state::Deployed;
 use super::texts;
 
 /// Where programs look for it.
@@ -15,6 +16,36 @@ const POLICY: &str = "etc/containers/policy.json";
 /// Where rpm-ostreed is given another one at that place: on Fedora CoreOS since 42.20250914.1.0 (coreos/fedora-coreos-config 3737).
 /// Administrators mask it by a file of the same name in `etc`.
 const DROP_IN: &str = "systemd/system/rpm-ostreed.service.d/coreos-containers-policy.conf";
+
+/// What releases of Fedora CoreOS bring for that: their own repository is verified.
+const FCOS_FILES: [(&str, &str); 2] = [
+    (
+        "usr/lib/coreos/coreos-containers-policy.json",
+        include_str!("../../../assets/host/coreos-policy.json"),
+    ),
+    (
+        "usr/lib/systemd/system/rpm-ostreed.service.d/coreos-containers-policy.conf",
+        include_str!("../../../assets/host/coreos-policy.conf"),
+    ),
+];
+/// The first day of such releases, 2025-09-14, in seconds since 1970.
+const FCOS_SINCE: u64 = 1_757_808_000;
+
+/// Makes the system's own policy that of the release that boots. Who follows a signed image has it from the beginning.
+///
+/// # Errors
+/// When a file can't be written or removed; it is named.
+pub(super) fn boot(root: &NodeRoot, booted: &Deployed) -> anyhow::Result<()> {
+    let signed = booted.origin.verifier() == Verifier::Policy;
+    let has = booted.origin.is_fcos() && (signed || booted.release.timestamp >= FCOS_SINCE);
+    for (path, text) in FCOS_FILES {
+        match has {
+            true => root.write(path, text)?,
+            false => root.remove(path)?,
+        }
+    }
+    Ok(())
+}
 
 /// A policy.
 #[derive(Debug, Deserialize)]

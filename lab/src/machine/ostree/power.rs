@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::files::NodeRoot;
-use super::state::Sysroot;
+use super::policy;
+use super::state::{Deployed, Sysroot};
 
 /// A boot: whatever is still staged is lost, the first deployment runs, and the system says so.
 ///
@@ -17,10 +18,19 @@ pub fn boot(root: &NodeRoot) -> Result<()> {
     })?;
     let sysroot: Sysroot = root.load()?;
     let booted = sysroot.booted().context("nothing is booted")?;
-    root.write("etc/os-release", os_release(&booted.release.version))?;
+    bring(root, booted)?;
     // Its staged deployment goes there, and whoever watches for one needs the folder.
     std::fs::create_dir_all(root.join("run/ostree")).context("create run/ostree")?;
     root.write("run/ostree-booted", "")
+}
+
+/// Files of the system that are those of the release that boots.
+///
+/// # Errors
+/// When one can't be written or removed; it is named.
+pub(crate) fn bring(root: &NodeRoot, booted: &Deployed) -> Result<()> {
+    policy::boot(root, booted)?;
+    root.write("etc/os-release", os_release(&booted.release.version))
 }
 
 /// A clean shutdown: what is staged and unlocked is written.
@@ -32,7 +42,7 @@ pub fn shut_down(root: &NodeRoot) -> Result<()> {
 }
 
 /// The os-release of Fedora CoreOS `version`.
-pub fn os_release(version: &str) -> String {
+fn os_release(version: &str) -> String {
     let major = version.split('.').next().unwrap_or(version);
     format!(
         "NAME=\"Fedora Linux\"\nVERSION=\"{version} (CoreOS)\"\nID=fedora\nVERSION_ID={major}\nVARIANT_ID=coreos\n\
