@@ -1,6 +1,5 @@
 //! Hosts of Fedora CoreOS, whose releases come from an update graph.
 
-use std::path::Path;
 use std::time::Duration;
 
 use cuo_core::keys;
@@ -154,27 +153,6 @@ async fn dead_ends_and_strangers_say_so_and_stay() {
     bench.judge(1).unwrap();
 }
 
-/// The policy by which rpm-ostreed verifies Fedora CoreOS's images, as the release brings it that comes after the branch.
-async fn verify(bench: &Bench, name: &str) {
-    let site = bench.site(name).unwrap();
-    let machine = site.machine.lock().await;
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/host");
-    let files = [
-        (
-            "coreos-policy.json",
-            "usr/lib/coreos/coreos-containers-policy.json",
-        ),
-        (
-            "coreos-policy.conf",
-            "usr/lib/systemd/system/rpm-ostreed.service.d/coreos-containers-policy.conf",
-        ),
-    ];
-    for (from, to) in files {
-        let text = std::fs::read_to_string(assets.join(from)).unwrap();
-        machine.root().write(to, &text).unwrap();
-    }
-}
-
 async fn follows(bench: &Bench, name: &str, reference: &str) {
     node(bench, name, &format!("to follow {reference}"), |node| {
         let following = node.agent.following.value();
@@ -183,41 +161,32 @@ async fn follows(bench: &Bench, name: &str, reference: &str) {
     .await;
 }
 
-/// A host on the branch, which gets no releases any more: on to the image, and to the signed image once its policy verifies that.
+/// A host on the branch, which gets no releases any more: on to the image, whose commit is signed as the branch was, and to the signed image
+/// once a release has brought the policy that verifies it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_on_a_retired_branch_ends_on_the_signed_image() {
+    // The policy comes with the fourth.
+    let all = ["0701", "0801", "0901", "0914", "1012"].map(|day| format!("42.2025{day}.3.0"));
+    let [first, branch, image, policy, signed] = all.each_ref().map(String::as_str);
     let graph = GraphServer::start().await.unwrap();
-    let [one, two] = [V1, V2].map(Vertex::new);
-    graph.serve(Scope::commits("stable"), vec![one, two.rolled_out()]);
-    let images = |newest: &[&str]| {
-        let mut all: Vec<_> = [V1, V2]
-            .iter()
-            .chain(newest)
-            .map(|one| Vertex::new(one))
-            .collect();
-        let last = all.pop().unwrap();
-        all.push(last.rolled_out());
-        all
-    };
-    graph.serve(Scope::images("stable"), images(&[V3]));
-    let host = offering(HostSpec::fcos_branch(V1), V2, &[V3, V4]);
+    let to = |version| vec![Vertex::new(first), Vertex::new(version).rolled_out()];
+    graph.serve(Scope::commits("stable"), to(branch));
+    let way = all
+        .iter()
+        .map(|version| Vertex::new(version).barrier(BARRIER));
+    let mut way: Vec<_> = way.take(4).collect();
+    way.push(Vertex::new(signed).rolled_out());
+    graph.serve(Scope::images("stable"), way);
+    let host = offering(
+        HostSpec::fcos_branch(first),
+        branch,
+        &[image, policy, signed],
+    );
     let (_folder, bench) = hosts(&graph, vec![host]).await;
     let _operator = operated(&bench).await;
-    settled(&bench, V3).await;
-    let n1 = bench.site("n1").unwrap();
-    assert_eq!(
-        n1.reboots(),
-        2,
-        "the last of the branch, and the first image"
-    );
-    let remote = "ostree-remote-image:fedora:docker://quay.io/fedora/fedora-coreos:stable";
-    follows(&bench, "n1", remote).await;
-
-    verify(&bench, "n1").await;
-    graph.serve(Scope::images("stable"), images(&[V3, V4]));
-    settled(&bench, V4).await;
+    settled(&bench, signed).await;
+    assert_eq!(bench.site("n1").unwrap().reboots(), 4);
     follows(&bench, "n1", FCOS_IMAGE).await;
-    assert_eq!(n1.reboots(), 3);
     bench.judge(1).unwrap();
 }
 
