@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::releases::{PastStatus, ReleaseStatus};
+use super::rules;
 
 /// What the operator that leads sees of a pool.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -35,7 +36,7 @@ pub struct PoolStatus {
     pub history: Vec<PastStatus>,
     /// When the next window opens, while none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub next_window: Option<Time>,
     /// `Accepted`, `Progressing`, `Held`, `Degraded`, `SelectorTrusted` and `Drainable`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +74,7 @@ pub struct Slot {
     #[schemars(with = "String")]
     pub identity: ReleaseId,
     /// Since when.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub since: Time,
 }
 
@@ -104,12 +105,8 @@ pub struct Condition {
     /// Why, a sentence.
     pub message: String,
     /// Since when `status` is so.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub last_transition_time: Time,
     /// The `metadata.generation` that it is about.
     pub observed_generation: i64,
-}
-
-pub(super) fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "string", "format": "date-time" })
 }
