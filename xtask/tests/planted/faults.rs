@@ -156,12 +156,12 @@ pub const FAULTS: &[Fault] = &[
         test: "plan::tests::a_grant_lapses_with_its_window_at_the_latest",
     },
     Fault {
-        file: "crates/core/src/plan/order.rs",
+        file: "crates/core/src/plan/versions.rs",
         old: "let number = part.trim_start_matches('0');",
         new: "let number = part;",
         why: "of two versions the newer would pass for the older",
         package: "cuo-core",
-        test: "plan::order::tests::versions_are_compared_as_numbers_and_words",
+        test: "plan::versions::tests::versions_are_compared_as_numbers_and_words",
     },
     Fault {
         file: "crates/core/src/agent/health.rs",

@@ -6,7 +6,7 @@ use cuo_core::time::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::time;
+use super::rules;
 
 /// How far the pool is with releases. The operator decides on this, and writes it only if nobody has since it was read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ pub struct ReleaseStatus {
     pub promoted: Option<ChosenStatus>,
     /// Since when they may.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub promoted_at: Option<Time>,
     /// The newest release that nodes announce and that waits until the candidate is promoted or given up.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub struct ChosenStatus {
     #[schemars(with = "Option<String>")]
     pub image: Option<ImageName>,
     /// When it was chosen.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub since: Time,
 }
 
@@ -78,7 +78,7 @@ pub struct GivenUpStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Since when.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub at: Time,
     /// Where it failed, at most ten.
     #[serde(default)]
@@ -100,10 +100,10 @@ pub struct PastStatus {
     #[schemars(with = "String")]
     pub source: Source,
     /// When it was chosen.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub started: Time,
     /// When it was promoted, given up or superseded.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub finished: Time,
     /// `Promoted`, `GivenUp` or `Superseded`.
     pub outcome: String,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::releases::{PastStatus, ReleaseStatus};
+use super::rules;
 
 /// What the operator that leads sees of a pool.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -17,7 +18,7 @@ pub struct PoolStatus {
     pub max_unavailable: u32,
     /// How many nodes are in which state.
     pub nodes: NodeCounts,
-    /// Grants in use in this pool: a copy of the ledger's.
+    /// Grants that are out in this pool: a copy of the ledger's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<Slot>,
     /// What nodes of the pool run or wait to boot, at most ten.
@@ -35,7 +36,7 @@ pub struct PoolStatus {
     pub history: Vec<PastStatus>,
     /// When the next window opens, while none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub next_window: Option<Time>,
     /// `Accepted`, `Progressing`, `Held`, `Degraded`, `SelectorTrusted` and `Drainable`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,41 +47,41 @@ pub struct PoolStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeCounts {
-    /// All nodes.
+    /// All.
     pub total: u32,
-    /// Nodes that need no reboot.
+    /// They need no reboot.
     pub up_to_date: u32,
-    /// Nodes that need a reboot.
+    /// They need a reboot.
     pub need_reboot: u32,
-    /// Nodes that have a slot.
+    /// They have a slot.
     pub rebooting: u32,
-    /// Nodes that count against `maxUnavailable`, whatever the cause.
+    /// They count against `maxUnavailable`, whatever the cause.
     pub unavailable: u32,
-    /// Nodes that need a person.
+    /// They need a person.
     pub failed: u32,
 }
 
-/// A grant in use.
+/// A grant that is out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Slot {
     /// The node that has it.
     #[schemars(with = "String")]
     pub node: NodeName,
-    /// The grant's id.
+    /// The grant's name.
     #[schemars(with = "String")]
     pub grant: GrantId,
-    /// The release that it is for.
+    /// What it allows to boot.
     #[schemars(with = "String")]
     pub identity: ReleaseId,
-    /// Since when the node has the slot.
-    #[schemars(schema_with = "time")]
+    /// Since when.
+    #[schemars(schema_with = "rules::time")]
     pub since: Time,
 }
 
 /// Something that nodes run or wait to boot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
-    /// The release id.
+    /// What.
     #[schemars(with = "String")]
     pub identity: ReleaseId,
     /// Its version, where a node names one.
@@ -99,17 +100,13 @@ pub struct Condition {
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, as one word: for waiting nodes, a code from `docs/protocol.md`.
+    /// Why, a word: where nodes wait, the code that `docs/protocol.md` lists.
     pub reason: String,
-    /// Why, as a sentence.
+    /// Why, a sentence.
     pub message: String,
     /// Since when `status` is so.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "rules::time")]
     pub last_transition_time: Time,
-    /// The pool's `metadata.generation` that the condition describes.
+    /// The `metadata.generation` that it is about.
     pub observed_generation: i64,
-}
-
-pub(super) fn time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({ "type": "string", "format": "date-time" })
 }

@@ -215,13 +215,6 @@ impl NodeAct {
     pub fn on(&self, node: &NodeView) -> Allotted {
         let operator = &node.operator;
         let nothing = Allotted::default();
-        let as_it_is = || Allotted {
-            reserved: operator.reserved.value().cloned(),
-            grant: operator.grant.value().cloned(),
-            before: operator.before,
-            after: operator.after,
-            ..Allotted::default()
-        };
         match &self.change {
             NodeChange::MarkReserved {
                 reservation,
@@ -259,13 +252,25 @@ impl NodeAct {
             },
             NodeChange::TellOnlyNode(is) => Allotted {
                 only_node: Some(*is),
-                ..as_it_is()
+                ..as_it_is(node)
             },
             NodeChange::Assign(assigned) => Allotted {
                 assigned: Some(assigned.clone()),
-                ..as_it_is()
+                ..as_it_is(node)
             },
         }
+    }
+}
+
+/// What is of a slot on the Node stays so.
+fn as_it_is(node: &NodeView) -> Allotted {
+    let operator = &node.operator;
+    Allotted {
+        reserved: operator.reserved.value().cloned(),
+        grant: operator.grant.value().cloned(),
+        before: operator.before,
+        after: operator.after,
+        ..Allotted::default()
     }
 }
 

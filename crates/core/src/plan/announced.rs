@@ -1,7 +1,7 @@
 //! What a node says about releases: which it runs, and where it would go.
 
 use super::nodes::goes_back;
-use super::order::newer;
+use super::versions::newer;
 use crate::features::Feature;
 use crate::ids::ReleaseId;
 use crate::node::NodeView;

@@ -4,22 +4,13 @@ use super::announced::{goal, goes_to, is_told, runs};
 use super::course::Course;
 use super::planner::Planner;
 use super::pools::{some, what};
-use super::trial::soaked;
+use super::trial::{Wait, soaked};
 use crate::ids::ReleaseId;
 use crate::node::NodeView;
 use crate::pool::CanaryWho;
 use crate::reason::{Code, Reason};
 use crate::release::{Chosen, Declaration};
 use crate::time::Time;
-
-/// What the others wait for.
-#[derive(Debug, Default)]
-pub(super) struct Wait {
-    /// Who has to run it.
-    pub names: String,
-    /// Until when, if that is known.
-    pub until: Option<Time>,
-}
 
 impl Course<'_> {
     /// Whether the candidate was tried for as long as it was meant to be, or approved where nobody tries it.

@@ -46,6 +46,8 @@ mod seen;
 mod slot;
 mod steering;
 mod trial;
+mod trying;
+mod versions;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};

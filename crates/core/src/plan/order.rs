@@ -2,6 +2,7 @@
 
 use super::nodes::goes_back;
 use super::planner::Planner;
+use super::versions::{Part, parts};
 use crate::ids::NodeName;
 use crate::node::NodeView;
 use crate::pool::{Order, OrderBy};
@@ -40,14 +41,6 @@ enum By<'a> {
     Zone(&'a str),
     NoZone,
     Version(Vec<Part<'a>>),
-}
-
-/// A part of a version: numbers are newer than words, as for RPM.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Part<'a> {
-    Word(&'a str),
-    /// Without leading zeros: the longer is the greater.
-    Number(usize, &'a str),
 }
 
 impl<'a> Planner<'a> {
@@ -89,34 +82,3 @@ fn by<'a>(order: Option<&Order>, node: &'a NodeView) -> By<'a> {
         }
     }
 }
-
-/// `one` is a newer version than `other`, as far as both say so.
-pub(super) fn newer(one: Option<&str>, other: Option<&str>) -> bool {
-    let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
-    !one.is_empty() && !other.is_empty() && parts(one) > parts(other)
-}
-
-/// The runs of digits and of letters of a version; what is between only separates them.
-fn parts(version: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = version;
-    while let Some(first) = rest.chars().next() {
-        let same = |c: &char| {
-            c.is_ascii_digit() == first.is_ascii_digit()
-                && c.is_alphanumeric() == first.is_alphanumeric()
-        };
-        let length = rest.chars().take_while(same).map(char::len_utf8).sum();
-        let (part, behind) = rest.split_at(length);
-        if first.is_ascii_digit() {
-            let number = part.trim_start_matches('0');
-            parts.push(Part::Number(number.len(), number));
-        } else if first.is_alphanumeric() {
-            parts.push(Part::Word(part));
-        }
-        rest = behind;
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::announced::{architecture, failed_here, goal, runs};
 use super::course::Course;
-use super::order::newer;
 use super::planner::Planner;
+use super::trial::updated;
+use super::versions::newer;
 use crate::node::NodeView;
 use crate::release::{Chosen, GivenUp, ImageName, NamedRelease, Rollout, Source};
 
@@ -96,12 +97,17 @@ impl<'a> Planner<'a> {
         if told.iter().all(one) && !told.iter().any(Told::goes) {
             return None;
         }
-        let since = |one: &Told<'_>| one.node.agent.booted.value().map(|booted| booted.since);
+        // What a node was granted was meant to be booted, and what it was updated to was; the rest may only be where it was to stay.
+        let rank = |one: &Told<'_>| {
+            let booted = one.node.agent.booted.value().map(|booted| booted.since);
+            let granted = self.ledger.entries.contains_key(&one.node.name);
+            (granted, one.goes(), updated(one.node), booted)
+        };
         let best = told.iter().reduce(|best, next| {
             let (one, other) = (&next.release.version, &best.release.version);
             let later = newer(one.as_deref(), other.as_deref());
             let older = newer(other.as_deref(), one.as_deref());
-            let fresher = (next.goes(), since(next)) > (best.goes(), since(best));
+            let fresher = rank(next) > rank(best);
             match later || !older && fresher {
                 true => next,
                 false => best,

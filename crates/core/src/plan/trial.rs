@@ -9,6 +9,15 @@ use crate::reason::Code;
 use crate::time::Time;
 use crate::values::{Outcome, Phase, RebootResult};
 
+/// What the others wait for.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    /// Who has to run it.
+    pub names: String,
+    /// Until when, if that is known.
+    pub until: Option<Time>,
+}
+
 /// When an update brought what the node runs: not what it ran when it first reported of itself, or what it has run ever since.
 pub(super) fn updated(node: &NodeView) -> Option<Time> {
     let booted = node.agent.booted.value()?;

@@ -141,7 +141,7 @@ fn whole_cluster(world: &World, scope: &Scope, next: &mut Vec<Next>) {
 
 /// What happens to releases, and to what is written of them.
 fn releases(world: &World, next: &mut Vec<Next>) {
-    if !world.published && world.moment < 2 {
+    if !world.published && world.moment == 0 {
         let mut after = world.clone();
         after.published = true;
         let what = "a newer release is published".to_owned();

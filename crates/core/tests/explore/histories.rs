@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::bugs::Bug;
 use crate::faults::{self, Context, Next};
-use crate::pools::{BROKEN, CLOSED, GROUPED, NONE, ONE, OVERLAPPING, PAUSED, TWO};
+use crate::pools::{BROKEN, CANARY, CLOSED, GROUPED, NONE, ONE, OVERLAPPING, PAUSED, TWO};
 use crate::sites::Kind;
 use crate::world::{Scope, World};
 
@@ -30,6 +30,11 @@ const PLAIN: Scope = Scope {
 const SICK: Scope = Scope {
     sick: true,
     ..PLAIN
+};
+/// The same, in a pool that tries one release at a time.
+const RELEASES: Scope = Scope {
+    pools: &[CANARY],
+    ..CROWD
 };
 /// How many histories of each, and how many choices in each; then what has to happen happens.
 const HISTORIES: u32 = 64;
@@ -111,7 +116,7 @@ fn choices() -> impl Strategy<Value = Vec<u16>> {
 
 #[test]
 fn a_crowd_of_nodes_and_pools_keeps_the_rules_in_any_history() {
-    for scope in [CROWD, PLAIN, SICK] {
+    for scope in [CROWD, PLAIN, SICK, RELEASES] {
         keeps_the_rules(scope);
     }
 }

@@ -213,7 +213,12 @@ impl Options<'_> {
                 false => self.free("the kubelet reports", reports),
             }
         }
-        // The agent's own looking for updates: what was dropped is staged again.
+        self.looks();
+    }
+
+    /// The agent's own looking for updates: what was dropped is staged again.
+    fn looks(&mut self) {
+        let machine = &self.at.machine;
         let target = target(self.at, self.head).filter(|target| machine.booted != *target);
         let Some(target) = target.filter(|_| machine.going_down.is_none()) else {
             return;
