@@ -62,7 +62,7 @@ pub struct Looked {
 #[derive(Debug)]
 pub enum Ended {
     /// rpm-ostree was made to stage something.
-    Staged(Staged),
+    Staged(Box<Staged>),
     /// rpm-ostree was made to look.
     Checked(Checked),
     /// There was nothing to be asked of rpm-ostree, for this reason if something is wrong.
@@ -173,7 +173,10 @@ impl Look {
 
     async fn head(&self, progress: &mut (impl FnMut(&str) + Send)) -> Result<Ended, Error> {
         Ok(match self.stage {
-            true => Ended::Staged(self.client.stage(Some(&self.host), progress).await?),
+            true => {
+                let staged = self.client.stage(Some(&self.host), progress);
+                Ended::Staged(staged.await?.into())
+            }
             false => Ended::Checked(self.client.check(progress).await?),
         })
     }
@@ -196,7 +199,7 @@ impl Look {
             return Ok(Ended::Checked(Checked::Update(version)));
         }
         let staged = self.client.deploy(Some(&self.host), deploy, progress);
-        Ok(Ended::Staged(staged.await?))
+        Ok(Ended::Staged(staged.await?.into()))
     }
 
     /// What `deploy` is about, in a word.

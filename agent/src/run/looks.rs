@@ -48,16 +48,14 @@ impl Agent {
     /// Takes in what a look came to.
     pub(super) fn looked(&mut self, looked: Looked) {
         // What was cut off, or came together with somebody else's work, may have staged something nevertheless: what is there then tells.
-        let open = matches!(
-            &looked.ended,
-            Ok(Ended::Staged(Staged::Foreign { .. }))
-                | Err(look::Error::RpmOstree(
-                    Error::Lost { .. } | Error::Timeout { .. }
-                ))
-        );
+        let open = match &looked.ended {
+            Ok(Ended::Staged(staged)) => matches!(**staged, Staged::Foreign { .. }),
+            Err(look::Error::RpmOstree(Error::Lost { .. } | Error::Timeout { .. })) => true,
+            Ok(Ended::Checked(_) | Ended::Nothing(_)) | Err(_) => false,
+        };
         let (result, ours) = match looked.ended {
             Ok(Ended::Staged(staged)) => {
-                let (reason, ours) = reported(staged);
+                let (reason, ours) = reported(*staged);
                 (Ok(reason), ours)
             }
             Ok(Ended::Checked(checked)) => (Ok(found(checked)), None),

@@ -231,7 +231,7 @@ impl World {
                             blocked: blocked.map(|one| one.pod.clone()).collect(),
                         });
                     }
-                    publish(&want, self.node());
+                    publish(want, self.node());
                 }
                 Act::Preflight { grant, pods } => self.answers(*grant, pods),
                 Act::Confirm => match &mut self.seen.node {

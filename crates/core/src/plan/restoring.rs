@@ -77,7 +77,7 @@ impl<'a> Planner<'a> {
     fn has_slot<'n>(&self, course: &Course<'a>, node: &'n NodeView) -> Option<Told<'n>> {
         let entry = self.ledger.entries.get(&node.name)?;
         let back = runs(node).is_some_and(|run| failed_here(node, &run.identity));
-        let release = goal(node).unwrap_or_else(|| NamedRelease {
+        let release = goal(node).unwrap_or(NamedRelease {
             identity: entry.identity,
             version: None,
         });

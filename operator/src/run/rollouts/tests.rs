@@ -1,4 +1,4 @@
-use cuo_core::pool::{FoundPool, Pool};
+use cuo_core::pool::FoundPool;
 use cuo_core::release::Rollout;
 
 use super::*;
@@ -10,7 +10,7 @@ fn pool(version: &str) -> PoolObject {
         uid: "u".into(),
         resource_version: version.into(),
         generation: 1,
-        found: FoundPool::Valid(Box::new(Pool::default())),
+        found: FoundPool::Valid(Box::default()),
         status: Default::default(),
     }
 }

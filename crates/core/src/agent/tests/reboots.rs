@@ -365,7 +365,7 @@ fn a_reboot_is_asked_for_only_on_a_node_that_was_just_read() {
         let step = step(&world.state, &world.seen, &world.settings, world.clocks());
         world.state = step.state.clone();
         match &step.act {
-            Act::Publish(_, want) => publish(&want, world.node()),
+            Act::Publish(_, want) => publish(want, world.node()),
             act => acts.push(act.clone()),
         }
     }

@@ -390,7 +390,8 @@ fn a_node_goes_to_one_release_whatever_pools_it_is_in() {
     let text =
         "PoolsDiffer: the pools p and q want it to run different releases, or both have canaries";
     let commit = |identity| declared(Declaration::Commit(identity));
-    let cases: [(fn(&mut Pool), Option<Declared>, bool); 4] = [
+    type Case = (fn(&mut Pool), Option<Declared>, bool);
+    let cases: [Case; 4] = [
         (|_| {}, commit(NEW), false),
         (|_| {}, commit(OTHER), true),
         (
