@@ -232,10 +232,10 @@ fn of_releases(change: &PoolChange, known: &Rollout) -> Option<News> {
         PoolChange::Restore(restored) => {
             let text = match &restored.candidate {
                 Some(chosen) => format!(
-                    "the status was lost, and restored from the Nodes: {} is the candidate",
+                    "{} is the candidate, by what the Nodes were told and granted",
                     chosen.called()
                 ),
-                None => "the status was lost, and restored from the Nodes".to_owned(),
+                None => "what was given up is known again from the Nodes".to_owned(),
             };
             normal("Restore", Code::ReleaseChosen, text)
         }

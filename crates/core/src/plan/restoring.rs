@@ -16,6 +16,8 @@ struct Told<'a> {
     declared: bool,
     image: Option<ImageName>,
     release: NamedRelease,
+    /// It runs that since it was granted it.
+    updated: bool,
 }
 
 impl Told<'_> {
@@ -55,12 +57,13 @@ impl<'a> Planner<'a> {
                 declared: assigned.declared,
                 image: assigned.image.clone(),
                 release,
+                updated: false,
             })
         });
-        let granted = course
-            .members
-            .iter()
-            .filter_map(|node| self.has_slot(course, node));
+        let granted = course.members.iter().filter_map(|node| {
+            let slot = self.has_slot(course, node);
+            slot.or_else(|| was_updated(course, node))
+        });
         let told: Vec<_> = told.chain(granted).collect();
         let candidate = self.last_told(&told);
         if candidate.is_none() && given_up.is_empty() {
@@ -87,6 +90,7 @@ impl<'a> Planner<'a> {
             declared: declared.is_some(),
             image: declared.and_then(|declared| declared.what.image().cloned()),
             release,
+            updated: false,
         })
     }
 
@@ -94,7 +98,8 @@ impl<'a> Planner<'a> {
     fn last_told(&self, told: &[Told<'_>]) -> Option<Chosen> {
         let first = told.first()?;
         let one = |other: &Told<'_>| other.release.identity == first.release.identity;
-        if told.iter().all(one) && !told.iter().any(Told::goes) {
+        let only_stay = |one: &Told<'_>| !one.updated && !one.goes();
+        if told.iter().all(one) && told.iter().all(only_stay) {
             return None;
         }
         // What a node was granted was meant to be booted, and what it was updated to was; the rest may only be where it was to stay.
@@ -135,4 +140,20 @@ impl<'a> Planner<'a> {
             since: self.now,
         })
     }
+}
+
+/// What the node runs since it was granted that: it may have tried it without having been told.
+fn was_updated<'n>(course: &Course<'_>, node: &'n NodeView) -> Option<Told<'n>> {
+    let release = runs(node)?;
+    let granted = node.operator.granted.value();
+    let known = granted.is_some_and(|list| list.identities.contains(&release.identity));
+    let declared = course.asks.release.as_ref();
+    let updated = known && updated(node).is_some() && !failed_here(node, &release.identity);
+    updated.then(|| Told {
+        node,
+        declared: declared.is_some(),
+        image: declared.and_then(|declared| declared.what.image().cloned()),
+        release,
+        updated: true,
+    })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::announced::{able, architecture, goal, goes_to, is_told, looks, runs};
 use super::course::Course;
+use super::nodes::has_failed;
 use super::order::Rank;
 use super::planner::Planner;
 use super::trial::{soaked, updated};
@@ -130,9 +131,10 @@ impl<'a> Planner<'a> {
         let able = self.able(node);
         let other = goal(node).is_some() && !goes;
         let tellable = is_told(node) && looks(node) && able;
+        let ran = runs(node).is_some_and(|run| run.identity == *identity) && !has_failed(node);
         Some(match () {
             () if soaked(node, identity, soak).is_some() => Near::Runs,
-            () if granted => Near::Granted,
+            () if granted || ran => Near::Granted,
             () if entry.is_some() => Near::Reserved,
             () if goes && able && told => Near::Staged,
             () if goes && able => Near::Announces,

@@ -42,8 +42,6 @@ pub enum Bug {
     TakesAllForCanaries,
     /// The operator lets all nodes boot what canaries have yet to try.
     TakesCandidatesForPromoted,
-    /// The operator grants by a candidate that may be none any more.
-    TrustsOldCandidates,
 }
 
 impl Bug {
@@ -63,7 +61,6 @@ impl Bug {
         Self::ForgetsFailures,
         Self::TakesAllForCanaries,
         Self::TakesCandidatesForPromoted,
-        Self::TrustsOldCandidates,
     ];
 
     /// Where it shows, and as which invariant: one of these, where a bug breaks several.
@@ -81,9 +78,7 @@ impl Bug {
             Self::ConfirmsFromCache => (ALONE, &["I6"]),
             Self::AgentGrantsItself => (ALONE, &["I9"]),
             Self::ForgetsFailures => (CLUSTER, &["I10"]),
-            Self::TakesAllForCanaries
-            | Self::TakesCandidatesForPromoted
-            | Self::TrustsOldCandidates => (RELEASES, &["I11"]),
+            Self::TakesAllForCanaries | Self::TakesCandidatesForPromoted => (RELEASES, &["I11"]),
         }
     }
 

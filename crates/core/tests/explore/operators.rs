@@ -107,9 +107,7 @@ fn decide(world: &World, at: &Operator, policy: &Policy, scope: &Scope) -> (Snap
                 if bug != Some(Bug::TrustsOldPools) {
                     seen.pools = falsified(pools(world.pools), bug);
                 }
-                if bug != Some(Bug::TrustsOldCandidates) {
-                    seen.rollouts = rollouts(scope, &world.rollout, bug);
-                }
+                seen.rollouts = rollouts(scope, &world.rollout, bug);
                 assert!(!seen.pools_live, "pools are asked for once");
                 seen.pools_live = true;
                 continue;

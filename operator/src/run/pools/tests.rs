@@ -84,7 +84,7 @@ fn whatever_a_pool_looks_at_is_kept_of_nodes() {
         (
             json!({"canary": {"nodeSelector": labels("c")}}),
             vec![],
-            vec!["c"],
+            vec!["c", cuo_core::plan::ARCHITECTURE],
         ),
         (json!({"checks": checks}), vec!["a", "b"], vec![]),
     ];
