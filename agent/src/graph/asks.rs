@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Url;
 use sha2::Sha256;
 
-use super::Error;
+use super::error::Error;
 use crate::{config, facts};
 
 /// The path of graphs on a server (Cincinnati's protocol, version 1).

@@ -4,14 +4,15 @@
 //! server that is away leads nowhere: what is kept is then not looked at.
 
 mod asks;
+mod error;
 mod kept;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cuo_core::reason::{Code, line};
-use cuo_core::release::{Graph, GraphError};
+use cuo_core::reason::line;
+use cuo_core::release::Graph;
 use reqwest::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 use reqwest::{Client, Proxy, Response, StatusCode, Url};
 use rustls::crypto::ring;
@@ -21,66 +22,17 @@ use serde::Deserialize;
 use crate::config;
 
 pub use asks::{Asks, Platform, node_uuid};
+pub use error::Error;
+
+use error::LARGEST;
 use kept::Kept;
 
 /// The whole answer; Fedora's server sends some hundred kilobytes.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The connection.
 const CONNECT: Duration = Duration::from_secs(20);
-/// Most bytes of an answer. Fedora's graphs have less than a tenth of that.
-const LARGEST: usize = 4 << 20;
 /// Most characters of an error that are read of a server.
 const QUOTED: usize = 300;
-
-/// Why there is no graph.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The configuration leads nowhere.
-    #[error("`graph.url` or `graph.proxy` of the configuration can't be used: {0}")]
-    Config(String),
-    /// The server can't be reached, or does not answer in time.
-    #[error("the update graph at {url} can't be fetched: {why}")]
-    Unreachable {
-        /// What was asked for.
-        url: String,
-        /// In one line.
-        why: String,
-    },
-    /// The server answered something else than a graph.
-    #[error("the server of the update graph at {url} answered {status}{why}")]
-    Refused {
-        /// What was asked for.
-        url: String,
-        /// The HTTP status.
-        status: u16,
-        /// What it said, with a colon before it.
-        why: String,
-    },
-    /// The answer is larger than a graph can be.
-    #[error("the update graph at {url} has more than {LARGEST} bytes")]
-    TooLarge {
-        /// What was asked for.
-        url: String,
-    },
-    /// The answer is none.
-    #[error("the answer of {url} can't be used: {why}")]
-    Invalid {
-        /// What was asked for.
-        url: String,
-        /// What is wrong.
-        why: GraphError,
-    },
-}
-
-impl Error {
-    /// What a look that failed so counts as.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::Unreachable { .. } | Self::Refused { .. } => Code::GraphUnreachable,
-            Self::Config(_) | Self::TooLarge { .. } | Self::Invalid { .. } => Code::GraphInvalid,
-        }
-    }
-}
 
 /// Fetches the graph that answers `asks`, as `config` says, for the host below `root`.
 ///

@@ -3,6 +3,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::thread::JoinHandle;
 
+use cuo_core::reason::Code;
+
 use super::*;
 
 fn asks() -> Asks {

@@ -11,7 +11,7 @@ use cuo_core::ids::ReleaseId;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::release::{
     Assigned, Deploy, Direction, Following, ImagePolicy, NamedRelease, Origin, Place, Preference,
-    Revision,
+    Revision, Source,
 };
 
 use crate::rpmostree::{Checked, Client, Staged};
@@ -123,6 +123,9 @@ impl Look {
                 }
             }
         };
+        if following.source == Source::Cluster && following.goal.is_none() {
+            following.goal = self.resolved(ended.as_ref().ok());
+        }
         Looked { ended, following }
     }
 
@@ -168,6 +171,22 @@ impl Look {
         Some(NamedRelease {
             identity,
             version: self.assigned.version.clone(),
+        })
+    }
+
+    /// What a tag or a version that the cluster declares turned out to name: what was staged for it, or is there already.
+    fn resolved(&self, ended: Option<&Ended>) -> Option<NamedRelease> {
+        let Some(Ended::Staged(staged)) = ended else {
+            return None;
+        };
+        let found = match &**staged {
+            Staged::New { deployment, .. } => deployment,
+            Staged::NoUpdate { .. } => self.host.pending.as_ref().unwrap_or(&self.host.booted),
+            Staged::Pinned(_) | Staged::Foreign { .. } => return None,
+        };
+        Some(NamedRelease {
+            identity: found.identity,
+            version: found.named_version(),
         })
     }
 

@@ -16,9 +16,6 @@ pub struct Package {
     pub version: String,
 }
 
-/// `GetDeploymentsRpmDiff`: the name, what became of it, and `PreviousPackage` and `NewPackage`, each with name, version and architecture.
-pub(super) type Diff = Vec<(String, u32, HashMap<String, OwnedVariant>)>;
-
 impl Client {
     /// The packages that the deployment `to` has and `from` has not, or in another version. Both are known to rpm-ostree by their `id`.
     ///

@@ -6,7 +6,7 @@ use tracing::debug;
 use zbus::{Connection, OwnedVariant, Variant};
 
 use super::read::{Dict, Snapshot, value};
-use super::{Error, Limits, packages, peer};
+use super::{Error, Limits, peer};
 use crate::bus::{Bus, Object};
 
 /// Name of the service on the bus; calling it starts it.
@@ -42,6 +42,9 @@ pub(super) struct Call {
     /// Its last argument.
     pub(super) options: Options,
 }
+
+/// `GetDeploymentsRpmDiff`: the name, what became of it, and `PreviousPackage` and `NewPackage`, each with name, version and architecture.
+pub(super) type Diff = Vec<(String, u32, HashMap<String, OwnedVariant>)>;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -123,7 +126,7 @@ impl Session {
         os_path: &str,
         from: &str,
         to: &str,
-    ) -> Result<packages::Diff, Error> {
+    ) -> Result<Diff, Error> {
         let method = "GetDeploymentsRpmDiff";
         let limit = self.limits.call;
         let diff = stateroot(os_path)

@@ -174,6 +174,12 @@ pub const PARTS: &[Part] = &[
         Computes,
         Task::Tests("explore", &["--nocapture"]),
     ),
+    part(
+        "model of releases",
+        When::All(7),
+        Computes,
+        Task::Tests("explore", &["--ignored", "--nocapture"]),
+    ),
     part("image", When::Full, Computes, Task::Xtask(&["image"])),
     part(
         "planted faults",

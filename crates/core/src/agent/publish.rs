@@ -9,7 +9,7 @@ use crate::host::Deployment;
 use crate::ids::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
-use crate::release::Following;
+use crate::release::{Following, Source};
 use crate::values::{Booted, Names, Phase, Status};
 
 impl Facts<'_> {
@@ -88,13 +88,14 @@ impl Facts<'_> {
         }
     }
 
-    /// Where releases come from. What is not known yet stays as it was last known, and a goal that was reached is none.
+    /// Where releases come from. What is not known yet stays as it was last known, and a goal of the graph that was reached is none.
     fn following(&self, node: &NodeView) -> Option<Following> {
         let known = self.seen.following.as_ref();
         let mut following = known.or(node.agent.following.value())?.clone();
         let booted = self.host().map(|host| host.booted.identity);
         let goal = following.goal.as_ref().map(|goal| goal.identity);
-        if goal.is_some() && goal == booted {
+        let graph = following.source == Source::Graph;
+        if graph && goal.is_some() && goal == booted {
             following.goal = None;
             following.behind = following.behind.map(|_| 0);
         }

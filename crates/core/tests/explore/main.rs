@@ -170,7 +170,9 @@ fn an_update_that_does_not_work_is_left_again() {
     holds(SICK);
 }
 
+/// Thirteen million states take minutes.
 #[test]
+#[ignore = "cargo xtask test --all"]
 fn a_release_is_tried_by_its_canary_before_anybody_else_boots_it() {
     holds(RELEASES);
 }
