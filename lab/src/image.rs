@@ -21,7 +21,7 @@ pub enum Build {
     Debug,
 }
 
-/// Where the image is made.
+/// Where everything about the image is made; other builds know nothing of it.
 pub fn folder() -> PathBuf {
     root().join("target/image")
 }
@@ -38,19 +38,26 @@ fn root() -> PathBuf {
 /// # Errors
 /// When the program can't be built or put in its place.
 pub async fn rootfs(build: Build) -> Result<PathBuf> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let (profile, directory, tree) = match build {
         Build::Release => ("release", "release", "rootfs"),
         Build::Debug => ("dev", "debug", "rootfs-debug"),
     };
-    let target = root().join("target");
+    let folder = folder();
     let status = cargo()
-        .args(["rustc", "--locked", "--package", "cuo-operator"])
-        .args(["--bin", PROGRAM, "--profile", profile])
-        // Without libraries beside it, it needs the C library inside. That is for the last step alone to know: all it is made of is shared
-        // with other builds.
-        .args(["--", "-C", "target-feature=+crt-static"])
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "cuo-operator",
+            "--profile",
+            profile,
+        ])
+        .args(["--target", &target])
         .current_dir(root())
-        .env("CARGO_TARGET_DIR", &target)
+        // Without libraries beside it, it needs the C library inside. Flags for a named target leave build scripts alone.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_TARGET_DIR", folder.join("build"))
         .status()
         .await
         .context("start cargo")?;
@@ -58,8 +65,12 @@ pub async fn rootfs(build: Build) -> Result<PathBuf> {
         status.success(),
         "cargo could not build cuo-operator: {status}"
     );
-    let program = target.join(directory).join(PROGRAM);
-    let tree = folder().join(tree);
+    let program = folder
+        .join("build")
+        .join(target)
+        .join(directory)
+        .join(PROGRAM);
+    let tree = folder.join(tree);
     place(&program, &tree)
         .with_context(|| format!("put {} into {}", program.display(), tree.display()))?;
     Ok(tree)

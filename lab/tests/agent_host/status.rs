@@ -152,6 +152,7 @@ async fn the_running_agent_tells_what_it_does() {
         "since": "TIME",
         "booted": shown(OLD, &identity, false),
         "pending": shown(NEW, &new, true),
+        "release": {"source": "origin", "reference": "fedora:fedora/stable/x86_64/iot"},
         "check": {"last": "TIME", "error": null, "next": "TIME"},
         "next": {"what": "drain and reboot once the operator grants it", "at": null}
     }));

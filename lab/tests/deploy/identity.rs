@@ -106,7 +106,7 @@ fn keys_of_all(refusal: Option<&'static str>) -> Vec<(&'static str, Value, Optio
         push("annotations", key.name, like || own && key.is_annotation());
         push("labels", key.name, like || own && key.is_label());
     }
-    for name in ["reboot-requested", "retry", "release"] {
+    for name in ["reboot-requested", "retry"] {
         push("annotations", &format!("{}{name}", keys::PREFIX), false);
     }
     let later = format!("{}of-a-later-version", keys::AGENTS_PREFIX);

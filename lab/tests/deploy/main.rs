@@ -89,7 +89,7 @@ fn the_image_is_of_this_version() {
     );
     let images: Vec<_> = text
         .lines()
-        .filter(|line| line.contains("image:"))
+        .filter(|line| line.trim_start().starts_with("image: "))
         .map(str::trim_end)
         .collect();
     assert!(

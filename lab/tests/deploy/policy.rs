@@ -240,7 +240,7 @@ async fn administrators_keys(who: &Who) -> Result<()> {
     let known = known
         .into_iter()
         .map(|(place, name)| (place, name.to_owned()));
-    let coming = ["reboot-requested", "retry", "release"];
+    let coming = ["reboot-requested", "retry"];
     let coming = coming.map(|name| ("annotations", format!("{}{name}", keys::PREFIX)));
     // A key of the agent in the wrong place is none of its keys.
     let misplaced = [("labels", keys::BOOTED), ("annotations", keys::GROUP)];

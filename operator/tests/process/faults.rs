@@ -43,11 +43,16 @@ impl Bench {
                     provoked = bench.provoke(change).await?;
                 }
                 // The grant stays as it is until then.
-                Ok(killed || matches!(change, Change::None | Change::Label | Change::Lone))
+                let goes = matches!(
+                    change,
+                    Change::None | Change::Label | Change::Lone | Change::Pool
+                );
+                Ok(killed || goes)
             })
             .await
             .with_context(|| format!("killed at {gate}"))?;
             ensure!(killed, "{gate} was not come to");
+            self.no_pool(change).await?;
         }
         Ok(())
     }
@@ -72,6 +77,12 @@ impl Bench {
                 self.plane.kubectl(&["label", "node", "n3", &label]).await?;
             }
             Change::Lone => self.agents.annotate("n3", ONLY_NODE, Some("true")).await?,
+            Change::Pool => {
+                let path = self.dir.join("pool.yaml");
+                std::fs::write(&path, CANARY)?;
+                let path = path.display().to_string();
+                self.plane.kubectl(&["apply", "--filename", &path]).await?;
+            }
             _ if !granted => return Ok(false),
             Change::Pause => self.pause("n1", true).await?,
             Change::DeleteLedger => {
@@ -81,6 +92,14 @@ impl Bench {
             }
         }
         Ok(true)
+    }
+
+    async fn no_pool(&self, change: Change) -> Result<()> {
+        if change == Change::Pool {
+            let delete = ["delete", "updatepool", "all"];
+            self.plane.kubectl(&delete).await?;
+        }
+        Ok(())
     }
 
     async fn delete_ledger(&self) -> Result<()> {
@@ -112,11 +131,12 @@ impl Bench {
                     provoked = bench.provoke(change).await?;
                 }
                 // The grant stays as it is until then.
-                Ok(away || matches!(change, Change::None | Change::Label))
+                Ok(away || matches!(change, Change::None | Change::Label | Change::Pool))
             })
             .await
             .with_context(|| format!("away at {gate}"))?;
             ensure!(away, "{gate} was not come to");
+            self.no_pool(change).await?;
             let ended = self.operator.try_wait()?;
             ensure!(ended.is_none(), "the operator ended at {gate}: {ended:?}");
         }
@@ -183,9 +203,22 @@ enum Change {
     Lone,
     /// Somebody deletes the ledger while a grant is out.
     DeleteLedger,
+    /// There is a pool whose nodes go to one release at a time.
+    Pool,
 }
 
+/// The pool of all nodes, one of which tries each release.
+const CANARY: &str = "
+apiVersion: cuo.coreos.com/v1alpha1
+kind: UpdatePool
+metadata: {name: all}
+spec: {canary: {count: 1, soak: 1s}}
+";
+
 fn change(gate: &str) -> Change {
+    if gate.ends_with("-pool-release") || gate.ends_with("-node-assign") {
+        return Change::Pool;
+    }
     match gate.rsplit_once("-node-").or(gate.rsplit_once("-ledger-")) {
         Some((_, "withdraw")) => Change::Pause,
         Some((_, "clean")) => Change::Label,
