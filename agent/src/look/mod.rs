@@ -95,12 +95,7 @@ impl Look {
     pub async fn run(self, mut progress: impl FnMut(&str) + Send) -> Looked {
         let policy = policy::read(&self.root);
         let place = self.place(&policy);
-        let mut following = Following {
-            source: place.source(&self.assigned),
-            reference: self.follows.origin.to_string(),
-            goal: None,
-            behind: None,
-        };
+        let mut following = self.following(&place);
         let ended = match place.direction(&self.assigned) {
             Direction::Head => self.head(&mut progress).await,
             Direction::Stay => Ok(Ended::Nothing(None)),
@@ -136,12 +131,7 @@ impl Look {
     pub async fn foresee(&self) -> Result<(Following, Option<Reason>), graph::Error> {
         let policy = policy::read(&self.root);
         let place = self.place(&policy);
-        let mut following = Following {
-            source: place.source(&self.assigned),
-            reference: self.follows.origin.to_string(),
-            goal: None,
-            behind: None,
-        };
+        let mut following = self.following(&place);
         let reason = match place.direction(&self.assigned) {
             Direction::Head | Direction::Stay | Direction::Deploy(_) => None,
             Direction::Refused(reason) => Some(reason),
@@ -152,6 +142,16 @@ impl Look {
             }
         };
         Ok((following, reason))
+    }
+
+    /// Where releases come from, and nothing yet of where that leads.
+    fn following(&self, place: &Place<'_>) -> Following {
+        Following {
+            source: place.source(&self.assigned),
+            reference: self.follows.origin.to_string(),
+            goal: None,
+            behind: None,
+        }
     }
 
     fn place<'a>(&'a self, policy: &'a ImagePolicy) -> Place<'a> {
