@@ -160,7 +160,7 @@ async fn the_cluster_is_judged_as_the_agent_sees_it() {
         .filter(|check| check["verdict"] != "ok")
         .collect();
     assert_eq!((code, &report["ok"], others), (0, &json!(true), vec![]));
-    assert_eq!(all.len(), 17, "{report:#}");
+    assert_eq!(all.len(), 18, "{report:#}");
 
     bench.plane.stop_api().await.unwrap();
     let (code, report) = run(&bench, "doctor", None).await;
