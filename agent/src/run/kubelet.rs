@@ -45,9 +45,13 @@ impl KubeletSide {
         })
     }
 
-    /// When the API server is to be asked, if at all.
-    pub fn wake(&self) -> Option<Instant> {
-        let (_, brought) = self.update.as_ref()?;
+    /// When the API server is to be asked about the update `pending`, if at all.
+    pub fn wake(&self, pending: &str) -> Option<Instant> {
+        let (update, brought) = self.update.as_ref()?;
+        // The answer that is on its way ends the wait by itself.
+        if self.asking || update != pending {
+            return None;
+        }
         let pause = match self.skew() {
             None if brought.is_some() => SILENT,
             Some(skew) if skew.is_too_new() => AGAIN,
@@ -62,7 +66,7 @@ impl KubeletSide {
             .update
             .as_ref()
             .is_some_and(|(update, _)| update == pending);
-        let due = || self.wake().is_some_and(|at| Instant::now() >= at);
+        let due = || self.wake(pending).is_some_and(|at| Instant::now() >= at);
         match known {
             _ if self.asking => None,
             false => Some(Question::Packages),

@@ -1,6 +1,7 @@
 //! Looking for updates, beside the loop.
 
 use cuo_cluster::rights::server_version;
+use cuo_core::host::{Deployment, Host};
 use cuo_core::reason::{Code, Reason};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
@@ -28,13 +29,7 @@ impl Agent {
             assigned: self.state.assigned.clone(),
             preference: self.config.release.preference(),
             graph: self.config.graph.clone(),
-            failed: self
-                .state
-                .failed
-                .identities
-                .iter()
-                .map(|one| one.identity)
-                .collect(),
+            failed: self.state.failed.ids().collect(),
             stage,
         };
         let done = self.done.clone();
@@ -81,20 +76,24 @@ impl Agent {
             warn!("what the run came to can't be written down: {error:#}");
         }
     }
-}
 
-impl Agent {
+    /// The host and its pending update, if the kubelet that it brings matters.
+    pub(super) fn compared(&self) -> Option<(&Host, &Deployment)> {
+        if self.config.release.kubelet_skew == KubeletSkew::Ignore {
+            return None;
+        }
+        let host = self.host.known().as_ref().ok()?;
+        Some((host, host.pending.as_ref()?))
+    }
+
     /// Asks for what is not known yet of the kubelet that the pending update brings.
     pub(super) fn compare_kubelets(&mut self) {
-        let ignored = self.config.release.kubelet_skew == KubeletSkew::Ignore;
-        let Ok(host) = self.host.known() else { return };
-        let Some(pending) = host.pending.as_ref().filter(|_| !ignored) else {
+        let Some((host, pending)) = self.compared() else {
             return;
         };
         let Some(question) = self.kubelet.question(&pending.id) else {
             return;
         };
-        self.kubelet.asks();
         let done = self.done.clone();
         match question {
             Question::Packages => {
@@ -117,6 +116,7 @@ impl Agent {
                 });
             }
         }
+        self.kubelet.asks();
     }
 }
 

@@ -134,7 +134,10 @@ impl Agent {
         };
         let look = look.map(|pause| Instant::now() + pause);
         let retries = [self.node.retry_at(), self.memory.retry_at()];
-        [decided, look, self.host.wake(), self.kubelet.wake()]
+        let kubelet = self
+            .compared()
+            .and_then(|(_, pending)| self.kubelet.wake(&pending.id));
+        [decided, look, self.host.wake(), kubelet]
             .into_iter()
             .chain(retries)
             .flatten()

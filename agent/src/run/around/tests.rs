@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::put;
 
 #[test]
 fn remotes_are_named_by_their_files_and_by_the_repository() {
@@ -14,9 +15,7 @@ fn remotes_are_named_by_their_files_and_by_the_repository() {
             "[core]\nrepo_version=1\n[remote \"own\"]\n[remote \"../x\"]\n",
         ),
     ] {
-        let path = root.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        put(root.path(), path, text);
     }
     let names = ["fedora", "own"].map(str::to_owned);
     assert_eq!(remotes(root.path()), BTreeSet::from(names));
