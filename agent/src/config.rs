@@ -76,8 +76,11 @@ impl Config {
     /// Reads all fragments below `root`. Errors are returned beside what could be read, so that the agent can stay up and report them.
     pub fn load(root: &Path) -> (Self, Vec<ConfigError>) {
         let (merged, mut errors) = read_all(root);
-        let config = merged.table.try_into();
-        let config = config.unwrap_or_else(|error: toml::de::Error| {
+        (Self::of(merged.table, &mut errors), errors)
+    }
+
+    fn of(table: toml::Table, errors: &mut Vec<ConfigError>) -> Self {
+        table.try_into().unwrap_or_else(|error: toml::de::Error| {
             // Each fragment was good by itself, so this has not been seen to happen.
             let why = error.message().to_owned();
             errors.push(ConfigError::Unreadable {
@@ -85,8 +88,7 @@ impl Config {
                 why,
             });
             Self::default()
-        });
-        (config, errors)
+        })
     }
 
     /// The whole configuration as TOML, each value with the file that it comes from.
@@ -94,8 +96,8 @@ impl Config {
     /// # Errors
     /// When it can't be written as TOML.
     pub fn shown(root: &Path) -> Result<(String, Vec<ConfigError>), toml::ser::Error> {
-        let (config, errors) = Self::load(root);
-        let (merged, _) = read_all(root);
+        let (merged, mut errors) = read_all(root);
+        let config = Self::of(merged.table.clone(), &mut errors);
         let table = toml::Table::try_from(&config)?;
         Ok((merged.annotate(&table), errors))
     }

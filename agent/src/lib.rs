@@ -26,3 +26,5 @@ pub mod steps;
 pub mod store;
 pub mod survey;
 pub mod systemd;
+#[cfg(test)]
+mod testing;

@@ -6,14 +6,14 @@ use std::fmt::Write;
 use toml::{Table, Value};
 
 /// The file that a value was read from, by the path of its keys.
-type Told = BTreeMap<Vec<String>, String>;
+type Files = BTreeMap<Vec<String>, String>;
 
 /// What all fragments together say.
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     /// The values.
     pub(super) table: Table,
-    told: Told,
+    files: Files,
 }
 
 impl Merged {
@@ -23,7 +23,7 @@ impl Merged {
             &mut self.table,
             over,
             &mut |path| {
-                self.told.insert(path, file.to_owned());
+                self.files.insert(path, file.to_owned());
             },
             &[],
         );
@@ -49,25 +49,25 @@ impl Merged {
 
     fn line(&self, text: &mut String, path: &[&str], value: &Value) {
         let owned: Vec<_> = path.iter().map(|key| (*key).to_owned()).collect();
-        let file = self.told.get(&owned).map_or("default", String::as_str);
+        let file = self.files.get(&owned).map_or("default", String::as_str);
         let key = path.last().copied().unwrap_or_default();
         let _ = writeln!(text, "{key} = {value} # {file}");
     }
 }
 
 /// Lays `over` over `base`, table by table.
-fn lay(base: &mut Table, over: Table, told: &mut impl FnMut(Vec<String>), above: &[String]) {
+fn lay(base: &mut Table, over: Table, wrote: &mut impl FnMut(Vec<String>), above: &[String]) {
     for (key, value) in over {
         let path: Vec<_> = above.iter().cloned().chain([key.clone()]).collect();
         match (base.get_mut(&key), value) {
-            (Some(Value::Table(base)), Value::Table(over)) => lay(base, over, told, &path),
+            (Some(Value::Table(base)), Value::Table(over)) => lay(base, over, wrote, &path),
             (None, Value::Table(over)) => {
                 let mut fresh = Table::new();
-                lay(&mut fresh, over, told, &path);
+                lay(&mut fresh, over, wrote, &path);
                 base.insert(key, Value::Table(fresh));
             }
             (_, value) => {
-                told(path);
+                wrote(path);
                 base.insert(key, value);
             }
         }

@@ -2,16 +2,7 @@ use jiff::SignedDuration;
 
 use super::sections::minutes;
 use super::*;
-
-fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = root.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    root
-}
+use crate::testing::root;
 
 #[test]
 fn no_file_is_needed() {

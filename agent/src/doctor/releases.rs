@@ -1,6 +1,5 @@
 //! Where releases come from.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use cuo_core::release::{Following, Source};
@@ -27,7 +26,7 @@ pub(super) async fn look(root: &Path, config: &Config, client: &Client, found: O
         assigned: state.assigned,
         preference: config.release.preference(),
         graph: config.graph.clone(),
-        failed: BTreeSet::from_iter(state.failed.identities.iter().map(|one| one.identity)),
+        failed: state.failed.ids().collect(),
         stage: false,
     };
     match look.foresee().await {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::put;
 
 #[test]
 fn os_release_is_read_as_a_shell_would() {
@@ -27,11 +28,7 @@ fn os_release_is_read_as_a_shell_would() {
 #[test]
 fn files_are_looked_up_under_the_root() {
     let root = tempfile::tempdir().unwrap();
-    let put = |path: &str, text: &str| {
-        let path = root.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
+    let put = |path: &str, text: &str| put(root.path(), path, text);
     let error = os_release(root.path()).unwrap_err().to_string();
     assert!(error.ends_with("usr/lib/os-release"), "{error}");
     put("usr/lib/os-release", "ID=vendor");

@@ -2,13 +2,12 @@
 
 use cuo_core::ids::ReleaseId;
 use cuo_core::reason::{Code, Reason};
-use cuo_core::release::{Aim, Deploy, Graph, Here, NamedRelease, Origin, Place, Route, Runs, Walk};
+use cuo_core::release::{
+    Aim, Deploy, FCOS, Graph, Here, NamedRelease, Origin, Place, Route, Runs, Walk,
+};
 
 use super::Look;
 use crate::graph::{self, Asks, Platform, fetch};
-
-/// Where Fedora CoreOS's images are, to which its hosts on branches go on.
-const FCOS: &str = "quay.io/fedora/fedora-coreos";
 
 /// What the graph says to this host.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 use cuo_core::host::Deployment;
 
 use super::*;
+use crate::testing::deployment;
 
 /// Does not compile if an operation can't run in a task of its own.
 #[test]
@@ -17,16 +18,4 @@ fn operations_can_be_spawned() {
         spawn(ready.roll_back(deployment));
     }
     let _ = |ready| spawn(ends(ready, &deployment));
-}
-
-fn deployment(id: &str, staged: bool) -> Deployment {
-    let commit = "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589";
-    Deployment {
-        id: id.into(),
-        identity: commit.parse().unwrap(),
-        checksum: commit.into(),
-        version: "v".into(),
-        staged,
-        published: 0,
-    }
 }

@@ -1,10 +1,5 @@
 use super::*;
-
-fn put(root: &Path, path: &str, text: &str) {
-    let path = root.join(path);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
+use crate::testing::put;
 
 #[test]
 fn the_policy_is_that_of_the_daemon_and_the_last_one() {

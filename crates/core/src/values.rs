@@ -323,6 +323,11 @@ impl Failures {
             .find(|failure| failure.identity == *identity)
     }
 
+    /// Which they are.
+    pub fn ids(&self) -> impl Iterator<Item = ReleaseId> {
+        self.identities.iter().map(|failure| failure.identity)
+    }
+
     /// Adds `failure` in place of an older one of the same release, and forgets the oldest beyond [`Failures::KEPT`].
     pub fn add(&mut self, failure: Failure) {
         self.identities

@@ -1,16 +1,7 @@
 use super::*;
+use crate::testing::root;
 
 const FCOS: &str = "quay.io/fedora/fedora-coreos";
-
-fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = root.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    root
-}
 
 /// As Fedora CoreOS has had it since its images are signed: the policy of container tools lets everything in, and that of rpm-ostreed not.
 #[test]

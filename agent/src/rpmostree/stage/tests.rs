@@ -1,18 +1,7 @@
 use cuo_core::ids::ReleaseId;
 
 use super::*;
-
-fn deployment(id: &str, staged: bool) -> Deployment {
-    let commit = "0941d40c0f136423cd968a12f552d3027dfa43a6e854722eafa4565c4b7c1589";
-    Deployment {
-        id: id.into(),
-        identity: commit.parse().unwrap(),
-        checksum: commit.into(),
-        version: "v".into(),
-        staged,
-        published: 0,
-    }
-}
+use crate::testing::deployment;
 
 #[test]
 fn only_the_default_deployment_proves_that_something_was_staged() {

@@ -22,17 +22,7 @@ impl Facts<'_> {
 
     /// A look is due: its period is over, somebody asked for it, or the cluster assigns something else than it did at the last one.
     fn due(&self) -> bool {
-        self.seen.check_due || self.reassigned()
-    }
-
-    fn reassigned(&self) -> bool {
-        let operator = self.node().map(|node| &node.operator.assigned);
-        match operator {
-            Some(Field::Value(assigned)) => *assigned != self.state.assigned,
-            Some(Field::Absent) => self.state.assigned != Assigned::default(),
-            // What can't be read holds updates, and changes nothing.
-            Some(Field::OtherVersion(_) | Field::Malformed(_)) | None => false,
-        }
+        self.seen.check_due || self.assigned() != self.state.assigned
     }
 
     /// What the cluster assigns to the node, as a look that begins now has it.
@@ -40,6 +30,7 @@ impl Facts<'_> {
         match self.node().map(|node| &node.operator.assigned) {
             Some(Field::Value(assigned)) => assigned.clone(),
             Some(Field::Absent) => Assigned::default(),
+            // What can't be read holds updates, and changes nothing.
             Some(Field::OtherVersion(_) | Field::Malformed(_)) | None => {
                 self.state.assigned.clone()
             }

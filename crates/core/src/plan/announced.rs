@@ -27,6 +27,12 @@ pub(super) fn runs(node: &NodeView) -> Option<NamedRelease> {
     })
 }
 
+/// The node runs exactly this.
+pub(super) fn is_on(node: &NodeView, identity: &ReleaseId) -> bool {
+    let booted = node.agent.booted.value();
+    booted.is_some_and(|booted| booted.identity == *identity)
+}
+
 /// Where the node would go: on a graph not to what a reboot boots next but to what that leads to. `None` where only packages or kernel
 /// arguments change, and where it goes back.
 pub(super) fn goal(node: &NodeView) -> Option<NamedRelease> {

@@ -1,7 +1,7 @@
 //! Which release each node is told to go to.
 
 use super::act::{Act, NodeChange, on};
-use super::announced::{goes_to, is_told, runs};
+use super::announced::{goes_to, is_on, is_told, runs};
 use super::course::Course;
 use super::nodes::{goes_back, holds};
 use super::planner::Planner;
@@ -64,13 +64,9 @@ impl Planner<'_> {
         let candidate = course.candidate(node).filter(fits);
         let promoted = course.promoted(node).filter(fits);
         let take = |(chosen, release)| told(course.asks, chosen, release);
-        let has = |identity: &ReleaseId| {
-            runs(node).is_some_and(|run| run.identity == *identity) || goes_to(node, identity)
-        };
+        let has = |identity: &ReleaseId| is_on(node, identity) || goes_to(node, identity);
         let tries = course.trying.contains(&node.name);
-        let there = |(_, release): (&Chosen, &NamedRelease)| {
-            runs(node).is_some_and(|run| run.identity == release.identity)
-        };
+        let there = |(_, release): (&Chosen, &NamedRelease)| is_on(node, &release.identity);
         // What is promoted comes first, but for those that are to try what is next.
         let first = promoted.filter(|found| !there(*found));
         let first = first.filter(|_| !(tries && course.asks.canary.is_some()));

@@ -1,6 +1,6 @@
 //! Canaries: nodes that run a candidate for a while before the others of their pool may boot it.
 
-use super::announced::{goal, goes_to, is_told, runs};
+use super::announced::{goal, goes_to, is_on, is_told};
 use super::course::Course;
 use super::planner::Planner;
 use super::pools::{some, what};
@@ -25,7 +25,7 @@ impl Course<'_> {
         let concerned = self.members.iter().copied().filter_map(|node| {
             let (_, release) = self.candidate(node)?;
             let identity = &release.identity;
-            let ran = runs(node).is_some_and(|run| run.identity == *identity);
+            let ran = is_on(node, identity);
             let concerned = ran || self.trying.contains(&node.name) || goes_to(node, identity);
             concerned.then(|| (node, soaked(node, identity, canary.soak)))
         });

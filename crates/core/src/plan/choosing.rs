@@ -1,12 +1,12 @@
 //! What becomes of a pool's candidate: which release is the next, and how it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::act::{Act, PoolAct, PoolChange};
-use super::announced::{architecture, goes_to, is_told, runs};
+use super::announced::{architecture, goes_to, is_on, is_told};
 use super::course::Course;
 use super::planner::Planner;
-use super::versions::newer;
+use super::versions::{by_version, newer};
 use crate::ids::ReleaseId;
 use crate::node::NodeView;
 use crate::pool::Release;
@@ -177,7 +177,7 @@ impl<'a> Planner<'a> {
     fn all_found<'n>(&self, course: &Course<'n>) -> Vec<Found<'n>> {
         let runs_it = |identity: &ReleaseId| {
             let mut canaries = course.members.iter().filter(|node| course.is_canary(node));
-            canaries.any(|node| runs(node).is_some_and(|run| run.identity == *identity))
+            canaries.any(|node| is_on(node, identity))
         };
         let found = course.members.iter().filter_map(|node| {
             let (source, release) = self.found(course, node)?;
@@ -195,18 +195,14 @@ impl<'a> Planner<'a> {
     fn newest(&self, course: &Course<'a>, fits: impl Fn(&NamedRelease) -> bool) -> Option<Chosen> {
         let mut all = self.all_found(course);
         all.retain(|found| self.is_next(course, found) && fits(&found.release));
-        let many = |found: &Found<'_>| {
-            let same = all.iter().filter(|other| other.release == found.release);
-            same.count()
-        };
+        let mut many: HashMap<&NamedRelease, usize> = HashMap::new();
+        for found in &all {
+            *many.entry(&found.release).or_default() += 1;
+        }
         let best = all.iter().reduce(|best, found| {
-            let (one, other) = (&found.release.version, &best.release.version);
-            let later = newer(one.as_deref(), other.as_deref());
-            let older = newer(other.as_deref(), one.as_deref());
-            match later || !older && many(found) > many(best) {
-                true => found,
-                false => best,
-            }
+            let order = by_version(&found.release, &best.release)
+                .then_with(|| many.get(&found.release).cmp(&many.get(&best.release)));
+            if order.is_gt() { found } else { best }
         })?;
         let mut identities = BTreeMap::new();
         let same = all.iter().filter(|found| {
@@ -292,7 +288,7 @@ impl<'a> Planner<'a> {
             || rollout.gave_up(identity)
             || rollout.promoted.iter().any(|chosen| chosen.is(identity))
             || rollout.candidate.iter().any(|chosen| chosen.is(identity))
-            || members.any(|node| runs(node).is_some_and(|run| run.identity == *identity));
+            || members.any(|node| is_on(node, identity));
         let mut kinds: Vec<_> = course
             .members
             .iter()
@@ -327,7 +323,7 @@ impl<'a> Planner<'a> {
             };
             let identity = &release.identity;
             let entry = self.ledger.entries.get(&node.name);
-            let ran = runs(node).is_some_and(|run| run.identity == *identity);
+            let ran = is_on(node, identity);
             let told = is_told(node) && course.fits(node, (chosen, release));
             ran || told
                 || goes_to(node, identity)

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::announced::{architecture, failed_here, goal, runs};
+use super::announced::{architecture, failed_here, goal, is_on, runs};
 use super::course::Course;
 use super::planner::Planner;
 use super::trial::updated;
-use super::versions::newer;
+use super::versions::by_version;
 use crate::node::NodeView;
 use crate::release::{Chosen, GivenUp, ImageName, NamedRelease, Rollout, Source};
 
@@ -23,7 +23,7 @@ struct Told<'a> {
 impl Told<'_> {
     /// The node is not there yet, so it was not only told to stay.
     fn goes(&self) -> bool {
-        runs(self.node).is_none_or(|run| run.identity != self.release.identity)
+        !is_on(self.node, &self.release.identity)
     }
 }
 
@@ -109,14 +109,9 @@ impl<'a> Planner<'a> {
             (granted, one.goes(), updated(one.node), booted)
         };
         let best = told.iter().reduce(|best, next| {
-            let (one, other) = (&next.release.version, &best.release.version);
-            let later = newer(one.as_deref(), other.as_deref());
-            let older = newer(other.as_deref(), one.as_deref());
-            let fresher = rank(next) > rank(best);
-            match later || !older && fresher {
-                true => next,
-                false => best,
-            }
+            let order = by_version(&next.release, &best.release);
+            let order = order.then_with(|| rank(next).cmp(&rank(best)));
+            if order.is_gt() { next } else { best }
         })?;
         let version = &best.release.version;
         let same = told.iter().filter(|other| {

@@ -1,7 +1,7 @@
 //! Which of a node's pools says what release it goes to.
 
+use super::announced::is_told;
 use super::pools::Pools;
-use crate::features::Feature;
 use crate::ids::{NodeName, PoolName};
 use crate::node::NodeView;
 use crate::pool::Pool;
@@ -53,12 +53,11 @@ impl<'a> Pools<'a> {
 
     /// The node's agent can be told which release to stage, where a pool declares one.
     pub fn tells(&self, node: &NodeView) -> Result<(), Reason> {
-        let known = Feature::Release.is_in(&node.agent.features);
         let mut pools = self.of(&node.name).filter(|pool| {
             let declares = pool.asks.ok().map(|asks| asks.release.is_some());
             declares == Some(true)
         });
-        match pools.next().filter(|_| !known) {
+        match pools.next().filter(|_| !is_told(node)) {
             None => Ok(()),
             Some(pool) => {
                 let text = format!("{}its agent does not know `release`", pool.called());

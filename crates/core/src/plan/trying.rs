@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::announced::{able, architecture, goal, goes_to, is_told, looks, runs};
+use super::announced::{able, architecture, goal, goes_to, is_on, is_told, looks};
 use super::course::Course;
 use super::nodes::has_failed;
 use super::order::Rank;
@@ -131,7 +131,7 @@ impl<'a> Planner<'a> {
         let able = self.able(node);
         let other = goal(node).is_some() && !goes;
         let tellable = is_told(node) && looks(node) && able;
-        let ran = runs(node).is_some_and(|run| run.identity == *identity) && !has_failed(node);
+        let ran = is_on(node, identity) && !has_failed(node);
         Some(match () {
             () if soaked(node, identity, soak).is_some() => Near::Runs,
             () if granted || ran => Near::Granted,
@@ -155,7 +155,7 @@ impl<'a> Planner<'a> {
             // What is promoted comes first.
             let promoted = course.promoted(node);
             let on_its_way = promoted.is_some_and(|promoted| {
-                let there = runs(node).is_some_and(|run| run.identity == promoted.1.identity);
+                let there = is_on(node, &promoted.1.identity);
                 let asked_for = promoted.0.image.as_ref() == image;
                 !there && asked_for && course.fits(node, promoted)
             });

@@ -1,5 +1,9 @@
 //! Which of two versions is newer.
 
+use std::cmp::Ordering;
+
+use crate::release::NamedRelease;
+
 /// A part of a version: numbers are newer than words, as for RPM.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part<'a> {
@@ -10,8 +14,19 @@ pub(super) enum Part<'a> {
 
 /// `one` is a newer version than `other`, as far as both say so.
 pub(super) fn newer(one: Option<&str>, other: Option<&str>) -> bool {
-    let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
-    !one.is_empty() && !other.is_empty() && parts(one) > parts(other)
+    order(one, other).is_gt()
+}
+
+/// The release of the newer version is the greater; they are equal as far as either does not say.
+pub(super) fn by_version(one: &NamedRelease, other: &NamedRelease) -> Ordering {
+    order(one.version.as_deref(), other.version.as_deref())
+}
+
+fn order(one: Option<&str>, other: Option<&str>) -> Ordering {
+    match (one.unwrap_or_default(), other.unwrap_or_default()) {
+        ("", _) | (_, "") => Ordering::Equal,
+        (one, other) => parts(one).cmp(&parts(other)),
+    }
 }
 
 /// The runs of digits and of letters of a version; what is between only separates them.

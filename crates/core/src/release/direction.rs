@@ -5,9 +5,11 @@ use super::{Assigned, Form, ImageName, ImagePolicy, Origin, Source};
 use crate::ids::ReleaseId;
 use crate::reason::{Code, Reason};
 
-/// The repository of Fedora CoreOS's images, and the remote of its branches.
-const FCOS: &str = "quay.io/fedora/fedora-coreos";
+/// The repository of Fedora CoreOS's images, to which its hosts on branches go on, and the remote of those branches.
+pub const FCOS: &str = "quay.io/fedora/fedora-coreos";
 const FEDORA: &str = "fedora";
+/// How a reference to an image begins whose signature is verified.
+pub(super) const SIGNED: &str = "ostree-image-signed:docker://";
 
 /// What the host's configuration says about releases.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -85,10 +87,9 @@ impl Origin {
 impl Place<'_> {
     /// Where releases come from when `assigned` is on the Node.
     pub fn source(&self, assigned: &Assigned) -> Source {
-        let declared = assigned.declared && assigned.names_something();
         match self.preference.source {
             Some(source) => source,
-            None if declared => Source::Cluster,
+            None if assigned.is_declaration() => Source::Cluster,
             None if self.origin.is_fedora_coreos() => Source::Graph,
             None => Source::Origin,
         }
@@ -96,7 +97,7 @@ impl Place<'_> {
 
     /// What the next look is for.
     pub fn direction<'a>(&self, assigned: &'a Assigned) -> Direction<'a> {
-        let declared = assigned.declared && assigned.names_something();
+        let declared = assigned.is_declaration();
         match self.source(assigned) {
             Source::Cluster if declared => self.declared(assigned),
             Source::Cluster => Direction::Stay,
@@ -112,20 +113,16 @@ impl Place<'_> {
     fn named<'a>(&self, assigned: &Assigned) -> Direction<'a> {
         match assigned.identity {
             None => Direction::Head,
-            Some(identity) if identity == *self.booted => Direction::Stay,
             Some(identity) => self.exactly(identity, assigned),
         }
     }
 
     fn declared<'a>(&self, assigned: &'a Assigned) -> Direction<'a> {
-        match (assigned.identity, &assigned.image, &assigned.version) {
-            (Some(identity), _, _) if identity == *self.booted => Direction::Stay,
+        let digest = || assigned.image.as_ref()?.digest();
+        let identity = assigned.identity.or_else(digest);
+        match (identity, &assigned.image, &assigned.version) {
             (Some(identity), _, _) => self.exactly(identity, assigned),
-            (None, Some(image), _) => match image.digest() {
-                Some(identity) if identity == *self.booted => Direction::Stay,
-                Some(identity) => self.exactly(identity, assigned),
-                None => self.head_of(image, assigned),
-            },
+            (None, Some(image), _) => self.head_of(image, assigned),
             (None, None, Some(version)) => self.version(version, assigned),
             (None, None, None) => Direction::Stay,
         }
@@ -134,11 +131,10 @@ impl Place<'_> {
     fn version<'a>(&self, version: &'a str, assigned: &Assigned) -> Direction<'a> {
         match self.origin {
             origin if origin.is_fedora_coreos() => Direction::Graph(Aim::Version(version)),
-            Origin::Branch { .. } => Direction::Deploy(Deploy {
-                revision: Some(Revision::Version(version.to_owned())),
-                reference: None,
-                downgrade: assigned.downgrade && self.preference.allow_downgrade,
-            }),
+            Origin::Branch { .. } => {
+                let revision = Some(Revision::Version(version.to_owned()));
+                self.deploy(revision, None, assigned)
+            }
             Origin::Image { .. } | Origin::Other(_) => refused(&format!(
                 "version {version} is assigned, and only branches and update graphs know versions, while the host follows {}",
                 self.origin
@@ -150,15 +146,14 @@ impl Place<'_> {
         match self.reference(image) {
             Err(reason) => Direction::Refused(reason),
             Ok(None) => Direction::Head,
-            Ok(reference) => Direction::Deploy(Deploy {
-                revision: None,
-                reference,
-                downgrade: assigned.downgrade && self.preference.allow_downgrade,
-            }),
+            Ok(reference) => self.deploy(None, reference, assigned),
         }
     }
 
     fn exactly<'a>(&self, identity: ReleaseId, assigned: &Assigned) -> Direction<'a> {
+        if identity == *self.booted {
+            return Direction::Stay;
+        }
         let reference = match (identity, self.origin) {
             (ReleaseId::Commit(_), Origin::Branch { .. }) => Ok(None),
             (ReleaseId::Image(_), Origin::Image { .. } | Origin::Branch { .. }) => {
@@ -172,12 +167,25 @@ impl Place<'_> {
         };
         match reference {
             Err(reason) => Direction::Refused(reason),
-            Ok(reference) => Direction::Deploy(Deploy {
-                revision: Some(Revision::Release(identity)),
-                reference,
-                downgrade: assigned.downgrade && self.preference.allow_downgrade,
-            }),
+            Ok(reference) => {
+                let revision = Some(Revision::Release(identity));
+                self.deploy(revision, reference, assigned)
+            }
         }
+    }
+
+    fn deploy<'a>(
+        &self,
+        revision: Option<Revision>,
+        reference: Option<String>,
+        assigned: &Assigned,
+    ) -> Direction<'a> {
+        Direction::Deploy(Deploy {
+            revision,
+            reference,
+            // Only where both the cluster and the host let it.
+            downgrade: assigned.downgrade && self.preference.allow_downgrade,
+        })
     }
 
     /// What the host has to follow to get a digest of `image`, where that is another reference than it follows now.
@@ -294,13 +302,11 @@ impl Place<'_> {
     }
 }
 
-/// How a reference to an image begins whose signature is verified.
-const SIGNED: &str = "ostree-image-signed:docker://";
-
 impl Assigned {
-    /// It says where to go, and not only what to avoid.
-    pub fn names_something(&self) -> bool {
-        self.identity.is_some() || self.version.is_some() || self.image.is_some()
+    /// Somebody declared it, and it says where to go, not only what to avoid.
+    fn is_declaration(&self) -> bool {
+        let names = self.identity.is_some() || self.version.is_some() || self.image.is_some();
+        self.declared && names
     }
 
     fn aim(&self) -> Aim<'_> {

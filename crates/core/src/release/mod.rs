@@ -13,7 +13,7 @@ mod rollout;
 mod value;
 
 pub use declared::{Declaration, Declared};
-pub use direction::{Deploy, Direction, Place, Preference, Revision};
+pub use direction::{Deploy, Direction, FCOS, Place, Preference, Revision};
 pub use graph::{Aim, Graph, GraphError, GraphRelease, Here, Route, Walk};
 pub use origin::{Form, ImageName, Origin, OriginError};
 pub use policy::ImagePolicy;

@@ -1,5 +1,6 @@
 //! What is reported of a graph that leads nowhere, with what a person can do about it.
 
+use super::direction::SIGNED;
 use super::{Aim, Graph, GraphRelease, Origin, Place, Route};
 use crate::ids::ReleaseId;
 use crate::reason::{Code, Reason};
@@ -78,10 +79,9 @@ impl Place<'_> {
         let newest = images.newest();
         let named = newest.and_then(|newest| Some((newest, newest.repository.as_ref()?)));
         let way = named.and_then(|(newest, repository)| {
-            let prefix = "ostree-image-signed:docker://";
             let (identity, version) = (newest.identity?, &newest.version);
             Some(format!(
-                "; `rpm-ostree rebase --bypass-driver {prefix}{repository}@{identity}` takes the node to {version}"
+                "; `rpm-ostree rebase --bypass-driver {SIGNED}{repository}@{identity}` takes the node to {version}"
             ))
         });
         let text = format!(
