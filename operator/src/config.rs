@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
-use clap::{Command, CommandFactory, Parser};
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use cuo_cluster::Credentials;
 use cuo_cluster::node::Keep;
 use cuo_core::control_plane::Rule;
@@ -119,6 +119,42 @@ impl Config {
     ) -> Result<Self, clap::Error> {
         Self::try_parse_from(args)
             .map_err(|error| with_variable(error, Self::command(), |name| std::env::var_os(name)))
+    }
+
+    /// Reads flags and, in place of this process' environment, the variables that `variable` finds: those of an operator elsewhere.
+    ///
+    /// # Errors
+    /// A clap error that names the invalid flag.
+    pub fn with_environment(
+        args: impl IntoIterator<Item = OsString>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, clap::Error> {
+        let command = Self::command().mut_args(|arg| arg.env(None::<&str>));
+        let mut args: Vec<OsString> = args.into_iter().collect();
+        for arg in Self::command().get_arguments() {
+            let Some((name, long)) = arg
+                .get_env()
+                .and_then(|name| name.to_str())
+                .zip(arg.get_long())
+            else {
+                continue;
+            };
+            let flag = format!("--{long}");
+            let given = args.iter().filter_map(|arg| arg.to_str()).any(|arg| {
+                let rest = arg.strip_prefix(&flag);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            });
+            let Some(value) = variable(name).filter(|_| !given) else {
+                continue;
+            };
+            if arg.get_action().takes_values() {
+                let value = value.to_string_lossy();
+                args.push(format!("{flag}={value}").into());
+            } else if BoolishValueParser::new().parse_ref(&command, Some(arg), &value)? {
+                args.push(flag.into());
+            }
+        }
+        Self::from_arg_matches(&command.try_get_matches_from(args)?)
     }
 
     /// The plan's settings, from the flags.

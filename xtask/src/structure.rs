@@ -12,9 +12,10 @@ mod functions;
 mod modules;
 
 /// The crates that are shipped, below the workspace.
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "agent",
     "operator",
+    "cuoctl",
     "crates/cluster",
     "crates/coordination",
     "crates/core",

@@ -13,6 +13,7 @@ pub struct Keep(Arc<Kept>);
 struct Kept {
     annotations: BTreeSet<String>,
     labels: BTreeSet<String>,
+    all_labels: bool,
 }
 
 impl Keep {
@@ -21,7 +22,15 @@ impl Keep {
         Self(Arc::new(Kept {
             annotations: annotations.into_iter().map(Into::into).collect(),
             labels: BTreeSet::new(),
+            all_labels: false,
         }))
+    }
+
+    /// Keeps all labels.
+    #[must_use]
+    pub fn all_labels(mut self) -> Self {
+        Arc::make_mut(&mut self.0).all_labels = true;
+        self
     }
 
     /// Adds these; whether any of them was missing.
@@ -53,6 +62,6 @@ impl Keep {
     }
 
     pub(crate) fn label(&self, name: &str) -> bool {
-        keys::CONTROL_PLANE.contains(&name) || self.0.labels.contains(name)
+        keys::CONTROL_PLANE.contains(&name) || self.0.all_labels || self.0.labels.contains(name)
     }
 }

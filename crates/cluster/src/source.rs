@@ -43,7 +43,7 @@ const BUILD: Duration = Duration::from_secs(30);
 /// The program that uses the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Program {
-    /// `cuo-agent` or `cuo-operator`: the field manager of every write.
+    /// `cuo-agent`, `cuo-operator` or `cuoctl`: the field manager of every write.
     pub name: &'static str,
     /// Its version; `name/version` is the user agent of every request.
     pub version: &'static str,
@@ -87,7 +87,8 @@ pub struct ClientSource {
     shared: watch::Receiver<Shared>,
     wishes: Arc<Wishes>,
     program: Program,
-    _task: Arc<EndWithMe>,
+    /// `None` where the credentials are those of one moment.
+    _task: Option<Arc<EndWithMe>>,
 }
 
 /// Requests of callers to the background task.
@@ -133,8 +134,34 @@ impl ClientSource {
             shared,
             wishes,
             program,
-            _task: Arc::new(EndWithMe(task.abort_handle())),
+            _task: Some(Arc::new(EndWithMe(task.abort_handle()))),
         }
+    }
+
+    /// Creates a client for `config`, which is from `origin`, and keeps it: for programs that end soon.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub async fn fixed(
+        config: kube::Config,
+        program: Program,
+        origin: &str,
+    ) -> Result<Self, CredentialsError> {
+        let client = build(config, program, origin).await?;
+        let generation = 1;
+        let status = Status {
+            generation,
+            origin: Some(origin.to_owned()),
+            ..Status::default()
+        };
+        let client = Some(Connection { generation, client });
+        let (_, shared) = watch::channel(Shared { status, client });
+        Ok(Self {
+            shared,
+            wishes: Arc::default(),
+            program,
+            _task: None,
+        })
     }
 
     /// The current state.

@@ -93,6 +93,16 @@ fn nodes(source: ClientSource, selector: Option<String>, keep: Keep) -> Objects<
     }
 }
 
+/// Reads all Nodes once.
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn list_nodes(source: &ClientSource, keep: &Keep) -> Result<Vec<RawNode>, ApiError> {
+    let read = |node: WireNode| Ok(node.into_raw(keep));
+    let (nodes, _) = list(source, NODES, None, read).await?;
+    Ok(nodes)
+}
+
 /// Watches `objects`. The stream never ends; each failed try yields one [`Change::Disconnected`], and a [`Change::Reset`] follows.
 pub fn feed<W: Wire, T: Send + 'static>(
     objects: Objects<W, T>,

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Time;
 
-/// The fields read from a Node object, not interpreted yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The fields read from a Node object, not interpreted yet. As JSON it is a part of the files that `cuoctl plan --snapshot-out` writes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct RawNode {
     /// `metadata.name`.
     pub name: String,
@@ -38,7 +41,7 @@ pub struct RawNode {
 }
 
 /// Who cordoned a Node, and when; if several field managers own the cordon, the first.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cordon {
     /// The field manager: the program's name, such as `kubectl-cordon`.
     pub by: String,

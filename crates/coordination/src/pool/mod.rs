@@ -12,7 +12,7 @@ use cuo_core::pool::FoundPool;
 use cuo_core::release::Rollout;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -54,6 +54,9 @@ struct Meta {
     #[serde(default)]
     generation: i64,
 }
+
+/// The fields of [`Meta`].
+const META: [&str; 4] = ["name", "uid", "resourceVersion", "generation"];
 
 /// An `UpdatePool` as it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +136,39 @@ pub async fn list_pools(source: &ClientSource) -> Result<Vec<PoolObject>, ApiErr
         Err(ApiError::NotFound { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Reads all pools as they are, with of their metadata only what [`of_value`] reads; none where the resource is not defined.
+///
+/// # Errors
+/// Any [`ApiError`] but [`ApiError::NotFound`].
+pub async fn list_values(source: &ClientSource) -> Result<Vec<Value>, ApiError> {
+    let request = Request::new(POOLS).list(&ListParams::default())?;
+    let read = source.call(|client| async move { client.request::<Value>(request).await });
+    let mut found = match read.await {
+        Ok(found) => found,
+        Err(ApiError::NotFound { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let pools = found.get_mut("items").and_then(Value::as_array_mut);
+    let mut pools = pools.map(std::mem::take).unwrap_or_default();
+    for metadata in pools.iter_mut().filter_map(|pool| pool.get_mut("metadata")) {
+        if let Value::Object(fields) = metadata {
+            fields.retain(|field, _| META.contains(&field.as_str()));
+        }
+    }
+    Ok(pools)
+}
+
+/// The pool that `value` holds, as the API server or a manifest has it.
+///
+/// # Errors
+/// Where it is no pool at all; one with an invalid `spec` is a pool.
+pub fn of_value(value: Value) -> Result<PoolObject, ApiError> {
+    let pool = WirePool::deserialize(value).map_err(|error| ApiError::Other {
+        message: format!("no UpdatePool: {error}"),
+    })?;
+    pool.into_object()
 }
 
 /// Writes the status of the pool `name`, if nobody wrote the pool since it was read as `resource_version`.

@@ -1,0 +1,65 @@
+//! The command line.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::connect::Connection;
+use crate::{approve, give_up, history, plan, release, status, why};
+
+/// Shows what the updates of a cluster's nodes are at and why, foresees what comes next, and steers them.
+///
+/// It does with the API server what the kubeconfig's user may do. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong, 3
+/// `plan` found a node that would never be updated.
+#[derive(Debug, Parser)]
+#[command(name = "cuoctl", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Which cluster, and as whom.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Print no colours, as if NO_COLOR were set.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show pools and nodes: what they are at, what runs, what comes next, and why they wait.
+    Status(status::Options),
+    /// Explain why a node does or does not reboot now: all that is looked at, from the host to its pools.
+    Why(why::Options),
+    /// Foresee which node reboots when, by the operator's own planner on the cluster as it is or as it would be.
+    Plan(plan::Options),
+    /// Show which releases pools go to, and how many nodes run or need which.
+    Release(release::Options),
+    /// Show what became of the candidates of pools.
+    History(history::Options),
+    /// Add a release to those that a pool approves; what is on its list stays there.
+    Approve(approve::Options),
+    /// Take the grant of a node back: a drain ends, and its agent uncordons the node. A reboot that was requested already goes on.
+    GiveUp(give_up::Options),
+    /// Print a completion script for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands.
+    #[command(hide = true)]
+    Man {
+        /// Where to.
+        directory: std::path::PathBuf,
+    },
+}
+
+/// The command as it is called: kubectl runs its plugins by a name of their own.
+pub fn command(called: Option<&std::ffi::OsStr>) -> clap::Command {
+    let path = called.map(std::path::Path::new);
+    let name = path.and_then(|path| path.file_stem());
+    match name.is_some_and(|name| name == "kubectl-cuo" || name == "kubectl_cuo") {
+        true => Cli::command().bin_name("kubectl cuo"),
+        false => Cli::command(),
+    }
+}

@@ -1,0 +1,23 @@
+//! `cuoctl`, also known as `kubectl cuo`: shows what the updates of a cluster are at and why, and foresees what comes next.
+//!
+//! It reads what the operator reads, and asks the same planner, so it says what the operator would say. It writes only where a person told
+//! it to, and with that person's rights.
+
+pub mod approve;
+pub mod cli;
+pub mod cluster;
+pub mod connect;
+pub mod fetch;
+pub mod follow;
+pub mod forecast;
+pub mod give_up;
+pub mod history;
+pub mod plan;
+pub mod print;
+pub mod release;
+pub mod run;
+pub mod status;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod why;

@@ -1,0 +1,228 @@
+//! `cuoctl plan`: what the operator would do next, and what follows from that.
+
+mod gantt;
+mod html;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use cuo_core::time::Time;
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::cluster::Cluster;
+use crate::forecast::{Assumed, Forecast, Reboot, forecast};
+use crate::print::Screen;
+use crate::status::ago;
+use crate::table::{Cell, Look, Table};
+
+/// Options of `plan`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// How far to look ahead.
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = length)]
+    pub until: SignedDuration,
+    /// UpdatePools to assume, as YAML or JSON, in place of those of the same names or beside them; `-` is the standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Cluster to look at: a file that --snapshot-out wrote. No API server is asked then.
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Write the cluster as it is to this file, and nothing else. It has the labels of Nodes, and no secrets.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "snapshot"])]
+    pub snapshot_out: Option<PathBuf>,
+    /// How long a drain is assumed to take.
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = length)]
+    pub drain: SignedDuration,
+    /// How long it is assumed to take from the end of a drain until the node is Ready again.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = length)]
+    pub reboot: SignedDuration,
+    /// How long it is assumed to take to download and stage a release.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = length)]
+    pub stage: SignedDuration,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// How to print a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// A table of reboots, and who waits.
+    #[default]
+    Table,
+    /// A timeline of text.
+    Gantt,
+    /// A page with a timeline, which needs no network.
+    Html,
+    /// JSON, for programs.
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
+/// A length of time, up to a year.
+fn length(text: &str) -> Result<SignedDuration, String> {
+    let span: jiff::Span = text.parse().map_err(|error| format!("{error}"))?;
+    let span = span
+        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .map_err(|error| format!("{error}"))?;
+    let most = SignedDuration::from_hours(366 * 24);
+    match span.is_negative() || span > most {
+        true => Err("expected a length of time up to 366 days, such as 90s, 5m or 7d".to_owned()),
+        false => Ok(span),
+    }
+}
+
+/// What is foreseen, and on which grounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Foreseen {
+    /// What is foreseen.
+    #[serde(flatten)]
+    pub forecast: Forecast,
+    /// When the last node that needs a reboot is done; `None` where some are not, or none needs one.
+    pub end: Option<Time>,
+    /// What is assumed, each a sentence.
+    pub assumed: Vec<String>,
+    /// What is not known, each a sentence.
+    pub unknown: Vec<String>,
+}
+
+impl Options {
+    /// The cluster that the options name, if not the one of the API server.
+    ///
+    /// # Errors
+    /// Where the file can't be read.
+    pub fn cluster(&self) -> Result<Option<Cluster>> {
+        self.snapshot.as_deref().map(Cluster::read).transpose()
+    }
+
+    /// The plan for `cluster`.
+    ///
+    /// # Errors
+    /// Where the policy can't be read, or something can't be parsed.
+    pub fn foresee(&self, mut cluster: Cluster) -> Result<Foreseen> {
+        if let Some(path) = &self.file {
+            let name = || path.display().to_string();
+            let text = read(path).with_context(name)?;
+            cluster.apply(&text).with_context(name)?;
+        }
+        let assumed = Assumed {
+            drain: self.drain,
+            reboot: self.reboot,
+            stage: self.stage,
+        };
+        let policy = cluster.config()?.policy();
+        let (from, until) = (cluster.at, cluster.at.later(self.until));
+        let forecast = forecast(cluster.seen()?, &policy, assumed, from, until)?;
+        let done = forecast.reboots.iter().map(|reboot| reboot.done).max();
+        Ok(Foreseen {
+            end: done.filter(|_| forecast.left.is_empty()),
+            forecast,
+            assumed: self.assumptions(),
+            unknown: cluster.unknown,
+        })
+    }
+
+    fn assumptions(&self) -> Vec<String> {
+        vec![
+            format!(
+                "a drain takes {:#}, a reboot {:#}, staging a release {:#}",
+                self.drain, self.reboot, self.stage
+            ),
+            "every update succeeds, checks pass at once, nobody changes anything, and no source brings a newer release".to_owned(),
+        ]
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if path != Path::new("-") {
+        return std::fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+impl Foreseen {
+    /// Some node would not be updated, however long one waits.
+    pub fn never(&self) -> bool {
+        self.forecast.left.iter().any(|left| !left.later)
+    }
+
+    /// As `output` has it; JSON and YAML are printed elsewhere.
+    pub fn text(&self, output: Output, screen: Screen) -> String {
+        match output {
+            Output::Html => html::page(self),
+            Output::Gantt => gantt::text(self, screen) + &self.rest(screen),
+            Output::Table | Output::Json | Output::Yaml => self.table(screen) + &self.rest(screen),
+        }
+    }
+
+    fn table(&self, screen: Screen) -> String {
+        let mut table = Table::new(&["NODE", "BOOTS", "GRANTED", "DONE", "IN"]);
+        for reboot in &self.forecast.reboots {
+            let wait = reboot.granted.since(self.forecast.from);
+            let under_way = wait.is_negative();
+            let when = match under_way {
+                true => Cell::new("under way", Look::Busy),
+                false => ago(wait).into(),
+            };
+            table.row([
+                reboot.node.to_string().into(),
+                called(reboot).into(),
+                reboot.granted.to_string().into(),
+                reboot.done.to_string().into(),
+                when,
+            ]);
+        }
+        match table.is_empty() {
+            true => format!("No node reboots until {}.\n", self.forecast.until),
+            false => table.text(screen, true),
+        }
+    }
+
+    /// What becomes of candidates, who is left, and what was assumed.
+    fn rest(&self, screen: Screen) -> String {
+        let mut text = String::new();
+        if !self.forecast.turns.is_empty() {
+            text += "\n";
+        }
+        for turn in &self.forecast.turns {
+            text += &format!("{}  pool {}: {}\n", turn.at, turn.pool, turn.what);
+        }
+        if let Some(end) = self.end {
+            let length = ago(end.since(self.forecast.from));
+            text += &format!("\nAll nodes are up to date at {end}, in {length}.\n");
+        }
+        if !self.forecast.left.is_empty() {
+            let mut table = Table::new(&["WAITS", "UNTIL", "WHY"]);
+            for left in &self.forecast.left {
+                let until = match left.later {
+                    true => "later".into(),
+                    false => Cell::new("somebody acts", Look::Bad),
+                };
+                table.row([
+                    left.node.to_string().into(),
+                    until,
+                    left.reason.to_string().into(),
+                ]);
+            }
+            text += &format!("\n{}", table.text(screen, true));
+        }
+        text += "\nAssumed: ";
+        text + &self.assumed.join("; ") + ".\n"
+    }
+}
+
+/// What a reboot boots, for people.
+fn called(reboot: &Reboot) -> String {
+    let version = reboot.version.clone();
+    version.unwrap_or_else(|| reboot.release.short())
+}
+
+#[cfg(test)]
+mod tests;

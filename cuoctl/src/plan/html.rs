@@ -1,0 +1,152 @@
+//! The plan as a page: one file without scripts, fonts or anything else from a network, legible in the dark and in the light.
+
+use std::fmt::Write;
+
+use cuo_core::time::Time;
+
+use super::{Foreseen, called};
+
+/// Height of a line, in pixels.
+const LINE: usize = 22;
+/// Width of the names, in pixels.
+const NAMES: usize = 220;
+/// Width of the timeline, in pixels.
+const WIDTH: usize = 900;
+/// How many times are written under it.
+const MARKS: usize = 6;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --text: #1b1f24; --faint: #667085; --line: #d0d5dd; --back: #ffffff; --drain: #e5a00d; --boot: #2f6fed; --bad: #c4320a; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ee; --faint: #98a2b3; --line: #344054; --back: #14181f; --drain: #f5c451; --boot: #6ea0ff; --bad: #ff8a65; } }
+body { font: 14px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); margin: 2rem; }
+svg { max-width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text); }
+.faint, svg text.faint { color: var(--faint); fill: var(--faint); } .bad { color: var(--bad); }
+.grid { stroke: var(--line); } .drain { fill: var(--drain); } .boot { fill: var(--boot); }
+table { border-collapse: collapse; } th, td { text-align: left; padding: .2rem 1rem .2rem 0; vertical-align: top; }
+th { color: var(--faint); font-weight: 600; }
+";
+
+/// The page.
+pub fn page(plan: &Foreseen) -> String {
+    let forecast = &plan.forecast;
+    let mut body = format!(
+        "<h1>What the operator would do</h1>\n<p class=\"faint\">From {} until {}. Assumed: {}.</p>\n",
+        forecast.from,
+        forecast.until,
+        escaped(&plan.assumed.join("; "))
+    );
+    if let Some(end) = plan.end {
+        let _ = writeln!(body, "<p>All nodes are up to date at <b>{end}</b>.</p>");
+    }
+    body += &timeline(plan);
+    if !forecast.turns.is_empty() {
+        let rows = forecast.turns.iter().map(|turn| {
+            [
+                turn.at.to_string(),
+                turn.pool.to_string(),
+                turn.what.clone(),
+            ]
+        });
+        body += &table("Pools", ["Time", "Pool", "What happens"], rows);
+    }
+    if !forecast.left.is_empty() {
+        let rows = forecast.left.iter().map(|left| {
+            let until = if left.later { "later" } else { "somebody acts" };
+            [
+                left.node.to_string(),
+                until.to_owned(),
+                left.reason.to_string(),
+            ]
+        });
+        body += &table("Nodes that wait", ["Node", "Until", "Why"], rows);
+    }
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<title>CUO: plan</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+}
+
+fn timeline(plan: &Foreseen) -> String {
+    let reboots = &plan.forecast.reboots;
+    let Some(last) = reboots.iter().map(|reboot| reboot.done).max() else {
+        return format!("<p>No node reboots until {}.</p>\n", plan.forecast.until);
+    };
+    let first = reboots.iter().map(|reboot| reboot.granted).min();
+    let first = first.map_or(plan.forecast.from, |first| first.min(plan.forecast.from));
+    let whole = last.since(first).as_secs().max(1);
+    let place = |at: Time| {
+        let part = at.since(first).as_secs().clamp(0, whole);
+        let width = i64::try_from(WIDTH).unwrap_or(i64::MAX);
+        NAMES + usize::try_from(part.saturating_mul(width) / whole).unwrap_or(0)
+    };
+    let lines = reboots.len() * LINE;
+    let (width, height) = (NAMES + WIDTH + 100, lines + 2 * LINE);
+    let mut text = format!(
+        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"Reboots over time\">\n"
+    );
+    for mark in 0..MARKS {
+        let part = i64::try_from(mark).unwrap_or(0) * whole / i64::try_from(MARKS - 1).unwrap_or(1);
+        let at = first.later(jiff::SignedDuration::from_secs(part));
+        let x = place(at);
+        let _ = writeln!(
+            text,
+            "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{lines}\"/><text class=\"faint\" x=\"{x}\" y=\"{}\">{}</text>",
+            lines + LINE,
+            at.timestamp().strftime("%m-%d %H:%M")
+        );
+    }
+    for (number, reboot) in reboots.iter().enumerate() {
+        let y = number * LINE;
+        let (start, drained, done) = (
+            place(reboot.granted),
+            place(reboot.drained),
+            place(reboot.done),
+        );
+        let title = format!(
+            "{}: {} granted {}, done {}",
+            reboot.node,
+            called(reboot),
+            reboot.granted,
+            reboot.done
+        );
+        let _ = writeln!(
+            text,
+            "<g><title>{}</title><text x=\"0\" y=\"{}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{}\" width=\"{}\" height=\"{}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{}\" width=\"{}\" height=\"{}\"/><text class=\"faint\" x=\"{}\" y=\"{}\">{}</text></g>",
+            escaped(&title),
+            y + 15,
+            escaped(reboot.node.as_str()),
+            y + 4,
+            drained - start,
+            LINE - 8,
+            y + 4,
+            (done - drained).max(2),
+            LINE - 8,
+            done + 6,
+            y + 15,
+            escaped(&called(reboot)),
+        );
+    }
+    text + "</svg>\n<p class=\"faint\"><svg width=\"12\" height=\"12\"><rect class=\"drain\" width=\"12\" height=\"12\"/></svg> drain &nbsp; <svg width=\"12\" height=\"12\"><rect class=\"boot\" width=\"12\" height=\"12\"/></svg> reboot</p>\n"
+}
+
+fn table<const N: usize>(
+    title: &str,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let head: String = head.iter().map(|head| format!("<th>{head}</th>")).collect();
+    let rows: String = rows
+        .map(|row| {
+            let cells = row.iter().map(|cell| format!("<td>{}</td>", escaped(cell)));
+            format!("<tr>{}</tr>\n", cells.collect::<String>())
+        })
+        .collect();
+    format!("<h2>{title}</h2>\n<table>\n<tr>{head}</tr>\n{rows}</table>\n")
+}
+
+/// What a page may quote from a cluster.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
