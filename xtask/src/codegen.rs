@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
 use cuo_agent::journal;
 use cuo_cluster::ApiError;
+use cuo_coordination::pause;
 use cuo_coordination::pool::schema;
 use cuo_core::keys;
 use cuo_core::plan::{Policy, Snapshot, Writes, plan};
@@ -55,6 +56,11 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             "deploy/operator.yaml",
             "UpdatePool",
             yaml::document(&schema::definition()),
+        ),
+        (
+            "deploy/operator.yaml",
+            "UpdatePause",
+            yaml::document(&pause::definition()),
         ),
         (
             "deploy/operator.yaml",
@@ -299,6 +305,7 @@ fn operator_metrics() -> String {
         pools: vec![],
         rollouts: Default::default(),
         pools_busy: Default::default(),
+        pauses: vec![],
         pools_live: false,
         writes: Writes::default(),
     };

@@ -1,11 +1,13 @@
-//! Paths of API objects, and the names of the custom resource.
+//! Paths of API objects, and the names of the custom resources.
 
 pub(crate) const NODES: &str = "/api/v1/nodes";
 pub(crate) const PODS: &str = "/api/v1/pods";
 /// All `UpdatePool`s.
 pub const POOLS: &str = "/apis/cuo.coreos.com/v1alpha1/updatepools";
+/// All `UpdatePause`s.
+pub const PAUSES: &str = "/apis/cuo.coreos.com/v1alpha1/updatepauses";
 
-/// The custom resource's group.
+/// The custom resources' group.
 pub const GROUP: &str = "cuo.coreos.com";
 /// Its only version.
 pub const VERSION: &str = "v1alpha1";

@@ -1,7 +1,8 @@
-//! What only the operator needs of the API server: the leader's lease, the ledger of slots, and `UpdatePool`.
+//! What only the operator needs of the API server: the leader's lease, the ledger of slots, `UpdatePool` and `UpdatePause`.
 
 pub mod lease;
 pub mod ledger;
+pub mod pause;
 pub mod pool;
 
 // The double is written for `cuo_cluster`, whose modules it names.

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod ledger;
 pub mod look;
 pub mod node;
+pub mod pause;
 pub mod plan;
 pub mod pool;
 pub mod raw;

@@ -97,7 +97,7 @@ impl Code {
 // Columns: name, who reports it, what it means, what a person can do, how the agent treats it, how the operator treats it as its verdict
 // about a node, and the code in its place for the previous release.
 codes! {
-    Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused.", [Level], hold(2);
+    Paused, "both", "An administrator paused this node.", "Remove the label or annotation cuo.coreos.com/reboot-paused, or delete the UpdatePause that the reason names.", [Level], hold(2);
     Hold, "agent", "The agent's configuration holds updates on this host.", "Remove `hold` from the agent's configuration.", [Level], hold(0);
     OtherDriver, "agent", "Another program updates this host, so the agent leaves it alone.", "Switch that program off as the reason says, or remove cuo-agent; updates then continue by themselves.", [Level, Polled, StopsLooks], hold(0);
     StagedUnlocked, "agent", "The staged update is not locked, so any reboot boots it without a grant.", "Run `ostree admin lock-finalization` on the node, or do not reboot the node until its turn has come.", [], hold(0);
@@ -169,7 +169,7 @@ codes! {
     AgentTooOld, "operator", "A pool of the node asks for something that the node's agent does not understand yet.", "Upgrade the agent on the node, for instance by an update under the pool as it was before.", [], hold(9);
     NoAgent, "operator", "No agent has announced itself on this node.", "Install and enable cuo-agent there, or ignore the node.", [], silent(0);
     AgentHolds, "operator", "The agent on the node holds; its own reason says why.", "Read the node's annotation cuo.coreos.com/reason.", [], hold(4);
-    ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused.", [], hold(14);
+    ClusterPaused, "operator", "All reboots are paused.", "Start the operator without --paused, or delete the UpdatePause that the reason names.", [], hold(14);
     WindowClosed, "operator", "No reboot window is open.", "Wait for the next window that the reason names.", [], hold(16);
     PoolInvalid, "operator", "An UpdatePool makes no sense, so the nodes that it selects are left alone.", "Correct the pool that the reason names.", [], warn(22);
     PoolValid, "operator", "The UpdatePool makes sense again.", "Nothing.", [], hold(0);
@@ -178,7 +178,7 @@ codes! {
     ReleaseGivenUp, "operator", "The release failed on as many nodes as the UpdatePool allows, and is tried no longer.", "Look at the nodes that the reason names; publish a fixed release, or run `cuo-agent forget` there once the cause is gone.", [], hold(0);
     ReleaseSuperseded, "operator", "The candidate of the UpdatePool is none any more: another release was declared or approved, or no node can stage it.", "Nothing.", [], hold(0);
     PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways, or to run different releases.", "Make `drain`, `checks` and `release` of the pools that the reason names alike, let only one of them have a `canary`, or let only one of them select the node.", [], warn(10);
-    PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names.", [], hold(15);
+    PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names, or delete the UpdatePause that it names.", [], hold(15);
     NotTarget, "operator", "A pool of the node is pinned to something else.", "Change `target` of the pool that the reason names.", [], hold(11);
     NotApproved, "operator", "A pool of the node wants each update approved.", "Add the release id or the version to `approved` of the pool that the reason names.", [], hold(12);
     ReleasePending, "operator", "The pool of the node goes to another release first, or has yet to decide on this one.", "Wait until the release that the reason names is promoted or given up; or name another one in `release` or `approved` of the pool.", [], hold(13);

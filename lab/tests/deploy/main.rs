@@ -25,7 +25,7 @@ use serde_json::Value;
 const NAMESPACE: &str = "cuo-system";
 const SOON: Duration = Duration::from_secs(30);
 /// Every object of the manifest, and where it is.
-const OBJECTS: [(&str, &str); 16] = [
+const OBJECTS: [(&str, &str); 22] = [
     (
         "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-node-keys",
         "",
@@ -36,6 +36,10 @@ const OBJECTS: [(&str, &str); 16] = [
     ),
     (
         "customresourcedefinition.apiextensions.k8s.io/updatepools.cuo.coreos.com",
+        "",
+    ),
+    (
+        "customresourcedefinition.apiextensions.k8s.io/updatepauses.cuo.coreos.com",
         "",
     ),
     ("namespace/cuo-system", ""),
@@ -66,6 +70,17 @@ const OBJECTS: [(&str, &str); 16] = [
         "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-operator-keys",
         "",
     ),
+    (
+        "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-pauses",
+        "",
+    ),
+    (
+        "validatingadmissionpolicybinding.admissionregistration.k8s.io/cuo-pauses",
+        "",
+    ),
+    ("clusterrole.rbac.authorization.k8s.io/cuo-view", ""),
+    ("clusterrole.rbac.authorization.k8s.io/cuo-pause", ""),
+    ("clusterrole.rbac.authorization.k8s.io/cuo-pools", ""),
     ("poddisruptionbudget.policy/cuo-operator", NAMESPACE),
     ("networkpolicy.networking.k8s.io/cuo-operator", NAMESPACE),
     ("deployment.apps/cuo-operator", NAMESPACE),

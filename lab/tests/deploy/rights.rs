@@ -84,6 +84,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     let anybody = bench.account("default").await?;
     let nodes = ("", "nodes", "*", "get list patch watch");
     let pools = ("cuo.coreos.com", "updatepools", "*", "list watch");
+    let pauses = ("cuo.coreos.com", "updatepauses", "*", "list watch");
     let status = ("cuo.coreos.com", "updatepools/status", "*", "patch");
     // What the admission policy asks for.
     let grants = ("cuo.coreos.com", "nodes", "*", "grant");
@@ -91,6 +92,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
         nodes,
         grants,
         pools,
+        pauses,
         status,
         ("", "configmaps", "cuo-ledger", "create get patch update"),
         (
@@ -104,13 +106,14 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
         nodes,
         grants,
         pools,
+        pauses,
         status,
         ("events.k8s.io", "events", "*", "create"),
     ];
     for (namespace, expected) in [
         (NAMESPACE, &own[..]),
         ("default", &events),
-        ("kube-system", &[nodes, grants, pools, status]),
+        ("kube-system", &[nodes, grants, pools, pauses, status]),
     ] {
         let all = rights(bench, &operator, namespace).await?;
         let shared = rights(bench, &anybody, namespace).await?;

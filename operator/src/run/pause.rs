@@ -59,6 +59,22 @@ const ALL: Pauses = Pauses {
     asked: Doubling::new(FIRST, FIRST),
 };
 
+/// A call that failed, with its purpose.
+#[derive(Debug)]
+pub struct Failed {
+    /// What it was for.
+    pub what: String,
+    /// How it failed.
+    pub error: ApiError,
+}
+
+impl Failed {
+    /// A call for `what` that failed.
+    pub fn new(what: String, error: ApiError) -> Self {
+        Self { what, error }
+    }
+}
+
 /// The current pause and the failures behind it.
 #[derive(Debug, Default)]
 pub struct Pause {

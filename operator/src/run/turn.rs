@@ -3,25 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cuo_cluster::node::{Keep, get_node};
+use cuo_cluster::node::Keep;
 use cuo_cluster::watch::NodesEvent;
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_coordination::lease::Leadership;
 use cuo_coordination::ledger::{self, Stored};
+use cuo_coordination::pause::PausesEvent;
 use cuo_coordination::pool::PoolsEvent;
-use cuo_coordination::pool::list_pools;
-use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
-use cuo_core::node::NodeView;
-use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot, Writes, plan};
+use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot, Writes};
 use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
 use cuo_telemetry::gate::gate;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::info;
 
-use super::pause::Pause;
+use super::pause::{Failed, Pause};
+use super::pauses::Pauses;
 use super::pools::Pools;
 use super::rollouts::{self, Rollouts};
 use super::statuses::Statuses;
@@ -30,29 +29,28 @@ use super::writes::{NodeWrites, Order, Written};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::narration::{CONFIRM, PoolSaid, Said};
+use crate::narration::{PoolSaid, Said};
 use crate::tell::Teller;
 
 /// The longest wait between two turns. A turn costs no request; deadlines and windows follow the wall clock, which may be set at any time.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often an invalid ledger is read again: nothing signals that it was repaired.
-const REPAIR: Duration = Duration::from_secs(30);
 
 /// The operator's state between turns.
 pub struct Operator {
-    source: ClientSource,
-    namespace: String,
-    keep: Keep,
-    policy: Policy,
+    pub(super) source: ClientSource,
+    pub(super) namespace: String,
+    pub(super) keep: Keep,
+    pub(super) policy: Policy,
     leading: bool,
-    seen: Snapshot,
+    pub(super) seen: Snapshot,
     /// The ledger in `seen`; `None` if it has to be read before the next decision.
-    stored: Option<Stored>,
-    read_at: Instant,
+    pub(super) stored: Option<Stored>,
+    pub(super) read_at: Instant,
     watched: Watched,
-    pools: Pools,
+    pub(super) pools: Pools,
+    pub(super) pauses: Pauses,
     /// The Nodes have to be listed again, with more of their fields.
-    list_anew: bool,
+    pub(super) list_anew: bool,
     pause: Pause,
     writes: NodeWrites,
     rollouts: Rollouts,
@@ -84,6 +82,7 @@ impl Operator {
                 pools: vec![],
                 rollouts: Default::default(),
                 pools_busy: Default::default(),
+                pauses: vec![],
                 pools_live: false,
                 writes: Writes::default(),
             },
@@ -91,6 +90,7 @@ impl Operator {
             read_at: Instant::now(),
             watched: Watched::default(),
             pools: Pools::default(),
+            pauses: Pauses::default(),
             list_anew: false,
             pause: Pause::default(),
             writes: NodeWrites::default(),
@@ -138,8 +138,17 @@ impl Operator {
         self.list_anew |= first;
     }
 
+    /// Processes an event of the watch of pauses.
+    pub fn hear_pauses(&mut self, event: PausesEvent) {
+        if let PausesEvent::Disconnected(error) = &event {
+            self.metrics.failed(error);
+        }
+        self.pauses.hear(event);
+        self.seen.pauses = self.pauses.found();
+    }
+
     /// Copies the pools into `seen`, and what they need of Nodes.
-    fn know_pools(&mut self) {
+    pub(super) fn know_pools(&mut self) {
         self.seen.pools = self.pools.found();
         self.seen.rollouts = self.pools.rollouts();
         if self.pools.needs(&mut self.keep) {
@@ -148,9 +157,10 @@ impl Operator {
         }
     }
 
-    /// What is not known about Nodes or pools.
+    /// What is not known about Nodes, pools or pauses.
     fn missing(&self) -> Option<&String> {
-        self.pools.missing().or(self.watched.missing())
+        let policy = self.pools.missing().or(self.pauses.missing());
+        policy.or(self.watched.missing())
     }
 
     /// Takes in what the watch of the Nodes tells; `false` if nothing has to be decided because of it.
@@ -285,63 +295,6 @@ impl Operator {
         }
     }
 
-    /// Reads the ledger, unless it is known.
-    async fn read_ledger(&mut self) -> Result<(), Failed> {
-        let broken = !self.seen.ledger.is_absent() && self.seen.ledger.value().is_none();
-        let known = self.stored.is_some() && !(broken && Instant::now() >= self.read_at + REPAIR);
-        if known {
-            return Ok(());
-        }
-        let read = ledger::read(&self.source, &self.namespace).await;
-        let what = || format!("read ConfigMap {}/{}", self.namespace, ledger::NAME);
-        let stored = read.map_err(|error| Failed::new(what(), error))?;
-        self.read_at = Instant::now();
-        self.seen.ledger = Field::json(stored.text().map(str::to_owned).as_ref());
-        if let Field::Malformed(why) = &self.seen.ledger {
-            error!("nothing is granted: the ledger is invalid: {why}");
-        }
-        self.stored = Some(stored);
-        Ok(())
-    }
-
-    /// Decides, with live reads of the pools and Nodes that the decision needs; `None` if the Nodes have to be listed again.
-    async fn plan(&mut self) -> Result<Option<Plan>, Failed> {
-        self.seen.live.clear();
-        self.seen.pools_live = false;
-        loop {
-            let plan = plan(&self.seen, &self.policy, Timestamp::now().into());
-            match &plan.act {
-                Act::ConfirmNode(name) => self.confirm(name.clone()).await?,
-                Act::ConfirmPools => self.confirm_pools().await?,
-                Act::Wait | Act::Ledger(_) | Act::Node(_) | Act::Pool(_) => {
-                    return Ok(Some(plan));
-                }
-            }
-            if self.list_anew {
-                return Ok(None);
-            }
-        }
-    }
-
-    async fn confirm(&mut self, name: NodeName) -> Result<(), Failed> {
-        gate(&format!("operator-before-{}", CONFIRM)).await;
-        let read = get_node(&self.source, name.as_str(), &self.keep).await;
-        let raw = read.map_err(|error| Failed::new(format!("read node {name}"), error))?;
-        gate(&format!("operator-after-{}", CONFIRM)).await;
-        let node = raw.and_then(|raw| NodeView::parse(&raw).ok());
-        self.seen.live.insert(name, node);
-        Ok(())
-    }
-
-    async fn confirm_pools(&mut self) -> Result<(), Failed> {
-        let read = list_pools(&self.source).await;
-        let pools = read.map_err(|error| Failed::new("read the pools".to_owned(), error))?;
-        self.pools.replace(pools);
-        self.know_pools();
-        self.seen.pools_live = true;
-        Ok(())
-    }
-
     /// Reports the state of pools; returns when to do so again.
     fn tell_pools(&mut self, plan: &Plan) -> Option<Instant> {
         let pools = self.pools.objects();
@@ -426,16 +379,4 @@ pub enum Ended {
     Pool(Box<rollouts::Written>),
     /// Of a pool's status.
     Status(Result<(), ApiError>),
-}
-
-/// A call that failed, with its purpose.
-struct Failed {
-    what: String,
-    error: ApiError,
-}
-
-impl Failed {
-    fn new(what: String, error: ApiError) -> Self {
-        Self { what, error }
-    }
 }

@@ -82,6 +82,7 @@ fn seen(stage: Option<Stage>, answer: Option<Answer>) -> Snapshot {
         pools: vec![],
         rollouts: Default::default(),
         pools_busy: Default::default(),
+        pauses: vec![],
         pools_live: false,
         writes: Default::default(),
     }

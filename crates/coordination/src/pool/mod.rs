@@ -2,7 +2,7 @@
 
 mod parse;
 pub mod releases;
-mod rules;
+pub(crate) mod rules;
 pub mod schema;
 pub mod spec;
 pub mod status;
@@ -138,26 +138,27 @@ pub async fn list_pools(source: &ClientSource) -> Result<Vec<PoolObject>, ApiErr
     }
 }
 
-/// Reads all pools as they are, with of their metadata only what [`of_value`] reads; none where the resource is not defined.
+/// Reads all objects of the custom resource at `path` as they are, with of their metadata only what [`of_value`] reads; none where the
+/// resource is not defined.
 ///
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].
-pub async fn list_values(source: &ClientSource) -> Result<Vec<Value>, ApiError> {
-    let request = Request::new(POOLS).list(&ListParams::default())?;
+pub async fn list_values(source: &ClientSource, path: &str) -> Result<Vec<Value>, ApiError> {
+    let request = Request::new(path).list(&ListParams::default())?;
     let read = source.call(|client| async move { client.request::<Value>(request).await });
     let mut found = match read.await {
         Ok(found) => found,
         Err(ApiError::NotFound { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let pools = found.get_mut("items").and_then(Value::as_array_mut);
-    let mut pools = pools.map(std::mem::take).unwrap_or_default();
-    for metadata in pools.iter_mut().filter_map(|pool| pool.get_mut("metadata")) {
-        if let Value::Object(fields) = metadata {
+    let items = found.get_mut("items").and_then(Value::as_array_mut);
+    let mut items = items.map(std::mem::take).unwrap_or_default();
+    for item in &mut items {
+        if let Some(Value::Object(fields)) = item.get_mut("metadata") {
             fields.retain(|field, _| META.contains(&field.as_str()));
         }
     }
-    Ok(pools)
+    Ok(items)
 }
 
 /// The pool that `value` holds, as the API server or a manifest has it.

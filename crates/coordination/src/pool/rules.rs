@@ -66,7 +66,7 @@ pub(super) fn date(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// A moment, as everywhere in Kubernetes.
-pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{GROUP, KIND, PLURAL, PoolSpec, PoolStatus, SHORT, VERSION};
 
 /// A column of `kubectl get updatepools`.
-fn column(name: &str, kind: &str, path: &str) -> Value {
+pub(crate) fn column(name: &str, kind: &str, path: &str) -> Value {
     json!({ "name": name, "type": kind, "jsonPath": path })
 }
 
@@ -137,7 +137,7 @@ fn walk(schema: &Value, path: &str, rows: &mut Vec<[String; 4]>) {
 }
 
 /// The schema of `T` in the form that a definition takes: nothing is referred to, nothing is `null`, and no field is forbidden.
-fn structural<T: JsonSchema>() -> Value {
+pub(crate) fn structural<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
     let mut schema: Schema = settings.into_generator().into_root_schema_for::<T>();
     let object = schema.ensure_object();

@@ -14,7 +14,8 @@ pub enum Act {
     Wait,
     /// Read this Node from the API server and plan again with it in [`Snapshot::live`](super::Snapshot::live).
     ConfirmNode(NodeName),
-    /// Read the pools from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools).
+    /// Read the pools and pauses from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools) and
+    /// [`Snapshot::pauses`](super::Snapshot::pauses).
     ConfirmPools,
     /// Replace the ledger, provided that it has not changed since it was read.
     Ledger(LedgerAct),

@@ -6,6 +6,7 @@ use crate::field::trouble;
 use crate::ids::ReleaseId;
 use crate::keys;
 use crate::node::NodeView;
+use crate::pause::{FoundPause, Scope};
 use crate::reason::{Code, Reason};
 use crate::values::{Cordoned, Phase};
 
@@ -76,7 +77,41 @@ impl Planner<'_> {
         if self.policy.paused {
             return Err(Code::ClusterPaused.into());
         }
+        self.paused(node)?;
         self.consent(node, identity)
+    }
+
+    /// Whether a pause holds the node. One that can't be understood holds all.
+    fn paused(&mut self, node: &NodeView) -> Result<(), Reason> {
+        let seen = self.seen;
+        for found in &seen.pauses {
+            let pause = match found {
+                FoundPause::Valid(pause) if pause.holds(self.now) => pause,
+                FoundPause::Valid(_) => continue,
+                FoundPause::Invalid { name, why } => {
+                    let text = format!("UpdatePause {name} can't be understood: {why}");
+                    return Err(Reason::new(Code::ClusterPaused, text));
+                }
+            };
+            let in_pool = |name| {
+                self.pools
+                    .of(&node.name)
+                    .any(|pool| pool.name == Some(name))
+            };
+            let (code, text) = match &pause.scope {
+                Scope::All => (Code::ClusterPaused, pause.to_string()),
+                Scope::Pool(name) if in_pool(name) => {
+                    (Code::PoolPaused, format!("pool {name}: {pause}"))
+                }
+                Scope::Nodes(names) if names.contains(&node.name) => {
+                    (Code::Paused, pause.to_string())
+                }
+                Scope::Pool(_) | Scope::Nodes(_) => continue,
+            };
+            self.wakes.extend(pause.until);
+            return Err(Reason::new(code, text));
+        }
+        Ok(())
     }
 
     /// The release failed on this node, or on as many as make its pools give it up.

@@ -10,6 +10,7 @@ use crate::field::Field;
 use crate::ids::{NodeName, PoolName};
 use crate::ledger::Ledger;
 use crate::node::NodeView;
+use crate::pause::FoundPause;
 use crate::pool::{FoundPool, Pool};
 use crate::release::Rollout;
 
@@ -26,11 +27,13 @@ pub struct Snapshot {
     pub own_node: Option<NodeName>,
     /// All pools, by name.
     pub pools: Vec<FoundPool>,
+    /// All pauses, by name. Like the pools they are read from the API server before a grant.
+    pub pauses: Vec<FoundPause>,
     /// How far each pool is with releases, as its status says; one that says nothing is not in it.
     pub rollouts: BTreeMap<PoolName, Rollout>,
     /// Pools whose status can't be written now: a write is under way or has yet to come back, or the last one failed.
     pub pools_busy: BTreeSet<PoolName>,
-    /// `pools` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
+    /// `pools` and `pauses` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
     pub pools_live: bool,
     /// Writes to Nodes that are in flight, failed or can't be sent.
     pub writes: Writes,

@@ -19,6 +19,7 @@ use crate::window::{Calendar, Windows};
 
 mod faults;
 mod lone;
+mod pauses;
 mod pools;
 mod releases;
 mod rollback;
@@ -119,6 +120,7 @@ impl World {
                 pools: vec![],
                 rollouts: Default::default(),
                 pools_busy: Default::default(),
+                pauses: vec![],
                 pools_live: false,
                 writes: Writes::default(),
             },

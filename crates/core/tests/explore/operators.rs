@@ -62,6 +62,7 @@ fn snapshot(world: &World, at: &Operator, scope: &Scope) -> Snapshot {
         pools: falsified(pools(at.pools.unwrap_or(world.pools)), bug),
         rollouts: rollouts(scope, known(world, at), bug),
         pools_busy: Default::default(),
+        pauses: vec![],
         pools_live: false,
         writes: Default::default(),
     }
