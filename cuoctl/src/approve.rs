@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use cuo_cluster::ClientSource;
-use cuo_coordination::pool::{GROUP, VERSION};
-use cuo_coordination::pool::{PLURAL, list_values};
+use cuo_cluster::paths::POOLS;
+use cuo_coordination::pool::list_values;
 use cuo_core::ids::ReleaseId;
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
@@ -33,7 +33,7 @@ pub enum Approved {
 /// # Errors
 /// Where the pool does not exist, does not want approvals, or was changed by somebody else at the same moment.
 pub async fn approve(source: &ClientSource, options: &Options) -> Result<Approved> {
-    let pools = list_values(source)
+    let pools = list_values(source, POOLS)
         .await
         .context("the UpdatePools can't be read")?;
     let named = |pool: &&Value| pool.pointer("/metadata/name") == Some(&json!(options.pool));
@@ -50,8 +50,7 @@ pub async fn approve(source: &ClientSource, options: &Options) -> Result<Approve
         field_manager: Some(source.program().name.to_owned()),
         ..PatchParams::default()
     };
-    let path = format!("/apis/{GROUP}/{VERSION}/{PLURAL}");
-    let request = Request::new(path).patch(&options.pool, &params, &Patch::Merge(body));
+    let request = Request::new(POOLS).patch(&options.pool, &params, &Patch::Merge(body));
     let request = request.context("the request")?;
     let written = source.call(|client| async move { client.request::<Value>(request).await });
     let what = || format!("pool {} can't be changed", options.pool);

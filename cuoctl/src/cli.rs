@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::connect::Connection;
-use crate::{approve, give_up, history, plan, release, status, why};
+use crate::{approve, give_up, history, pause, plan, release, status, why};
 
 /// Shows what the updates of a cluster's nodes are at and why, foresees what comes next, and steers them.
 ///
@@ -36,6 +36,10 @@ pub enum Command {
     Release(release::Options),
     /// Show what became of the candidates of pools.
     History(history::Options),
+    /// Hold updates: of all nodes, of a pool's, or of single ones. What is not accepted yet is taken back; what is under way goes on.
+    Pause(pause::Options),
+    /// End a pause.
+    Resume(pause::ResumeOptions),
     /// Add a release to those that a pool approves; what is on its list stays there.
     Approve(approve::Options),
     /// Take the grant of a node back: a drain ends, and its agent uncordons the node. A reboot that was requested already goes on.

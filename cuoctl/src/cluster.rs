@@ -5,11 +5,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use cuo_coordination::pause::pause;
 use cuo_coordination::pool::{PoolObject, of_value};
 use cuo_core::field::Field;
 use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
+use cuo_core::pause::FoundPause;
 use cuo_core::plan::{Plan, Policy, Snapshot, Writes, plan};
 use cuo_core::raw::RawNode;
 use cuo_core::time::Time;
@@ -36,6 +38,9 @@ pub struct Cluster {
     pub ledger: Option<String>,
     /// All `UpdatePool`s.
     pub pools: Vec<Value>,
+    /// All `UpdatePause`s.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Value>,
     /// All Nodes.
     pub nodes: Vec<RawNode>,
     /// What could not be read, each a sentence.
@@ -82,6 +87,7 @@ impl Cluster {
             own_node: None,
             ledger: None,
             pools: Vec::new(),
+            pauses: Vec::new(),
             nodes: Vec::new(),
             unknown: Vec::new(),
         }
@@ -122,6 +128,15 @@ impl Cluster {
         Ok(pools.collect::<Result<_, _>>()?)
     }
 
+    /// The pauses, parsed.
+    pub fn pauses(&self) -> Vec<FoundPause> {
+        let pauses = self.pauses.iter().map(|found| {
+            let name = found.pointer("/metadata/name").and_then(Value::as_str);
+            pause(name.unwrap_or_default(), &found["spec"])
+        });
+        pauses.collect()
+    }
+
     /// The Nodes, parsed.
     ///
     /// # Errors
@@ -160,6 +175,7 @@ impl Cluster {
                 .collect(),
             pools: pools.into_iter().map(|pool| pool.found).collect(),
             pools_busy: Default::default(),
+            pauses: self.pauses(),
             pools_live: true,
             writes: Writes::default(),
         })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use cuo_cluster::node::Keep;
+use cuo_cluster::paths::{PAUSES, POOLS};
 use cuo_cluster::watch::list_nodes;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::ledger;
@@ -39,9 +40,13 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
     let mut cluster = Cluster::unknown(Time::from(Timestamp::now()));
     let mut unknown = Vec::new();
     let mut note = |what: &str, error: ApiError| unknown.push(format!("{what}: {error}"));
-    match list_values(source).await {
+    match list_values(source, POOLS).await {
         Ok(pools) => cluster.pools = pools,
         Err(error) => note("the UpdatePools can't be read, so none are assumed", error),
+    }
+    match list_values(source, PAUSES).await {
+        Ok(pauses) => cluster.pauses = pauses,
+        Err(error) => note("the UpdatePauses can't be read, so none are assumed", error),
     }
     match settings(source, namespace).await {
         Ok(settings) => cluster.operator = settings,

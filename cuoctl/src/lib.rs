@@ -12,10 +12,12 @@ pub mod follow;
 pub mod forecast;
 pub mod give_up;
 pub mod history;
+pub mod pause;
 pub mod plan;
 pub mod print;
 pub mod release;
 pub mod run;
+pub mod span;
 pub mod status;
 pub mod table;
 #[cfg(test)]

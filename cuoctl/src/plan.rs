@@ -1,5 +1,6 @@
 //! `cuoctl plan`: what the operator would do next, and what follows from that.
 
+mod foreseen;
 mod gantt;
 mod html;
 
@@ -8,15 +9,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use cuo_core::time::Time;
 use jiff::SignedDuration;
-use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::forecast::{Assumed, Forecast, Reboot, forecast};
+use crate::forecast::{Assumed, forecast};
 use crate::print::Screen;
+use crate::span::length;
 use crate::status::ago;
 use crate::table::{Cell, Look, Table};
+use foreseen::called;
+
+pub use foreseen::Foreseen;
 
 /// Options of `plan`.
 #[derive(Debug, Clone, Args)]
@@ -61,34 +64,6 @@ pub enum Output {
     Json,
     /// The same as YAML.
     Yaml,
-}
-
-/// A length of time, up to a year.
-fn length(text: &str) -> Result<SignedDuration, String> {
-    let span: jiff::Span = text.parse().map_err(|error| format!("{error}"))?;
-    let span = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|error| format!("{error}"))?;
-    let most = SignedDuration::from_hours(366 * 24);
-    match span.is_negative() || span > most {
-        true => Err("expected a length of time up to 366 days, such as 90s, 5m or 7d".to_owned()),
-        false => Ok(span),
-    }
-}
-
-/// What is foreseen, and on which grounds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Foreseen {
-    /// What is foreseen.
-    #[serde(flatten)]
-    pub forecast: Forecast,
-    /// When the last node that needs a reboot is done; `None` where some are not, or none needs one.
-    pub end: Option<Time>,
-    /// What is assumed, each a sentence.
-    pub assumed: Vec<String>,
-    /// What is not known, each a sentence.
-    pub unknown: Vec<String>,
 }
 
 impl Options {
@@ -216,12 +191,6 @@ impl Foreseen {
         text += "\nAssumed: ";
         text + &self.assumed.join("; ") + ".\n"
     }
-}
-
-/// What a reboot boots, for people.
-fn called(reboot: &Reboot) -> String {
-    let version = reboot.version.clone();
-    version.unwrap_or_else(|| reboot.release.short())
 }
 
 #[cfg(test)]

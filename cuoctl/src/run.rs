@@ -5,13 +5,15 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use clap::{CommandFactory, FromArgMatches};
 use cuo_cluster::ClientSource;
+use serde::Serialize;
 
 use crate::approve::Approved;
 use crate::cli::{Cli, Command, command};
 use crate::cluster::Cluster;
+use crate::connect::Connection;
 use crate::fetch::fetch;
 use crate::follow::Follow;
 use crate::plan::{Foreseen, Output};
@@ -19,7 +21,7 @@ use crate::print::{Screen, note, say};
 use crate::release::Releases;
 use crate::status::Status;
 use crate::why::Why;
-use crate::{approve, give_up, history, plan, print};
+use crate::{approve, give_up, history, pause, plan, print, status};
 
 /// `plan` found a node that would never be updated.
 const NEVER: u8 = 3;
@@ -46,59 +48,41 @@ pub async fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode> {
     let screen = Screen::find(cli.no_color);
     let connection = &cli.connection;
-    let cluster = async || {
-        let source = connection.open().await?;
-        let cluster = fetch(&source, &connection.namespace).await?;
-        cluster.unknown.iter().for_each(|text| note(text));
-        Ok::<_, anyhow::Error>(cluster)
-    };
     match cli.command {
+        Command::Status(options) if options.watch => {
+            watch(&options, connection, cli.no_color).await?
+        }
         Command::Status(options) => {
-            let wide = options.output == print::Output::Wide;
-            if options.watch {
-                ensure!(
-                    matches!(options.output, print::Output::Table | print::Output::Wide),
-                    "--watch shows tables: it goes with `-o table` and `-o wide`"
-                );
-                let follow = Follow {
-                    namespace: &connection.namespace,
-                    names: &options.names,
-                    wide,
-                    no_color: cli.no_color,
-                };
-                follow.run(&connection.open().await?).await?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            let status = Status::of(&cluster().await?, &options.names)?;
-            if !options.output.machine(&status)? {
-                say(&status.text(screen, wide))?;
-            }
+            let status = Status::of(&cluster(connection).await?, &options.names)?;
+            shown(options.output, &status, |wide| status.text(screen, wide))?;
         }
         Command::Why(options) => {
-            let why = Why::of(&cluster().await?, &options.node)?;
-            if !options.output.machine(&why)? {
-                say(&why.text())?;
-            }
+            let why = Why::of(&cluster(connection).await?, &options.node)?;
+            shown(options.output, &why, |_| why.text())?;
         }
-        Command::Plan(options) => return foresee(&options, cluster, screen).await,
+        Command::Plan(options) => return foresee(&options, connection, screen).await,
         Command::Release(options) => {
-            let releases = Releases::of(&cluster().await?)?;
-            let wide = options.output == print::Output::Wide;
-            if !options.output.machine(&releases)? {
-                say(&releases.text(screen, wide))?;
-            }
+            let releases = Releases::of(&cluster(connection).await?)?;
+            shown(options.output, &releases, |wide| {
+                releases.text(screen, wide)
+            })?;
         }
         Command::History(options) => {
-            let lines = history::of(&cluster().await?, options.pool.as_deref())?;
-            let wide = options.output == print::Output::Wide;
-            if !options.output.machine(&lines)? {
-                say(&history::text(&lines, screen, wide))?;
-            }
+            let lines = history::of(&cluster(connection).await?, options.pool.as_deref())?;
+            shown(options.output, &lines, |wide| {
+                history::text(&lines, screen, wide)
+            })?;
+        }
+        Command::Pause(options) => {
+            said(&pause::pause(&connection.open().await?, &options).await?)?;
+        }
+        Command::Resume(options) => {
+            said(&pause::resume(&connection.open().await?, &options).await?)?;
         }
         Command::Approve(options) => approves(&connection.open().await?, &options).await?,
         Command::GiveUp(options) => {
             give_up::give_up(&connection.open().await?, &options).await?;
-            say(&format!("node/{} grant removed\n", options.node))?;
+            said(&[format!("node/{} grant removed", options.node)])?;
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cuoctl", &mut io::stdout());
@@ -108,14 +92,56 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The cluster as it is; what could not be read is said beside the output.
+async fn cluster(connection: &Connection) -> Result<Cluster> {
+    let source = connection.open().await?;
+    let cluster = fetch(&source, &connection.namespace).await?;
+    cluster.unknown.iter().for_each(|text| note(text));
+    Ok(cluster)
+}
+
+/// Prints for programs or for people, as `output` says.
+fn shown(
+    output: print::Output,
+    value: &impl Serialize,
+    text: impl FnOnce(bool) -> String,
+) -> Result<()> {
+    match output.machine(value)? {
+        true => Ok(()),
+        false => say(&text(output == print::Output::Wide)),
+    }
+}
+
+/// Prints lines.
+fn said(lines: &[String]) -> Result<()> {
+    say(&(lines.join("\n") + "\n"))
+}
+
+async fn watch(options: &status::Options, connection: &Connection, no_color: bool) -> Result<()> {
+    let wide = match options.output {
+        print::Output::Table => false,
+        print::Output::Wide => true,
+        print::Output::Json | print::Output::Yaml => {
+            bail!("--watch shows tables: it goes with `-o table` and `-o wide`")
+        }
+    };
+    let follow = Follow {
+        namespace: &connection.namespace,
+        names: &options.names,
+        wide,
+        no_color,
+    };
+    follow.run(&connection.open().await?).await
+}
+
 async fn foresee(
     options: &plan::Options,
-    cluster: impl AsyncFnOnce() -> Result<Cluster>,
+    connection: &Connection,
     screen: Screen,
 ) -> Result<ExitCode> {
     let cluster = match options.cluster()? {
         Some(cluster) => cluster,
-        None => cluster().await?,
+        None => cluster(connection).await?,
     };
     if let Some(path) = &options.snapshot_out {
         cluster.write(path)?;
@@ -138,11 +164,11 @@ async fn foresee(
 
 async fn approves(source: &ClientSource, options: &approve::Options) -> Result<()> {
     let approve::Options { pool, release } = options;
-    let text = match approve::approve(source, options).await? {
-        Approved::Now => format!("updatepool/{pool} approves {release}\n"),
-        Approved::Before => format!("updatepool/{pool} approves {release} already\n"),
+    let before = match approve::approve(source, options).await? {
+        Approved::Now => "",
+        Approved::Before => " already",
     };
-    say(&text)
+    said(&[format!("updatepool/{pool} approves {release}{before}")])
 }
 
 fn pages(directory: &Path) -> Result<()> {

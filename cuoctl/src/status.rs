@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use cuo_core::ids::{NodeName, PoolName};
 use cuo_core::node::NodeView;
+use cuo_core::pause::{FoundPause, Scope};
 use cuo_core::plan::{Plan, PoolReport};
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::{AnyCode, Code, Reason};
@@ -41,6 +42,8 @@ pub struct Status {
     pub at: Time,
     /// All updates are paused by the operator's flag.
     pub paused: bool,
+    /// The pauses that hold something now, each a sentence.
+    pub pauses: Vec<String>,
     /// No operator is running, as far as its Deployment says.
     pub no_operator: bool,
     /// The pools.
@@ -134,6 +137,7 @@ impl Status {
         Ok(Self {
             at: cluster.at,
             paused: cluster.config()?.paused,
+            pauses: pauses(cluster),
             no_operator: cluster
                 .operator
                 .as_ref()
@@ -154,6 +158,12 @@ impl Status {
         }
         if self.paused {
             text += "All reboots are paused: the operator runs with --paused.\n\n";
+        }
+        for pause in &self.pauses {
+            text += &format!("{pause}\n");
+        }
+        if !self.pauses.is_empty() {
+            text += "\n";
         }
         if !self.pools.is_empty() {
             text += &self.pool_table(wide).text(screen, !wide);
@@ -296,6 +306,28 @@ fn look(view: &NodeView) -> Look {
         Phase::Staged | Phase::Waiting => Look::Plain,
         Phase::Held | Phase::Failed => Look::Bad,
     }
+}
+
+/// What is paused, by whom, until when and why.
+fn pauses(cluster: &Cluster) -> Vec<String> {
+    let said = cluster
+        .pauses()
+        .into_iter()
+        .filter_map(|found| match found {
+            FoundPause::Valid(pause) if !pause.holds(cluster.at) => None,
+            FoundPause::Valid(pause) => Some(match &pause.scope {
+                Scope::All => format!("All nodes are {pause}"),
+                Scope::Pool(pool) => format!("Pool {pool} is {pause}"),
+                Scope::Nodes(nodes) => {
+                    let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+                    format!("Nodes {} are {pause}", nodes.join(", "))
+                }
+            }),
+            FoundPause::Invalid { name, why } => Some(format!(
+                "All nodes are paused, since UpdatePause {name} can't be understood: {why}"
+            )),
+        });
+    said.collect()
 }
 
 /// The pools, to say which of them select a node.

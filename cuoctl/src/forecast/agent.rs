@@ -7,7 +7,7 @@ use cuo_core::time::Time;
 use cuo_core::values::{Booted, DrainMode, Field, Outcome, Phase, Progress, RebootResult, Status};
 use jiff::SignedDuration;
 
-use super::{Assumed, Reboot};
+use super::said::{Assumed, Reboot};
 
 /// What an agent is at, until when.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use cuo_core::values::Field;
 use jiff::SignedDuration;
 
 use super::agent::{self, Work};
-use super::{Assumed, Forecast, Left, Restless, Turn};
+use super::said::{Assumed, Forecast, Left, Reboot, Restless, Turn};
 
 /// More acts in a row than any cluster needs at one moment.
 const ACTS: usize = 200_000;
@@ -195,7 +195,7 @@ impl<'a> World<'a> {
         }
         let under_way = self.work.values().filter_map(Work::reboot).cloned();
         self.forecast.reboots.extend(under_way);
-        let order = |reboot: &super::Reboot| (reboot.granted, reboot.node.clone());
+        let order = |reboot: &Reboot| (reboot.granted, reboot.node.clone());
         self.forecast.reboots.sort_by_key(order);
         self.forecast.from = self.from;
         self.forecast.until = until;

@@ -2,7 +2,7 @@
 
 use cuo_core::time::Time;
 
-use super::{Foreseen, called};
+use super::foreseen::{Foreseen, called};
 use crate::print::Screen;
 
 /// Width where none is known.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use cuo_core::time::Time;
 
-use super::{Foreseen, called};
+use super::foreseen::{Foreseen, called};
+use crate::forecast::Reboot;
 
 /// Height of a line, in pixels.
 const LINE: usize = 22;
@@ -13,7 +14,7 @@ const NAMES: usize = 220;
 /// Width of the timeline, in pixels.
 const WIDTH: usize = 900;
 /// How many times are written under it.
-const MARKS: usize = 6;
+const MARKS: i64 = 6;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --text: #1b1f24; --faint: #667085; --line: #d0d5dd; --back: #ffffff; --drain: #e5a00d; --boot: #2f6fed; --bad: #c4320a; }
@@ -72,35 +73,57 @@ fn timeline(plan: &Foreseen) -> String {
     };
     let first = reboots.iter().map(|reboot| reboot.granted).min();
     let first = first.map_or(plan.forecast.from, |first| first.min(plan.forecast.from));
-    let whole = last.since(first).as_secs().max(1);
-    let place = |at: Time| {
-        let part = at.since(first).as_secs().clamp(0, whole);
-        let width = i64::try_from(WIDTH).unwrap_or(i64::MAX);
-        NAMES + usize::try_from(part.saturating_mul(width) / whole).unwrap_or(0)
-    };
-    let lines = reboots.len() * LINE;
-    let (width, height) = (NAMES + WIDTH + 100, lines + 2 * LINE);
-    let mut text = format!(
-        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"Reboots over time\">\n"
-    );
-    for mark in 0..MARKS {
-        let part = i64::try_from(mark).unwrap_or(0) * whole / i64::try_from(MARKS - 1).unwrap_or(1);
-        let at = first.later(jiff::SignedDuration::from_secs(part));
-        let x = place(at);
-        let _ = writeln!(
-            text,
-            "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{lines}\"/><text class=\"faint\" x=\"{x}\" y=\"{}\">{}</text>",
-            lines + LINE,
-            at.timestamp().strftime("%m-%d %H:%M")
-        );
+    let scale = Scale { first, last };
+    let (width, height) = (NAMES + WIDTH + 100, (reboots.len() + 2) * LINE);
+    let marks: String = (0..MARKS)
+        .map(|mark| scale.mark(mark, reboots.len() * LINE))
+        .collect();
+    let bars = reboots.iter().enumerate();
+    let bars: String = bars
+        .map(|(number, reboot)| scale.bar(number * LINE, reboot))
+        .collect();
+    format!(
+        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"Reboots over time\">\n{marks}{bars}</svg>\n{LEGEND}"
+    )
+}
+
+/// What the colours mean.
+const LEGEND: &str = "<p class=\"faint\"><svg width=\"12\" height=\"12\"><rect class=\"drain\" width=\"12\" height=\"12\"/></svg> drain &nbsp; <svg width=\"12\" height=\"12\"><rect class=\"boot\" width=\"12\" height=\"12\"/></svg> reboot</p>\n";
+
+/// The time that is shown.
+struct Scale {
+    first: Time,
+    last: Time,
+}
+
+impl Scale {
+    /// Its length in seconds.
+    fn whole(&self) -> i64 {
+        self.last.since(self.first).as_secs().max(1)
     }
-    for (number, reboot) in reboots.iter().enumerate() {
-        let y = number * LINE;
-        let (start, drained, done) = (
-            place(reboot.granted),
-            place(reboot.drained),
-            place(reboot.done),
-        );
+
+    /// Where a moment is, in pixels from the left.
+    fn place(&self, at: Time) -> usize {
+        let part = at.since(self.first).as_secs().clamp(0, self.whole());
+        let width = i64::try_from(WIDTH).unwrap_or(i64::MAX);
+        NAMES + usize::try_from(part.saturating_mul(width) / self.whole()).unwrap_or(0)
+    }
+
+    /// A line down to `lines` with the time under it.
+    fn mark(&self, number: i64, lines: usize) -> String {
+        let part = number.saturating_mul(self.whole()) / (MARKS - 1);
+        let at = self.first.later(jiff::SignedDuration::from_secs(part));
+        let (x, y) = (self.place(at), lines + LINE);
+        let time = at.timestamp().strftime("%m-%d %H:%M");
+        format!(
+            "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{lines}\"/><text class=\"faint\" x=\"{x}\" y=\"{y}\">{time}</text>\n"
+        )
+    }
+
+    /// A reboot, in the line that begins at `top`.
+    fn bar(&self, top: usize, reboot: &Reboot) -> String {
+        let (start, drained) = (self.place(reboot.granted), self.place(reboot.drained));
+        let done = self.place(reboot.done);
         let title = format!(
             "{}: {} granted {}, done {}",
             reboot.node,
@@ -108,24 +131,18 @@ fn timeline(plan: &Foreseen) -> String {
             reboot.granted,
             reboot.done
         );
-        let _ = writeln!(
-            text,
-            "<g><title>{}</title><text x=\"0\" y=\"{}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{}\" width=\"{}\" height=\"{}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{}\" width=\"{}\" height=\"{}\"/><text class=\"faint\" x=\"{}\" y=\"{}\">{}</text></g>",
+        let (y, text, high) = (top + 4, top + 15, LINE - 8);
+        format!(
+            "<g><title>{}</title><text x=\"0\" y=\"{text}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><text class=\"faint\" x=\"{}\" y=\"{text}\">{}</text></g>\n",
             escaped(&title),
-            y + 15,
             escaped(reboot.node.as_str()),
-            y + 4,
             drained - start,
-            LINE - 8,
-            y + 4,
+            // However short it is, it is to be seen.
             (done - drained).max(2),
-            LINE - 8,
             done + 6,
-            y + 15,
             escaped(&called(reboot)),
-        );
+        )
     }
-    text + "</svg>\n<p class=\"faint\"><svg width=\"12\" height=\"12\"><rect class=\"drain\" width=\"12\" height=\"12\"/></svg> drain &nbsp; <svg width=\"12\" height=\"12\"><rect class=\"boot\" width=\"12\" height=\"12\"/></svg> reboot</p>\n"
 }
 
 fn table<const N: usize>(

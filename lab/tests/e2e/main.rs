@@ -10,6 +10,7 @@ mod admin;
 mod boots;
 mod checks;
 mod control;
+mod cuoctl;
 mod declared;
 mod deletion;
 mod doctor;

@@ -1,0 +1,223 @@
+//! `cuoctl pause` and `cuoctl resume`: makes, changes and deletes `UpdatePause`s. Each target has one, with a name that follows from it.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use cuo_cluster::node::whoami;
+use cuo_cluster::paths::{GROUP, PAUSES, VERSION};
+use cuo_cluster::{ApiError, ClientSource};
+use cuo_coordination::pause::{KIND, PauseSpec, ScopeSpec, list_pauses};
+use cuo_core::ids::{NodeName, PoolName};
+use cuo_core::pause::{FoundPause, Pause, Scope};
+use cuo_core::time::Time;
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::Request;
+use serde_json::{Value, json};
+
+use crate::span::length;
+
+/// What to pause or to resume.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true)]
+pub struct Target {
+    /// All nodes.
+    #[arg(long, conflicts_with_all = ["kind", "names"])]
+    pub all: bool,
+    /// What the names are of.
+    #[arg(value_enum, requires = "names")]
+    pub kind: Option<Kind>,
+    /// The pools or nodes.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// What a name is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A pool, with all of its nodes.
+    Pool,
+    /// A node.
+    Node,
+}
+
+/// Options of `pause`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// What to pause.
+    #[command(flatten)]
+    pub target: Target,
+    /// How long; without it, until `resume`.
+    #[arg(long = "for", value_name = "TIME", value_parser = length)]
+    pub length: Option<SignedDuration>,
+    /// Why, which everybody is shown.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeOptions {
+    /// What to resume.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+impl Target {
+    /// The pauses that it stands for: the names of their objects, and what each is about.
+    fn pauses(&self) -> Result<Vec<(String, Scope)>> {
+        if self.all {
+            return Ok(vec![("all".to_owned(), Scope::All)]);
+        }
+        let Some(kind) = self.kind else {
+            bail!("expected `--all`, `pool NAME` or `node NAME`");
+        };
+        let named = self.names.iter().map(|name| match kind {
+            Kind::Pool => {
+                let pool: PoolName = name.parse()?;
+                Ok((format!("pool-{pool}"), Scope::Pool(pool)))
+            }
+            Kind::Node => {
+                let node: NodeName = name.parse()?;
+                Ok((format!("node-{node}"), Scope::Nodes([node].into())))
+            }
+        });
+        named.collect()
+    }
+}
+
+fn spec(scope: &Scope) -> PauseSpec {
+    let (scope, pool, nodes) = match scope {
+        Scope::All => (ScopeSpec::All, None, vec![]),
+        Scope::Pool(pool) => (ScopeSpec::Pool, Some(pool.to_string()), vec![]),
+        Scope::Nodes(nodes) => {
+            let nodes = nodes.iter().map(ToString::to_string);
+            (ScopeSpec::Nodes, None, nodes.collect())
+        }
+    };
+    PauseSpec {
+        scope,
+        pool,
+        nodes,
+        until: None,
+        reason: None,
+        by: None,
+    }
+}
+
+/// Pauses, and returns a line for each pause.
+///
+/// # Errors
+/// Where one can't be written; those before it were.
+pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
+    let by = whoami(source).await.context("who you are")?.user;
+    let now = Time::from(Timestamp::now());
+    let mut lines = Vec::new();
+    for (name, scope) in options.target.pauses()? {
+        let spec = PauseSpec {
+            until: options.length.map(|length| now.later(length)),
+            reason: options.reason.clone(),
+            by: Some(by.clone()).filter(|by| !by.is_empty()),
+            ..spec(&scope)
+        };
+        let until = spec.until.map(|until| format!(" until {until}"));
+        write(source, &name, &spec)
+            .await
+            .with_context(|| format!("UpdatePause {name} can't be written"))?;
+        lines.push(format!(
+            "updatepause/{name} paused{}",
+            until.unwrap_or_default()
+        ));
+    }
+    Ok(lines)
+}
+
+/// Makes the pause, or changes the one that is there.
+async fn write(source: &ClientSource, name: &str, spec: &PauseSpec) -> Result<(), ApiError> {
+    let manager = source.program().name.to_owned();
+    let body = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": KIND,
+        "metadata": { "name": name },
+        "spec": spec,
+    });
+    let params = PostParams {
+        field_manager: Some(manager.clone()),
+        ..PostParams::default()
+    };
+    let data = body.to_string().into_bytes();
+    let request = Request::new(PAUSES).create(&params, data)?;
+    let made = source.call(|client| async move { client.request::<Value>(request).await });
+    match made.await {
+        Err(ApiError::Conflict { .. }) => {}
+        other => return other.map(drop),
+    }
+    // What is not said this time is not said any more.
+    let fields = ["until", "reason", "by"].map(|field| (field.to_owned(), Value::Null));
+    let mut fields: serde_json::Map<_, _> = fields.into_iter().collect();
+    if let Some(Value::Object(said)) = body.get("spec") {
+        fields.extend(said.clone());
+    }
+    let params = PatchParams {
+        field_manager: Some(manager),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(json!({ "spec": fields }));
+    let request = Request::new(PAUSES).patch(name, &params, &patch)?;
+    let changed = source.call(|client| async move { client.request::<Value>(request).await });
+    changed.await.map(drop)
+}
+
+/// Resumes, and returns a line for each pause that was deleted, and for each that still holds some of the target.
+///
+/// # Errors
+/// Where one can't be deleted, or there is nothing to resume.
+pub async fn resume(source: &ClientSource, options: &ResumeOptions) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (name, scope) in options.target.pauses()? {
+        let what = || format!("UpdatePause {name} can't be deleted");
+        match delete(source, &name).await {
+            Ok(()) => lines.push(format!("updatepause/{name} deleted")),
+            Err(ApiError::NotFound { .. }) => {
+                lines.push(format!("there is no updatepause/{name}"));
+            }
+            Err(error) => return Err(error).with_context(what),
+        }
+        let left = list_pauses(source)
+            .await
+            .context("the pauses can't be read")?;
+        let now = Time::from(Timestamp::now());
+        let left = left
+            .into_iter()
+            .filter_map(|found| still(found.found, &scope, now));
+        lines.extend(left);
+    }
+    Ok(lines)
+}
+
+async fn delete(source: &ClientSource, name: &str) -> Result<(), ApiError> {
+    let request = Request::new(PAUSES).delete(name, &DeleteParams::default())?;
+    let deleted = source.call(|client| async move { client.request::<Value>(request).await });
+    deleted.await.map(drop)
+}
+
+/// What still holds some of `scope`.
+fn still(found: FoundPause, scope: &Scope, now: Time) -> Option<String> {
+    let pause: Pause = match found {
+        FoundPause::Valid(pause) => pause,
+        FoundPause::Invalid { name, why } => {
+            return Some(format!(
+                "all nodes are still held: UpdatePause {name}: {why}"
+            ));
+        }
+    };
+    let same = match (&pause.scope, scope) {
+        (Scope::All, _) => true,
+        (Scope::Pool(one), Scope::Pool(other)) => one == other,
+        (Scope::Nodes(some), Scope::Nodes(others)) => !some.is_disjoint(others),
+        (Scope::Pool(_) | Scope::Nodes(_), _) => false,
+    };
+    (same && pause.holds(now)).then(|| format!("still {pause}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! `cuoctl` against a real API server, as people use it.
+
+use std::time::Duration;
+
+use cuo_lab::bench::{Bench, OperatorSpec};
+use cuo_lab::machine::binary;
+use cuo_lab::process::bound;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::look::{gives_up, held, seen, settled};
+use crate::{V1, V2, V3, cluster};
+
+/// What a run of `cuoctl` came to.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// What it printed, where all is well.
+    fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
+    fn json(self) -> Value {
+        serde_json::from_str(&self.good()).unwrap()
+    }
+
+    /// What it said, where it failed.
+    fn failed(self) -> String {
+        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
+        self.err
+    }
+}
+
+async fn cuoctl(bench: &Bench, arguments: &str) -> Ran {
+    let arguments: Vec<_> = arguments.split(' ').collect();
+    ran(bench, &arguments).await
+}
+
+async fn ran(bench: &Bench, arguments: &[&str]) -> Ran {
+    let mut command = bound(binary("cuoctl").unwrap());
+    command
+        .args(arguments)
+        .env("KUBECONFIG", bench.plane.admin_kubeconfig());
+    let output = timeout(Duration::from_secs(60), command.output()).await;
+    let output = output.unwrap().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    Ran {
+        code: output.status.code(),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
+}
+
+/// What `status -o json` says of each node, as `PHASE REASON`.
+async fn nodes(bench: &Bench) -> Vec<String> {
+    let status = cuoctl(bench, "status -o json").await.json();
+    let nodes = status["nodes"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    nodes
+        .map(|node| format!("{} {}", text(&node["phase"]), text(&node["reason"])))
+        .collect()
+}
+
+/// A pause by object holds everybody, says whose it is, costs no restart, and is foreseen; then the order is as foreseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_shown_everywhere_and_what_follows_is_as_foreseen() {
+    let (_folder, bench) = cluster(3).await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+
+    let paused = ran(
+        &bench,
+        &["pause", "--all", "--for", "1h", "--reason", "a fair"],
+    )
+    .await;
+    let paused = paused.good();
+    let until = paused
+        .trim()
+        .strip_prefix("updatepause/all paused until ")
+        .unwrap_or_else(|| panic!("{paused}"));
+    bench.publish(V2).await.unwrap();
+    let admin = bench.plane.kubectl(&[
+        "auth",
+        "whoami",
+        "-o",
+        "jsonpath={.status.userInfo.username}",
+    ]);
+    let admin = admin.await.unwrap();
+    let words = format!("paused by {admin} until {until} (UpdatePause all): a fair");
+    let expected = vec![format!("waiting ClusterPaused: {words}"); 3];
+    let all_held = async || Ok((nodes(&bench).await == expected).then_some(()));
+    seen(&bench, "all nodes to be paused", all_held).await;
+    let why = cuoctl(&bench, "why n2").await.good();
+    assert!(
+        why.starts_with(&format!("n2: ClusterPaused: {words}\n")),
+        "{why}"
+    );
+    let status = cuoctl(&bench, "status").await.good();
+    assert!(
+        status.contains(&format!("All nodes are {words}\n")),
+        "{status}"
+    );
+
+    let foreseen = cuoctl(&bench, "plan -o json").await.json();
+    let reboots = foreseen["reboots"].as_array().unwrap();
+    assert_eq!(reboots[0]["granted"], until, "{foreseen:#}");
+    let order: Vec<_> = reboots
+        .iter()
+        .map(|reboot| reboot["node"].as_str().unwrap().to_owned())
+        .collect();
+    let file = bench.folder().join("cluster.json").display().to_string();
+    let kept = ran(&bench, &["plan", "--snapshot-out", &file]).await.good();
+    assert_eq!(kept, "");
+    let offline = ran(&bench, &["plan", "--snapshot", &file, "-o", "json"]).await;
+    assert_eq!(offline.json()["reboots"], foreseen["reboots"]);
+
+    let resumed = cuoctl(&bench, "resume --all").await.good();
+    assert_eq!(resumed, "updatepause/all deleted\n");
+    settled(&bench, V2).await;
+    assert_eq!(bench.recorder.order(), order);
+    bench.judge(1).unwrap();
+}
+
+/// A pause whose time is over holds nothing, with nobody there to end it; one that makes no sense holds all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_ends_by_itself_and_names_are_nobody_elses() {
+    let (_folder, bench) = cluster(1).await;
+    let pause = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdatePause\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        )
+    };
+    let forged = pause("forged", "{scope: All, by: somebody-else}");
+    let refused = bench.apply("forged.yaml", &forged).await.unwrap_err();
+    let refused = format!("{refused:#}");
+    assert!(
+        refused.contains("spec.by is the name of whoever writes it"),
+        "{refused}"
+    );
+    let senseless = pause("senseless", "{scope: Pool}");
+    let refused = bench.apply("senseless.yaml", &senseless).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("`pool` goes with `scope: Pool`"));
+
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    cuoctl(&bench, "pause node n1 --for 20s").await.good();
+    bench.publish(V2).await.unwrap();
+    let held = async || {
+        let found = nodes(&bench).await;
+        Ok(found[0]
+            .starts_with("waiting Paused: paused by ")
+            .then_some(()))
+    };
+    seen(&bench, "n1 to be paused", held).await;
+    settled(&bench, V2).await;
+    let left = bench
+        .plane
+        .kubectl(&["get", "updatepauses", "-o", "name"])
+        .await
+        .unwrap();
+    assert_eq!(left.trim(), "updatepause.cuo.coreos.com/node-n1");
+    bench.judge(1).unwrap();
+}
+
+/// Approvals, and a grant that is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn releases_are_approved_and_grants_are_given_up() {
+    let (_folder, bench) = cluster(1).await;
+    let pool = "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdatePool\nmetadata: {name: all}\nspec: {approval: Manual}\n";
+    bench.apply("all.yaml", pool).await.unwrap();
+    let site = bench.site("n1").unwrap();
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    bench.publish(V2).await.unwrap();
+    let waits = async || {
+        let found = nodes(&bench).await;
+        Ok(found[0].starts_with("waiting NotApproved: ").then_some(()))
+    };
+    seen(&bench, "n1 to wait for approval", waits).await;
+    let never = cuoctl(&bench, "plan").await;
+    assert_eq!(never.code, Some(3), "{never:?}");
+    assert!(
+        never.out.contains("somebody acts  NotApproved"),
+        "{never:?}"
+    );
+    assert_eq!(
+        cuoctl(&bench, "give-up n1").await.failed(),
+        "cuoctl: node n1 has no grant\n"
+    );
+
+    site.gate().shut("agent-before-cordon").unwrap();
+    let approve = format!("approve all {V2}");
+    let approved = cuoctl(&bench, &approve).await.good();
+    assert_eq!(approved, format!("updatepool/all approves {V2}\n"));
+    let again = cuoctl(&bench, &approve).await.good();
+    assert_eq!(again, format!("updatepool/all approves {V2} already\n"));
+    self::held(&bench, "n1", "agent-before-cordon").await;
+    cuoctl(&bench, "pause pool all").await.good();
+    cuoctl(&bench, "give-up n1").await.good();
+    site.gate().open("agent-before-cordon").unwrap();
+    gives_up(&bench, "n1").await;
+    let resumed = cuoctl(&bench, "resume pool all").await.good();
+    assert_eq!(resumed, "updatepause/pool-all deleted\n");
+    settled(&bench, V2).await;
+
+    let releases = cuoctl(&bench, "release -o json").await.json();
+    let first = &releases["releases"][0];
+    assert_eq!((&first["version"], &first["run"]), (&V2.into(), &1.into()));
+    bench.publish(V3).await.unwrap();
+    cuoctl(&bench, &format!("approve all {V3}")).await.good();
+    settled(&bench, V3).await;
+    bench.judge(1).unwrap();
+}
+
+/// Everybody is told which right is missing, and nobody gets further than their rights.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_verb_needs_the_rights_of_its_user() {
+    let (_folder, bench) = cluster(1).await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    let rights = [
+        "create clusterrole see-nodes --verb=get,list,watch --resource=nodes",
+        "create clusterrolebinding viewer --clusterrole=view --user=viewer",
+        "create clusterrolebinding viewer-nodes --clusterrole=see-nodes --user=viewer",
+        "create clusterrolebinding pauser --clusterrole=cuo-pause --user=pauser",
+    ];
+    for line in rights {
+        let arguments: Vec<_> = line.split(' ').collect();
+        bench.plane.kubectl(&arguments).await.unwrap();
+    }
+    // The controller that adds to `view` takes a moment.
+    let viewer =
+        async || Ok((cuoctl(&bench, "--as viewer release").await.err.is_empty()).then_some(()));
+    seen(&bench, "a viewer to see pools", viewer).await;
+    for verb in ["status", "why n1", "plan", "release", "history"] {
+        let found = cuoctl(&bench, &format!("--as viewer {verb}")).await;
+        assert_eq!(found.err, "", "{verb}");
+        found.good();
+        let stranger = cuoctl(&bench, &format!("--as stranger {verb}"))
+            .await
+            .failed();
+        assert!(
+            stranger.contains("cannot list resource \"nodes\""),
+            "{verb}: {stranger}"
+        );
+    }
+    for (verb, missing) in [
+        ("pause --all", "cannot create resource \"updatepauses\""),
+        ("resume --all", "cannot delete resource \"updatepauses\""),
+        ("approve all 1", "there is no pool \"all\""),
+        ("give-up n1", "node n1 has no grant"),
+    ] {
+        let refused = cuoctl(&bench, &format!("--as viewer {verb}"))
+            .await
+            .failed();
+        assert!(refused.contains(missing), "{verb}: {refused}");
+    }
+    let paused = cuoctl(&bench, "--as pauser pause --all").await.good();
+    assert_eq!(paused, "updatepause/all paused\n");
+    let status = cuoctl(&bench, "--as viewer status").await.good();
+    assert!(
+        status.contains("All nodes are paused by pauser (UpdatePause all)\n"),
+        "{status}"
+    );
+    cuoctl(&bench, "--as pauser resume --all").await.good();
+
+    let missing = "/nonexistent/kubeconfig";
+    let without = ran(&bench, &["--kubeconfig", missing, "status"])
+        .await
+        .failed();
+    assert!(without.contains(missing), "{without}");
+    bench.judge(1).unwrap();
+}
+
+/// `--watch` elsewhere than on a terminal: a line for each change, until it is ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_shows_each_change_on_a_line() {
+    let (_folder, bench) = cluster(1).await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    let log = bench.folder().join("watch.log");
+    let mut command = bound(binary("cuoctl").unwrap());
+    command
+        .args(["status", "--watch"])
+        .env("KUBECONFIG", bench.plane.admin_kubeconfig());
+    let mut watch = cuo_lab::process::spawn_logged(&mut command, &log).unwrap();
+    let lines = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.lines()
+            .filter_map(|line| line.split_once(' ').map(|(_, line)| line.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let first = async || Ok((lines() == [format!("n1 idle runs {V1}")]).then_some(()));
+    seen(&bench, "the node as it is", first).await;
+    bench.publish(V2).await.unwrap();
+    let last = async || Ok((lines().last() == Some(&format!("n1 idle runs {V2}"))).then_some(()));
+    seen(&bench, "the node as it is in the end", last).await;
+    for phase in [
+        format!("n1 draining runs {V1}, next {V2}"),
+        format!("n1 rebooting runs {V1}, next {V2}"),
+    ] {
+        assert!(
+            lines().iter().any(|line| line.starts_with(&phase)),
+            "{phase}: {:#?}",
+            lines()
+        );
+    }
+    watch.kill().await.unwrap();
+}
