@@ -94,9 +94,10 @@ async fn barriers_are_booted_one_after_the_other() {
     bench.judge(1).unwrap();
     let asked = graph.requests();
     let query = |request: &cuo_lab::graph::Request, key: &str| request.query.get(key).cloned();
-    let images = asked
-        .iter()
-        .filter(|request| query(request, "oci").is_some());
+    // A branch that leads nowhere any more, as from its newest release, is looked for among the images.
+    let images = asked.iter().filter(|request| {
+        query(request, "oci").is_some() && query(request, "os_version").as_deref() != Some(V6)
+    });
     let checksum = images.map(|request| query(request, "os_checksum").unwrap());
     assert!(
         checksum

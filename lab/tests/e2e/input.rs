@@ -214,7 +214,7 @@ async fn garbage_in_every_annotation_is_put_right_or_told() {
             && agent.owned.is_absent()
     );
     bench.publish(V2).await.unwrap();
-    for key in [keys::REBOOT_OK, keys::REBOOT_RESERVED] {
+    for key in [keys::REBOOT_OK, keys::REBOOT_RESERVED, keys::RELEASE] {
         reason(&bench, Some(Code::MalformedAnnotation), key).await;
         bench
             .plane

@@ -389,11 +389,16 @@ async fn says_refused(bench: &Bench, name: &str) {
     assert!(log.contains(words), "{log}");
 }
 
+/// Waits until the agent's status has it: right after a boot the agent has not tried to write yet.
 async fn status_says_refused(bench: &Bench) {
-    let (code, report) = doctor::run(bench, "status", None).await;
-    let reason = &report["reason"];
-    let reported = reason["message"].as_str().unwrap_or_default();
-    let expected = (0, &json!("WriteRefused"));
-    assert_eq!((code, &reason["code"]), expected, "{report}");
-    assert!(reported.contains(SILENT), "{report}");
+    let reported = async || {
+        let (code, report) = doctor::run(bench, "status", None).await;
+        let reason = &report["reason"];
+        let reported = reason["message"].as_str().unwrap_or_default();
+        let expected = (0, &json!("WriteRefused"));
+        ensure!((code, &reason["code"]) == expected, "{report}");
+        ensure!(reported.contains(SILENT), "{report}");
+        Ok(Some(()))
+    };
+    seen(bench, "the status to have it", reported).await;
 }
