@@ -16,7 +16,7 @@ pub struct Cli {
     #[command(flatten)]
     pub connection: Connection,
     /// Print no colours, as if NO_COLOR were set.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of each command")]
     pub no_color: bool,
     /// What to do.
     #[command(subcommand)]

@@ -15,6 +15,7 @@ const PROGRAM: Program = Program {
 
 /// Which cluster, and as whom.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of each command")]
 pub struct Connection {
     /// Kubeconfig to use, in place of $KUBECONFIG and ~/.kube/config.
     #[arg(long, global = true, value_name = "FILE")]

@@ -51,6 +51,7 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
         ("docs/operations.md", "operator metrics", operator_metrics()),
         ("docs/operations.md", "removal of all keys", removal()),
         ("docs/journal.md", "events", event_table()),
+        ("docs/kubectl-cuo.md", "commands", commands()),
         ("docs/pools.md", "fields", pool_fields()),
         (
             "deploy/operator.yaml",
@@ -292,6 +293,40 @@ fn operator_flags() -> String {
         .get_arguments()
         .filter(|arg| arg.get_env().is_some());
     table(&["Flag", "Variable", "Default", "Meaning"], own.map(row))
+}
+
+/// The help of each command of `cuoctl`.
+fn commands() -> String {
+    let mut command = cuoctl::cli::command(Some("kubectl-cuo".as_ref())).term_width(100);
+    command.build();
+    let below = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set());
+    let below = below.filter(|below| below.get_name() != "help");
+    let each = below.cloned().map(|below| {
+        // They are the same everywhere, and said once.
+        let mut below = below.mut_args(|arg| match arg.is_global_set() {
+            true => arg.hide(true),
+            false => arg,
+        });
+        let help = below.render_long_help().to_string();
+        let lines = help.lines().map(str::trim_end);
+        let help = lines.collect::<Vec<_>>().join("\n");
+        format!("\n### {}\n\n```text\n{help}\n```\n", below.get_name())
+    });
+    let global = command.get_arguments().filter(|arg| arg.is_global_set());
+    let rows = global.map(|arg| {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let value = arg
+            .get_value_names()
+            .filter(|_| arg.get_action().takes_values());
+        let value = value
+            .and_then(|names| names.first())
+            .map(|name| format!(" {name}"));
+        let long = arg.get_long().unwrap_or_default();
+        vec![format!("`--{long}{}`", value.unwrap_or_default()), help]
+    });
+    table(&["Option of each command", "Meaning"], rows) + &each.collect::<String>()
 }
 
 /// What `/metrics` says about itself, once everything has happened that is counted.

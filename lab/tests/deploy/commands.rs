@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cuo_lab::cluster::controlplane::assets;
+use cuo_lab::machine::binary;
 use cuo_lab::process::bound;
 use tokio::time::timeout;
 
 use crate::{Bench, repository};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/architecture.md",
     "docs/behaviours.md",
     "docs/coming-from.md",
     "docs/drain.md",
+    "docs/kubectl-cuo.md",
     "docs/operations.md",
     "docs/pools.md",
     "docs/protocol.md",
@@ -147,7 +149,14 @@ async fn run(bench: &Bench, command: &Command) -> Result<()> {
         .parent()
         .and_then(Path::to_str)
         .context("kubectl is in a folder")?;
-    let path = format!("{folder}:{}", std::env::var("PATH")?);
+    let plugins = bench.dir.join("plugins");
+    let plugin = plugins.join("kubectl-cuo");
+    if !plugin.exists() {
+        std::fs::create_dir_all(&plugins)?;
+        std::os::unix::fs::symlink(binary("cuoctl")?, &plugin)?;
+    }
+    let plugins = plugins.display();
+    let path = format!("{plugins}:{folder}:{}", std::env::var("PATH")?);
     let text = text.replace("NODE", "n1");
     let mut shell = bound("sh");
     shell.args(["-c", &text]).current_dir(repository());
