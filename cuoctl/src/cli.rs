@@ -3,12 +3,14 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::connect::Connection;
-use crate::{approve, give_up, history, pause, plan, release, status, why};
+use crate::{
+    approve, blockers, doctor, events, give_up, history, pause, plan, release, status, why,
+};
 
 /// Shows what the updates of a cluster's nodes are at and why, foresees what comes next, and steers them.
 ///
 /// It does with the API server what the kubeconfig's user may do. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong, 3
-/// `plan` found a node that would never be updated.
+/// `plan` found a node that would never be updated, 4 `doctor` found something that does not work or is not safe.
 #[derive(Debug, Parser)]
 #[command(name = "cuoctl", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -32,10 +34,16 @@ pub enum Command {
     Why(why::Options),
     /// Foresee which node reboots when, by the operator's own planner on the cluster as it is or as it would be.
     Plan(plan::Options),
+    /// Show which pods would not leave their nodes now, and why, by a dry run of each eviction: nothing is evicted.
+    Blockers(blockers::Options),
+    /// Show what the operator and the agents said of nodes and pools, in order.
+    Events(events::Options),
     /// Show which releases pools go to, and how many nodes run or need which.
     Release(release::Options),
     /// Show what became of the candidates of pools.
     History(history::Options),
+    /// Check whether the cluster is as CUO needs it, and say what to do where it is not.
+    Doctor(doctor::Options),
     /// Hold updates: of all nodes, of a pool's, or of single ones. What is not accepted yet is taken back; what is under way goes on.
     Pause(pause::Options),
     /// End a pause.

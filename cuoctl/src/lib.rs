@@ -4,9 +4,12 @@
 //! it to, and with that person's rights.
 
 pub mod approve;
+pub mod blockers;
 pub mod cli;
 pub mod cluster;
 pub mod connect;
+pub mod doctor;
+pub mod events;
 pub mod fetch;
 pub mod follow;
 pub mod forecast;
@@ -14,6 +17,7 @@ pub mod give_up;
 pub mod history;
 pub mod pause;
 pub mod plan;
+pub mod pools;
 pub mod print;
 pub mod release;
 pub mod run;

@@ -4,15 +4,17 @@ mod foreseen;
 mod gantt;
 mod html;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use cuo_core::pool::{FoundPool, Pool};
 use jiff::SignedDuration;
 
 use crate::cluster::Cluster;
-use crate::forecast::{Assumed, forecast};
+use crate::forecast::{Assumed, Reboot, forecast};
 use crate::print::Screen;
 use crate::span::length;
 use crate::status::ago;
@@ -93,8 +95,10 @@ impl Options {
         let policy = cluster.config()?.policy();
         let (from, until) = (cluster.at, cluster.at.later(self.until));
         let forecast = forecast(cluster.seen()?, &policy, assumed, from, until)?;
+        let late = late(&cluster, &policy.builtin, &forecast.reboots)?;
         let done = forecast.reboots.iter().map(|reboot| reboot.done).max();
         Ok(Foreseen {
+            late,
             end: done.filter(|_| forecast.left.is_empty()),
             forecast,
             assumed: self.assumptions(),
@@ -111,6 +115,46 @@ impl Options {
             "every update succeeds, checks pass at once, nobody changes anything, and no source brings a newer release".to_owned(),
         ]
     }
+}
+
+/// What is to be said of reboots that are over only after their window: it is for grants, and nobody is stopped when it closes.
+fn late(cluster: &Cluster, builtin: &Pool, reboots: &[Reboot]) -> Result<Vec<String>> {
+    let views = cluster.views()?;
+    let pools: Vec<_> = cluster
+        .pools()?
+        .into_iter()
+        .map(|pool| pool.found)
+        .collect();
+    let mut late: BTreeMap<String, (usize, SignedDuration)> = BTreeMap::new();
+    for reboot in reboots {
+        let Some(view) = views.get(&reboot.node) else {
+            continue;
+        };
+        let own = pools.iter().filter_map(|pool| match pool {
+            FoundPool::Valid(pool) => {
+                Some(&**pool).filter(|pool| pool.selector.matches(&view.labels))
+            }
+            FoundPool::Invalid { .. } => None,
+        });
+        let own: Vec<_> = own.collect();
+        let asks = if own.is_empty() { vec![builtin] } else { own };
+        for pool in asks {
+            let closes = pool.calendar.open(reboot.granted.timestamp());
+            let over = closes.map(|closes| reboot.done.since(closes.into()));
+            if let Some(over) = over.filter(|over| over.is_positive()) {
+                let name = pool.name.as_ref().map(|name| format!("pool {name}"));
+                let (count, most) = late
+                    .entry(name.unwrap_or_else(|| "built-in pool".to_owned()))
+                    .or_default();
+                *count += 1;
+                *most = over.max(*most);
+            }
+        }
+    }
+    let said = late.into_iter().map(|(pool, (count, most))| {
+        format!("{pool}: {count} reboots are over up to {most:#} after their window has closed")
+    });
+    Ok(said.collect())
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -172,6 +216,9 @@ impl Foreseen {
         if let Some(end) = self.end {
             let length = ago(end.since(self.forecast.from));
             text += &format!("\nAll nodes are up to date at {end}, in {length}.\n");
+        }
+        for late in &self.late {
+            text += &format!("\n{late}.\n");
         }
         if !self.forecast.left.is_empty() {
             let mut table = Table::new(&["WAITS", "UNTIL", "WHY"]);

@@ -21,8 +21,10 @@ use crate::print::{Screen, note, say};
 use crate::release::Releases;
 use crate::status::Status;
 use crate::why::Why;
-use crate::{approve, give_up, history, pause, plan, print, status};
+use crate::{approve, blockers, doctor, events, give_up, history, pause, plan, print, status};
 
+/// `doctor` found something that does not work or is not safe.
+const BROKEN: u8 = 4;
 /// `plan` found a node that would never be updated.
 const NEVER: u8 = 3;
 
@@ -60,6 +62,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             let why = Why::of(&cluster(connection).await?, &options.node)?;
             shown(options.output, &why, |_| why.text())?;
         }
+        Command::Blockers(options) => blocked(&options, connection, screen).await?,
+        Command::Events(options) => events::run(&connection.open().await?, &options).await?,
         Command::Plan(options) => return foresee(&options, connection, screen).await,
         Command::Release(options) => {
             let releases = Releases::of(&cluster(connection).await?)?;
@@ -73,6 +77,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
                 history::text(&lines, screen, wide)
             })?;
         }
+        Command::Doctor(options) => return examine(&options, connection, screen).await,
         Command::Pause(options) => {
             said(&pause::pause(&connection.open().await?, &options).await?)?;
         }
@@ -80,10 +85,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             said(&pause::resume(&connection.open().await?, &options).await?)?;
         }
         Command::Approve(options) => approves(&connection.open().await?, &options).await?,
-        Command::GiveUp(options) => {
-            give_up::give_up(&connection.open().await?, &options).await?;
-            said(&[format!("node/{} grant removed", options.node)])?;
-        }
+        Command::GiveUp(options) => gives_up(&connection.open().await?, &options).await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cuoctl", &mut io::stdout());
         }
@@ -134,6 +136,24 @@ async fn watch(options: &status::Options, connection: &Connection, no_color: boo
     follow.run(&connection.open().await?).await
 }
 
+async fn examine(
+    options: &doctor::Options,
+    connection: &Connection,
+    screen: Screen,
+) -> Result<ExitCode> {
+    let source = connection.open().await?;
+    let cluster = fetch(&source, &connection.namespace).await?;
+    let checks = doctor::run(&source, connection, &cluster).await?;
+    shown(options.output, &checks, |_| doctor::text(&checks, screen))?;
+    let broken = checks
+        .iter()
+        .any(|check| check.level == doctor::Level::Failed);
+    Ok(match broken {
+        true => ExitCode::from(BROKEN),
+        false => ExitCode::SUCCESS,
+    })
+}
+
 async fn foresee(
     options: &plan::Options,
     connection: &Connection,
@@ -160,6 +180,24 @@ async fn foresee(
         true => ExitCode::from(NEVER),
         false => ExitCode::SUCCESS,
     })
+}
+
+async fn blocked(
+    options: &blockers::Options,
+    connection: &Connection,
+    screen: Screen,
+) -> Result<()> {
+    let source = connection.open().await?;
+    let cluster = fetch(&source, &connection.namespace).await?;
+    let found = blockers::find(&source, &cluster, options).await?;
+    shown(options.output, &found, |wide| {
+        blockers::text(&found, screen, wide)
+    })
+}
+
+async fn gives_up(source: &ClientSource, options: &give_up::Options) -> Result<()> {
+    give_up::give_up(source, options).await?;
+    said(&[format!("node/{} grant removed", options.node)])
 }
 
 async fn approves(source: &ClientSource, options: &approve::Options) -> Result<()> {

@@ -1,22 +1,18 @@
 //! `cuoctl status`: pools and nodes, what they are at and why.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, bail};
 use clap::Args;
-use cuo_core::ids::{NodeName, PoolName};
 use cuo_core::node::NodeView;
 use cuo_core::pause::{FoundPause, Scope};
 use cuo_core::plan::{Plan, PoolReport};
-use cuo_core::pool::FoundPool;
 use cuo_core::reason::{AnyCode, Code, Reason};
-use cuo_core::selector::Selector;
 use cuo_core::time::Time;
 use cuo_core::values::Phase;
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
+use crate::pools::Pools;
 use crate::print::{Output, Screen};
 use crate::table::{Cell, Look, Table};
 
@@ -117,8 +113,7 @@ impl Status {
         let (plan, views) = (cluster.plan()?, cluster.views()?);
         let pools = Pools::of(cluster)?;
         let known = |name: &String| {
-            let pool = name.parse().is_ok_and(|name| pools.all.contains_key(&name));
-            pool || name.parse().is_ok_and(|name| views.contains_key(&name))
+            pools.has(name) || name.parse().is_ok_and(|name| views.contains_key(&name))
         };
         if let Some(name) = names.iter().find(|name| !known(name)) {
             bail!("there is neither a pool nor a node {name:?}");
@@ -128,7 +123,7 @@ impl Status {
             .pools
             .iter()
             .filter(|report| report.members > 0 || report.name.is_some());
-        let lines = lines.map(|report| pools.line(report));
+        let lines = lines.map(|report| pool_line(&pools, report));
         let mut nodes: Vec<_> = views
             .values()
             .map(|view| node_line(view, &plan, pools.of_node(view)))
@@ -266,6 +261,25 @@ pub fn ago(span: SignedDuration) -> String {
     }
 }
 
+fn pool_line(pools: &Pools, report: &PoolReport) -> PoolLine {
+    let releases = report.name.as_ref().map(|name| pools.releases(name));
+    let (candidate, promoted) = releases.unwrap_or_default();
+    PoolLine {
+        name: report.name.as_ref().map(ToString::to_string),
+        nodes: report.members,
+        up_to_date: report.up_to_date,
+        need_reboot: report.needing,
+        rebooting: report.rebooting,
+        failed: report.failed,
+        unavailable: report.used,
+        max_unavailable: report.budget,
+        next_window: report.next_opening.filter(|_| !report.open),
+        candidate,
+        promoted,
+        reason: report.why.as_ref().map(ToString::to_string),
+    }
+}
+
 fn node_line(view: &NodeView, plan: &Plan, pools: Vec<String>) -> NodeLine {
     let agent = &view.agent;
     let status = agent.status.value();
@@ -328,83 +342,6 @@ fn pauses(cluster: &Cluster) -> Vec<String> {
             )),
         });
     said.collect()
-}
-
-/// The pools, to say which of them select a node.
-#[derive(Debug)]
-pub struct Pools {
-    all: BTreeMap<PoolName, (Option<Selector>, Releases)>,
-}
-
-type Releases = (Option<String>, Option<String>);
-
-impl Pools {
-    /// The pools of `cluster`.
-    ///
-    /// # Errors
-    /// Where one can't be parsed.
-    pub fn of(cluster: &Cluster) -> Result<Self> {
-        let pools = cluster.pools()?.into_iter().map(|pool| {
-            let rollout = pool.rollout();
-            let called = |chosen: Option<cuo_core::release::Chosen>| chosen.map(|one| one.called());
-            let selector = match pool.found {
-                FoundPool::Valid(pool) => Some(pool.selector),
-                FoundPool::Invalid { selector, .. } => selector,
-            };
-            let releases = (called(rollout.candidate), called(rollout.promoted));
-            (pool.name, (selector, releases))
-        });
-        Ok(Self {
-            all: pools.collect(),
-        })
-    }
-
-    /// Those that select the node; none for one of the built-in pool.
-    pub fn of_node(&self, view: &NodeView) -> Vec<String> {
-        let selects = |selector: &Option<Selector>| {
-            selector
-                .as_ref()
-                .is_none_or(|selector| selector.matches(&view.labels))
-        };
-        let pools = self
-            .all
-            .iter()
-            .filter(|(_, (selector, _))| selects(selector));
-        pools.map(|(name, _)| name.to_string()).collect()
-    }
-
-    fn line(&self, report: &PoolReport) -> PoolLine {
-        let known = report.name.as_ref().and_then(|name| self.all.get(name));
-        let (candidate, promoted) = known
-            .map(|(_, releases)| releases.clone())
-            .unwrap_or_default();
-        PoolLine {
-            name: report.name.as_ref().map(ToString::to_string),
-            nodes: report.members,
-            up_to_date: report.up_to_date,
-            need_reboot: report.needing,
-            rebooting: report.rebooting,
-            failed: report.failed,
-            unavailable: report.used,
-            max_unavailable: report.budget,
-            next_window: report.next_opening.filter(|_| !report.open),
-            candidate,
-            promoted,
-            reason: report.why.as_ref().map(ToString::to_string),
-        }
-    }
-}
-
-/// The node `name` of `views`.
-///
-/// # Errors
-/// Where there is none.
-pub fn node<'v>(views: &'v BTreeMap<NodeName, NodeView>, name: &str) -> Result<&'v NodeView> {
-    let found = name
-        .parse()
-        .ok()
-        .and_then(|name: NodeName| views.get(&name));
-    found.ok_or_else(|| anyhow::anyhow!("there is no node {name:?}"))
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use cuo_core::reason::{AnyCode, Code, Reason};
 use serde::Serialize;
 
 use crate::cluster::Cluster;
+use crate::pools::{Pools, node};
 use crate::print::Output;
-use crate::status::{Pools, ago, node};
+use crate::status::ago;
 
 /// Options of `why`.
 #[derive(Debug, Clone, Args)]

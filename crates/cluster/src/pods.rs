@@ -11,7 +11,7 @@ use kube::Api;
 use crate::error::ApiError;
 use crate::paths::PODS;
 use crate::source::ClientSource;
-use crate::watch::{Change, Objects, feed};
+use crate::watch::{Change, Objects, feed, list};
 use crate::wire::WirePod;
 
 /// A change of the pods of a node.
@@ -30,6 +30,17 @@ pub fn watch_pods(source: ClientSource, node: &str) -> BoxStream<'static, PodsEv
         read: Box::new(|pod: WirePod| Ok(pod.into_raw())),
     };
     feed(pods).boxed()
+}
+
+/// Reads the pods that are bound to the node `node`, in all namespaces.
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn list_pods(source: &ClientSource, node: &str) -> Result<Vec<RawPod>, ApiError> {
+    let selector = format!("spec.nodeName={node}");
+    let read = |pod: WirePod| Ok(pod.into_raw());
+    let (pods, _) = list(source, PODS, Some(selector), read).await?;
+    Ok(pods)
 }
 
 /// The volumes that `claims` are bound to, with their names as in a Node's `status.volumesInUse`. Only the names of CSI volumes can be

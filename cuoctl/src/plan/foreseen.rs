@@ -14,6 +14,8 @@ pub struct Foreseen {
     pub forecast: Forecast,
     /// When the last node that needs a reboot is done; `None` where some are not, or none needs one.
     pub end: Option<Time>,
+    /// Windows that close before reboots are over that were granted in them, each a sentence.
+    pub late: Vec<String>,
     /// What is assumed, each a sentence.
     pub assumed: Vec<String>,
     /// What is not known, each a sentence.

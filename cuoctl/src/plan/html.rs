@@ -31,13 +31,16 @@ th { color: var(--faint); font-weight: 600; }
 pub fn page(plan: &Foreseen) -> String {
     let forecast = &plan.forecast;
     let mut body = format!(
-        "<h1>What the operator would do</h1>\n<p class=\"faint\">From {} until {}. Assumed: {}.</p>\n",
+        "<h1>What the operator would do</h1>\n<p class=\"faint\">From {} until {}; times are in UTC. Assumed: {}.</p>\n",
         forecast.from,
         forecast.until,
         escaped(&plan.assumed.join("; "))
     );
     if let Some(end) = plan.end {
         let _ = writeln!(body, "<p>All nodes are up to date at <b>{end}</b>.</p>");
+    }
+    for late in &plan.late {
+        let _ = writeln!(body, "<p class=\"bad\">{}.</p>", escaped(late));
     }
     body += &timeline(plan);
     if !forecast.turns.is_empty() {
@@ -132,14 +135,18 @@ impl Scale {
             reboot.done
         );
         let (y, text, high) = (top + 4, top + 15, LINE - 8);
+        // Beside the bar, where there is more room.
+        let (label, anchor) = match start > NAMES + WIDTH / 2 {
+            true => (start - 6, "end"),
+            false => (done + 6, "start"),
+        };
         format!(
-            "<g><title>{}</title><text x=\"0\" y=\"{text}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><text class=\"faint\" x=\"{}\" y=\"{text}\">{}</text></g>\n",
+            "<g><title>{}</title><text x=\"0\" y=\"{text}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><text class=\"faint\" x=\"{label}\" y=\"{text}\" text-anchor=\"{anchor}\">{}</text></g>\n",
             escaped(&title),
             escaped(reboot.node.as_str()),
             drained - start,
             // However short it is, it is to be seen.
             (done - drained).max(2),
-            done + 6,
             escaped(&called(reboot)),
         )
     }

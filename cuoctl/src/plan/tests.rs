@@ -51,6 +51,17 @@ Assumed: a drain takes 2m, a reboot 5m, staging a release 5m; every update succe
 }
 
 #[test]
+fn a_window_that_is_too_short_is_said() {
+    let nodes = vec![waiting("n1", &[]), waiting("n2", &[])];
+    let flags = ["--window=22:00 10m"];
+    let plan = options(&[]).foresee(cluster(nodes, "", &flags)).unwrap();
+    let expected = ["built-in pool: 1 reboots are over up to 4m after their window has closed"];
+    assert_eq!(plan.late, expected);
+    let text = plan.text(Output::Table, PLAIN);
+    assert!(text.contains(expected[0]), "{text}");
+}
+
+#[test]
 fn a_node_that_never_goes_is_named_and_is_an_outcome_of_its_own() {
     let mut node = waiting("n1", &[]);
     node.ready = false;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::look::{gives_up, held, seen, settled};
-use crate::{V1, V2, V3, cluster};
+use crate::{V1, V2, V3, cluster, web};
 
 /// What a run of `cuoctl` came to.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ async fn each_verb_needs_the_rights_of_its_user() {
     let viewer =
         async || Ok((cuoctl(&bench, "--as viewer release").await.err.is_empty()).then_some(()));
     seen(&bench, "a viewer to see pools", viewer).await;
-    for verb in ["status", "why n1", "plan", "release", "history"] {
+    for verb in ["status", "why n1", "plan", "release", "history", "blockers"] {
         let found = cuoctl(&bench, &format!("--as viewer {verb}")).await;
         assert_eq!(found.err, "", "{verb}");
         found.good();
@@ -317,4 +317,89 @@ async fn watching_shows_each_change_on_a_line() {
         );
     }
     watch.kill().await.unwrap();
+}
+
+/// A pod that its budget keeps is found before anybody drains, and the Events say what came of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_block_a_drain_is_found_before_it() {
+    let (_folder, bench) = cluster(2).await;
+    web(&bench, 2, 2).await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    let found = cuoctl(&bench, "blockers -o json").await.json();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for (blocker, node) in found.iter().zip(["n1", "n2"]) {
+        let text = |field: &str| blocker[field].as_str().unwrap();
+        assert_eq!((text("node"), text("namespace")), (node, "default"));
+        assert_eq!(text("controller"), "ReplicaSet");
+        assert!(text("why").contains("disruption budget web"), "{blocker:#}");
+    }
+    bench
+        .plane
+        .kubectl(&["delete", "pdb", "web"])
+        .await
+        .unwrap();
+    let free = async || {
+        let said = cuoctl(&bench, "blockers n1").await.good();
+        Ok(said
+            .starts_with("All pods that have to leave")
+            .then_some(()))
+    };
+    seen(&bench, "nothing to be in the way", free).await;
+    bench.publish(V2).await.unwrap();
+    settled(&bench, V2).await;
+    let told = async || {
+        let events = cuoctl(&bench, "events n1").await.good();
+        let said = |what: &str| events.contains(what);
+        Ok(
+            (said(" cuo-operator node/n1 Reserve") && said(" cuo-operator node/n1 Grant"))
+                .then_some(()),
+        )
+    };
+    seen(&bench, "the Events of n1", told).await;
+    let other = cuoctl(&bench, "events n3").await.good();
+    assert_eq!(other, "");
+}
+
+/// What keeps nodes from granting is looked at, and its absence found.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_what_is_not_as_it_has_to_be() {
+    let (_folder, bench) = cluster(2).await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    let checks = async |expected: &[(&str, &str)]| {
+        let ran = cuoctl(&bench, "doctor -o json").await;
+        let found: Value = serde_json::from_str(&ran.out).unwrap();
+        for (about, level) in expected {
+            let mut all = found.as_array().unwrap().iter();
+            let check = all.find(|check| check["about"] == *about);
+            let check = check.unwrap_or_else(|| panic!("{about}: {found:#}"));
+            assert_eq!(check["level"], *level, "{check:#}");
+        }
+        ran.code
+    };
+    let sound = [
+        ("agents", "ok"),
+        ("admission policies", "ok"),
+        ("Node authorizer", "ok"),
+        ("disruption budgets", "ok"),
+        ("webhooks", "ok"),
+        ("clock", "ok"),
+    ];
+    checks(&sound).await;
+    web(&bench, 2, 2).await;
+    let binding = [
+        "delete",
+        "validatingadmissionpolicybinding",
+        "cuo-node-keys",
+    ];
+    bench.plane.kubectl(&binding).await.unwrap();
+    let unsound = [
+        ("admission policies", "failed"),
+        ("disruption budgets", "warning"),
+    ];
+    assert_eq!(checks(&unsound).await, Some(4));
 }

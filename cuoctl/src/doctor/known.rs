@@ -1,0 +1,161 @@
+//! Checks of what is known of the cluster already.
+
+use anyhow::Result;
+use cuo_core::features::Feature;
+use cuo_core::field::Field;
+use cuo_core::node::NodeView;
+use cuo_core::pause::FoundPause;
+use cuo_core::pool::FoundPool;
+use cuo_core::reason::Code;
+
+use super::check::{Check, some};
+use crate::cluster::Cluster;
+
+/// All of them.
+pub fn all(cluster: &Cluster) -> Result<Vec<Check>> {
+    let mut checks = vec![operator(cluster), leader(cluster)];
+    checks.extend(nodes(cluster)?);
+    checks.extend(pools(cluster)?);
+    checks.extend(pauses(cluster));
+    let unknown = cluster.unknown.iter();
+    checks.extend(unknown.map(|text| Check::unknown("rights", text.clone())));
+    Ok(checks)
+}
+
+fn operator(cluster: &Cluster) -> Check {
+    const ABOUT: &str = "operator";
+    let Some(operator) = &cluster.operator else {
+        let remedy = "`kubectl apply -f deploy/operator.yaml`, or name its namespace with -n.";
+        return Check::failed(ABOUT, "there is no Deployment cuo-operator", remedy);
+    };
+    if let Err(error) = operator.config() {
+        let remedy = "Correct the flag that is named in the Deployment cuo-operator.";
+        return Check::failed(ABOUT, format!("{error:#}"), remedy);
+    }
+    if operator.ready < 1 {
+        let remedy = "See its pods with `kubectl -n cuo-system describe pods`, and their log.";
+        return Check::failed(ABOUT, "no pod of it is ready", remedy);
+    }
+    let own = env!("CARGO_PKG_VERSION");
+    match operator.image.rsplit_once(':') {
+        Some((_, tag)) if !tag.contains('/') && tag != own => Check::warning(
+            ABOUT,
+            format!("it is of version {tag}, and this cuoctl of {own}"),
+            "Use the cuoctl of the operator's version: another one may foresee something else.",
+        ),
+        _ => Check::ok(
+            ABOUT,
+            format!("{} ready, {}", operator.ready, operator.image),
+        ),
+    }
+}
+
+fn leader(cluster: &Cluster) -> Check {
+    match &cluster.own_node {
+        Some(node) => Check::ok("leader", format!("runs on {node}")),
+        None => Check::unknown("leader", "no pod holds the lease cuo-operator"),
+    }
+}
+
+fn names<'a>(views: impl Iterator<Item = &'a NodeView>) -> Vec<String> {
+    views.map(|view| view.name.to_string()).collect()
+}
+
+fn nodes(cluster: &Cluster) -> Result<Vec<Check>> {
+    let views = cluster.views()?;
+    let mut checks = Vec::new();
+    let without = names(views.values().filter(|view| view.protocol.is_absent()));
+    match without.len() {
+        0 => checks.push(Check::ok("agents", format!("on all {} nodes", views.len()))),
+        count => checks.push(Check::warning(
+            "agents",
+            format!(
+                "{count} of {} nodes have none: {}",
+                views.len(),
+                some(&without)
+            ),
+            "Install and enable cuo-agent there, or leave them to something else.",
+        )),
+    }
+    let strange = |view: &&NodeView| !matches!(view.protocol, Field::Value(_) | Field::Absent);
+    let strange = names(views.values().filter(strange));
+    if !strange.is_empty() {
+        checks.push(Check::failed(
+            "protocol",
+            format!("agents speak another version of it: {}", some(&strange)),
+            Code::ProtocolUnknown.remedy(),
+        ));
+    }
+    let old = |view: &&NodeView| {
+        let features = &view.agent.features;
+        matches!(view.protocol, Field::Value(_))
+            && !Feature::ALL.iter().all(|one| one.is_in(features))
+    };
+    let old = names(views.values().filter(old));
+    if !old.is_empty() {
+        checks.push(Check::warning(
+            "features",
+            format!("agents are of an older release: {}", some(&old)),
+            "They are upgraded with their hosts; pools that ask for what they lack hold them.",
+        ));
+    }
+    Ok(checks)
+}
+
+fn pools(cluster: &Cluster) -> Result<Vec<Check>> {
+    let plan = cluster.plan()?;
+    let mut checks = Vec::new();
+    for pool in cluster.pools()? {
+        if let FoundPool::Invalid { name, why, .. } = &pool.found {
+            let found = format!("pool {name}: {why}");
+            checks.push(Check::failed("pools", found, Code::PoolInvalid.remedy()));
+        }
+    }
+    let empty = plan.pools.iter().filter(|pool| pool.members == 0);
+    let empty: Vec<_> = empty
+        .filter_map(|pool| Some(pool.name.as_ref()?.to_string()))
+        .collect();
+    if !empty.is_empty() {
+        let found = format!("these select no node: {}", some(&empty));
+        checks.push(Check::warning(
+            "pools",
+            found,
+            "Compare their `nodeSelector` with the labels of the nodes.",
+        ));
+    }
+    let differ = plan
+        .verdicts
+        .iter()
+        .filter(|(_, why)| why.code == Code::PoolsDiffer);
+    let differ: Vec<_> = differ
+        .map(|(name, why)| format!("{name}: {}", why.message))
+        .collect();
+    if let Some(first) = differ.first() {
+        let found = format!("{} nodes are in pools that differ: {first}", differ.len());
+        checks.push(Check::failed("pools", found, Code::PoolsDiffer.remedy()));
+    }
+    if checks.is_empty() {
+        let found = format!("{} make sense", plan.pools.len().saturating_sub(1));
+        checks.push(Check::ok("pools", found));
+    }
+    Ok(checks)
+}
+
+fn pauses(cluster: &Cluster) -> Vec<Check> {
+    let pauses = cluster
+        .pauses()
+        .into_iter()
+        .filter_map(|found| match found {
+            FoundPause::Valid(pause) if pause.holds(cluster.at) => None,
+            FoundPause::Valid(pause) => Some(Check::ok(
+                "pauses",
+                format!("UpdatePause {} is over and can be deleted", pause.name),
+            )),
+            FoundPause::Invalid { name, why } => Some(Check::failed(
+                "pauses",
+                format!("UpdatePause {name} holds all nodes, since it can't be understood: {why}"),
+                "Correct it, or delete it.",
+            )),
+        });
+    pauses.collect()
+}
