@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::connect::Connection;
 use crate::{
-    approve, blockers, doctor, events, give_up, history, pause, plan, release, status, why,
+    approve, blockers, doctor, events, gate, give_up, history, pause, plan, release, status, why,
 };
 
 /// Shows what the updates of a cluster's nodes are at and why, foresees what comes next, and steers them.
@@ -48,6 +48,8 @@ pub enum Command {
     Pause(pause::Options),
     /// End a pause.
     Resume(pause::ResumeOptions),
+    /// Open or close a gate: the pools that name it are granted nothing while it is closed.
+    Gate(gate::Options),
     /// Add a release to those that a pool approves; what is on its list stays there.
     Approve(approve::Options),
     /// Take the grant of a node back: a drain ends, and its agent uncordons the node. A reboot that was requested already goes on.

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use cuo_coordination::gate::gate;
 use cuo_coordination::pause::pause;
 use cuo_coordination::pool::{PoolObject, of_value};
 use cuo_core::field::Field;
+use cuo_core::gate::FoundGate;
 use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
@@ -41,6 +43,9 @@ pub struct Cluster {
     /// All `UpdatePause`s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pauses: Vec<Value>,
+    /// All `UpdateGate`s.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Value>,
     /// All Nodes.
     pub nodes: Vec<RawNode>,
     /// What could not be read, each a sentence.
@@ -88,6 +93,7 @@ impl Cluster {
             ledger: None,
             pools: Vec::new(),
             pauses: Vec::new(),
+            gates: Vec::new(),
             nodes: Vec::new(),
             unknown: Vec::new(),
         }
@@ -137,6 +143,16 @@ impl Cluster {
         pauses.collect()
     }
 
+    /// The gates, parsed, by name.
+    pub fn gates(&self) -> BTreeMap<String, FoundGate> {
+        let gates = self.gates.iter().map(|found| {
+            let name = found.pointer("/metadata/name").and_then(Value::as_str);
+            let name = name.unwrap_or_default();
+            (name.to_owned(), gate(name, &found["spec"]))
+        });
+        gates.collect()
+    }
+
     /// The Nodes, parsed.
     ///
     /// # Errors
@@ -176,6 +192,7 @@ impl Cluster {
             pools: pools.into_iter().map(|pool| pool.found).collect(),
             pools_busy: Default::default(),
             pauses: self.pauses(),
+            gates: self.gates(),
             pools_live: true,
             writes: Writes::default(),
         })

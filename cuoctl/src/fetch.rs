@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use cuo_cluster::node::Keep;
-use cuo_cluster::paths::{PAUSES, POOLS};
+use cuo_cluster::paths::{GATES, PAUSES, POOLS};
 use cuo_cluster::watch::list_nodes;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::ledger;
@@ -47,6 +47,10 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
     match list_values(source, PAUSES).await {
         Ok(pauses) => cluster.pauses = pauses,
         Err(error) => note("the UpdatePauses can't be read, so none are assumed", error),
+    }
+    match list_values(source, GATES).await {
+        Ok(gates) => cluster.gates = gates,
+        Err(error) => note("the UpdateGates can't be read, so none are assumed", error),
     }
     match settings(source, namespace).await {
         Ok(settings) => cluster.operator = settings,

@@ -3,18 +3,25 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use cuo_cluster::node::whoami;
-use cuo_cluster::paths::{GROUP, PAUSES, VERSION};
+use cuo_cluster::paths::PAUSES;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::pause::{KIND, PauseSpec, ScopeSpec, list_pauses};
 use cuo_core::ids::{NodeName, PoolName};
 use cuo_core::pause::{FoundPause, Pause, Scope};
 use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::DeleteParams;
 use kube::core::Request;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::put;
 use crate::span::length;
+
+const PAUSE: put::Kind<'static> = put::Kind {
+    kind: KIND,
+    path: PAUSES,
+    optional: &["until", "reason", "by"],
+};
 
 /// What to pause or to resume.
 #[derive(Debug, Clone, Args)]
@@ -120,7 +127,8 @@ pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<Strin
             ..spec(&scope)
         };
         let until = spec.until.map(|until| format!(" until {until}"));
-        write(source, &name, &spec)
+        PAUSE
+            .put(source, &name, &spec)
             .await
             .with_context(|| format!("UpdatePause {name} can't be written"))?;
         lines.push(format!(
@@ -129,42 +137,6 @@ pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<Strin
         ));
     }
     Ok(lines)
-}
-
-/// Makes the pause, or changes the one that is there.
-async fn write(source: &ClientSource, name: &str, spec: &PauseSpec) -> Result<(), ApiError> {
-    let manager = source.program().name.to_owned();
-    let body = json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"),
-        "kind": KIND,
-        "metadata": { "name": name },
-        "spec": spec,
-    });
-    let params = PostParams {
-        field_manager: Some(manager.clone()),
-        ..PostParams::default()
-    };
-    let data = body.to_string().into_bytes();
-    let request = Request::new(PAUSES).create(&params, data)?;
-    let made = source.call(|client| async move { client.request::<Value>(request).await });
-    match made.await {
-        Err(ApiError::Conflict { .. }) => {}
-        other => return other.map(drop),
-    }
-    // What is not said this time is not said any more.
-    let fields = ["until", "reason", "by"].map(|field| (field.to_owned(), Value::Null));
-    let mut fields: serde_json::Map<_, _> = fields.into_iter().collect();
-    if let Some(Value::Object(said)) = body.get("spec") {
-        fields.extend(said.clone());
-    }
-    let params = PatchParams {
-        field_manager: Some(manager),
-        ..PatchParams::default()
-    };
-    let patch = Patch::Merge(json!({ "spec": fields }));
-    let request = Request::new(PAUSES).patch(name, &params, &patch)?;
-    let changed = source.call(|client| async move { client.request::<Value>(request).await });
-    changed.await.map(drop)
 }
 
 /// Resumes, and returns a line for each pause that was deleted, and for each that still holds some of the target.

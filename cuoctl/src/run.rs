@@ -21,7 +21,9 @@ use crate::print::{Screen, note, say};
 use crate::release::Releases;
 use crate::status::Status;
 use crate::why::Why;
-use crate::{approve, blockers, doctor, events, give_up, history, pause, plan, print, status};
+use crate::{
+    approve, blockers, doctor, events, gate, give_up, history, pause, plan, print, status,
+};
 
 /// `doctor` found something that does not work or is not safe.
 const BROKEN: u8 = 4;
@@ -84,6 +86,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Resume(options) => {
             said(&pause::resume(&connection.open().await?, &options).await?)?;
         }
+        Command::Gate(options) => said(&[gate::go(&connection.open().await?, &options).await?])?,
         Command::Approve(options) => approves(&connection.open().await?, &options).await?,
         Command::GiveUp(options) => gives_up(&connection.open().await?, &options).await?,
         Command::Completions { shell } => {

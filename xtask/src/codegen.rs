@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
 use cuo_agent::journal;
 use cuo_cluster::ApiError;
-use cuo_coordination::pause;
 use cuo_coordination::pool::schema;
+use cuo_coordination::{gate, pause};
 use cuo_core::keys;
 use cuo_core::plan::{Policy, Snapshot, Writes, plan};
 use cuo_core::pool::Pool;
@@ -62,6 +62,11 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             "deploy/operator.yaml",
             "UpdatePause",
             yaml::document(&pause::definition()),
+        ),
+        (
+            "deploy/operator.yaml",
+            "UpdateGate",
+            yaml::document(&gate::definition()),
         ),
         (
             "deploy/operator.yaml",
@@ -341,6 +346,7 @@ fn operator_metrics() -> String {
         rollouts: Default::default(),
         pools_busy: Default::default(),
         pauses: vec![],
+        gates: Default::default(),
         pools_live: false,
         writes: Writes::default(),
     };

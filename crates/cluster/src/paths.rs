@@ -6,6 +6,8 @@ pub(crate) const PODS: &str = "/api/v1/pods";
 pub const POOLS: &str = "/apis/cuo.coreos.com/v1alpha1/updatepools";
 /// All `UpdatePause`s.
 pub const PAUSES: &str = "/apis/cuo.coreos.com/v1alpha1/updatepauses";
+/// All `UpdateGate`s.
+pub const GATES: &str = "/apis/cuo.coreos.com/v1alpha1/updategates";
 
 /// The custom resources' group.
 pub const GROUP: &str = "cuo.coreos.com";

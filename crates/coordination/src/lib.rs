@@ -1,9 +1,13 @@
-//! What only the operator needs of the API server: the leader's lease, the ledger of slots, `UpdatePool` and `UpdatePause`.
+//! What only the operator needs of the API server: the leader's lease, the ledger of slots, `UpdatePool`, `UpdatePause` and `UpdateGate`.
 
+pub mod gate;
 pub mod lease;
 pub mod ledger;
+mod named;
 pub mod pause;
 pub mod pool;
+
+pub use named::Named;
 
 // The double is written for `cuo_cluster`, whose modules it names.
 #[cfg(test)]

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 
 use cuo_core::pause::{FoundPause, Pause, Scope};
 use cuo_core::time::Time;
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use cuo_cluster::ApiError;
 use cuo_cluster::ClientSource;
-use cuo_cluster::paths::{GROUP, PAUSES, VERSION};
-use cuo_cluster::watch::{Change, Objects, feed, list};
-use cuo_cluster::wire::Wire;
+use cuo_cluster::paths::PAUSES;
+use cuo_cluster::watch::Change;
 
+use crate::named::{Kind, Named, list_all, watch_all};
 use crate::pool::rules;
 use crate::pool::schema::{column, structural};
 
@@ -71,52 +70,6 @@ pub enum ScopeSpec {
     Nodes,
 }
 
-/// A pause on the wire.
-#[derive(Debug, Clone, Deserialize)]
-struct WirePause {
-    metadata: Meta,
-    /// Parsed later, so that an invalid pause does not hide the others.
-    #[serde(default)]
-    spec: Value,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta {
-    name: String,
-    #[serde(default)]
-    resource_version: String,
-}
-
-impl Wire for WirePause {
-    fn resource_version(&self) -> &str {
-        &self.metadata.resource_version
-    }
-
-    fn key(&self) -> &str {
-        &self.metadata.name
-    }
-}
-
-/// An `UpdatePause` as it was found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PauseObject {
-    /// Its name.
-    pub name: String,
-    /// The pause as parsed.
-    pub found: FoundPause,
-}
-
-impl WirePause {
-    fn into_object(self) -> Result<PauseObject, ApiError> {
-        let name = self.metadata.name;
-        Ok(PauseObject {
-            found: pause(&name, &self.spec),
-            name,
-        })
-    }
-}
-
 /// The pause `name` as its `spec` describes it.
 pub fn pause(name: &str, spec: &Value) -> FoundPause {
     let parsed = PauseSpec::deserialize(spec).map_err(|error| error.to_string());
@@ -153,19 +106,12 @@ fn valid(name: &str, spec: PauseSpec) -> Result<Pause, String> {
     })
 }
 
-/// What is new about all pauses.
-pub type PausesEvent = Change<PauseObject>;
+/// An `UpdatePause` as it was found.
+pub type PauseObject = Named<FoundPause>;
 
 /// Watches all pauses, as [`watch_pools`](crate::pool::watch_pools) does pools.
-pub fn watch_pauses(source: ClientSource) -> BoxStream<'static, PausesEvent> {
-    let pauses = Objects {
-        source,
-        path: PAUSES,
-        selector: None,
-        may_be_undefined: true,
-        read: Box::new(WirePause::into_object),
-    };
-    feed(pauses).boxed()
+pub fn watch_pauses(source: ClientSource) -> BoxStream<'static, Change<PauseObject>> {
+    watch_all(source, PAUSES, pause)
 }
 
 /// Reads all pauses; none where the resource is not defined.
@@ -173,15 +119,16 @@ pub fn watch_pauses(source: ClientSource) -> BoxStream<'static, PausesEvent> {
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].
 pub async fn list_pauses(source: &ClientSource) -> Result<Vec<PauseObject>, ApiError> {
-    match list(source, PAUSES, None, WirePause::into_object).await {
-        Ok((pauses, _)) => Ok(pauses),
-        Err(ApiError::NotFound { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    list_all(source, PAUSES, pause).await
 }
 
 /// The whole definition, as `deploy/operator.yaml` carries it.
 pub fn definition() -> Value {
+    let kind = Kind {
+        kind: KIND,
+        plural: PLURAL,
+        means: "Holds the updates of some nodes, or of all.",
+    };
     let columns = [
         column("Scope", "string", ".spec.scope"),
         column("Pool", "string", ".spec.pool"),
@@ -191,36 +138,7 @@ pub fn definition() -> Value {
         column("Reason", "string", ".spec.reason"),
         column("Age", "date", ".metadata.creationTimestamp"),
     ];
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{PLURAL}.{GROUP}"),
-            "labels": { "app.kubernetes.io/name": "cuo-operator" },
-        },
-        "spec": {
-            "group": GROUP,
-            "names": {
-                "kind": KIND,
-                "listKind": format!("{KIND}List"),
-                "plural": PLURAL,
-                "singular": KIND.to_lowercase(),
-            },
-            "scope": "Cluster",
-            "versions": [{
-                "name": VERSION,
-                "served": true,
-                "storage": true,
-                "additionalPrinterColumns": columns,
-                "schema": { "openAPIV3Schema": {
-                    "description": "Holds the updates of some nodes, or of all.",
-                    "type": "object",
-                    "required": ["spec"],
-                    "properties": { "spec": structural::<PauseSpec>() },
-                }},
-            }],
-        },
-    })
+    kind.definition(&columns, structural::<PauseSpec>())
 }
 
 #[cfg(test)]

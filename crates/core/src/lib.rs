@@ -9,6 +9,7 @@ pub mod control_plane;
 pub mod drain;
 pub mod features;
 pub mod field;
+pub mod gate;
 pub mod host;
 pub mod ids;
 pub mod keys;

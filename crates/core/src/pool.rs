@@ -23,6 +23,8 @@ pub struct Pool {
     pub max_unavailable: MaxUnavailable,
     /// Whether the pool is paused: nothing new is granted.
     pub paused: bool,
+    /// Names of the gates that have to be open for a grant.
+    pub gates: Vec<String>,
     /// When its nodes may be granted.
     pub calendar: Calendar,
     /// Which node goes first.
@@ -60,6 +62,7 @@ impl Default for Pool {
             selector: Selector::default(),
             max_unavailable: MaxUnavailable::Count(1),
             paused: false,
+            gates: vec![],
             calendar: Calendar::default(),
             order: Order::default(),
             canary: None,

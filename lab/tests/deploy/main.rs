@@ -25,7 +25,7 @@ use serde_json::Value;
 const NAMESPACE: &str = "cuo-system";
 const SOON: Duration = Duration::from_secs(30);
 /// Every object of the manifest, and where it is.
-const OBJECTS: [(&str, &str); 22] = [
+const OBJECTS: [(&str, &str); 24] = [
     (
         "validatingadmissionpolicy.admissionregistration.k8s.io/cuo-node-keys",
         "",
@@ -40,6 +40,10 @@ const OBJECTS: [(&str, &str); 22] = [
     ),
     (
         "customresourcedefinition.apiextensions.k8s.io/updatepauses.cuo.coreos.com",
+        "",
+    ),
+    (
+        "customresourcedefinition.apiextensions.k8s.io/updategates.cuo.coreos.com",
         "",
     ),
     ("namespace/cuo-system", ""),
@@ -80,6 +84,7 @@ const OBJECTS: [(&str, &str); 22] = [
     ),
     ("clusterrole.rbac.authorization.k8s.io/cuo-view", ""),
     ("clusterrole.rbac.authorization.k8s.io/cuo-pause", ""),
+    ("clusterrole.rbac.authorization.k8s.io/cuo-gates", ""),
     ("clusterrole.rbac.authorization.k8s.io/cuo-pools", ""),
     ("poddisruptionbudget.policy/cuo-operator", NAMESPACE),
     ("networkpolicy.networking.k8s.io/cuo-operator", NAMESPACE),

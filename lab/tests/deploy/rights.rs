@@ -85,6 +85,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
     let nodes = ("", "nodes", "*", "get list patch watch");
     let pools = ("cuo.coreos.com", "updatepools", "*", "list watch");
     let pauses = ("cuo.coreos.com", "updatepauses", "*", "list watch");
+    let gates = ("cuo.coreos.com", "updategates", "*", "list watch");
     let status = ("cuo.coreos.com", "updatepools/status", "*", "patch");
     // What the admission policy asks for.
     let grants = ("cuo.coreos.com", "nodes", "*", "grant");
@@ -93,6 +94,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
         grants,
         pools,
         pauses,
+        gates,
         status,
         ("", "configmaps", "cuo-ledger", "create get patch update"),
         (
@@ -107,13 +109,17 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
         grants,
         pools,
         pauses,
+        gates,
         status,
         ("events.k8s.io", "events", "*", "create"),
     ];
     for (namespace, expected) in [
         (NAMESPACE, &own[..]),
         ("default", &events),
-        ("kube-system", &[nodes, grants, pools, pauses, status]),
+        (
+            "kube-system",
+            &[nodes, grants, pools, pauses, gates, status],
+        ),
     ] {
         let all = rights(bench, &operator, namespace).await?;
         let shared = rights(bench, &anybody, namespace).await?;

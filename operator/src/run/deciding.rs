@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use cuo_cluster::node::get_node;
+use cuo_coordination::gate::list_gates;
 use cuo_coordination::ledger;
 use cuo_coordination::pause::list_pauses;
 use cuo_coordination::pool::list_pools;
 use cuo_core::ids::NodeName;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, Plan, plan};
+use cuo_core::pool::FoundPool;
 use cuo_core::values::Field;
 use cuo_telemetry::gate::gate;
 use jiff::Timestamp;
@@ -61,6 +63,14 @@ impl Operator {
         }
     }
 
+    /// Some pool names a gate.
+    fn needs_gates(&self) -> bool {
+        self.seen.pools.iter().any(|found| match found {
+            FoundPool::Valid(pool) => !pool.gates.is_empty(),
+            FoundPool::Invalid { .. } => false,
+        })
+    }
+
     async fn confirm(&mut self, name: NodeName) -> Result<(), Failed> {
         gate(&format!("operator-before-{}", CONFIRM)).await;
         let read = get_node(&self.source, name.as_str(), &self.keep).await;
@@ -79,7 +89,12 @@ impl Operator {
         self.pools.replace(pools);
         self.know_pools();
         self.pauses.replace(pauses);
-        self.seen.pauses = self.pauses.found();
+        if self.needs_gates() {
+            let read = list_gates(&self.source).await;
+            let gates = read.map_err(|error| Failed::new("read the gates".to_owned(), error))?;
+            self.gates.replace(gates);
+        }
+        self.know_holds();
         self.seen.pools_live = true;
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The loop around [`cuo_core::plan::plan`]: observe the pools, the Nodes and the ledger, decide, write once, observe again.
 
 mod deciding;
+mod kept;
 mod pause;
-mod pauses;
 mod pools;
 mod rollouts;
 mod statuses;
@@ -18,7 +18,6 @@ use anyhow::{Context, Result};
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Program};
 use cuo_coordination::lease::{Leadership, campaign};
-use cuo_coordination::pause::watch_pauses;
 use cuo_coordination::pool::watch_pools;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
@@ -33,6 +32,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::{health, http, tell};
 
+use kept::watch_holds;
 use turn::Operator;
 
 const PROGRAM: Program = Program {
@@ -54,7 +54,7 @@ pub async fn run(config: Config) -> Result<()> {
     let source = ClientSource::start(config.credentials(), PROGRAM).await;
     let (events, publishing) = publish(&config, &source, &metrics);
     let (mut leadership, lead) = Lead::start(&config, &source);
-    let (mut pools, mut pauses) = (watch_pools(source.clone()), watch_pauses(source.clone()));
+    let (mut pools, mut holds) = (watch_pools(source.clone()), watch_holds(&source));
     let mut nodes = stream::pending().boxed();
     let teller = tell::Teller::new(events, Arc::clone(&metrics));
     let mut operator = Operator::new(&config, source.clone(), metrics, health, teller);
@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> Result<()> {
             () = changed(&mut leadership) => operator.led(&leadership.borrow_and_update()),
             ended = operator.ended() => operator.take_in(ended),
             Some(event) = pools.next() => operator.hear_pools(event),
-            Some(event) = pauses.next() => operator.hear_pauses(event),
+            Some(event) = holds.next() => operator.hear_holds(event),
             Some(event) = nodes.next() => due = hear(&mut operator, event, &mut nodes),
             () = sleep_until(wake) => {}
         }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cuo_cluster::node::Keep;
-use cuo_cluster::watch::NodesEvent;
+use cuo_cluster::watch::{Change, NodesEvent};
 use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_coordination::lease::Leadership;
 use cuo_coordination::ledger::{self, Stored};
-use cuo_coordination::pause::PausesEvent;
 use cuo_coordination::pool::PoolsEvent;
+use cuo_core::gate::FoundGate;
 use cuo_core::ledger::Ledger;
+use cuo_core::pause::FoundPause;
 use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot, Writes};
 use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
@@ -19,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::info;
 
+use super::kept::{Hold, Kept};
 use super::pause::{Failed, Pause};
-use super::pauses::Pauses;
 use super::pools::Pools;
 use super::rollouts::{self, Rollouts};
 use super::statuses::Statuses;
@@ -48,7 +49,8 @@ pub struct Operator {
     pub(super) read_at: Instant,
     watched: Watched,
     pub(super) pools: Pools,
-    pub(super) pauses: Pauses,
+    pub(super) pauses: Kept<FoundPause>,
+    pub(super) gates: Kept<FoundGate>,
     /// The Nodes have to be listed again, with more of their fields.
     pub(super) list_anew: bool,
     pause: Pause,
@@ -83,6 +85,7 @@ impl Operator {
                 rollouts: Default::default(),
                 pools_busy: Default::default(),
                 pauses: vec![],
+                gates: Default::default(),
                 pools_live: false,
                 writes: Writes::default(),
             },
@@ -90,7 +93,8 @@ impl Operator {
             read_at: Instant::now(),
             watched: Watched::default(),
             pools: Pools::default(),
-            pauses: Pauses::default(),
+            pauses: Kept::unknown("pauses"),
+            gates: Kept::unknown("gates"),
             list_anew: false,
             pause: Pause::default(),
             writes: NodeWrites::default(),
@@ -138,13 +142,24 @@ impl Operator {
         self.list_anew |= first;
     }
 
-    /// Processes an event of the watch of pauses.
-    pub fn hear_pauses(&mut self, event: PausesEvent) {
-        if let PausesEvent::Disconnected(error) = &event {
+    /// Processes an event of the watches of pauses and gates.
+    pub fn hear_holds(&mut self, event: Hold) {
+        if let Hold::Pause(Change::Disconnected(error)) | Hold::Gate(Change::Disconnected(error)) =
+            &event
+        {
             self.metrics.failed(error);
         }
-        self.pauses.hear(event);
-        self.seen.pauses = self.pauses.found();
+        match event {
+            Hold::Pause(event) => self.pauses.hear(event),
+            Hold::Gate(event) => self.gates.hear(event),
+        }
+        self.know_holds();
+    }
+
+    /// Copies pauses and gates into `seen`.
+    pub(super) fn know_holds(&mut self) {
+        self.seen.pauses = self.pauses.all().values().cloned().collect();
+        self.seen.gates = self.gates.all().clone();
     }
 
     /// Copies the pools into `seen`, and what they need of Nodes.
@@ -157,10 +172,10 @@ impl Operator {
         }
     }
 
-    /// What is not known about Nodes, pools or pauses.
+    /// What is not known about Nodes, pools, pauses or gates.
     fn missing(&self) -> Option<&String> {
-        let policy = self.pools.missing().or(self.pauses.missing());
-        policy.or(self.watched.missing())
+        let holds = self.pauses.missing().or(self.gates.missing());
+        self.pools.missing().or(holds).or(self.watched.missing())
     }
 
     /// Takes in what the watch of the Nodes tells; `false` if nothing has to be decided because of it.

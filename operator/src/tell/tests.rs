@@ -83,6 +83,7 @@ fn seen(stage: Option<Stage>, answer: Option<Answer>) -> Snapshot {
         rollouts: Default::default(),
         pools_busy: Default::default(),
         pauses: vec![],
+        gates: Default::default(),
         pools_live: false,
         writes: Default::default(),
     }

@@ -75,6 +75,7 @@ fn valid(name: &PoolName, spec: PoolSpec) -> Result<Pool, String> {
         selector: spec.node_selector,
         max_unavailable: max_unavailable(&spec.max_unavailable).at("maxUnavailable")?,
         paused: spec.paused,
+        gates: spec.gates,
         calendar: Calendar::new(windows, blackouts),
         order: order(spec.order)?,
         canary: spec.canary.map(canary).transpose()?,

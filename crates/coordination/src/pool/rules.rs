@@ -114,6 +114,15 @@ pub(super) fn checks(_: &mut SchemaGenerator) -> Schema {
     list(16, name)
 }
 
+pub(super) fn gates(_: &mut SchemaGenerator) -> Schema {
+    let name = text(
+        253,
+        "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "expected the name of an UpdateGate",
+    );
+    list(16, name)
+}
+
 pub(super) fn namespaces(_: &mut SchemaGenerator) -> Schema {
     let name = text(
         63,

@@ -29,6 +29,10 @@ pub struct PoolSpec {
     /// Grants nothing new in this pool.
     #[serde(default)]
     pub paused: bool,
+    /// Names of `UpdateGate`s that have to be open before nodes are granted. One that does not exist counts as closed.
+    #[serde(default)]
+    #[schemars(schema_with = "rules::gates")]
+    pub gates: Vec<String>,
     /// When nodes may be granted. Without any, at any time.
     #[serde(default)]
     #[schemars(length(max = 64))]

@@ -37,6 +37,7 @@ fn plain() -> Pool {
         selector: Selector::default(),
         max_unavailable: MaxUnavailable::Count(1),
         paused: false,
+        gates: vec![],
         calendar: Calendar::default(),
         order: Order::default(),
         canary: None,
@@ -73,6 +74,7 @@ fn every_field_is_taken_over() {
         },
         "maxUnavailable": "10%",
         "paused": true,
+        "gates": ["alerts"],
         "windows": [
             {"days": ["Mon", "Fri"], "start": "22:00", "duration": "4h", "timeZone": "Europe/Berlin"},
             {"start": "12:00", "duration": "1h30m"},
@@ -115,6 +117,7 @@ fn every_field_is_taken_over() {
         selector,
         max_unavailable: MaxUnavailable::Percent(10),
         paused: true,
+        gates: vec!["alerts".into()],
         calendar: Calendar::new(
             Windows::new(windows.map(|text| text.parse().unwrap()).into()),
             vec![

@@ -14,8 +14,8 @@ pub enum Act {
     Wait,
     /// Read this Node from the API server and plan again with it in [`Snapshot::live`](super::Snapshot::live).
     ConfirmNode(NodeName),
-    /// Read the pools and pauses from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools) and
-    /// [`Snapshot::pauses`](super::Snapshot::pauses).
+    /// Read the pools, pauses and gates from the API server and plan again with them in [`Snapshot::pools`](super::Snapshot::pools),
+    /// [`Snapshot::pauses`](super::Snapshot::pauses) and [`Snapshot::gates`](super::Snapshot::gates).
     ConfirmPools,
     /// Replace the ledger, provided that it has not changed since it was read.
     Ledger(LedgerAct),

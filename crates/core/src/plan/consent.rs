@@ -4,10 +4,36 @@ use super::announced::goal;
 use super::nodes::goes_back;
 use super::planner::Planner;
 use super::pools::{Seen, what};
+use super::seen::Snapshot;
 use crate::ids::ReleaseId;
 use crate::node::NodeView;
 use crate::pool::Pool;
 use crate::reason::{Code, Reason};
+use crate::time::Time;
+
+/// No window of the pool is open.
+fn closed(pool: &Seen<'_>) -> Reason {
+    let when = pool.opens.map(|time| time.to_string());
+    let when = when.unwrap_or_else(|| "never".to_owned());
+    let text = format!("{}the next window opens {when}", pool.called());
+    Reason::new(Code::WindowClosed, text)
+}
+
+/// Whether all gates of the pool are open; when one closes by itself, the plan is made again. The way back is no update, and waits for none.
+fn gates(seen: &Snapshot, now: Time, asks: &Pool, wakes: &mut Vec<Time>) -> Result<(), String> {
+    for name in &asks.gates {
+        let gate = match seen.gates.get(name) {
+            Some(Ok(gate)) => gate,
+            Some(Err(why)) => return Err(format!("gate {name} can't be understood: {why}")),
+            None => return Err(format!("gate {name} does not exist")),
+        };
+        if let Some(why) = gate.closed(now) {
+            return Err(format!("gate {name} {why}"));
+        }
+        wakes.extend(gate.until);
+    }
+    Ok(())
+}
 
 impl Planner<'_> {
     /// Whether all pools of the node let it boot `identity` now, apart from whoever else goes.
@@ -25,6 +51,7 @@ impl Planner<'_> {
         let forth = !goes_back(node);
         let leader = self.pools.leads(&node.name);
         let leads = |pool: &Seen<'_>| leader.is_some_and(|at| self.pools.all[at].name == pool.name);
+        let (seen, now) = (self.seen, self.now);
         for pool in self.pools.of(&node.name) {
             let Ok(asks) = pool.asks else { continue };
             let called = pool.called();
@@ -47,13 +74,13 @@ impl Planner<'_> {
             if forth && leads(pool) {
                 self.released(node, identity)?;
             }
+            if forth {
+                gates(seen, now, asks, &mut self.wakes)
+                    .map_err(|why| Reason::new(Code::GateClosed, format!("{called}{why}")))?;
+            }
             if pool.open.is_none() {
                 self.wakes.extend(pool.opens);
-                let when = pool
-                    .opens
-                    .map_or("never".to_owned(), |time| time.to_string());
-                let text = format!("{called}the next window opens {when}");
-                return Err(Reason::new(Code::WindowClosed, text));
+                return Err(closed(pool));
             }
         }
         Ok(())

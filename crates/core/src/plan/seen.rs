@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::writes::Writes;
 use crate::control_plane::Rule;
 use crate::field::Field;
+use crate::gate::FoundGate;
 use crate::ids::{NodeName, PoolName};
 use crate::ledger::Ledger;
 use crate::node::NodeView;
@@ -29,11 +30,13 @@ pub struct Snapshot {
     pub pools: Vec<FoundPool>,
     /// All pauses, by name. Like the pools they are read from the API server before a grant.
     pub pauses: Vec<FoundPause>,
+    /// All gates, by name, read in the same way.
+    pub gates: BTreeMap<String, FoundGate>,
     /// How far each pool is with releases, as its status says; one that says nothing is not in it.
     pub rollouts: BTreeMap<PoolName, Rollout>,
     /// Pools whose status can't be written now: a write is under way or has yet to come back, or the last one failed.
     pub pools_busy: BTreeSet<PoolName>,
-    /// `pools` and `pauses` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
+    /// `pools`, `pauses` and `gates` were read from the API server in this very turn, because of [`Act::ConfirmPools`](super::Act::ConfirmPools); otherwise they are as the watch told.
     pub pools_live: bool,
     /// Writes to Nodes that are in flight, failed or can't be sent.
     pub writes: Writes,

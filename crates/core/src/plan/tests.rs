@@ -18,6 +18,7 @@ use crate::values::{
 use crate::window::{Calendar, Windows};
 
 mod faults;
+mod gates;
 mod lone;
 mod pauses;
 mod pools;
@@ -121,6 +122,7 @@ impl World {
                 rollouts: Default::default(),
                 pools_busy: Default::default(),
                 pauses: vec![],
+                gates: Default::default(),
                 pools_live: false,
                 writes: Writes::default(),
             },

@@ -63,6 +63,7 @@ fn snapshot(world: &World, at: &Operator, scope: &Scope) -> Snapshot {
         rollouts: rollouts(scope, known(world, at), bug),
         pools_busy: Default::default(),
         pauses: vec![],
+        gates: Default::default(),
         pools_live: false,
         writes: Default::default(),
     }
