@@ -63,6 +63,9 @@ pub struct Settings {
     pub arguments: Vec<String>,
     /// Those of its environment variables that are settings.
     pub environment: BTreeMap<String, String>,
+    /// Settings whose values its Deployment does not say: they come from a ConfigMap, for instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<String>,
     /// How many of its pods are ready.
     pub ready: i32,
 }

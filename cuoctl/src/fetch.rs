@@ -14,7 +14,7 @@ use cuo_core::time::Time;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod};
 use kube::Api;
 
 use crate::cluster::{Cluster, Settings};
@@ -70,6 +70,14 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
         Ok(name) => cluster.own_node = name,
         Err(error) => note("the node of the operator is not known", error),
     }
+    let elsewhere = cluster
+        .operator
+        .iter()
+        .flat_map(|operator| &operator.elsewhere);
+    let elsewhere = elsewhere.map(|name| {
+        format!("{name} of the operator comes from somewhere else than its Deployment, so its default is assumed")
+    });
+    unknown.extend(elsewhere);
     cluster.unknown = unknown;
     cluster
 }
@@ -79,7 +87,9 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
 /// # Errors
 /// Where the operator's flags or the pools can't be parsed.
 pub fn keep(cluster: &Cluster) -> Result<Keep> {
-    let mut keep = cluster.config()?.keep().all_labels();
+    // Flags that can't be read name no checks; who needs the flags says so.
+    let keep = cluster.config().map(|config| config.keep());
+    let mut keep = keep.unwrap_or_default().all_labels();
     for pool in cluster.pools()? {
         if let FoundPool::Valid(pool) = &pool.found {
             let checks = pool.before.iter().chain(&pool.after);
@@ -118,13 +128,21 @@ async fn settings(source: &ClientSource, namespace: &str) -> Result<Option<Setti
 }
 
 fn of_container(container: Container) -> Settings {
-    let variables = container.env.unwrap_or_default().into_iter();
-    let environment = variables.filter_map(|variable| Some((variable.name, variable.value?)));
-    let settings = environment.filter(|(name, _)| name.starts_with(VARIABLES));
+    let variables = container.env.unwrap_or_default();
+    let settings = variables
+        .into_iter()
+        .filter(|variable| variable.name.starts_with(VARIABLES));
+    let (known, elsewhere): (Vec<_>, Vec<_>) =
+        settings.partition(|variable| variable.value_from.is_none());
+    let value = |variable: EnvVar| (variable.name, variable.value.unwrap_or_default());
     Settings {
         image: container.image.unwrap_or_default(),
         arguments: container.args.unwrap_or_default(),
-        environment: settings.collect::<BTreeMap<_, _>>(),
+        environment: known.into_iter().map(value).collect::<BTreeMap<_, _>>(),
+        elsewhere: elsewhere
+            .into_iter()
+            .map(|variable| variable.name)
+            .collect(),
         ready: 0,
     }
 }

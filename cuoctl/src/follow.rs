@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use cuo_cluster::ClientSource;
 use cuo_cluster::watch::{Change, NodesEvent, watch_nodes};
+use cuo_coordination::gate::watch_gates;
+use cuo_coordination::pause::watch_pauses;
 use cuo_coordination::pool::watch_pools;
 use cuo_core::raw::RawNode;
 use cuo_core::time::Time;
@@ -46,12 +48,16 @@ impl Follow<'_> {
         cluster.unknown.iter().for_each(|text| note(text));
         let mut nodes = watch_nodes(source.clone(), keep(&cluster)?);
         let mut pools = watch_pools(source.clone());
+        let mut pauses = watch_pauses(source.clone());
+        let mut gates = watch_gates(source.clone());
         let mut known: Option<BTreeMap<String, RawNode>> = None;
         let mut shown = BTreeMap::new();
         loop {
             let changed = tokio::select! {
                 Some(event) = nodes.next() => { hear(&mut known, event); true }
                 Some(_) = pools.next() => true,
+                Some(_) = pauses.next() => true,
+                Some(_) = gates.next() => true,
                 () = sleep(DRAW) => false,
             };
             if changed {

@@ -1,11 +1,12 @@
 //! `cuoctl pause` and `cuoctl resume`: makes, changes and deletes `UpdatePause`s. Each target has one, with a name that follows from it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use cuo_cluster::node::whoami;
+use cuo_cluster::node::{Keep, get_node, whoami};
 use cuo_cluster::paths::PAUSES;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::pause::{KIND, PauseSpec, ScopeSpec, list_pauses};
+use cuo_coordination::pool::list_pools;
 use cuo_core::ids::{NodeName, PoolName};
 use cuo_core::pause::{FoundPause, Pause, Scope};
 use cuo_core::time::Time;
@@ -118,10 +119,23 @@ fn spec(scope: &Scope) -> PauseSpec {
 pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
     let by = whoami(source).await.context("who you are")?.user;
     let now = Time::from(Timestamp::now());
+    ensure!(
+        options.length.is_none_or(|length| length.is_positive()),
+        "a pause of no length holds nothing"
+    );
+    let known = list_pauses(source).await;
+    let known = known.context("the pauses can't be read")?;
     let mut lines = Vec::new();
     for (name, scope) in options.target.pauses()? {
+        let until = options.length.map(|length| now.later(length));
+        let there = known.iter().find(|pause| pause.name == name);
+        if let Some(FoundPause::Valid(there)) = there.map(|pause| &pause.found)
+            && shortens(there, &by, until, now)
+        {
+            bail!("all of it is {there}, which this would end earlier; `resume` it first");
+        }
         let spec = PauseSpec {
-            until: options.length.map(|length| now.later(length)),
+            until,
             reason: options.reason.clone(),
             by: Some(by.clone()).filter(|by| !by.is_empty()),
             ..spec(&scope)
@@ -137,6 +151,47 @@ pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<Strin
         ));
     }
     Ok(lines)
+}
+
+/// Whether a pause until `until` would end one of somebody else earlier than that.
+fn shortens(there: &Pause, by: &str, until: Option<Time>, now: Time) -> bool {
+    let others = there.by.as_deref() != Some(by);
+    let earlier = match (until, there.until) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(until), Some(there)) => until < there,
+    };
+    others && earlier && there.holds(now)
+}
+
+/// Names of pools or nodes in the target that do not exist, as far as the user may read them: they hold nothing yet.
+///
+/// # Errors
+/// Where a name is invalid.
+pub async fn strangers(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
+    let mut strange = Vec::new();
+    for (_, scope) in options.target.pauses()? {
+        match scope {
+            Scope::All => {}
+            Scope::Pool(pool) => {
+                let pools = list_pools(source).await;
+                let known = pools.map(|pools| pools.iter().any(|known| known.name == pool));
+                strange.extend(
+                    known
+                        .is_ok_and(|known| !known)
+                        .then(|| format!("pool {pool}")),
+                );
+            }
+            Scope::Nodes(nodes) => {
+                for node in nodes {
+                    let found = get_node(source, node.as_str(), &Keep::default()).await;
+                    let missing = matches!(found, Ok(None));
+                    strange.extend(missing.then(|| format!("node {node}")));
+                }
+            }
+        }
+    }
+    Ok(strange)
 }
 
 /// Resumes, and returns a line for each pause that was deleted, and for each that still holds some of the target.

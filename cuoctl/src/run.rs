@@ -80,9 +80,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             })?;
         }
         Command::Doctor(options) => return examine(&options, connection, screen).await,
-        Command::Pause(options) => {
-            said(&pause::pause(&connection.open().await?, &options).await?)?;
-        }
+        Command::Pause(options) => pauses(&connection.open().await?, &options).await?,
         Command::Resume(options) => {
             said(&pause::resume(&connection.open().await?, &options).await?)?;
         }
@@ -163,7 +161,10 @@ async fn foresee(
     screen: Screen,
 ) -> Result<ExitCode> {
     let cluster = match options.cluster()? {
-        Some(cluster) => cluster,
+        Some(cluster) => {
+            cluster.unknown.iter().for_each(|text| note(text));
+            cluster
+        }
         None => cluster(connection).await?,
     };
     if let Some(path) = &options.snapshot_out {
@@ -192,6 +193,7 @@ async fn blocked(
 ) -> Result<()> {
     let source = connection.open().await?;
     let cluster = fetch(&source, &connection.namespace).await?;
+    cluster.unknown.iter().for_each(|text| note(text));
     let found = blockers::find(&source, &cluster, options).await?;
     shown(options.output, &found, |wide| {
         blockers::text(&found, screen, wide)
@@ -201,6 +203,16 @@ async fn blocked(
 async fn gives_up(source: &ClientSource, options: &give_up::Options) -> Result<()> {
     give_up::give_up(source, options).await?;
     said(&[format!("node/{} grant removed", options.node)])
+}
+
+async fn pauses(source: &ClientSource, options: &pause::Options) -> Result<()> {
+    said(&pause::pause(source, options).await?)?;
+    for strange in pause::strangers(source, options).await? {
+        note(&format!(
+            "there is no {strange}, so that pause holds nothing yet"
+        ));
+    }
+    Ok(())
 }
 
 async fn approves(source: &ClientSource, options: &approve::Options) -> Result<()> {

@@ -38,11 +38,13 @@ fn operator(cluster: &Cluster) -> Check {
     }
     let own = env!("CARGO_PKG_VERSION");
     match operator.image.rsplit_once(':') {
-        Some((_, tag)) if !tag.contains('/') && tag != own => Check::warning(
-            ABOUT,
-            format!("it is of version {tag}, and this cuoctl of {own}"),
-            "Use the cuoctl of the operator's version: another one may foresee something else.",
-        ),
+        Some((name, tag)) if !tag.contains('/') && !name.contains('@') && tag != own => {
+            Check::warning(
+                ABOUT,
+                format!("it is of version {tag}, and this cuoctl of {own}"),
+                "Use the cuoctl of the operator's version: another one may foresee something else.",
+            )
+        }
         _ => Check::ok(
             ABOUT,
             format!("{} ready, {}", operator.ready, operator.image),
@@ -103,7 +105,6 @@ fn nodes(cluster: &Cluster) -> Result<Vec<Check>> {
 }
 
 fn pools(cluster: &Cluster) -> Result<Vec<Check>> {
-    let plan = cluster.plan()?;
     let mut checks = Vec::new();
     for pool in cluster.pools()? {
         if let FoundPool::Invalid { name, why, .. } = &pool.found {
@@ -111,6 +112,10 @@ fn pools(cluster: &Cluster) -> Result<Vec<Check>> {
             checks.push(Check::failed("pools", found, Code::PoolInvalid.remedy()));
         }
     }
+    // Without the operator's flags there is no plan, and the check of the operator says what is wrong with them.
+    let Ok(plan) = cluster.plan() else {
+        return Ok(checks);
+    };
     let empty = plan.pools.iter().filter(|pool| pool.members == 0);
     let empty: Vec<_> = empty
         .filter_map(|pool| Some(pool.name.as_ref()?.to_string()))

@@ -54,8 +54,11 @@ pub fn begins(node: &mut NodeView, now: Time, assumed: Assumed) -> Option<Work> 
             accepted: now,
         };
         node.agent.progress = Field::Value(progress.clone());
-        node.agent.owned = Field::Value(grant.id);
-        node.unschedulable = true;
+        // Somebody else's cordon stays theirs.
+        if node.cordoned_by_other().is_none() {
+            node.agent.owned = Field::Value(grant.id);
+            node.unschedulable = true;
+        }
         is(node, Phase::Draining, now);
         return Some(continues(node, &progress, now, assumed));
     }
@@ -78,6 +81,8 @@ fn continues(node: &NodeView, progress: &Progress, now: Time, assumed: Assumed) 
         pods.saturating_add(delay)
     });
     let since = status.filter(|_| boots).map(|status| status.since);
+    // Its clock may have been set back meanwhile.
+    let since = since.map(|since| since.max(progress.accepted));
     let drained = since.unwrap_or_else(|| progress.accepted.later(drain).max(now));
     let reboot = Reboot {
         node: node.name.clone(),
@@ -157,13 +162,14 @@ fn booted(node: &mut NodeView, at: Time, reboot: &Reboot, boot: BootId) {
         since: at,
     });
     agent.progress = Field::Absent;
+    let own = !agent.owned.is_absent();
     agent.owned = Field::Absent;
     agent.needed = Field::Absent;
     agent.needed_label = false;
     agent.needed_version = None;
     // What an agent understands counts for the boot that announced it, and it is the same agent.
     node.kubelet_boot = Some(boot);
-    node.unschedulable = false;
+    node.unschedulable &= !own;
     node.ready = true;
     is(node, Phase::Idle, at);
 }

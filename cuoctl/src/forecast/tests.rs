@@ -272,3 +272,73 @@ fn a_declared_release_is_staged_and_rolled_out() {
     assert_eq!(reboot.granted.since(found.from), ASSUMED.stage);
     assert!(found.turns.iter().all(|turn| turn.pool == name));
 }
+
+#[test]
+fn what_ends_with_time_is_later_and_what_does_not_is_never() {
+    let soak = "{nodeSelector: {}, canary: {count: 1, soak: 160h}}";
+    let mut tried = cluster(three(), &all(soak), &[]);
+    let found: Vec<_> = lines(&tried)
+        .into_iter()
+        .filter(|line| line.contains(" later "))
+        .collect();
+    assert_eq!(
+        found,
+        Vec::<String>::new(),
+        "160 h are over within the week"
+    );
+    let until = tried.at.later(SignedDuration::from_hours(24));
+    let policy = tried.config().unwrap().policy();
+    let seen = tried.seen().unwrap();
+    let short = forecast(seen, &policy, ASSUMED, tried.at, until).unwrap();
+    let left: Vec<_> = short
+        .left
+        .iter()
+        .map(|left| (left.node.as_str(), left.later))
+        .collect();
+    assert_eq!(left, [("n2", true), ("n3", true)]);
+
+    let pause = |until: serde_json::Value| serde_json::json!({"metadata": {"name": "p"}, "spec": {"scope": "All", "until": until}});
+    tried.pauses = vec![pause("2026-11-01T00:00:00Z".into())];
+    assert!(foreseen(&tried, 7).left.iter().all(|left| left.later));
+    tried.pauses = vec![pause(serde_json::Value::Null)];
+    assert!(foreseen(&tried, 7).left.iter().all(|left| !left.later));
+
+    let never = "{nodeSelector: {}, blackouts: [{from: '2026-10-01', to: '9998-12-30'}]}";
+    let found = foreseen(&cluster(three(), &all(never), &[]), 7);
+    assert_eq!(found.left.len(), 3);
+}
+
+#[test]
+fn a_node_that_is_not_where_it_is_to_go_is_left() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let spec = format!("{{nodeSelector: {{}}, release: {{image: 'quay.io/acme/os@{digest}'}}}}");
+    let mut held = idle("n2", &[]);
+    held.annotations.insert(
+        cuo_core::keys::REASON.to_owned(),
+        "DiskFull: no room".to_owned(),
+    );
+    let cluster = cluster(vec![idle("n1", &[]), held], &all(&spec), &[]);
+    let policy = cluster.config().unwrap().policy();
+    let until = cluster.at.later(SignedDuration::from_mins(2));
+    let found = forecast(cluster.seen().unwrap(), &policy, ASSUMED, cluster.at, until).unwrap();
+    let left: Vec<_> = found
+        .left
+        .iter()
+        .map(|left| format!("{} {} {}", left.node, left.later, left.reason.code))
+        .collect();
+    assert_eq!(left, ["n1 true ReleasePending", "n2 false AgentHolds"]);
+}
+
+#[test]
+fn a_cordon_of_somebody_else_stays_and_counts() {
+    let mut cordoned = waiting("n1", &[]);
+    cordoned.unschedulable = true;
+    let spec = "{nodeSelector: {}, cordoned: Update}";
+    let found = lines(&cluster(
+        vec![cordoned, waiting("n2", &[])],
+        &all(spec),
+        &[],
+    ));
+    let expected = ["n1 01 21:00:00 to 01 21:07:00", "n2 never BudgetExhausted"];
+    assert_eq!(found, expected);
+}

@@ -6,11 +6,14 @@ use cuo_core::ids::{BootId, NodeName};
 use cuo_core::ledger::Ledger;
 use cuo_core::node::Allotted;
 use cuo_core::node::NodeView;
+use cuo_core::pause::FoundPause;
 use cuo_core::plan::{Act, LedgerAct, NodeAct, NodeChange, Plan, Policy, PoolAct, PoolChange};
 use cuo_core::plan::{Snapshot, plan};
-use cuo_core::reason::Code;
+use cuo_core::pool::FoundPool;
+use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::values::Field;
+use cuo_core::window::Calendar;
 use jiff::SignedDuration;
 
 use super::agent::{self, Work};
@@ -181,17 +184,14 @@ impl<'a> World<'a> {
     }
 
     fn end(mut self, plan: &Plan, until: Time, goes_on: bool) -> Forecast {
-        let busy = !self.work.is_empty();
         for (name, node) in &self.seen.nodes {
-            let waits = !node.agent.needed.is_absent() && !self.work.contains_key(name);
-            let Some(reason) = plan.verdicts.get(name).filter(|_| waits) else {
-                continue;
-            };
-            self.forecast.left.push(Left {
+            let left = self.left(plan, node, goes_on);
+            let left = left.map(|(reason, later)| Left {
                 node: name.clone(),
-                later: passes(reason.code, busy, goes_on),
-                reason: reason.clone(),
+                later,
+                reason,
             });
+            self.forecast.left.extend(left);
         }
         let under_way = self.work.values().filter_map(Work::reboot).cloned();
         self.forecast.reboots.extend(under_way);
@@ -201,24 +201,79 @@ impl<'a> World<'a> {
         self.forecast.until = until;
         self.forecast
     }
-}
 
-/// The reason goes away by itself: with time, or as others get on that are `busy`.
-fn passes(code: Code, busy: bool, goes_on: bool) -> bool {
-    let by_time = [
-        Code::WindowClosed,
-        Code::PoolSettling,
-        Code::Reserved,
-        Code::Granted,
-    ];
-    let by_others = [
-        Code::BudgetExhausted,
-        Code::ControlPlaneBusy,
-        Code::CanaryFirst,
-        Code::ReleasePending,
-        Code::OwnNodeLast,
-    ];
-    goes_on && by_time.contains(&code) || busy && by_others.contains(&code)
+    /// Why the node is not where it is to go, and whether that passes by itself; `None` where it is, or reboots right now.
+    fn left(&self, plan: &Plan, node: &NodeView, goes_on: bool) -> Option<(Reason, bool)> {
+        match self.work.get(&node.name) {
+            Some(Work::Stages(_, release)) => {
+                let called = release.version.clone();
+                let called = called.unwrap_or_else(|| release.identity.short());
+                let text = format!("it is still staging {called}");
+                return Some((Reason::new(Code::ReleasePending, text), true));
+            }
+            Some(Work::Drains(..) | Work::Boots(..)) => return None,
+            None => {}
+        }
+        if !node.agent.needed.is_absent() {
+            let reason = plan.verdicts.get(&node.name)?.clone();
+            let later = self.passes(reason.code, node, goes_on);
+            return Some((reason, later));
+        }
+        // An agent that holds does not stage what it was assigned.
+        let assigned = node.operator.assigned.value()?.identity?;
+        let runs = node.agent.booted.value().map(|booted| booted.identity);
+        let held = node.agent.reason.value()?;
+        (runs != Some(assigned)).then(|| (Reason::new(Code::AgentHolds, held.to_string()), false))
+    }
+
+    /// The reason goes away by itself: with time, which `goes_on`, or as others get on.
+    fn passes(&self, code: Code, node: &NodeView, goes_on: bool) -> bool {
+        let busy = !self.work.is_empty();
+        let by_time = [
+            Code::PoolSettling,
+            Code::Reserved,
+            Code::Granted,
+            Code::GrantUnanswered,
+        ];
+        let by_either = [Code::CanaryFirst, Code::ReleasePending];
+        let by_others = [
+            Code::BudgetExhausted,
+            Code::ControlPlaneBusy,
+            Code::OwnNodeLast,
+        ];
+        let paused = [Code::ClusterPaused, Code::PoolPaused, Code::Paused];
+        goes_on && (by_time.contains(&code) || by_either.contains(&code))
+            || busy && (by_others.contains(&code) || by_either.contains(&code))
+            || code == Code::WindowClosed && self.opens(node)
+            || paused.contains(&code) && self.pause_ends(node)
+    }
+
+    /// Every pool of the node has another window.
+    fn opens(&self, node: &NodeView) -> bool {
+        let now = self.now.timestamp();
+        let has = |calendar: &Calendar| {
+            calendar.open(now).is_some() || calendar.next_opening(now).is_some()
+        };
+        let mut own = self.seen.pools.iter().filter_map(|found| match found {
+            FoundPool::Valid(pool) if pool.selector.matches(&node.labels) => Some(&pool.calendar),
+            FoundPool::Valid(_) | FoundPool::Invalid { .. } => None,
+        });
+        match own.next() {
+            Some(first) => has(first) && own.all(has),
+            None => has(&self.policy.builtin.calendar),
+        }
+    }
+
+    /// What pauses the node are objects with an end.
+    fn pause_ends(&self, node: &NodeView) -> bool {
+        let mut holding = self.seen.pauses.iter().filter_map(|found| match found {
+            FoundPause::Valid(pause) if pause.holds(self.now) => Some(pause.until.is_some()),
+            FoundPause::Valid(_) => None,
+            FoundPause::Invalid { .. } => Some(false),
+        });
+        let first = holding.next();
+        !self.policy.paused && !node.paused && first == Some(true) && holding.all(|ends| ends)
+    }
 }
 
 /// Puts what the operator writes onto the Node.

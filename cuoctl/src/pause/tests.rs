@@ -1,7 +1,7 @@
 use clap::Parser;
 use cuo_core::pause::{FoundPause, Pause, Scope};
 
-use super::{Target, spec, still};
+use super::{Target, shortens, spec, still};
 use crate::testing::NOW;
 
 #[derive(Parser)]
@@ -89,5 +89,34 @@ fn what_still_holds_is_said() {
     ];
     for (pause, scope, expected) in cases {
         assert_eq!(still(FoundPause::Valid(pause), &scope, now), expected);
+    }
+}
+
+#[test]
+fn nobody_ends_the_pause_of_somebody_else_earlier() {
+    let time = |text: &str| Some(text.parse().unwrap());
+    let now = NOW.parse().unwrap();
+    let (ten, eleven) = (time("2026-10-01T22:00:00Z"), time("2026-10-01T23:00:00Z"));
+    let pause = |until| Pause {
+        name: "all".to_owned(),
+        scope: Scope::All,
+        until,
+        reason: None,
+        by: Some("alice".to_owned()),
+    };
+    let cases = [
+        (pause(None), "bob", ten, true),
+        (pause(eleven), "bob", ten, true),
+        (pause(ten), "bob", eleven, false),
+        (pause(ten), "bob", None, false),
+        (pause(None), "alice", ten, false),
+        (pause(time(NOW)), "bob", ten, false),
+    ];
+    for (there, by, until, expected) in cases {
+        assert_eq!(
+            shortens(&there, by, until, now),
+            expected,
+            "{there} {by} {until:?}"
+        );
     }
 }

@@ -39,6 +39,13 @@ pub fn page(plan: &Foreseen) -> String {
     if let Some(end) = plan.end {
         let _ = writeln!(body, "<p>All nodes are up to date at <b>{end}</b>.</p>");
     }
+    for unknown in &plan.unknown {
+        let _ = writeln!(
+            body,
+            "<p class=\"bad\">Not known: {}.</p>",
+            escaped(unknown)
+        );
+    }
     for late in &plan.late {
         let _ = writeln!(body, "<p class=\"bad\">{}.</p>", escaped(late));
     }
@@ -144,9 +151,9 @@ impl Scale {
             "<g><title>{}</title><text x=\"0\" y=\"{text}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><text class=\"faint\" x=\"{label}\" y=\"{text}\" text-anchor=\"{anchor}\">{}</text></g>\n",
             escaped(&title),
             escaped(reboot.node.as_str()),
-            drained - start,
+            drained.saturating_sub(start),
             // However short it is, it is to be seen.
-            (done - drained).max(2),
+            done.saturating_sub(drained).max(2),
             escaped(&called(reboot)),
         )
     }

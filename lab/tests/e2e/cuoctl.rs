@@ -151,6 +151,10 @@ async fn a_pause_ends_by_itself_and_names_are_nobody_elses() {
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
+    let nobody = cuoctl(&bench, "pause node n9").await;
+    let said = "note: there is no node n9, so that pause holds nothing yet\n";
+    assert_eq!((nobody.code, nobody.err.as_str()), (Some(0), said));
+    cuoctl(&bench, "resume node n9").await.good();
     cuoctl(&bench, "pause node n1 --for 20s").await.good();
     bench.publish(V2).await.unwrap();
     let held = async || {
@@ -271,6 +275,22 @@ async fn each_verb_needs_the_rights_of_its_user() {
     assert!(
         status.contains("All nodes are paused by pauser (UpdatePause all)\n"),
         "{status}"
+    );
+    // Nobody speaks in the name of whoever paused.
+    let forged = [
+        "patch",
+        "updatepause",
+        "all",
+        "--type=merge",
+        "-p",
+        "{\"spec\":{\"reason\":\"x\"}}",
+    ];
+    let refused = bench.plane.kubectl(&forged).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("spec.by is the name of whoever writes it"));
+    let shorter = cuoctl(&bench, "pause --all --for 5m").await.failed();
+    assert!(
+        shorter.contains("all of it is paused by pauser"),
+        "{shorter}"
     );
     cuoctl(&bench, "--as pauser resume --all").await.good();
 
@@ -424,7 +444,20 @@ async fn a_pool_waits_for_its_gate() {
     .await;
     assert_eq!(closed.good(), "updategate/quiet closed\n");
     held("is closed: alerts fire").await;
-    let opened = cuoctl(&bench, "gate open quiet").await.good();
+    // Whoever may write just this gate can open it, and make no other.
+    let rights = [
+        "create clusterrole quiet --verb=get,patch --resource=updategates --resource-name=quiet",
+        "create clusterrolebinding quiet --clusterrole=quiet --user=watcher",
+    ];
+    for line in rights {
+        let arguments: Vec<_> = line.split(' ').collect();
+        bench.plane.kubectl(&arguments).await.unwrap();
+    }
+    let refused = cuoctl(&bench, "--as watcher gate open other")
+        .await
+        .failed();
+    assert!(refused.contains("\"updategates\""), "{refused}");
+    let opened = cuoctl(&bench, "--as watcher gate open quiet").await.good();
     assert_eq!(opened, "updategate/quiet open\n");
     settled(&bench, V2).await;
 

@@ -86,6 +86,14 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// When the first of the gates that the node waits for closes by itself.
+    pub(super) fn gates_close(&self, node: &NodeView) -> Option<Time> {
+        let asks = self.pools.asks(&node.name).filter(|_| !goes_back(node));
+        let gates = asks.flat_map(|pool| &pool.gates);
+        let ends = gates.filter_map(|name| self.seen.gates.get(name)?.as_ref().ok()?.until);
+        ends.min()
+    }
+
     /// Whether it is this node's turn, in all of its pools: nodes that were updated are left alone for a while, and canaries go first.
     /// Whoever goes back to what it ran before tries nothing new.
     pub(super) fn turn(&mut self, node: &NodeView) -> Result<(), Reason> {

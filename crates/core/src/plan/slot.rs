@@ -287,13 +287,14 @@ impl Planner<'_> {
             // Without the field it does so.
             false => Cordoned::default(),
         };
-        let closes = self.pools.closes(&node.name);
+        let closes = self.pools.closes(&node.name).into_iter();
+        let closes = closes.chain(self.gates_close(node));
         let grant = Grant {
             id: entry.id,
             identity: entry.identity,
             boot: entry.boot,
             issued: self.now,
-            deadline: closes.map_or(limit, |end| end.min(limit)),
+            deadline: closes.fold(limit, Time::min),
             drain: drain.within(&node.agent.features),
             pods,
             cordoned,
