@@ -44,8 +44,9 @@ pub async fn all(world: &mut World) -> Result<()> {
         .with_context(|| format!("after all histories of seed {seed}"))?;
     let grants = watcher.grants()?;
     eprintln!("  {grants} grants");
-    // Nodes that somebody cordoned are mostly held, and a busy machine has fewer turns between two things that happen.
-    ensure!(grants > 30, "only {grants} grants in {HISTORIES} histories");
+    // Nodes that somebody cordoned are mostly held, and a machine that is four times as busy has a quarter of the turns between two things
+    // that happen.
+    ensure!(grants > 10, "only {grants} grants in {HISTORIES} histories");
     world.clear().await
 }
 
