@@ -149,8 +149,8 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         file: "crates/core/src/plan/slot.rs",
-        old: "deadline: closes.map_or(limit, |end| end.min(limit)),",
-        new: "deadline: closes.map_or(limit, |_| limit),",
+        old: "deadline: closes.fold(limit, Time::min),",
+        new: "deadline: closes.fold(limit, |limit, _| limit),",
         why: "a node could accept its grant after the window has closed",
         package: "cuo-core",
         test: "plan::tests::a_grant_lapses_with_its_window_at_the_latest",
