@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use cuo_core::ids::{BootId, NodeName};
 use cuo_core::ledger::Ledger;
-use cuo_core::node::Allotted;
 use cuo_core::node::NodeView;
 use cuo_core::pause::FoundPause;
 use cuo_core::plan::{Act, LedgerAct, NodeAct, NodeChange, Plan, Policy, PoolAct, PoolChange};
@@ -145,7 +144,7 @@ impl<'a> World<'a> {
             return;
         };
         let want = act.on(node);
-        shows(node, &want);
+        want.apply(node);
         // Checks are assumed to pass as soon as they are asked for.
         let checks = match &act.change {
             NodeChange::MarkReserved { reset, before, .. } if *before => reset.as_slice(),
@@ -274,25 +273,6 @@ impl<'a> World<'a> {
         let first = holding.next();
         !self.policy.paused && !node.paused && first == Some(true) && holding.all(|ends| ends)
     }
-}
-
-/// Puts what the operator writes onto the Node.
-fn shows(node: &mut NodeView, want: &Allotted) {
-    fn field<T: Clone>(want: Option<&T>) -> Field<T> {
-        want.map_or(Field::Absent, |want| Field::Value(want.clone()))
-    }
-    let operator = &mut node.operator;
-    operator.reserved = field(want.reserved.as_ref());
-    operator.grant = field(want.grant.as_ref());
-    if let Some(noted) = &want.granted {
-        operator.granted = Field::Value(noted.clone());
-    }
-    if let Some(assigned) = &want.assigned {
-        operator.assigned = field(assigned.as_ref());
-    }
-    operator.only_node = want.only_node.unwrap_or(operator.only_node);
-    (operator.before, operator.after) = (want.before, want.after);
-    node.others.retain(|name, _| !want.reset.contains(name));
 }
 
 /// A boot id that no host has.

@@ -2,8 +2,6 @@ use super::*;
 use crate::raw::NodePatch;
 use crate::values::Phase;
 
-#[path = "../../tests/explore/allotted.rs"]
-pub(crate) mod allotted;
 #[path = "../../tests/explore/published.rs"]
 pub(crate) mod published;
 
@@ -118,7 +116,7 @@ fn the_operators_keys_are_read_back_too() {
     assert!(!after.check_passed("example.com/check"));
     assert_eq!(allotted.patch(&after), None);
     let mut applied = before;
-    allotted::apply(&allotted, &mut applied);
+    allotted.apply(&mut applied);
     assert_eq!(applied, after);
 }
 

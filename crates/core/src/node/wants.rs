@@ -267,4 +267,23 @@ impl Allotted {
         }
         diff.done(None)
     }
+
+    /// Puts this into `node` as the API server would, for simulations.
+    pub fn apply(&self, node: &mut NodeView) {
+        fn field<T: Clone>(want: Option<&T>) -> Field<T> {
+            want.map_or(Field::Absent, |want| Field::Value(want.clone()))
+        }
+        let operator = &mut node.operator;
+        operator.reserved = field(self.reserved.as_ref());
+        operator.grant = field(self.grant.as_ref());
+        if let Some(granted) = &self.granted {
+            operator.granted = Field::Value(granted.clone());
+        }
+        if let Some(assigned) = &self.assigned {
+            operator.assigned = field(assigned.as_ref());
+        }
+        operator.only_node = self.only_node.unwrap_or(operator.only_node);
+        (operator.before, operator.after) = (self.before, self.after);
+        node.others.retain(|name, _| !self.reset.contains(name));
+    }
 }

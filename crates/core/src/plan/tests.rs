@@ -6,7 +6,6 @@ use super::*;
 use crate::control_plane::Rule;
 use crate::ids::{BootId, ReleaseId};
 use crate::node::OperatorFields;
-use crate::node::tests::allotted::apply;
 use crate::pool::{FoundPool, MaxUnavailable, Pool};
 use crate::raw::RawNode;
 use crate::reason::AnyCode;
@@ -218,7 +217,7 @@ impl World {
                 let node = self.seen.nodes.get_mut(&act.node).unwrap();
                 let allotted = act.on(node);
                 assert_ne!(allotted.patch(node), None, "an idle write");
-                apply(&allotted, node);
+                allotted.apply(node);
                 match &act.change {
                     NodeChange::Assign(assigned) => {
                         format!("{}: told {}", act.node, told(assigned))

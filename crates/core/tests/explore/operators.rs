@@ -1,20 +1,15 @@
 //! The operators: each plans on its own picture of the Nodes, without regard to any leader.
 
-#[path = "allotted.rs"]
-mod allotted;
-
 use std::collections::BTreeMap;
 
 use cuo_core::ids::PoolName;
 use cuo_core::ledger::{Ledger, Stage};
-use cuo_core::node::{Allotted, NodeView, OperatorFields};
+use cuo_core::node::NodeView;
 use cuo_core::plan::{Act, Plan, Policy, PoolAct, Snapshot, plan};
 use cuo_core::pool::{CanaryWho, FoundPool};
 use cuo_core::release::{Chosen, Rollout};
 use cuo_core::values::Field;
 use jiff::SignedDuration;
-
-use allotted::apply;
 
 use crate::bugs::Bug;
 use crate::faults::{Context, Next};
@@ -370,7 +365,7 @@ fn arrive(world: &mut World, sent: &Sent<Write>, scope: &Scope) -> Result<(), Vi
             let at = &mut *world.sites[*site];
             if at.node.is_some() {
                 at.gone &= allotted.grant.is_none();
-                at.write(|node| apply(allotted, node));
+                at.write(|node| allotted.apply(node));
             }
         }
         Write::Pool(rollout) if lands => {
