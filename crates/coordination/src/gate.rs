@@ -12,9 +12,9 @@ use cuo_cluster::ClientSource;
 use cuo_cluster::paths::GATES;
 use cuo_cluster::watch::Change;
 
-use crate::named::{Kind, Named, list_all, watch_all};
+use crate::definition::{Resource, column, structural};
+use crate::named::{Named, list_named, watch_named};
 use crate::pool::rules;
-use crate::pool::schema::{column, structural};
 
 /// Its kind.
 pub const KIND: &str = "UpdateGate";
@@ -52,7 +52,7 @@ pub type GateObject = Named<FoundGate>;
 
 /// Watches all gates, as [`watch_pools`](crate::pool::watch_pools) does pools.
 pub fn watch_gates(source: ClientSource) -> BoxStream<'static, Change<GateObject>> {
-    watch_all(source, GATES, gate)
+    watch_named(source, GATES, gate)
 }
 
 /// Reads all gates; none where the resource is not defined.
@@ -60,14 +60,15 @@ pub fn watch_gates(source: ClientSource) -> BoxStream<'static, Change<GateObject
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].
 pub async fn list_gates(source: &ClientSource) -> Result<Vec<GateObject>, ApiError> {
-    list_all(source, GATES, gate).await
+    list_named(source, GATES, gate).await
 }
 
 /// The whole definition, as `deploy/operator.yaml` carries it.
 pub fn definition() -> Value {
-    let kind = Kind {
+    let resource = Resource {
         kind: KIND,
         plural: PLURAL,
+        short: &[],
         means: "Lets the pools that name it be granted while it is open.",
     };
     let columns = [
@@ -76,7 +77,7 @@ pub fn definition() -> Value {
         column("Reason", "string", ".spec.reason"),
         column("Age", "date", ".metadata.creationTimestamp"),
     ];
-    kind.definition(&columns, structural::<GateSpec>())
+    resource.definition(&columns, structural::<GateSpec>(), None)
 }
 
 #[cfg(test)]

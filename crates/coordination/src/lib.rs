@@ -1,5 +1,7 @@
 //! What only the operator needs of the API server: the leader's lease, the ledger of slots, `UpdatePool`, `UpdatePause` and `UpdateGate`.
 
+mod custom;
+mod definition;
 pub mod gate;
 pub mod lease;
 pub mod ledger;

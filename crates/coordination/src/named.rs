@@ -1,15 +1,15 @@
 //! Custom resources of which only `spec` is read, and that are known by their names.
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use cuo_cluster::ApiError;
 use cuo_cluster::ClientSource;
-use cuo_cluster::paths::{GROUP, VERSION};
-use cuo_cluster::watch::{Change, Objects, feed, list};
+use cuo_cluster::watch::Change;
 use cuo_cluster::wire::Wire;
+
+use crate::custom::{list_all, watch_all};
 
 /// An object as it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,78 +57,23 @@ impl WireNamed {
     }
 }
 
-/// Watches all objects at `path`, as [`watch_pools`](crate::pool::watch_pools) does pools.
-pub(crate) fn watch_all<T: Send + 'static>(
+/// Watches all objects at `path`.
+pub(crate) fn watch_named<T: Send + 'static>(
     source: ClientSource,
     path: &'static str,
     parse: Parse<T>,
 ) -> BoxStream<'static, Change<Named<T>>> {
-    let objects = Objects {
-        source,
-        path,
-        selector: None,
-        may_be_undefined: true,
-        read: Box::new(move |object: WireNamed| Ok(object.parsed(parse))),
-    };
-    feed(objects).boxed()
+    watch_all(source, path, move |object: WireNamed| {
+        Ok(object.parsed(parse))
+    })
 }
 
-/// Reads all objects at `path`; none where the resource is not defined.
-pub(crate) async fn list_all<T>(
+/// Reads all objects at `path`.
+pub(crate) async fn list_named<T>(
     source: &ClientSource,
     path: &str,
     parse: Parse<T>,
 ) -> Result<Vec<Named<T>>, ApiError> {
     let read = |object: WireNamed| Ok(object.parsed(parse));
-    match list(source, path, None, read).await {
-        Ok((objects, _)) => Ok(objects),
-        Err(ApiError::NotFound { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// What a definition says of a resource.
-pub(crate) struct Kind<'a> {
-    /// Its kind.
-    pub kind: &'a str,
-    /// Its name in paths.
-    pub plural: &'a str,
-    /// What it is for, as one sentence.
-    pub means: &'a str,
-}
-
-impl Kind<'_> {
-    /// The whole definition, with these columns for `kubectl get` and the schema of `spec`.
-    pub fn definition(&self, columns: &[Value], spec: Value) -> Value {
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {
-                "name": format!("{}.{GROUP}", self.plural),
-                "labels": { "app.kubernetes.io/name": "cuo-operator" },
-            },
-            "spec": {
-                "group": GROUP,
-                "names": {
-                    "kind": self.kind,
-                    "listKind": format!("{}List", self.kind),
-                    "plural": self.plural,
-                    "singular": self.kind.to_lowercase(),
-                },
-                "scope": "Cluster",
-                "versions": [{
-                    "name": VERSION,
-                    "served": true,
-                    "storage": true,
-                    "additionalPrinterColumns": columns,
-                    "schema": { "openAPIV3Schema": {
-                        "description": self.means,
-                        "type": "object",
-                        "required": ["spec"],
-                        "properties": { "spec": spec },
-                    }},
-                }],
-            },
-        })
-    }
+    list_all(source, path, read).await
 }

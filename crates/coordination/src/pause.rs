@@ -14,9 +14,9 @@ use cuo_cluster::ClientSource;
 use cuo_cluster::paths::PAUSES;
 use cuo_cluster::watch::Change;
 
-use crate::named::{Kind, Named, list_all, watch_all};
+use crate::definition::{Resource, column, structural};
+use crate::named::{Named, list_named, watch_named};
 use crate::pool::rules;
-use crate::pool::schema::{column, structural};
 
 /// Its kind.
 pub const KIND: &str = "UpdatePause";
@@ -111,7 +111,7 @@ pub type PauseObject = Named<FoundPause>;
 
 /// Watches all pauses, as [`watch_pools`](crate::pool::watch_pools) does pools.
 pub fn watch_pauses(source: ClientSource) -> BoxStream<'static, Change<PauseObject>> {
-    watch_all(source, PAUSES, pause)
+    watch_named(source, PAUSES, pause)
 }
 
 /// Reads all pauses; none where the resource is not defined.
@@ -119,14 +119,15 @@ pub fn watch_pauses(source: ClientSource) -> BoxStream<'static, Change<PauseObje
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].
 pub async fn list_pauses(source: &ClientSource) -> Result<Vec<PauseObject>, ApiError> {
-    list_all(source, PAUSES, pause).await
+    list_named(source, PAUSES, pause).await
 }
 
 /// The whole definition, as `deploy/operator.yaml` carries it.
 pub fn definition() -> Value {
-    let kind = Kind {
+    let resource = Resource {
         kind: KIND,
         plural: PLURAL,
+        short: &[],
         means: "Holds the updates of some nodes, or of all.",
     };
     let columns = [
@@ -138,7 +139,7 @@ pub fn definition() -> Value {
         column("Reason", "string", ".spec.reason"),
         column("Age", "date", ".metadata.creationTimestamp"),
     ];
-    kind.definition(&columns, structural::<PauseSpec>())
+    resource.definition(&columns, structural::<PauseSpec>(), None)
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ pub mod status;
 use cuo_core::ids::PoolName;
 use cuo_core::pool::FoundPool;
 use cuo_core::release::Rollout;
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::Request;
@@ -20,8 +19,10 @@ use serde_json::{Value, json};
 use cuo_cluster::ApiError;
 use cuo_cluster::ClientSource;
 use cuo_cluster::paths::POOLS;
-use cuo_cluster::watch::{Change, Objects, feed, list};
+use cuo_cluster::watch::Change;
 use cuo_cluster::wire::Wire;
+
+use crate::custom::{list_all, watch_all};
 
 pub use cuo_cluster::paths::{GROUP, KIND, VERSION};
 pub use parse::pool;
@@ -116,14 +117,7 @@ pub type PoolsEvent = Change<PoolObject>;
 
 /// Watches all pools, as [`watch_nodes`](cuo_cluster::watch::watch_nodes) does. Where the resource is not defined there are none, which is looked at again now and then.
 pub fn watch_pools(source: ClientSource) -> BoxStream<'static, PoolsEvent> {
-    let pools = Objects {
-        source,
-        path: POOLS,
-        selector: None,
-        may_be_undefined: true,
-        read: Box::new(WirePool::into_object),
-    };
-    feed(pools).boxed()
+    watch_all(source, POOLS, WirePool::into_object)
 }
 
 /// Reads all pools; none where the resource is not defined.
@@ -131,11 +125,7 @@ pub fn watch_pools(source: ClientSource) -> BoxStream<'static, PoolsEvent> {
 /// # Errors
 /// Any [`ApiError`] but [`ApiError::NotFound`].
 pub async fn list_pools(source: &ClientSource) -> Result<Vec<PoolObject>, ApiError> {
-    match list(source, POOLS, None, WirePool::into_object).await {
-        Ok((pools, _)) => Ok(pools),
-        Err(ApiError::NotFound { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    list_all(source, POOLS, WirePool::into_object).await
 }
 
 /// Reads all objects of the custom resource at `path` as they are, with of their metadata only what [`of_value`] reads; none where the

@@ -12,6 +12,7 @@ use cuo_core::values::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
 };
 use cuo_core::window::{Blackout, Calendar, Windows};
+use futures::StreamExt;
 use jiff::SignedDuration;
 use tokio::time::timeout;
 
