@@ -7,13 +7,13 @@ use cuo_cluster::evict::{Evicted, ask};
 use cuo_cluster::pods::list_pods;
 use cuo_core::drain::{RawPod, left};
 use cuo_core::node::NodeView;
-use cuo_core::pool::FoundPool;
-use cuo_core::values::{DrainMode, DrainPolicy};
+use cuo_core::plan::Snapshot;
+use cuo_core::values::DrainMode;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::pools::{Pools, node};
+use crate::pools;
 use crate::print::{Output, Screen};
 use crate::table::Table;
 
@@ -70,23 +70,27 @@ pub async fn find(
     cluster: &Cluster,
     options: &Options,
 ) -> Result<Vec<Blocker>> {
+    let (seen, builtin) = (cluster.seen()?, cluster.policy()?.builtin);
     let mut found = Vec::new();
-    for view in meant(cluster, options)? {
-        let Some(policy) = policy(cluster, &view)? else {
+    for view in meant(&seen, options)? {
+        // All pools of a node want it drained in the same way, or hold it.
+        let asks = pools::asks(&seen.pools, &builtin, view);
+        let policy = asks.first().map(|pool| &pool.drain);
+        let Some(policy) = policy.filter(|policy| policy.mode != DrainMode::None) else {
             continue;
         };
         let pods = list_pods(source, view.name.as_str()).await;
         let pods = pods.with_context(|| format!("the pods of node {}", view.name))?;
-        let left = left(&pods, &policy, None);
+        let left = left(&pods, policy, None);
         let kept = left.kept.iter();
-        found.extend(kept.map(|(pod, why)| Blocker::new(&view, pod, *why)));
+        found.extend(kept.map(|(pod, why)| Blocker::new(view, pod, *why)));
         let asked = stream::iter(left.leaving.iter().filter(|pod| !pod.terminating))
             .map(async |pod| (*pod, ask(source, pod, None).await))
             .buffered(AT_ONCE);
         let answers: Vec<_> = asked.collect().await;
         for (pod, answer) in answers {
             if let Evicted::Refused { message, .. } = answer? {
-                found.push(Blocker::new(&view, pod, message));
+                found.push(Blocker::new(view, pod, message));
             }
         }
     }
@@ -94,36 +98,20 @@ pub async fn find(
 }
 
 /// The nodes that the options name.
-fn meant(cluster: &Cluster, options: &Options) -> Result<Vec<NodeView>> {
-    let views = cluster.views()?;
+fn meant<'s>(seen: &'s Snapshot, options: &Options) -> Result<Vec<&'s NodeView>> {
     if !options.nodes.is_empty() {
         let named = options.nodes.iter();
-        return named.map(|name| node(&views, name).cloned()).collect();
+        return named.map(|name| pools::node(&seen.nodes, name)).collect();
     }
-    let pools = Pools::of(cluster)?;
-    if let Some(pool) = options.pool.as_ref().filter(|pool| !pools.has(pool)) {
+    let pool = options.pool.as_ref();
+    if let Some(pool) = pool.filter(|pool| !pools::has(seen, pool)) {
         bail!("there is no pool {pool:?}");
     }
-    let meant = |view: &NodeView| {
-        let pool = options.pool.as_ref();
-        let in_pool = pool.is_none_or(|pool| pools.of_node(view).contains(pool));
+    let meant = |view: &&NodeView| {
+        let in_pool = pool.is_none_or(|pool| pools::of_node(seen, view).contains(pool));
         in_pool && !view.protocol.is_absent()
     };
-    Ok(views.into_values().filter(|view| meant(view)).collect())
-}
-
-/// How the node would be drained; `None` where no pod would leave.
-fn policy(cluster: &Cluster, view: &NodeView) -> Result<Option<DrainPolicy>> {
-    let pools = cluster.pools()?.into_iter();
-    let mut own = pools.filter_map(|pool| match pool.found {
-        FoundPool::Valid(pool) if pool.selector.matches(&view.labels) => Some(pool.drain),
-        FoundPool::Valid(_) | FoundPool::Invalid { .. } => None,
-    });
-    let policy = match own.next() {
-        Some(policy) => policy,
-        None => cluster.config()?.policy().builtin.drain,
-    };
-    Ok(Some(policy).filter(|policy| policy.mode != DrainMode::None))
+    Ok(seen.nodes.values().filter(meant).collect())
 }
 
 /// As a table.

@@ -10,11 +10,10 @@ use cuo_coordination::pause::pause;
 use cuo_coordination::pool::{PoolObject, of_value};
 use cuo_core::field::Field;
 use cuo_core::gate::FoundGate;
-use cuo_core::ids::NodeName;
 use cuo_core::ledger::Ledger;
 use cuo_core::node::NodeView;
 use cuo_core::pause::FoundPause;
-use cuo_core::plan::{Plan, Policy, Snapshot, Writes, plan};
+use cuo_core::plan::{Policy, Snapshot, Writes};
 use cuo_core::raw::RawNode;
 use cuo_core::time::Time;
 use cuo_operator::config::Config;
@@ -138,34 +137,16 @@ impl Cluster {
     }
 
     /// The pauses, parsed.
-    pub fn pauses(&self) -> Vec<FoundPause> {
-        let pauses = self.pauses.iter().map(|found| {
-            let name = found.pointer("/metadata/name").and_then(Value::as_str);
-            pause(name.unwrap_or_default(), &found["spec"])
-        });
-        pauses.collect()
+    fn pauses(&self) -> Vec<FoundPause> {
+        let pauses = self.pauses.iter().map(named);
+        pauses.map(|(name, spec)| pause(name, spec)).collect()
     }
 
     /// The gates, parsed, by name.
-    pub fn gates(&self) -> BTreeMap<String, FoundGate> {
-        let gates = self.gates.iter().map(|found| {
-            let name = found.pointer("/metadata/name").and_then(Value::as_str);
-            let name = name.unwrap_or_default();
-            (name.to_owned(), gate(name, &found["spec"]))
-        });
+    fn gates(&self) -> BTreeMap<String, FoundGate> {
+        let gates = self.gates.iter().map(named);
+        let gates = gates.map(|(name, spec)| (name.to_owned(), gate(name, spec)));
         gates.collect()
-    }
-
-    /// The Nodes, parsed.
-    ///
-    /// # Errors
-    /// Where one has an invalid name.
-    pub fn views(&self) -> Result<BTreeMap<NodeName, NodeView>> {
-        let views = self.nodes.iter().map(|raw| {
-            let view = NodeView::parse(raw)?;
-            Ok((view.name.clone(), view))
-        });
-        views.collect()
     }
 
     /// What the operator would be configured to do; its defaults where its Deployment is not known.
@@ -183,8 +164,12 @@ impl Cluster {
     pub fn seen(&self) -> Result<Snapshot> {
         let pools = self.pools()?;
         let own_node = self.own_node.as_ref().map(|name| name.parse());
+        let views = self.nodes.iter().map(|raw| {
+            let view = NodeView::parse(raw)?;
+            Ok((view.name.clone(), view))
+        });
         Ok(Snapshot {
-            nodes: self.views()?,
+            nodes: views.collect::<Result<_>>()?,
             ledger: Field::<Ledger>::json(self.ledger.as_ref()),
             live: BTreeMap::new(),
             own_node: own_node.transpose()?,
@@ -201,13 +186,12 @@ impl Cluster {
         })
     }
 
-    /// What the operator would decide now: its verdict about each node.
+    /// What the operator would decide by.
     ///
     /// # Errors
-    /// Where some of it can't be parsed.
-    pub fn plan(&self) -> Result<Plan> {
-        let policy: Policy = self.config()?.policy();
-        Ok(plan(&self.seen()?, &policy, self.at))
+    /// See [`Settings::config`].
+    pub fn policy(&self) -> Result<Policy> {
+        Ok(self.config()?.policy())
     }
 
     /// Replaces, or adds, the pools of `text`, which is YAML or JSON, as `kubectl apply` would.
@@ -244,6 +228,12 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// Name and `spec` of an object.
+fn named(object: &Value) -> (&str, &Value) {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str);
+    (name.unwrap_or_default(), &object["spec"])
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use cuo_core::pool::{FoundPool, Pool};
+use cuo_core::plan::Snapshot;
+use cuo_core::pool::Pool;
 use jiff::SignedDuration;
 
 use crate::cluster::Cluster;
 use crate::forecast::{Assumed, Reboot, forecast};
+use crate::pools;
 use crate::print::Screen;
 use crate::span::length;
 use crate::status::ago;
@@ -92,13 +94,12 @@ impl Options {
             reboot: self.reboot,
             stage: self.stage,
         };
-        let policy = cluster.config()?.policy();
+        let (seen, policy) = (cluster.seen()?, cluster.policy()?);
         let (from, until) = (cluster.at, cluster.at.later(self.until));
-        let forecast = forecast(cluster.seen()?, &policy, assumed, from, until)?;
-        let late = late(&cluster, &policy.builtin, &forecast.reboots)?;
+        let forecast = forecast(seen.clone(), &policy, assumed, from, until)?;
         let done = forecast.reboots.iter().map(|reboot| reboot.done).max();
         Ok(Foreseen {
-            late,
+            late: late(&seen, &policy.builtin, &forecast.reboots),
             end: done.filter(|_| forecast.left.is_empty()),
             forecast,
             assumed: self.assumptions(),
@@ -118,34 +119,19 @@ impl Options {
 }
 
 /// What is to be said of reboots that are over only after their window: it is for grants, and nobody is stopped when it closes.
-fn late(cluster: &Cluster, builtin: &Pool, reboots: &[Reboot]) -> Result<Vec<String>> {
-    let views = cluster.views()?;
-    let pools: Vec<_> = cluster
-        .pools()?
-        .into_iter()
-        .map(|pool| pool.found)
-        .collect();
+fn late(seen: &Snapshot, builtin: &Pool, reboots: &[Reboot]) -> Vec<String> {
     let mut late: BTreeMap<String, (usize, SignedDuration)> = BTreeMap::new();
     for reboot in reboots {
-        let Some(view) = views.get(&reboot.node) else {
+        let Some(view) = seen.nodes.get(&reboot.node) else {
             continue;
         };
-        let own = pools.iter().filter_map(|pool| match pool {
-            FoundPool::Valid(pool) => {
-                Some(&**pool).filter(|pool| pool.selector.matches(&view.labels))
-            }
-            FoundPool::Invalid { .. } => None,
-        });
-        let own: Vec<_> = own.collect();
-        let asks = if own.is_empty() { vec![builtin] } else { own };
-        for pool in asks {
+        for pool in pools::asks(&seen.pools, builtin, view) {
             let closes = pool.calendar.open(reboot.granted.timestamp());
             let over = closes.map(|closes| reboot.done.since(closes.into()));
             if let Some(over) = over.filter(|over| over.is_positive()) {
                 let name = pool.name.as_ref().map(|name| format!("pool {name}"));
-                let (count, most) = late
-                    .entry(name.unwrap_or_else(|| "built-in pool".to_owned()))
-                    .or_default();
+                let name = name.unwrap_or_else(|| "built-in pool".to_owned());
+                let (count, most) = late.entry(name).or_default();
                 *count += 1;
                 *most = over.max(*most);
             }
@@ -154,7 +140,7 @@ fn late(cluster: &Cluster, builtin: &Pool, reboots: &[Reboot]) -> Result<Vec<Str
     let said = late.into_iter().map(|(pool, (count, most))| {
         format!("{pool}: {count} reboots are over up to {most:#} after their window has closed")
     });
-    Ok(said.collect())
+    said.collect()
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -5,67 +5,43 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use cuo_core::ids::{NodeName, PoolName};
 use cuo_core::node::NodeView;
-use cuo_core::pool::FoundPool;
-use cuo_core::selector::Selector;
+use cuo_core::plan::Snapshot;
+use cuo_core::pool::{FoundPool, Pool};
 
-use crate::cluster::Cluster;
-
-/// The pools, to say which of them select a node.
-#[derive(Debug)]
-pub struct Pools {
-    all: BTreeMap<PoolName, (Option<Selector>, Releases)>,
+/// There is a pool of this name.
+pub fn has(seen: &Snapshot, name: &str) -> bool {
+    name.parse()
+        .is_ok_and(|name: PoolName| seen.rollouts.contains_key(&name))
 }
 
-/// The candidate and the promoted release of a pool, as people call them.
-pub type Releases = (Option<String>, Option<String>);
+/// Names of the pools that select the node, sorted; none for one of the built-in pool. A pool of which not even the selector is valid
+/// selects all.
+pub fn of_node(seen: &Snapshot, view: &NodeView) -> Vec<String> {
+    let selects = seen.pools.iter().filter_map(|found| match found {
+        FoundPool::Valid(pool) => {
+            let name = pool.name.as_ref();
+            name.filter(|_| pool.selector.matches(&view.labels))
+        }
+        FoundPool::Invalid { name, selector, .. } => Some(name).filter(|_| {
+            let selector = selector.as_ref();
+            selector.is_none_or(|selector| selector.matches(&view.labels))
+        }),
+    });
+    let mut names: Vec<_> = selects.map(ToString::to_string).collect();
+    names.sort_unstable();
+    names
+}
 
-impl Pools {
-    /// The pools of `cluster`.
-    ///
-    /// # Errors
-    /// Where one can't be parsed.
-    pub fn of(cluster: &Cluster) -> Result<Self> {
-        let pools = cluster.pools()?.into_iter().map(|pool| {
-            let rollout = pool.rollout();
-            let called = |chosen: Option<cuo_core::release::Chosen>| chosen.map(|one| one.called());
-            let selector = match pool.found {
-                FoundPool::Valid(pool) => Some(pool.selector),
-                FoundPool::Invalid { selector, .. } => selector,
-            };
-            let releases = (called(rollout.candidate), called(rollout.promoted));
-            (pool.name, (selector, releases))
-        });
-        Ok(Self {
-            all: pools.collect(),
-        })
-    }
-
-    /// There is one of this name.
-    pub fn has(&self, name: &str) -> bool {
-        name.parse()
-            .is_ok_and(|name: PoolName| self.all.contains_key(&name))
-    }
-
-    /// Those that select the node; none for one of the built-in pool.
-    pub fn of_node(&self, view: &NodeView) -> Vec<String> {
-        let selects = |selector: &Option<Selector>| {
-            selector
-                .as_ref()
-                .is_none_or(|selector| selector.matches(&view.labels))
-        };
-        let pools = self
-            .all
-            .iter()
-            .filter(|(_, (selector, _))| selects(selector));
-        pools.map(|(name, _)| name.to_string()).collect()
-    }
-
-    /// What is called candidate and promoted in the pool `name`.
-    pub fn releases(&self, name: &PoolName) -> Releases {
-        let known = self.all.get(name);
-        known
-            .map(|(_, releases)| releases.clone())
-            .unwrap_or_default()
+/// What the valid pools that select the node ask for, or else the built-in one.
+pub fn asks<'p>(pools: &'p [FoundPool], builtin: &'p Pool, view: &NodeView) -> Vec<&'p Pool> {
+    let own = pools.iter().filter_map(|found| match found {
+        FoundPool::Valid(pool) => Some(&**pool).filter(|pool| pool.selector.matches(&view.labels)),
+        FoundPool::Invalid { .. } => None,
+    });
+    let own: Vec<_> = own.collect();
+    match own.is_empty() {
+        true => vec![builtin],
+        false => own,
     }
 }
 

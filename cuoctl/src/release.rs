@@ -35,7 +35,7 @@ pub struct Releases {
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     /// Its id.
-    pub identity: String,
+    pub identity: ReleaseId,
     /// Its version.
     pub version: Option<String>,
     /// How many nodes run it.
@@ -50,14 +50,25 @@ pub struct Line {
     pub pools: Vec<String>,
 }
 
-#[derive(Default)]
-struct Counts {
-    version: Option<String>,
-    run: usize,
-    need: usize,
-    failed: usize,
-    since: Option<Time>,
-    pools: Vec<String>,
+impl Line {
+    fn new(identity: ReleaseId) -> Self {
+        Self {
+            identity,
+            version: None,
+            run: 0,
+            need: 0,
+            failed: 0,
+            since: None,
+            pools: Vec::new(),
+        }
+    }
+
+    /// Takes over the version, unless one is known.
+    fn called(&mut self, version: Option<&String>) {
+        if self.version.is_none() {
+            self.version = version.cloned();
+        }
+    }
 }
 
 impl Releases {
@@ -66,48 +77,47 @@ impl Releases {
     /// # Errors
     /// Where something can't be parsed.
     pub fn of(cluster: &Cluster) -> Result<Self> {
-        let mut all: BTreeMap<ReleaseId, Counts> = BTreeMap::new();
-        for view in cluster.views()?.values() {
+        let seen = cluster.seen()?;
+        let mut all = BTreeMap::new();
+        for view in seen.nodes.values() {
             let agent = &view.agent;
             if let Some(booted) = agent.booted.value() {
-                let one = all.entry(booted.identity).or_default();
+                let one = line(&mut all, booted.identity);
                 one.run += 1;
-                one.version.get_or_insert_with(|| booted.version.clone());
-                one.since = Some(
-                    one.since
-                        .map_or(booted.since, |since| since.min(booted.since)),
-                );
+                one.called(Some(&booted.version));
+                let since = one.since.unwrap_or(booted.since);
+                one.since = Some(since.min(booted.since));
             }
             if let Some(needed) = agent.needed.value() {
-                let one = all.entry(*needed).or_default();
+                let one = line(&mut all, *needed);
                 one.need += 1;
-                one.version = one.version.take().or_else(|| agent.needed_version.clone());
+                one.called(agent.needed_version.as_ref());
             }
             let failed = agent.failed.value().into_iter();
             for identity in failed.flat_map(|list| list.ids()) {
-                all.entry(identity).or_default().failed += 1;
+                line(&mut all, identity).failed += 1;
             }
         }
-        for pool in cluster.pools()? {
-            let rollout = pool.rollout();
+        for (pool, rollout) in &seen.rollouts {
+            let mut named = |identity, version: Option<&String>, what: &str| {
+                let one = line(&mut all, identity);
+                one.called(version);
+                one.pools.push(format!("{what} in {pool}"));
+            };
             let chosen = [
                 ("candidate", &rollout.candidate),
                 ("promoted", &rollout.promoted),
             ];
             for (what, chosen) in chosen {
-                for release in chosen.iter().flat_map(|chosen| chosen.identities.values()) {
-                    let one = all.entry(release.identity).or_default();
-                    one.version = one.version.take().or_else(|| release.version.clone());
-                    one.pools.push(format!("{what} in {}", pool.name));
+                for one in chosen.iter().flat_map(|chosen| chosen.identities.values()) {
+                    named(one.identity, one.version.as_ref(), what);
                 }
             }
-            for given_up in &rollout.given_up {
-                let one = all.entry(given_up.identity).or_default();
-                one.version = one.version.take().or_else(|| given_up.version.clone());
-                one.pools.push(format!("given up in {}", pool.name));
+            for one in &rollout.given_up {
+                named(one.identity, one.version.as_ref(), "given up");
             }
         }
-        let mut releases: Vec<_> = all.into_iter().map(line).collect();
+        let mut releases: Vec<_> = all.into_values().collect();
         releases.sort_by_key(|line| std::cmp::Reverse((line.run, line.need)));
         Ok(Self {
             at: cluster.at,
@@ -120,8 +130,8 @@ impl Releases {
         let mut table = Table::new(&["RELEASE", "ID", "RUN", "NEED", "FAILED", "SINCE", "POOLS"]);
         for one in &self.releases {
             let id = match wide {
-                true => one.identity.clone(),
-                false => short(&one.identity),
+                true => one.identity.to_string(),
+                false => one.identity.short(),
             };
             let since = one.since.map(|since| ago(self.at.since(since)));
             table.row([
@@ -141,20 +151,7 @@ impl Releases {
     }
 }
 
-fn line((identity, counts): (ReleaseId, Counts)) -> Line {
-    Line {
-        identity: identity.to_string(),
-        version: counts.version,
-        run: counts.run,
-        need: counts.need,
-        failed: counts.failed,
-        since: counts.since,
-        pools: counts.pools,
-    }
-}
-
-/// The first digits of a release id, as [`ReleaseId::short`] has them.
-fn short(identity: &str) -> String {
-    let parsed: Result<ReleaseId, _> = identity.parse();
-    parsed.map_or_else(|_| identity.to_owned(), |identity| identity.short())
+/// The line of a release; a new one where there is none.
+fn line(all: &mut BTreeMap<ReleaseId, Line>, identity: ReleaseId) -> &mut Line {
+    all.entry(identity).or_insert_with(|| Line::new(identity))
 }

@@ -4,15 +4,16 @@ use anyhow::{Result, bail};
 use clap::Args;
 use cuo_core::node::NodeView;
 use cuo_core::pause::{FoundPause, Scope};
-use cuo_core::plan::{Plan, PoolReport};
+use cuo_core::plan::{Plan, PoolReport, Snapshot, plan};
 use cuo_core::reason::{AnyCode, Code, Reason};
+use cuo_core::release::{Chosen, Rollout};
 use cuo_core::time::Time;
 use cuo_core::values::Phase;
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::pools::Pools;
+use crate::pools;
 use crate::print::{Output, Screen};
 use crate::table::{Cell, Look, Table};
 
@@ -110,10 +111,11 @@ impl Status {
     /// # Errors
     /// Where a name is nobody's, or something can't be parsed.
     pub fn of(cluster: &Cluster, names: &[String]) -> Result<Self> {
-        let (plan, views) = (cluster.plan()?, cluster.views()?);
-        let pools = Pools::of(cluster)?;
+        let (seen, policy) = (cluster.seen()?, cluster.policy()?);
+        let plan = plan(&seen, &policy, cluster.at);
+        let views = &seen.nodes;
         let known = |name: &String| {
-            pools.has(name) || name.parse().is_ok_and(|name| views.contains_key(&name))
+            pools::has(&seen, name) || name.parse().is_ok_and(|name| views.contains_key(&name))
         };
         if let Some(name) = names.iter().find(|name| !known(name)) {
             bail!("there is neither a pool nor a node {name:?}");
@@ -123,16 +125,16 @@ impl Status {
             .pools
             .iter()
             .filter(|report| report.members > 0 || report.name.is_some());
-        let lines = lines.map(|report| pool_line(&pools, report));
+        let lines = lines.map(|report| pool_line(&seen, report));
         let mut nodes: Vec<_> = views
             .values()
-            .map(|view| node_line(view, &plan, pools.of_node(view)))
+            .map(|view| node_line(view, &plan, pools::of_node(&seen, view)))
             .collect();
         nodes.retain(|line| meant(&line.name) || line.pools.iter().any(|pool| meant(pool)));
         Ok(Self {
             at: cluster.at,
-            paused: cluster.config()?.paused,
-            pauses: pauses(cluster),
+            paused: policy.paused,
+            pauses: pauses(&seen, cluster.at),
             no_operator: cluster
                 .operator
                 .as_ref()
@@ -261,9 +263,10 @@ pub fn ago(span: SignedDuration) -> String {
     }
 }
 
-fn pool_line(pools: &Pools, report: &PoolReport) -> PoolLine {
-    let releases = report.name.as_ref().map(|name| pools.releases(name));
-    let (candidate, promoted) = releases.unwrap_or_default();
+fn pool_line(seen: &Snapshot, report: &PoolReport) -> PoolLine {
+    let name = report.name.as_ref();
+    let rollout = name.and_then(|name| seen.rollouts.get(name));
+    let called = |of: fn(&Rollout) -> &Option<Chosen>| Some(of(rollout?).as_ref()?.called());
     PoolLine {
         name: report.name.as_ref().map(ToString::to_string),
         nodes: report.members,
@@ -274,8 +277,8 @@ fn pool_line(pools: &Pools, report: &PoolReport) -> PoolLine {
         unavailable: report.used,
         max_unavailable: report.budget,
         next_window: report.next_opening.filter(|_| !report.open),
-        candidate,
-        promoted,
+        candidate: called(|rollout| &rollout.candidate),
+        promoted: called(|rollout| &rollout.promoted),
         reason: report.why.as_ref().map(ToString::to_string),
     }
 }
@@ -323,24 +326,21 @@ fn look(view: &NodeView) -> Look {
 }
 
 /// What is paused, by whom, until when and why.
-fn pauses(cluster: &Cluster) -> Vec<String> {
-    let said = cluster
-        .pauses()
-        .into_iter()
-        .filter_map(|found| match found {
-            FoundPause::Valid(pause) if !pause.holds(cluster.at) => None,
-            FoundPause::Valid(pause) => Some(match &pause.scope {
-                Scope::All => format!("All nodes are {pause}"),
-                Scope::Pool(pool) => format!("Pool {pool} is {pause}"),
-                Scope::Nodes(nodes) => {
-                    let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
-                    format!("Nodes {} are {pause}", nodes.join(", "))
-                }
-            }),
-            FoundPause::Invalid { name, why } => Some(format!(
-                "All nodes are paused, since UpdatePause {name} can't be understood: {why}"
-            )),
-        });
+fn pauses(seen: &Snapshot, at: Time) -> Vec<String> {
+    let said = seen.pauses.iter().filter_map(|found| match found {
+        FoundPause::Valid(pause) if !pause.holds(at) => None,
+        FoundPause::Valid(pause) => Some(match &pause.scope {
+            Scope::All => format!("All nodes are {pause}"),
+            Scope::Pool(pool) => format!("Pool {pool} is {pause}"),
+            Scope::Nodes(nodes) => {
+                let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+                format!("Nodes {} are {pause}", nodes.join(", "))
+            }
+        }),
+        FoundPause::Invalid { name, why } => Some(format!(
+            "All nodes are paused, since UpdatePause {name} can't be understood: {why}"
+        )),
+    });
     said.collect()
 }
 

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 use cuo_core::node::NodeView;
-use cuo_core::plan::{Plan, PoolReport};
+use cuo_core::plan::{Plan, PoolReport, plan};
 use cuo_core::reason::{AnyCode, Code, Reason};
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::pools::{Pools, node};
+use crate::pools;
 use crate::print::Output;
 use crate::status::ago;
 
@@ -64,8 +64,9 @@ impl Why {
     /// # Errors
     /// Where there is no such node, or something can't be parsed.
     pub fn of(cluster: &Cluster, name: &str) -> Result<Self> {
-        let (plan, views) = (cluster.plan()?, cluster.views()?);
-        let view = node(&views, name)?;
+        let seen = cluster.seen()?;
+        let plan = plan(&seen, &cluster.policy()?, cluster.at);
+        let view = pools::node(&seen.nodes, name)?;
         let verdict = plan.verdicts.get(&view.name);
         let own: Option<&Reason<AnyCode>> = view.agent.reason.value();
         // An agent that holds knows why; the operator only knows that it does.
@@ -78,7 +79,7 @@ impl Why {
             Self::agent(cluster, view),
             Self::release(view),
         ];
-        let pools = Pools::of(cluster)?.of_node(view);
+        let pools = pools::of_node(&seen, view);
         let of = |report: &&PoolReport| match &report.name {
             Some(name) => pools.iter().any(|known| known == name.as_str()),
             None => pools.is_empty(),

@@ -5,18 +5,24 @@ use cuo_core::features::Feature;
 use cuo_core::field::Field;
 use cuo_core::node::NodeView;
 use cuo_core::pause::FoundPause;
+use cuo_core::plan::{Plan, Snapshot, plan};
 use cuo_core::pool::FoundPool;
 use cuo_core::reason::Code;
+use cuo_core::time::Time;
 
 use super::check::{Check, some};
 use crate::cluster::Cluster;
 
 /// All of them.
 pub fn all(cluster: &Cluster) -> Result<Vec<Check>> {
+    let seen = cluster.seen()?;
+    // Without the operator's flags there is no plan, and the check of the operator says what is wrong with them.
+    let policy = cluster.policy().ok();
+    let plan = policy.map(|policy| plan(&seen, &policy, cluster.at));
     let mut checks = vec![operator(cluster), leader(cluster)];
-    checks.extend(nodes(cluster)?);
-    checks.extend(pools(cluster)?);
-    checks.extend(pauses(cluster));
+    checks.extend(nodes(&seen));
+    checks.extend(pools(&seen, plan.as_ref()));
+    checks.extend(pauses(&seen, cluster.at));
     let unknown = cluster.unknown.iter();
     checks.extend(unknown.map(|text| Check::unknown("rights", text.clone())));
     Ok(checks)
@@ -63,8 +69,8 @@ fn names<'a>(views: impl Iterator<Item = &'a NodeView>) -> Vec<String> {
     views.map(|view| view.name.to_string()).collect()
 }
 
-fn nodes(cluster: &Cluster) -> Result<Vec<Check>> {
-    let views = cluster.views()?;
+fn nodes(seen: &Snapshot) -> Vec<Check> {
+    let views = &seen.nodes;
     let mut checks = Vec::new();
     let without = names(views.values().filter(|view| view.protocol.is_absent()));
     match without.len() {
@@ -101,20 +107,19 @@ fn nodes(cluster: &Cluster) -> Result<Vec<Check>> {
             "They are upgraded with their hosts; pools that ask for what they lack hold them.",
         ));
     }
-    Ok(checks)
+    checks
 }
 
-fn pools(cluster: &Cluster) -> Result<Vec<Check>> {
+fn pools(seen: &Snapshot, plan: Option<&Plan>) -> Vec<Check> {
     let mut checks = Vec::new();
-    for pool in cluster.pools()? {
-        if let FoundPool::Invalid { name, why, .. } = &pool.found {
+    for found in &seen.pools {
+        if let FoundPool::Invalid { name, why, .. } = found {
             let found = format!("pool {name}: {why}");
             checks.push(Check::failed("pools", found, Code::PoolInvalid.remedy()));
         }
     }
-    // Without the operator's flags there is no plan, and the check of the operator says what is wrong with them.
-    let Ok(plan) = cluster.plan() else {
-        return Ok(checks);
+    let Some(plan) = plan else {
+        return checks;
     };
     let empty = plan.pools.iter().filter(|pool| pool.members == 0);
     let empty: Vec<_> = empty
@@ -143,24 +148,21 @@ fn pools(cluster: &Cluster) -> Result<Vec<Check>> {
         let found = format!("{} make sense", plan.pools.len().saturating_sub(1));
         checks.push(Check::ok("pools", found));
     }
-    Ok(checks)
+    checks
 }
 
-fn pauses(cluster: &Cluster) -> Vec<Check> {
-    let pauses = cluster
-        .pauses()
-        .into_iter()
-        .filter_map(|found| match found {
-            FoundPause::Valid(pause) if pause.holds(cluster.at) => None,
-            FoundPause::Valid(pause) => Some(Check::ok(
-                "pauses",
-                format!("UpdatePause {} is over and can be deleted", pause.name),
-            )),
-            FoundPause::Invalid { name, why } => Some(Check::failed(
-                "pauses",
-                format!("UpdatePause {name} holds all nodes, since it can't be understood: {why}"),
-                "Correct it, or delete it.",
-            )),
-        });
+fn pauses(seen: &Snapshot, at: Time) -> Vec<Check> {
+    let pauses = seen.pauses.iter().filter_map(|found| match found {
+        FoundPause::Valid(pause) if pause.holds(at) => None,
+        FoundPause::Valid(pause) => Some(Check::ok(
+            "pauses",
+            format!("UpdatePause {} is over and can be deleted", pause.name),
+        )),
+        FoundPause::Invalid { name, why } => Some(Check::failed(
+            "pauses",
+            format!("UpdatePause {name} holds all nodes, since it can't be understood: {why}"),
+            "Correct it, or delete it.",
+        )),
+    });
     pauses.collect()
 }

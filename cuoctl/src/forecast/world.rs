@@ -8,15 +8,14 @@ use cuo_core::node::NodeView;
 use cuo_core::pause::FoundPause;
 use cuo_core::plan::{Act, LedgerAct, NodeAct, NodeChange, Plan, Policy, PoolAct, PoolChange};
 use cuo_core::plan::{Snapshot, plan};
-use cuo_core::pool::FoundPool;
 use cuo_core::reason::{Code, Reason};
 use cuo_core::time::Time;
 use cuo_core::values::Field;
-use cuo_core::window::Calendar;
 use jiff::SignedDuration;
 
 use super::agent::{self, Work};
 use super::said::{Assumed, Forecast, Left, Reboot, Restless, Turn};
+use crate::pools::asks;
 
 /// More acts in a row than any cluster needs at one moment.
 const ACTS: usize = 200_000;
@@ -250,17 +249,9 @@ impl<'a> World<'a> {
     /// Every pool of the node has another window.
     fn opens(&self, node: &NodeView) -> bool {
         let now = self.now.timestamp();
-        let has = |calendar: &Calendar| {
-            calendar.open(now).is_some() || calendar.next_opening(now).is_some()
-        };
-        let mut own = self.seen.pools.iter().filter_map(|found| match found {
-            FoundPool::Valid(pool) if pool.selector.matches(&node.labels) => Some(&pool.calendar),
-            FoundPool::Valid(_) | FoundPool::Invalid { .. } => None,
-        });
-        match own.next() {
-            Some(first) => has(first) && own.all(has),
-            None => has(&self.policy.builtin.calendar),
-        }
+        let asks = asks(&self.seen.pools, &self.policy.builtin, node);
+        let mut calendars = asks.into_iter().map(|pool| &pool.calendar);
+        calendars.all(|one| one.open(now).is_some() || one.next_opening(now).is_some())
     }
 
     /// What pauses the node are objects with an end.
