@@ -6,9 +6,9 @@ use cuo_cluster::ClientSource;
 use cuo_cluster::paths::POOLS;
 use cuo_coordination::pool::list_values;
 use cuo_core::ids::ReleaseId;
-use kube::api::{Patch, PatchParams};
-use kube::core::Request;
 use serde_json::{Value, json};
+
+use crate::put::change;
 
 /// Options of `approve`.
 #[derive(Debug, Clone, Args)]
@@ -42,19 +42,8 @@ pub async fn approve(source: &ClientSource, options: &Options) -> Result<Approve
     let Some(list) = added(pool, &options.release)? else {
         return Ok(Approved::Before);
     };
-    let body = json!({
-        "metadata": { "resourceVersion": pool.pointer("/metadata/resourceVersion") },
-        "spec": { "approved": list },
-    });
-    let params = PatchParams {
-        field_manager: Some(source.program().name.to_owned()),
-        ..PatchParams::default()
-    };
-    let request = Request::new(POOLS).patch(&options.pool, &params, &Patch::Merge(body));
-    let request = request.context("the request")?;
-    let written = source.call(|client| async move { client.request::<Value>(request).await });
-    let what = || format!("pool {} can't be changed", options.pool);
-    written.await.with_context(what)?;
+    let written = change(source, POOLS, pool, json!({ "approved": list })).await;
+    written.with_context(|| format!("pool {} can't be changed", options.pool))?;
     Ok(Approved::Now)
 }
 

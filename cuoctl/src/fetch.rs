@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod};
-use kube::Api;
 
 use crate::cluster::{Cluster, Settings};
+use crate::read::get;
 
 /// The operator's Deployment, its container and its lease are called so (`deploy/operator.yaml`).
 const OPERATOR: &str = "cuo-operator";
@@ -38,48 +38,51 @@ pub async fn fetch(source: &ClientSource, namespace: &str) -> Result<Cluster> {
 /// The same without the Nodes.
 pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster {
     let mut cluster = Cluster::unknown(Time::from(Timestamp::now()));
-    let mut unknown = Vec::new();
-    let mut note = |what: &str, error: ApiError| unknown.push(format!("{what}: {error}"));
-    match list_values(source, POOLS).await {
-        Ok(pools) => cluster.pools = pools,
-        Err(error) => note("the UpdatePools can't be read, so none are assumed", error),
-    }
-    match list_values(source, PAUSES).await {
-        Ok(pauses) => cluster.pauses = pauses,
-        Err(error) => note("the UpdatePauses can't be read, so none are assumed", error),
-    }
-    match list_values(source, GATES).await {
-        Ok(gates) => cluster.gates = gates,
-        Err(error) => note("the UpdateGates can't be read, so none are assumed", error),
-    }
-    match settings(source, namespace).await {
-        Ok(settings) => cluster.operator = settings,
-        Err(error) => note(
-            "the operator's flags can't be read, so its defaults are assumed",
-            error,
-        ),
-    }
-    match ledger_text(source, namespace).await {
-        Ok(text) => cluster.ledger = text,
-        Err(error) => note(
-            "the ledger can't be read, so no slot is assumed to be out",
-            error,
-        ),
-    }
-    match own_node(source, namespace).await {
-        Ok(name) => cluster.own_node = name,
-        Err(error) => note("the node of the operator is not known", error),
-    }
-    let elsewhere = cluster
-        .operator
-        .iter()
-        .flat_map(|operator| &operator.elsewhere);
-    let elsewhere = elsewhere.map(|name| {
+    let (pools, pauses, gates, settings, ledger, own_node) = tokio::join!(
+        list_values(source, POOLS),
+        list_values(source, PAUSES),
+        list_values(source, GATES),
+        settings(source, namespace),
+        ledger_text(source, namespace),
+        own_node(source, namespace),
+    );
+    let mut unknown = Unknown::default();
+    cluster.pools = unknown.or("the UpdatePools can't be read, so none are assumed", pools);
+    cluster.pauses = unknown.or(
+        "the UpdatePauses can't be read, so none are assumed",
+        pauses,
+    );
+    cluster.gates = unknown.or("the UpdateGates can't be read, so none are assumed", gates);
+    cluster.operator = unknown.or(
+        "the operator's flags can't be read, so its defaults are assumed",
+        settings,
+    );
+    cluster.ledger = unknown.or(
+        "the ledger can't be read, so no slot is assumed to be out",
+        ledger,
+    );
+    cluster.own_node = unknown.or("the node of the operator is not known", own_node);
+    let operator = cluster.operator.iter();
+    let elsewhere = operator.flat_map(|operator| &operator.elsewhere);
+    unknown.0.extend(elsewhere.map(|name| {
         format!("{name} of the operator comes from somewhere else than its Deployment, so its default is assumed")
-    });
-    unknown.extend(elsewhere);
-    cluster.unknown = unknown;
+    }));
+    cluster.unknown = unknown.0;
     cluster
+}
+
+/// What could not be read, each a sentence.
+#[derive(Default)]
+struct Unknown(Vec<String>);
+
+impl Unknown {
+    /// What was read, or else nothing and a note of that.
+    fn or<T: Default>(&mut self, what: &str, read: Result<T, ApiError>) -> T {
+        read.unwrap_or_else(|error| {
+            self.0.push(format!("{what}: {error}"));
+            T::default()
+        })
+    }
 }
 
 /// What to keep of Nodes: all labels, since a pool that is not applied yet can select by any; of annotations those of checks besides CUO's own.
@@ -99,21 +102,9 @@ pub fn keep(cluster: &Cluster) -> Result<Keep> {
     Ok(keep)
 }
 
-/// `None` in place of [`ApiError::NotFound`].
-fn found<T>(read: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
-    match read {
-        Ok(found) => Ok(Some(found)),
-        Err(ApiError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 async fn settings(source: &ClientSource, namespace: &str) -> Result<Option<Settings>, ApiError> {
-    let read = source.call(|client| async move {
-        let deployments = Api::<Deployment>::namespaced(client, namespace);
-        deployments.get(OPERATOR).await
-    });
-    Ok(found(read.await)?.map(|deployment| {
+    let found: Option<Deployment> = get(source, namespace, OPERATOR).await?;
+    Ok(found.map(|deployment| {
         let ready = deployment.status.and_then(|status| status.ready_replicas);
         let pod = deployment.spec.template.spec;
         let containers = pod.map(|pod| pod.containers).unwrap_or_default();
@@ -148,29 +139,19 @@ fn of_container(container: Container) -> Settings {
 }
 
 async fn ledger_text(source: &ClientSource, namespace: &str) -> Result<Option<String>, ApiError> {
-    let read = source.call(|client| async move {
-        let maps = Api::<ConfigMap>::namespaced(client, namespace);
-        maps.get(ledger::NAME).await
-    });
-    let data = found(read.await)?.and_then(|map| map.data);
+    let found: Option<ConfigMap> = get(source, namespace, ledger::NAME).await?;
+    let data = found.and_then(|map| map.data);
     Ok(data.and_then(|mut data| data.remove(ledger::KEY)))
 }
 
 /// Where the operator that holds the lease runs: the holder is its pod's name and eight digits.
 async fn own_node(source: &ClientSource, namespace: &str) -> Result<Option<String>, ApiError> {
-    let read = source.call(|client| async move {
-        let leases = Api::<Lease>::namespaced(client, namespace);
-        leases.get(OPERATOR).await
-    });
-    let spec = found(read.await)?.and_then(|lease| lease.spec);
+    let found: Option<Lease> = get(source, namespace, OPERATOR).await?;
+    let spec = found.and_then(|lease| lease.spec);
     let holder = spec.and_then(|spec| spec.holder_identity);
     let Some((pod, _)) = holder.as_deref().and_then(|holder| holder.rsplit_once('-')) else {
         return Ok(None);
     };
-    let read = source.call(|client| async move {
-        let pods = Api::<Pod>::namespaced(client, namespace);
-        pods.get(pod).await
-    });
-    let spec = found(read.await)?.and_then(|pod| pod.spec);
-    Ok(spec.and_then(|spec| spec.node_name))
+    let found: Option<Pod> = get(source, namespace, pod).await?;
+    Ok(found.and_then(|pod| pod.spec?.node_name))
 }

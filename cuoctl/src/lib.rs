@@ -21,6 +21,7 @@ pub mod plan;
 pub mod pools;
 pub mod print;
 pub mod put;
+pub mod read;
 pub mod release;
 pub mod run;
 pub mod span;

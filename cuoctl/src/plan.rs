@@ -3,6 +3,7 @@
 mod foreseen;
 mod gantt;
 mod html;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::io::Read;

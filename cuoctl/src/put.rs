@@ -34,7 +34,7 @@ impl Kind<'_> {
         let request = Request::new(self.path).get(name, &GetParams::default())?;
         let read = source.call(|client| async move { client.request::<Value>(request).await });
         match read.await {
-            Ok(known) => self.change(source, name, &known, json!(spec)).await,
+            Ok(known) => self.replace(source, &known, json!(spec)).await,
             Err(ApiError::NotFound { .. }) => self.make(source, name, json!(spec)).await,
             Err(error) => Err(error),
         }
@@ -57,10 +57,10 @@ impl Kind<'_> {
         made.await.map(drop)
     }
 
-    async fn change(
+    /// Has `spec` take the place of what is there.
+    async fn replace(
         self,
         source: &ClientSource,
-        name: &str,
         known: &Value,
         spec: Value,
     ) -> Result<(), ApiError> {
@@ -70,17 +70,31 @@ impl Kind<'_> {
         if let Value::Object(said) = spec {
             fields.extend(said);
         }
-        let params = PatchParams {
-            field_manager: Some(source.program().name.to_owned()),
-            ..PatchParams::default()
-        };
-        let version = known.pointer("/metadata/resourceVersion");
-        let patch = Patch::Merge(json!({
-            "metadata": { "resourceVersion": version },
-            "spec": fields,
-        }));
-        let request = Request::new(self.path).patch(name, &params, &patch)?;
-        let changed = source.call(|client| async move { client.request::<Value>(request).await });
-        changed.await.map(drop)
+        change(source, self.path, known, Value::Object(fields)).await
     }
+}
+
+/// Merges `spec` into the custom resource `known` at `path`, if nobody has written it since it was read.
+///
+/// # Errors
+/// [`ApiError::Conflict`] if somebody has; any other [`ApiError`].
+pub async fn change(
+    source: &ClientSource,
+    path: &str,
+    known: &Value,
+    spec: Value,
+) -> Result<(), ApiError> {
+    let text = |field: &str| known.pointer(field).and_then(Value::as_str);
+    let params = PatchParams {
+        field_manager: Some(source.program().name.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(json!({
+        "metadata": { "resourceVersion": text("/metadata/resourceVersion") },
+        "spec": spec,
+    }));
+    let name = text("/metadata/name").unwrap_or_default();
+    let request = Request::new(path).patch(name, &params, &patch)?;
+    let changed = source.call(|client| async move { client.request::<Value>(request).await });
+    changed.await.map(drop)
 }

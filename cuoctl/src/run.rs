@@ -225,22 +225,6 @@ async fn approves(source: &ClientSource, options: &approve::Options) -> Result<(
 }
 
 fn pages(directory: &Path) -> Result<()> {
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
-    let written = page(command, directory);
+    let written = clap_mangen::generate_to(Cli::command(), directory);
     written.with_context(|| format!("write pages to {}", directory.display()))
-}
-
-/// Writes the pages of `command` and of all its subcommands.
-fn page(command: clap::Command, directory: &Path) -> io::Result<()> {
-    let below = command
-        .get_subcommands()
-        .filter(|below| !below.is_hide_set());
-    for below in below.cloned().collect::<Vec<_>>() {
-        page(below, directory)?;
-    }
-    clap_mangen::Man::new(command)
-        .section("1")
-        .generate_to(directory)?;
-    Ok(())
 }

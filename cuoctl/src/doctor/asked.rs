@@ -9,12 +9,11 @@ use k8s_openapi::api::admissionregistration::v1::{
     RuleWithOperations, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Api;
-use kube::api::ListParams;
 
 use super::check::{Check, some};
 use crate::cluster::Cluster;
 use crate::connect::Connection;
+use crate::read::list;
 
 /// The bindings in `deploy/operator.yaml` without which nodes, or whoever may patch Nodes, could grant.
 const BINDINGS: [&str; 3] = ["cuo-node-keys", "cuo-operator-keys", "cuo-pauses"];
@@ -34,12 +33,8 @@ pub async fn all(source: &ClientSource, connection: &Connection, cluster: &Clust
 
 async fn policies(source: &ClientSource) -> Check {
     const ABOUT: &str = "admission policies";
-    let read = source.call(|client| async move {
-        let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client);
-        bindings.list(&ListParams::default()).await
-    });
-    let bound = match read.await {
-        Ok(bindings) => bindings.items,
+    let bound = match list::<ValidatingAdmissionPolicyBinding>(source).await {
+        Ok(bindings) => bindings,
         Err(error) => return Check::unknown(ABOUT, error.to_string()),
     };
     let is_bound = |name: &&&str| {
@@ -93,12 +88,8 @@ async fn authorizer(connection: &Connection, cluster: &Cluster) -> Check {
 /// Budgets that allow no disruption even when every pod is well.
 async fn budgets(source: &ClientSource) -> Check {
     const ABOUT: &str = "disruption budgets";
-    let read = source.call(|client| async move {
-        let budgets = Api::<PodDisruptionBudget>::all(client);
-        budgets.list(&ListParams::default()).await
-    });
-    let budgets = match read.await {
-        Ok(budgets) => budgets.items,
+    let budgets = match list::<PodDisruptionBudget>(source).await {
+        Ok(budgets) => budgets,
         Err(error) => return Check::unknown(ABOUT, error.to_string()),
     };
     let never = budgets.iter().filter(|budget| {
@@ -127,12 +118,8 @@ async fn budgets(source: &ClientSource) -> Check {
 /// Webhooks that fail closed on what drains and agents do.
 async fn webhooks(source: &ClientSource) -> Check {
     const ABOUT: &str = "webhooks";
-    let read = source.call(|client| async move {
-        let configurations = Api::<ValidatingWebhookConfiguration>::all(client);
-        configurations.list(&ListParams::default()).await
-    });
-    let configurations = match read.await {
-        Ok(found) => found.items,
+    let configurations = match list::<ValidatingWebhookConfiguration>(source).await {
+        Ok(configurations) => configurations,
         Err(error) => return Check::unknown(ABOUT, error.to_string()),
     };
     let hooks = configurations

@@ -22,10 +22,8 @@ pub struct Assumed {
 #[serde(rename_all = "camelCase")]
 pub struct Reboot {
     /// Which node.
-    #[serde(serialize_with = "text")]
     pub node: NodeName,
     /// What it boots.
-    #[serde(serialize_with = "text")]
     pub release: ReleaseId,
     /// The version of that.
     pub version: Option<String>,
@@ -43,7 +41,6 @@ pub struct Turn {
     /// When.
     pub at: Time,
     /// Which pool.
-    #[serde(serialize_with = "text")]
     pub pool: PoolName,
     /// What happens.
     pub what: String,
@@ -53,10 +50,8 @@ pub struct Turn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Left {
     /// Which node.
-    #[serde(serialize_with = "text")]
     pub node: NodeName,
     /// Why it waits in the end.
-    #[serde(serialize_with = "text")]
     pub reason: Reason,
     /// Waiting longer would change it: a window opens later, or others are still on their way.
     pub later: bool,
@@ -83,7 +78,3 @@ pub struct Forecast {
     "the plan does not come to rest at {0}; please report this, with `cuoctl plan --snapshot-out`"
 )]
 pub struct Restless(pub Time);
-
-fn text<T: ToString, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&value.to_string())
-}

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use cuo_core::time::Time;
 
 use super::foreseen::{Foreseen, called};
+use super::scale::Scale;
 use crate::forecast::Reboot;
 
 /// Height of a line, in pixels.
@@ -78,19 +79,16 @@ pub fn page(plan: &Foreseen) -> String {
 
 fn timeline(plan: &Foreseen) -> String {
     let reboots = &plan.forecast.reboots;
-    let Some(last) = reboots.iter().map(|reboot| reboot.done).max() else {
+    let Some(scale) = Scale::of(plan) else {
         return format!("<p>No node reboots until {}.</p>\n", plan.forecast.until);
     };
-    let first = reboots.iter().map(|reboot| reboot.granted).min();
-    let first = first.map_or(plan.forecast.from, |first| first.min(plan.forecast.from));
-    let scale = Scale { first, last };
     let (width, height) = (NAMES + WIDTH + 100, (reboots.len() + 2) * LINE);
     let marks: String = (0..MARKS)
-        .map(|mark| scale.mark(mark, reboots.len() * LINE))
+        .map(|number| mark(scale, number, reboots.len() * LINE))
         .collect();
     let bars = reboots.iter().enumerate();
     let bars: String = bars
-        .map(|(number, reboot)| scale.bar(number * LINE, reboot))
+        .map(|(number, reboot)| bar(scale, number * LINE, reboot))
         .collect();
     format!(
         "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"Reboots over time\">\n{marks}{bars}</svg>\n{LEGEND}"
@@ -100,63 +98,47 @@ fn timeline(plan: &Foreseen) -> String {
 /// What the colours mean.
 const LEGEND: &str = "<p class=\"faint\"><svg width=\"12\" height=\"12\"><rect class=\"drain\" width=\"12\" height=\"12\"/></svg> drain &nbsp; <svg width=\"12\" height=\"12\"><rect class=\"boot\" width=\"12\" height=\"12\"/></svg> reboot</p>\n";
 
-/// The time that is shown.
-struct Scale {
-    first: Time,
-    last: Time,
+/// Where a moment is, in pixels from the left.
+fn place(scale: Scale, at: Time) -> usize {
+    NAMES + scale.place(at, WIDTH)
 }
 
-impl Scale {
-    /// Its length in seconds.
-    fn whole(&self) -> i64 {
-        self.last.since(self.first).as_secs().max(1)
-    }
+/// A line down to `lines` with the time under it.
+fn mark(scale: Scale, number: i64, lines: usize) -> String {
+    let at = scale.moment(number, MARKS - 1);
+    let (x, y) = (place(scale, at), lines + LINE);
+    let time = at.timestamp().strftime("%m-%d %H:%M");
+    format!(
+        "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{lines}\"/><text class=\"faint\" x=\"{x}\" y=\"{y}\">{time}</text>\n"
+    )
+}
 
-    /// Where a moment is, in pixels from the left.
-    fn place(&self, at: Time) -> usize {
-        let part = at.since(self.first).as_secs().clamp(0, self.whole());
-        let width = i64::try_from(WIDTH).unwrap_or(i64::MAX);
-        NAMES + usize::try_from(part.saturating_mul(width) / self.whole()).unwrap_or(0)
-    }
-
-    /// A line down to `lines` with the time under it.
-    fn mark(&self, number: i64, lines: usize) -> String {
-        let part = number.saturating_mul(self.whole()) / (MARKS - 1);
-        let at = self.first.later(jiff::SignedDuration::from_secs(part));
-        let (x, y) = (self.place(at), lines + LINE);
-        let time = at.timestamp().strftime("%m-%d %H:%M");
-        format!(
-            "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{lines}\"/><text class=\"faint\" x=\"{x}\" y=\"{y}\">{time}</text>\n"
-        )
-    }
-
-    /// A reboot, in the line that begins at `top`.
-    fn bar(&self, top: usize, reboot: &Reboot) -> String {
-        let (start, drained) = (self.place(reboot.granted), self.place(reboot.drained));
-        let done = self.place(reboot.done);
-        let title = format!(
-            "{}: {} granted {}, done {}",
-            reboot.node,
-            called(reboot),
-            reboot.granted,
-            reboot.done
-        );
-        let (y, text, high) = (top + 4, top + 15, LINE - 8);
-        // Beside the bar, where there is more room.
-        let (label, anchor) = match start > NAMES + WIDTH / 2 {
-            true => (start - 6, "end"),
-            false => (done + 6, "start"),
-        };
-        format!(
-            "<g><title>{}</title><text x=\"0\" y=\"{text}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><text class=\"faint\" x=\"{label}\" y=\"{text}\" text-anchor=\"{anchor}\">{}</text></g>\n",
-            escaped(&title),
-            escaped(reboot.node.as_str()),
-            drained.saturating_sub(start),
-            // However short it is, it is to be seen.
-            done.saturating_sub(drained).max(2),
-            escaped(&called(reboot)),
-        )
-    }
+/// A reboot, in the line that begins at `top`.
+fn bar(scale: Scale, top: usize, reboot: &Reboot) -> String {
+    let (start, drained) = (place(scale, reboot.granted), place(scale, reboot.drained));
+    let done = place(scale, reboot.done);
+    let title = format!(
+        "{}: {} granted {}, done {}",
+        reboot.node,
+        called(reboot),
+        reboot.granted,
+        reboot.done
+    );
+    let (y, text, high) = (top + 4, top + 15, LINE - 8);
+    // Beside the bar, where there is more room.
+    let (label, anchor) = match start > NAMES + WIDTH / 2 {
+        true => (start - 6, "end"),
+        false => (done + 6, "start"),
+    };
+    format!(
+        "<g><title>{}</title><text x=\"0\" y=\"{text}\">{}</text><rect class=\"drain\" x=\"{start}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><rect class=\"boot\" x=\"{drained}\" y=\"{y}\" width=\"{}\" height=\"{high}\"/><text class=\"faint\" x=\"{label}\" y=\"{text}\" text-anchor=\"{anchor}\">{}</text></g>\n",
+        escaped(&title),
+        escaped(reboot.node.as_str()),
+        drained.saturating_sub(start),
+        // However short it is, it is to be seen.
+        done.saturating_sub(drained).max(2),
+        escaped(&called(reboot)),
+    )
 }
 
 fn table<const N: usize>(
