@@ -5,6 +5,7 @@ use std::time::Duration;
 use cuo_lab::bench::{Bench, OperatorSpec};
 use cuo_lab::machine::binary;
 use cuo_lab::process::bound;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -467,7 +468,9 @@ async fn a_pool_waits_for_its_gate() {
         .trim()
         .strip_prefix("updategate/quiet open until ")
         .unwrap();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let end: Timestamp = until.parse().unwrap();
+    let over = async || Ok((Timestamp::now() >= end).then_some(()));
+    seen(&bench, "the gate to close by itself", over).await;
     bench.publish(V3).await.unwrap();
     held(&format!("was open until {until}")).await;
     cuoctl(&bench, "gate open quiet").await.good();
