@@ -169,18 +169,19 @@ fn shortens(there: &Pause, by: &str, until: Option<Time>, now: Time) -> bool {
 /// # Errors
 /// Where a name is invalid.
 pub async fn strangers(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
+    let pools = match options.target.kind {
+        Some(Kind::Pool) => list_pools(source).await.ok(),
+        Some(Kind::Node) | None => None,
+    };
     let mut strange = Vec::new();
     for (_, scope) in options.target.pauses()? {
         match scope {
             Scope::All => {}
             Scope::Pool(pool) => {
-                let pools = list_pools(source).await;
-                let known = pools.map(|pools| pools.iter().any(|known| known.name == pool));
-                strange.extend(
-                    known
-                        .is_ok_and(|known| !known)
-                        .then(|| format!("pool {pool}")),
-                );
+                let known = pools.as_ref();
+                let missing =
+                    known.is_some_and(|pools| pools.iter().all(|known| known.name != pool));
+                strange.extend(missing.then(|| format!("pool {pool}")));
             }
             Scope::Nodes(nodes) => {
                 for node in nodes {
