@@ -9,7 +9,8 @@ use cuo_coordination::gate::{GateObject, watch_gates};
 use cuo_coordination::pause::{PauseObject, watch_pauses};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use tracing::{info, warn};
+
+use super::missing::Missing;
 
 /// What is new about what holds updates.
 #[derive(Debug)]
@@ -30,10 +31,7 @@ pub fn watch_holds(source: &ClientSource) -> BoxStream<'static, Hold> {
 /// All objects of a kind by name, and whether they are known.
 #[derive(Debug)]
 pub struct Kept<T> {
-    /// The kind, for people.
-    what: &'static str,
-    /// Why they are not known, if so.
-    missing: Option<String>,
+    missing: Missing,
     all: BTreeMap<String, T>,
 }
 
@@ -41,15 +39,14 @@ impl<T: Clone> Kept<T> {
     /// Nothing of `what` is known yet.
     pub fn unknown(what: &'static str) -> Self {
         Self {
-            what,
-            missing: Some(format!("the {what} have not been listed yet")),
+            missing: Missing::unlisted(what),
             all: BTreeMap::new(),
         }
     }
 
     /// Why they are not known; `None` while the watch is connected.
     pub fn missing(&self) -> Option<&String> {
-        self.missing.as_ref()
+        self.missing.why()
     }
 
     /// All that were found, by name.
@@ -59,23 +56,14 @@ impl<T: Clone> Kept<T> {
 
     /// Processes an event of the watch. It may bring back what a read showed to be gone; the next read before a grant corrects that.
     pub fn hear(&mut self, event: Change<Named<T>>) {
-        let what = self.what;
         match event {
             Change::Reset(all) => {
-                if self.missing.take().is_some() {
-                    info!("the {what} are known: {}", all.len());
-                }
+                self.missing.listed(all.len());
                 self.replace(all);
             }
             Change::Changed(one) => drop(self.all.insert(one.name, one.found)),
             Change::Gone(name) => drop(self.all.remove(&name)),
-            Change::Disconnected(error) => {
-                let why = format!("the {what} can't be watched: {error}");
-                if self.missing.as_ref() != Some(&why) {
-                    warn!("{why}");
-                }
-                self.missing = Some(why);
-            }
+            Change::Disconnected(error) => self.missing.lost(&error),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod deciding;
 mod kept;
+mod missing;
 mod pause;
 mod pools;
 mod rollouts;

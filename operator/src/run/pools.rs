@@ -9,15 +9,15 @@ use cuo_core::ids::PoolName;
 use cuo_core::plan::ARCHITECTURE;
 use cuo_core::pool::{CanaryWho, FoundPool, OrderBy};
 use cuo_core::release::Rollout;
-use tracing::{info, warn};
+
+use super::missing::Missing;
 
 /// All pools, and whether they are known.
 #[derive(Debug)]
 pub struct Pools {
     /// The watch has sent an event.
     heard: bool,
-    /// Why the pools are not known, if so.
-    missing: Option<String>,
+    missing: Missing,
     all: BTreeMap<PoolName, PoolObject>,
 }
 
@@ -25,7 +25,7 @@ impl Default for Pools {
     fn default() -> Self {
         Self {
             heard: false,
-            missing: Some("the pools have not been listed yet".to_owned()),
+            missing: Missing::unlisted("pools"),
             all: BTreeMap::new(),
         }
     }
@@ -34,7 +34,7 @@ impl Default for Pools {
 impl Pools {
     /// Why the pools are not known; `None` while the watch is connected.
     pub fn missing(&self) -> Option<&String> {
-        self.missing.as_ref()
+        self.missing.why()
     }
 
     /// Whether the watch has sent anything, even an error.
@@ -65,20 +65,12 @@ impl Pools {
         self.heard = true;
         match event {
             PoolsEvent::Reset(all) => {
-                if self.missing.take().is_some() {
-                    info!("the pools are known: {}", all.len());
-                }
+                self.missing.listed(all.len());
                 self.replace(all);
             }
             PoolsEvent::Changed(pool) => self.learn(pool),
             PoolsEvent::Gone(name) => self.all.retain(|known, _| known.as_str() != name),
-            PoolsEvent::Disconnected(error) => {
-                let why = format!("the pools can't be watched: {error}");
-                if self.missing.as_ref() != Some(&why) {
-                    warn!("{why}");
-                }
-                self.missing = Some(why);
-            }
+            PoolsEvent::Disconnected(error) => self.missing.lost(&error),
         }
     }
 

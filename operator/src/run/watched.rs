@@ -8,7 +8,9 @@ use cuo_core::ids::NodeName;
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::error;
+
+use super::missing::Missing;
 
 /// How long to wait for the watch after a write or a conflict. After that a decision may be based on an old Node, and the API server
 /// refuses its write.
@@ -29,15 +31,14 @@ struct Awaited {
 /// The state of the watch.
 #[derive(Debug)]
 pub struct Watched {
-    /// Why the Nodes are not known, if so.
-    missing: Option<String>,
+    missing: Missing,
     awaited: BTreeMap<NodeName, Awaited>,
 }
 
 impl Default for Watched {
     fn default() -> Self {
         Self {
-            missing: Some("the nodes have not been listed yet".to_owned()),
+            missing: Missing::unlisted("nodes"),
             awaited: BTreeMap::new(),
         }
     }
@@ -46,12 +47,12 @@ impl Default for Watched {
 impl Watched {
     /// Why the Nodes are not known; `None` while the watch is connected.
     pub fn missing(&self) -> Option<&String> {
-        self.missing.as_ref()
+        self.missing.why()
     }
 
     /// Notes that the Nodes are about to be listed again, with more fields.
     pub fn list_anew(&mut self) {
-        self.missing = Some("the nodes are listed again, with labels that a pool needs".to_owned());
+        self.missing.again("with labels that a pool needs");
     }
 
     /// The Nodes with a known change that the watch has not brought yet.
@@ -94,9 +95,7 @@ impl Watched {
                 let all = all.iter().filter_map(parse);
                 *nodes = all.map(|view| (view.name.clone(), view)).collect();
                 self.awaited.clear();
-                if self.missing.take().is_some() {
-                    info!("the nodes are known: {}", nodes.len());
-                }
+                self.missing.listed(nodes.len());
             }
             NodesEvent::Changed(raw) => {
                 return parse(&raw).is_some_and(|view| self.changed(nodes, view));
@@ -106,13 +105,7 @@ impl Watched {
                     nodes.remove(&name);
                 }
             }
-            NodesEvent::Disconnected(error) => {
-                let why = format!("the nodes can't be watched: {error}");
-                if self.missing.as_ref() != Some(&why) {
-                    warn!("{why}");
-                }
-                self.missing = Some(why);
-            }
+            NodesEvent::Disconnected(error) => self.missing.lost(&error),
         }
         true
     }
