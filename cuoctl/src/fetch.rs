@@ -17,7 +17,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod};
 
 use crate::cluster::{Cluster, Settings};
-use crate::read::get;
+use crate::read::{get, patiently};
 
 /// The operator's Deployment, its container and its lease are called so (`deploy/operator.yaml`).
 const OPERATOR: &str = "cuo-operator";
@@ -30,7 +30,8 @@ const VARIABLES: &str = "CUO_";
 /// Where the Nodes can't be read, without which there is nothing to say.
 pub async fn fetch(source: &ClientSource, namespace: &str) -> Result<Cluster> {
     let mut cluster = fetch_but_nodes(source, namespace).await;
-    let nodes = list_nodes(source, &keep(&cluster)?).await;
+    let keep = keep(&cluster)?;
+    let nodes = patiently(async || list_nodes(source, &keep).await).await;
     cluster.nodes = nodes.context("the Nodes can't be read")?;
     Ok(cluster)
 }
@@ -39,9 +40,9 @@ pub async fn fetch(source: &ClientSource, namespace: &str) -> Result<Cluster> {
 pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster {
     let mut cluster = Cluster::unknown(Time::from(Timestamp::now()));
     let (pools, pauses, gates, settings, ledger, own_node) = tokio::join!(
-        list_values(source, POOLS),
-        list_values(source, PAUSES),
-        list_values(source, GATES),
+        patiently(async || list_values(source, POOLS).await),
+        patiently(async || list_values(source, PAUSES).await),
+        patiently(async || list_values(source, GATES).await),
         settings(source, namespace),
         ledger_text(source, namespace),
         own_node(source, namespace),

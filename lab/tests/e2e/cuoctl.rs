@@ -318,7 +318,9 @@ async fn watching_shows_each_change_on_a_line() {
     let mut watch = cuo_lab::process::spawn_logged(&mut command, &log).unwrap();
     let lines = || {
         let text = std::fs::read_to_string(&log).unwrap();
+        // Lines with a time; notes go to the standard error.
         text.lines()
+            .filter(|line| line.starts_with('2'))
             .filter_map(|line| line.split_once(' ').map(|(_, line)| line.to_owned()))
             .collect::<Vec<_>>()
     };
