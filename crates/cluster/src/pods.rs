@@ -24,7 +24,7 @@ pub fn watch_pods(source: ClientSource, node: &str) -> BoxStream<'static, PodsEv
     let selector = format!("spec.nodeName={node}");
     let pods = Objects {
         source,
-        path: PODS,
+        path: PODS.into(),
         selector: Some(selector),
         may_be_undefined: false,
         read: Box::new(|pod: WirePod| Ok(pod.into_raw())),

@@ -4,6 +4,7 @@
 //! objects. The library's own watcher does not fit: it resumes after an error without saying so, keeps one client, and asks again without
 //! any pause when the API server ends a watch at once, which it does while it shuts down.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ pub fn watch_nodes(source: ClientSource, keep: Keep) -> BoxStream<'static, Nodes
 fn nodes(source: ClientSource, selector: Option<String>, keep: Keep) -> Objects<WireNode, RawNode> {
     Objects {
         source,
-        path: NODES,
+        path: NODES.into(),
         selector,
         may_be_undefined: false,
         read: Box::new(move |node: WireNode| Ok(node.into_raw(&keep))),
@@ -142,7 +143,7 @@ pub struct Objects<W, T> {
     /// The source of clients.
     pub source: ClientSource,
     /// The path of the list, such as `/api/v1/nodes`.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// A field selector, without characters to escape but `=`.
     pub selector: Option<String>,
     /// Whether a kind that the API server does not know counts as one without objects.
@@ -251,7 +252,7 @@ impl<W: Wire, T: Send> Objects<W, T> {
     }
 
     async fn list(&self) -> Result<(Vec<T>, String), ApiError> {
-        let (source, path) = (&self.source, self.path);
+        let (source, path) = (&self.source, &*self.path);
         list(source, path, self.selector.clone(), &self.read).await
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn watch_all<W: Wire, T: Send + 'static>(
 ) -> BoxStream<'static, Change<T>> {
     let objects = Objects {
         source,
-        path,
+        path: path.into(),
         selector: None,
         may_be_undefined: true,
         read: Box::new(read),

@@ -1,4 +1,9 @@
 //! Taking, keeping and giving back the lease of the leading operator.
+//!
+//! Whoever does not lead watches the lease, so that it takes one that is given back at once. While the watch is not in touch, or not allowed,
+//! the lease is read now and then instead.
+
+mod watching;
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,6 +22,8 @@ use tracing::{info, warn};
 use cuo_cluster::ApiError;
 use cuo_cluster::ClientSource;
 use cuo_cluster::scattered;
+
+use watching::Changes;
 
 /// Name of the Lease in the operator's namespace.
 pub const NAME: &str = "cuo-operator";
@@ -99,13 +106,15 @@ struct Campaign {
 
 impl Campaign {
     async fn run(&mut self) {
+        // The lease as others change it, while this process does not hold it.
+        let mut changes: Option<Changes> = None;
         loop {
             let until = self.held.as_ref().map(|held| held.until);
             let turn = match until {
                 Some(until) => timeout_at(until, self.turn()).await.ok(),
                 None => Some(self.turn().await),
             };
-            let mut pause = match turn {
+            let pause = match turn {
                 Some(Ok(pause)) => pause,
                 Some(Err(error)) => {
                     self.failed(error);
@@ -113,10 +122,14 @@ impl Campaign {
                 }
                 None => Duration::ZERO,
             };
-            if let Some(held) = &self.held {
-                pause = pause.min(held.until.saturating_duration_since(Instant::now()));
+            match &self.held {
+                Some(held) => {
+                    let left = held.until.saturating_duration_since(Instant::now());
+                    changes = None;
+                    sleep(pause.min(left)).await;
+                }
+                None => self.follow(pause, &mut changes).await,
             }
-            sleep(pause).await;
             if self
                 .held
                 .as_ref()
@@ -145,7 +158,7 @@ impl Campaign {
                 info!("no longer leading: the lease was taken by somebody else");
             }
             self.tell(Some(holder), None);
-            return Ok(scattered(RETRY, 0.5).min(left));
+            return Ok(left);
         }
         let begun = Instant::now();
         let lease = self
@@ -164,6 +177,38 @@ impl Campaign {
             info!("leading as {}", self.me);
         }
         Ok(RENEW)
+    }
+
+    /// Waits until the lease may be free: for `left`, or until it is given back, taken by another or gone. Without a watch that is in touch
+    /// it may be so at any time.
+    async fn follow(&mut self, left: Duration, changes: &mut Option<Changes>) {
+        let begun = Instant::now();
+        let poll = begun + scattered(RETRY, 0.5);
+        let mut end = begun + left;
+        let changes =
+            changes.get_or_insert_with(|| Changes::new(self.source.clone(), &self.namespace, NAME));
+        while let Some(lease) = changes.next(end, poll).await {
+            match lease.and_then(|lease| self.still_held(&lease)) {
+                Some(left) => end = Instant::now() + left,
+                None => return,
+            }
+        }
+    }
+
+    /// How long the lease is somebody else's at least; `None` where it has to be read, because it may be taken.
+    fn still_held(&mut self, lease: &Lease) -> Option<Duration> {
+        let now = self.epoch.elapsed();
+        let observed = Observed::after(self.observed.as_ref(), record(lease), now);
+        let decision = lease::decide(&self.me, &observed, now);
+        let holder = observed.record.holder.clone();
+        self.observed = Some(observed);
+        match decision {
+            Decision::Wait(left) => {
+                self.tell(Some(holder), None);
+                Some(left)
+            }
+            Decision::Acquire | Decision::Renew => None,
+        }
     }
 
     fn failed(&mut self, error: ApiError) {

@@ -101,7 +101,7 @@ pub async fn exactly(bench: &Bench) -> Result<()> {
             "coordination.k8s.io",
             "leases",
             "cuo-operator",
-            "create get patch update",
+            "create get list patch update watch",
         ),
     ];
     let events = [

@@ -204,3 +204,55 @@ async fn a_refusal_is_told() {
     })
     .await;
 }
+
+/// The watch tells of a lease that is given back, and meanwhile nothing is read.
+#[tokio::test]
+async fn a_lease_that_is_given_back_is_taken_at_once() {
+    let mut answer = server(Some(lease("old", 15)), |held, request| {
+        if request.line.contains("watch=true") {
+            *held = lease("", 1);
+            held["metadata"]["resourceVersion"] = json!("2");
+        }
+    });
+    let api = Double::start(move |request| {
+        let query = request.line.split_once('?');
+        let (list, watch) = query.map_or((false, false), |(_, query)| {
+            let watch = query.contains("watch=true");
+            (query.contains("fieldSelector") && !watch, watch)
+        });
+        let found = answer(request);
+        if list {
+            let items = [lease("old", 15)];
+            let meta = json!({"resourceVersion": "1"});
+            return Reply::json(200, json!({"metadata": meta, "items": items}));
+        }
+        if watch {
+            let mut free = lease("", 1);
+            free["metadata"]["resourceVersion"] = json!("2");
+            return Reply::watch([("MODIFIED", free)]);
+        }
+        found
+    })
+    .await;
+    let begun = Instant::now();
+    let running = start(&api).await;
+    eventually("it leads", || {
+        *running.state.borrow() == Leadership::Leading
+    })
+    .await;
+    assert!(begun.elapsed() < RETRY / 2, "{:?}", begun.elapsed());
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/cuo-system/leases";
+    let seen = api.seen();
+    let lines = seen.iter().map(|request| {
+        let line = request.line.replace(leases, "");
+        line.split('&').next().unwrap_or_default().to_owned()
+    });
+    let expected = [
+        "GET /cuo-operator",
+        "GET ?",
+        "GET ?watch=true",
+        "GET /cuo-operator",
+        "PUT /cuo-operator?",
+    ];
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+}
