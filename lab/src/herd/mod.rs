@@ -16,6 +16,7 @@ use cuo_core::ids::GrantId;
 use cuo_core::node::NodeView;
 use cuo_core::values::Phase;
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
@@ -33,6 +34,8 @@ pub use plain::{Pass, pass};
 /// Requests at a time while Nodes are made.
 const AT_ONCE: usize = 24;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a kubelet reports a node that does not change (`nodeStatusReportFrequency`).
+const REPORT: Duration = Duration::from_secs(300);
 
 /// What happened to the nodes, and when.
 #[derive(Debug, Default)]
@@ -57,6 +60,27 @@ impl Drop for Herd {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Kubelets that report, until it is dropped.
+#[derive(Debug)]
+pub struct Reports(JoinHandle<()>);
+
+impl Drop for Reports {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a kubelet writes of a node on which nothing changed: that its conditions hold still.
+async fn report(nodes: &Api<Node>, name: &str) -> Result<()> {
+    let now = Timestamp::now();
+    let kinds = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"];
+    let conditions = kinds.map(|kind| json!({"type": kind, "lastHeartbeatTime": now}));
+    let status = json!({"status": {"conditions": conditions}});
+    let (params, patch) = (PatchParams::default(), Patch::Strategic(status));
+    nodes.patch_status(name, &params, &patch).await?;
+    Ok(())
 }
 
 /// It wants or has something.
@@ -111,6 +135,25 @@ impl Herd {
         })
         .await?;
         Ok(herd)
+    }
+
+    /// Lets a kubelet of each node report every [`REPORT`], as real ones do where nothing changes, until the result is dropped.
+    ///
+    /// Their Leases, which the operator does not watch, would take more writes than a small machine has room for.
+    pub fn reports(&self, plane: &ControlPlane) -> Reports {
+        let nodes: Api<Node> = Api::all(plane.admin());
+        let names: Vec<_> = locked(&self.seen).nodes.keys().cloned().collect();
+        let pause = REPORT / u32::try_from(names.len().max(1)).unwrap_or(u32::MAX);
+        Reports(tokio::spawn(async move {
+            let mut moments = tokio::time::interval(pause);
+            for name in names.iter().cycle() {
+                moments.tick().await;
+                let nodes = nodes.clone();
+                let name = name.clone();
+                // One that fails is made up for by the next.
+                tokio::spawn(async move { report(&nodes, &name).await });
+            }
+        }))
     }
 
     /// The node with this number has the next version staged and waits for its grant; returns when that had been written.

@@ -181,6 +181,7 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
     let site = site(folder.path(), program).await?;
     eprintln!("    making the Nodes");
     let herd = Herd::start(&site.plane, nodes).await?;
+    let _reports = herd.reports(&site.plane);
     herd.want(0).await?;
     eprintln!("    starting the operator");
     let start = Instant::now();

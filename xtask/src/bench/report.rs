@@ -148,10 +148,11 @@ impl Report {
             };
             goals.push(Goal::new(named("grant, p99, ms"), size.grant_p99, grant));
             let term = size.takeover_term;
+            goals.push(Goal::new(named("take-over after SIGTERM, ms"), term, 300.0));
             goals.push(Goal::new(
-                named("take-over after SIGTERM, ms"),
-                term,
-                2000.0,
+                named("CPU while idle, %"),
+                size.cpu_idle_percent,
+                if size.nodes <= 5000 { 0.5 } else { 1.5 },
             ));
             goals.push(Goal::new(
                 named("writes in an idle hour"),

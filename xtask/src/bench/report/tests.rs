@@ -9,7 +9,7 @@ fn size(nodes: usize, rss: u64, requests: f64) -> Size {
         nodes,
         rss,
         grant_p99: 100.0,
-        takeover_term: 500.0,
+        takeover_term: 200.0,
         per_reboot: [("patch nodes".into(), rate(requests))].into(),
         per_idle_hour: [
             ("update leases".into(), rate(700.0)),
@@ -46,11 +46,13 @@ fn each_missed_goal_is_named() {
     let mut slow = good();
     slow[1].grant_p99 = 251.0;
     slow[2].grant_p99 = 1001.0;
-    slow[2].takeover_term = 2001.0;
+    slow[2].takeover_term = 301.0;
+    slow[2].cpu_idle_percent = 0.6;
     let expected = [
         "grant, p99, ms with 1000 nodes",
         "grant, p99, ms with 5000 nodes",
         "take-over after SIGTERM, ms with 5000 nodes",
+        "CPU while idle, % with 5000 nodes",
     ];
     assert_eq!(missed(slow), expected);
 
