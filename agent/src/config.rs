@@ -22,7 +22,7 @@ use merged::Merged;
 
 pub use release::{Choice, Graph, KubeletSkew, Release, Repository, Wariness};
 pub use sections::{Check, Config, Drain, Drivers, Health, Metered, Mode, Reboot, RetryConfig};
-pub use values::{Delay, Span, UnitName};
+pub use values::{Delay, HostPath, Span, UnitName};
 pub use zincati::DIRECTORIES as ZINCATI;
 
 /// The directories with fragments, highest rank first.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use cuo_core::ids::{BootId, MachineId, ParseNameError};
 use jiff::SignedDuration;
@@ -40,6 +41,14 @@ pub fn uptime(root: &Path) -> Option<SignedDuration> {
     let text = read(&root.join("proc/uptime")).ok()?;
     let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
     SignedDuration::try_from_secs_f64(seconds).ok()
+}
+
+/// When the host was booted, by its clock as it is now: `btime` in `proc/stat` under `root`; `None` where that can't be read.
+pub fn boot_time(root: &Path) -> Option<SystemTime> {
+    let text = read(&root.join("proc/stat")).ok()?;
+    let time = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let seconds = time.trim().parse().ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// What os-release says about the system.

@@ -7,9 +7,9 @@ use cuo_core::survey::{Driver, StagedNote, Survey, UNITS};
 use tracing::debug;
 
 use crate::bus::Bus;
-use crate::config::ZINCATI;
+use crate::config::{HostPath, ZINCATI};
 use crate::gvariant::{self, Value, at, text_at};
-use crate::{fragments, systemd};
+use crate::{facts, fragments, systemd};
 
 /// The agent's name as rpm-ostree's driver of updates.
 pub const NAME: &str = "cuo-agent";
@@ -24,19 +24,28 @@ const NEXT_ROOT: &str = "run/nextroot";
 const KEXEC: &str = "sys/kernel/kexec_loaded";
 const MACHINE_CONFIG: &str = "etc/machine-config-daemon/currentconfig";
 
-/// Files below `root` whose change may mean that another program has begun or stopped to update the host.
-pub fn files(root: &Path) -> Vec<PathBuf> {
+/// Files below `root` whose change may mean that another program has begun or stopped to update the host; and the `sentinel`, which asks
+/// for a reboot.
+pub fn files(root: &Path, sentinel: Option<&HostPath>) -> Vec<PathBuf> {
     let single = [DRIVER, POLICY, MACHINE_CONFIG].into_iter();
-    single.chain(ZINCATI).map(|path| root.join(path)).collect()
+    let sentinel = sentinel.map(|path| below(root, path));
+    let known = single.chain(ZINCATI).map(|path| root.join(path));
+    known.chain(sentinel).collect()
 }
 
-/// Units to look at besides the usual ones, from the configuration.
+fn below(root: &Path, path: &HostPath) -> PathBuf {
+    root.join(path.0.trim_start_matches('/'))
+}
+
+/// What to look at besides the usual units, from the configuration.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Further<'a> {
     /// Those that have to be active.
     pub required: &'a [String],
     /// Those that update the host while they run.
     pub drivers: &'a [String],
+    /// The file that asks for a reboot of the host.
+    pub sentinel: Option<&'a HostPath>,
 }
 
 /// Looks at the host, and at `further` units.
@@ -68,8 +77,19 @@ pub async fn look(root: &Path, bus: &Bus, further: Further<'_>) -> Result<Survey
         staged,
         unread,
         metered: false,
+        sentinel: further
+            .sentinel
+            .filter(|path| asks(root, path))
+            .map(|path| path.0.clone()),
         finalize_error: None,
     })
+}
+
+/// Whether the file asks for a reboot: one that was there before the boot asked for that one.
+fn asks(root: &Path, path: &HostPath) -> bool {
+    let made = std::fs::metadata(below(root, path)).and_then(|found| found.modified());
+    let booted = facts::boot_time(root);
+    booted.is_some_and(|booted| made.is_ok_and(|made| made > booted))
 }
 
 fn kexec(root: &Path) -> bool {

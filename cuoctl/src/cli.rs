@@ -4,7 +4,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::connect::Connection;
 use crate::{
-    approve, blockers, doctor, events, gate, give_up, history, pause, plan, release, status, why,
+    approve, blockers, bundle, doctor, events, gate, give_up, history, pause, plan, reboot,
+    release, retry, status, why,
 };
 
 /// Shows what the updates of a cluster's nodes are at and why, foresees what comes next, and steers them.
@@ -44,16 +45,11 @@ pub enum Command {
     History(history::Options),
     /// Check whether the cluster is as CUO needs it, and say what to do where it is not.
     Doctor(doctor::Options),
-    /// Hold updates: of all nodes, of a pool's, or of single ones. What is not accepted yet is taken back; what is under way goes on.
-    Pause(pause::Options),
-    /// End a pause.
-    Resume(pause::ResumeOptions),
-    /// Open or close a gate: the pools that name it are granted nothing while it is closed.
-    Gate(gate::Options),
-    /// Add a release to those that a pool approves; what is on its list stays there.
-    Approve(approve::Options),
-    /// Take the grant of a node back: a drain ends, and its agent uncordons the node. A reboot that was requested already goes on.
-    GiveUp(give_up::Options),
+    /// Write all that helps to find out what is wrong to one file: objects, Events, the operator's logs and metrics, without secrets.
+    SupportBundle(bundle::Options),
+    /// Steer the cluster.
+    #[command(flatten)]
+    Steer(Steer),
     /// Print a completion script for a shell.
     #[command(hide = true)]
     Completions {
@@ -66,6 +62,25 @@ pub enum Command {
         /// Where to.
         directory: std::path::PathBuf,
     },
+}
+
+/// How to steer the cluster. Only these write anything.
+#[derive(Debug, Subcommand)]
+pub enum Steer {
+    /// Hold updates: of all nodes, of a pool's, or of single ones. What is not accepted yet is taken back; what is under way goes on.
+    Pause(pause::Options),
+    /// End a pause.
+    Resume(pause::ResumeOptions),
+    /// Open or close a gate: the pools that name it are granted nothing while it is closed.
+    Gate(gate::Options),
+    /// Add a release to those that a pool approves; what is on its list stays there.
+    Approve(approve::Options),
+    /// Have nodes try again what failed on them, and end their pauses, as `cuo-agent forget` does on a host.
+    Retry(retry::Options),
+    /// Reboot nodes without an update: each when its turn comes, drained and proved as for an update.
+    Reboot(reboot::Options),
+    /// Take the grant of a node back: a drain ends, and its agent uncordons the node. A reboot that was requested already goes on.
+    GiveUp(give_up::Options),
 }
 
 /// The command as it is called: kubectl runs its plugins by a name of their own.

@@ -119,7 +119,11 @@ fn tell(shown: &mut BTreeSet<Line>, line: Line, output: Output) -> Result<()> {
     }
 }
 
-async fn listed(
+/// All Events of CUO that there are, those about `name` if one is given; and the version of the list, from which a watch can go on.
+///
+/// # Errors
+/// Any [`ApiError`].
+pub async fn listed(
     source: &ClientSource,
     name: Option<&str>,
 ) -> Result<(Vec<Line>, String), ApiError> {

@@ -5,6 +5,7 @@
 
 pub mod approve;
 pub mod blockers;
+pub mod bundle;
 pub mod cli;
 pub mod cluster;
 pub mod connect;
@@ -16,13 +17,16 @@ pub mod forecast;
 pub mod gate;
 pub mod give_up;
 pub mod history;
+pub mod node;
 pub mod pause;
 pub mod plan;
 pub mod pools;
 pub mod print;
 pub mod put;
 pub mod read;
+pub mod reboot;
 pub mod release;
+pub mod retry;
 pub mod run;
 pub mod span;
 pub mod status;

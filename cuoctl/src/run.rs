@@ -11,7 +11,7 @@ use cuo_cluster::ClientSource;
 use serde::Serialize;
 
 use crate::approve::Approved;
-use crate::cli::{Cli, Command, command};
+use crate::cli::{Cli, Command, Steer, command};
 use crate::cluster::Cluster;
 use crate::connect::Connection;
 use crate::fetch::fetch;
@@ -22,7 +22,8 @@ use crate::release::Releases;
 use crate::status::Status;
 use crate::why::Why;
 use crate::{
-    approve, blockers, doctor, events, gate, give_up, history, pause, plan, print, status,
+    approve, blockers, bundle, doctor, events, gate, give_up, history, pause, plan, print, reboot,
+    retry, status,
 };
 
 /// `doctor` found something that does not work or is not safe.
@@ -80,19 +81,29 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             })?;
         }
         Command::Doctor(options) => return examine(&options, connection, screen).await,
-        Command::Pause(options) => pauses(&connection.open().await?, &options).await?,
-        Command::Resume(options) => {
-            said(&pause::resume(&connection.open().await?, &options).await?)?;
+        Command::SupportBundle(options) => {
+            bundle::run(&connection.open().await?, connection, &options).await?;
         }
-        Command::Gate(options) => said(&[gate::go(&connection.open().await?, &options).await?])?,
-        Command::Approve(options) => approves(&connection.open().await?, &options).await?,
-        Command::GiveUp(options) => gives_up(&connection.open().await?, &options).await?,
+        Command::Steer(what) => steer(what, &connection.open().await?).await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cuoctl", &mut io::stdout());
         }
         Command::Man { directory } => pages(&directory)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Changes something in the cluster, and says what.
+async fn steer(what: Steer, source: &ClientSource) -> Result<()> {
+    match what {
+        Steer::Pause(options) => pauses(source, &options).await,
+        Steer::Resume(options) => said(&pause::resume(source, &options).await?),
+        Steer::Gate(options) => said(&[gate::go(source, &options).await?]),
+        Steer::Approve(options) => approves(source, &options).await,
+        Steer::Retry(options) => said(&retry::retry(source, &options).await?),
+        Steer::Reboot(options) => said(&reboot::reboot(source, &options).await?),
+        Steer::GiveUp(options) => gives_up(source, &options).await,
+    }
 }
 
 /// The cluster as it is; what could not be read is said beside the output.

@@ -289,28 +289,35 @@ fn node_line(view: &NodeView, plan: &Plan, pools: Vec<String>) -> NodeLine {
     let booted = agent.booted.value();
     let needed = agent.needed.value();
     let version = || agent.needed_version.clone();
+    let next = needed.map(|needed| version().unwrap_or_else(|| needed.short()));
     NodeLine {
         name: view.name.to_string(),
         pools,
         phase: status.map(|status| status.phase.as_str()),
         since: status.map(|status| status.since),
         runs: booted.map(|booted| booted.version.clone()),
-        next: needed.map(|needed| version().unwrap_or_else(|| needed.short())),
+        next: match view.only_reboots() {
+            Some(_) => Some("(reboot only)".to_owned()),
+            None => next,
+        },
         unavailable: !view.ready || view.unschedulable,
         reason: why(view, plan.verdicts.get(&view.name)),
         look: look(view),
     }
 }
 
-/// The agent's reason where it has one, since it knows its host; else the operator's, unless there is nothing to wait for.
+/// The agent's reason where it has one, since it knows its host; else the operator's, unless there is nothing to wait for. That a reboot
+/// was requested is not what it waits for.
 fn why(view: &NodeView, verdict: Option<&Reason>) -> Option<String> {
     let own: Option<&Reason<AnyCode>> = view.agent.reason.value();
-    if let Some(own) = own {
+    let requested = own.is_some_and(|own| own.code == Code::RebootRequested);
+    if let Some(own) = own.filter(|_| !requested) {
         return Some(own.to_string());
     }
     let quiet = [Code::UpToDate, Code::Rebooting];
     let verdict = verdict.filter(|verdict| !quiet.contains(&verdict.code));
-    verdict.map(ToString::to_string)
+    let verdict = verdict.map(ToString::to_string);
+    verdict.or_else(|| own.map(ToString::to_string))
 }
 
 fn look(view: &NodeView) -> Look {

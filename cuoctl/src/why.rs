@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use clap::Args;
+use cuo_core::field::trouble;
+use cuo_core::keys;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Plan, PoolReport, plan};
 use cuo_core::reason::{AnyCode, Code, Reason};
@@ -114,6 +116,10 @@ impl Why {
             view.paused
                 .then(|| "paused by the label or annotation reboot-paused".to_owned()),
         );
+        let requests = &view.requests;
+        let strange = trouble(&requests.reboot, keys::REBOOT_REQUESTED)
+            .or_else(|| trouble(&requests.retry, keys::RETRY));
+        found.extend(strange.map(|reason| reason.message));
         let runs_operator = cluster.own_node.as_deref() == Some(view.name.as_str());
         found.extend(runs_operator.then(|| "the leading operator runs here".to_owned()));
         Link {
@@ -139,7 +145,8 @@ impl Why {
         };
         Link {
             about: "agent".to_owned(),
-            holds: status.is_none() || reason.is_some(),
+            holds: status.is_none()
+                || reason.is_some_and(|reason| reason.code != Code::RebootRequested),
             found,
         }
     }
@@ -169,10 +176,11 @@ impl Why {
             None => "needs no reboot".to_owned(),
             Some(needed) => {
                 let version = agent.needed_version.clone();
-                format!(
-                    "a reboot boots {}",
-                    version.unwrap_or_else(|| needed.short())
-                )
+                let version = version.unwrap_or_else(|| needed.short());
+                match view.only_reboots() {
+                    Some(why) => format!("is to reboot without an update, {why}"),
+                    None => format!("a reboot boots {version}"),
+                }
             }
         };
         Link {

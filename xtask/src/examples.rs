@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 use cuo_core::keys;
 use cuo_core::ledger::Ledger;
 use cuo_core::values::{
-    Booted, Failures, Field, Grant, Progress, RebootResult, Reservation, to_json,
+    Booted, Failures, Field, Grant, PlainReboots, Progress, RebootRequest, RebootResult,
+    Reservation, RetryRequest, to_json,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,6 +63,27 @@ const FAILED: &str = r#"{
   ]
 }"#;
 
+const REBOOTS: &str = r#"{
+  "v": 1,
+  "wanted": "requested by alice at 2026-11-23T20:15:00Z: memory errors",
+  "done": "16-7c2e91d4"
+}"#;
+
+const REQUEST: &str = r#"{
+  "v": 1,
+  "boot": "0f3a9b2c-5d1e-4c7a-9b3f-2a6e8d4c1b70",
+  "at": "2026-11-23T20:15:00Z",
+  "by": "alice",
+  "reason": "memory errors"
+}"#;
+
+const RETRY: &str = r#"{
+  "v": 1,
+  "at": "2026-11-24T08:30:00Z",
+  "by": "alice",
+  "identity": "sha256:4c1b70e8d2a63f9b7c5a1e0d4f8b2c6a9e3d7f1b5c0a8e4d2f6b9c3a7e1d5f80"
+}"#;
+
 const LEDGER: &str = r#"{
   "v": 1,
   "seq": 17,
@@ -103,6 +125,17 @@ pub fn of_nodes() -> Result<String> {
         example::<Progress>(keys::REBOOT_IN_PROGRESS, PROGRESS, "")?,
         example::<RebootResult>(keys::REBOOT_RESULT, RESULT, result)?,
         example::<Failures>(keys::FAILED, FAILED, "; newest last, at most eight")?,
+        example::<PlainReboots>(
+            keys::AGENT_REBOOT,
+            REBOOTS,
+            "; each field where there is one",
+        )?,
+        example::<RebootRequest>(
+            keys::REBOOT_REQUESTED,
+            REQUEST,
+            "; without `by` and `reason`, too",
+        )?,
+        example::<RetryRequest>(keys::RETRY, RETRY, "; without `by` and `identity`, too")?,
     ];
     Ok(blocks.join("\n"))
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::release::{Graph, Release};
-use super::values::{Delay, Span, UnitName};
+use super::values::{Delay, HostPath, Span, UnitName};
 
 /// Everything that can be configured; each default is good enough for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct Drain {
 pub struct Reboot {
     /// How long the host may take to go down before the reboot is asked for in another way, and again before it is reported.
     pub shutdown: Span,
+    /// The file that asks for a reboot of the host, if one does, such as `/run/reboot-required`. It counts if it was made since the boot.
+    pub sentinel: Option<HostPath>,
 }
 
 /// `[health]`.
@@ -176,6 +178,7 @@ impl Default for Reboot {
         // systemd lets a unit take 90 s to stop, ostree-finalize-staged 5 min.
         Self {
             shutdown: minutes(10),
+            sentinel: None,
         }
     }
 }

@@ -163,6 +163,19 @@ fn no_time_at_all_can_be_asked_for_where_that_makes_sense() {
 }
 
 #[test]
+fn a_sentinel_is_a_file_with_its_whole_path() {
+    for (value, fits) in [
+        ("/run/reboot-required", true),
+        ("run/reboot-required", false),
+        ("/run/", false),
+        ("", false),
+    ] {
+        let text = format!("[reboot]\nsentinel = {value:?}\n");
+        assert_eq!(toml::from_str::<Config>(&text).is_ok(), fits, "{value}");
+    }
+}
+
+#[test]
 fn other_drivers_are_units_too() {
     let text = "[drivers]\nunits = [\"acme-update.timer\"]\n";
     let config = toml::from_str::<Config>(text).unwrap();

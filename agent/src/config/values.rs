@@ -73,6 +73,22 @@ fn wrong<E: serde::de::Error>(text: &str, why: &dyn fmt::Display) -> E {
     ))
 }
 
+/// The path of a file on the host, which begins with `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostPath(pub String);
+
+impl<'de> Deserialize<'de> for HostPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.starts_with('/') && !text.ends_with('/') {
+            true => Ok(Self(text)),
+            false => Err(serde::de::Error::custom(format_args!(
+                "expected the path of a file that begins with `/`, found {text:?}"
+            ))),
+        }
+    }
+}
+
 /// The name of a systemd unit, with its suffix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitName(pub String);

@@ -54,6 +54,11 @@ fn files_are_looked_up_under_the_root() {
         Some(SignedDuration::from_millis(93_250))
     );
 
+    assert_eq!(boot_time(root.path()), None);
+    put("proc/stat", "cpu  1 2\nbtime 1795467600\nprocesses 7\n");
+    let booted = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_467_600);
+    assert_eq!(boot_time(root.path()), Some(booted));
+
     let id = "0f3a9b2c-1111-4222-8333-abcdefabcdef";
     put(path, &format!("{id}\n"));
     assert_eq!(boot_id(root.path()).unwrap().to_string(), id);

@@ -61,7 +61,7 @@ impl Ears {
             results,
             news: feed::start(source, name, root),
             deployments: agent.host.client().changes(),
-            files: hostwatch::changes(root, &survey::files(root)),
+            files: files(agent, root),
             causes: hostwatch::watch(around::causes(root)),
             shutdown: agent.logind.shutdown(SHUTDOWN),
             alive: Notify::alive_every().map(tokio::time::interval),
@@ -72,7 +72,10 @@ impl Ears {
     async fn hear(&mut self, agent: &mut Agent, root: &Path, wake: Option<Instant>) {
         tokio::select! {
             biased;
-            _ = self.hangup.recv() => agent.hangup(root),
+            _ = self.hangup.recv() => {
+                agent.hangup(root);
+                self.files = files(agent, root);
+            }
             () = tick(&mut self.alive) => Notify::alive(),
             Some(result) = self.results.recv() => agent.finished(result),
             Some(found) = self.news.recv() => agent.node.hear(found),
@@ -90,6 +93,12 @@ impl Ears {
             () = until(wake) => {}
         }
     }
+}
+
+/// Marked as changed with the files that say what else updates or reboots the host.
+fn files(agent: &Agent, root: &Path) -> watch::Receiver<()> {
+    let sentinel = agent.config.reboot.sentinel.as_ref();
+    hostwatch::changes(root, &survey::files(root, sentinel))
 }
 
 /// Runs until SIGTERM, with `kubeconfig` in place of the configured one.

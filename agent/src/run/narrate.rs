@@ -8,7 +8,7 @@ use cuo_core::drain;
 use cuo_core::host::Deployment;
 use cuo_core::ids::{GrantId, ReleaseId};
 use cuo_core::reason::{Attribute, Code, Reason};
-use cuo_core::values::{DrainMode, Outcome, Phase, Progress};
+use cuo_core::values::{DrainMode, Outcome, Phase, Progress, RetryRequest};
 use tracing::{error, info, warn};
 
 use crate::journal::Event;
@@ -105,6 +105,7 @@ pub fn news(decision: &Step, shown: &Shown, target: Option<(String, ReleaseId)>)
     let happened = decision.happened.iter().map(|one| match one {
         Happened::Accepted(progress) => accepted(decision, progress),
         Happened::Answered(answer) => answered(decision, answer),
+        Happened::TriesAgain(request) => tries_again(decision, request),
     });
     let entered = shown.as_ref().map(|(phase, _)| *phase) != Some(decision.phase);
     let now = self::shown(decision);
@@ -162,6 +163,18 @@ fn accepted(decision: &Step, progress: &Progress) -> Entry {
         grant: Some(id),
         identity: Some(progress.identity),
         message: format!("accepts grant {id} to reboot into {into}"),
+    }
+}
+
+fn tries_again(decision: &Step, request: &RetryRequest) -> Entry {
+    Entry {
+        level: Level::Info,
+        event: Some(Event::TriesAgain),
+        phase: decision.phase,
+        reason: None,
+        grant: None,
+        identity: request.identity,
+        message: request.to_string(),
     }
 }
 

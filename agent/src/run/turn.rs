@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use cuo_core::agent::{Act, Observation, Staging, Step, step, target, wants_pods};
+use cuo_core::agent::{Act, Happened, Observation, Staging, Step, Wishes, step, wants_pods};
 use cuo_core::host::Deployment;
 use cuo_core::ids::ReleaseId;
 use cuo_core::node::NodeView;
@@ -88,6 +88,7 @@ impl Agent {
         let further = Further {
             required: &self.settings.health.units,
             drivers: &drivers,
+            sentinel: self.config.reboot.sentinel.as_ref(),
         };
         self.around.refresh(needed, further, heed).await;
     }
@@ -111,6 +112,10 @@ impl Agent {
             self.put(decision.state.clone());
         }
         self.show(&decision);
+        let again = |happened: &Happened| matches!(happened, Happened::TriesAgain(_));
+        if decision.happened.iter().any(again) {
+            self.host.check_asked();
+        }
         gate("before", step).await;
         let wake = decision.wake;
         let acted = self.act(decision.act, &decision.drain).await;
@@ -180,7 +185,14 @@ impl Agent {
     /// The deployment that a granted reboot would boot.
     fn wanted(&self) -> Option<&Deployment> {
         let host = self.host.known().as_ref().ok()?;
-        target(&self.state, host, &self.settings.health)
+        let wishes = Wishes {
+            state: &self.state,
+            health: &self.settings.health,
+            node: self.node.view(),
+            boot: &self.boot,
+            survey: self.around.known().as_ref().ok(),
+        };
+        wishes.target(host)
     }
 
     /// That deployment for people, and its release id.

@@ -71,3 +71,22 @@ fn a_driver_that_can_not_be_read_is_none() {
     put(root.path(), MACHINE_CONFIG, "{}");
     assert!(exists(&root.path().join(MACHINE_CONFIG)));
 }
+
+#[test]
+fn a_file_asks_for_a_reboot_if_it_was_made_since_the_boot() {
+    let root = tempfile::tempdir().unwrap();
+    let path = HostPath("/run/reboot-required".to_owned());
+    let asked = || asks(root.path(), &path);
+    put(root.path(), "run/reboot-required", "");
+    assert!(!asked(), "when the host was booted is not known");
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let booted = |second: u64| put(root.path(), "proc/stat", &format!("btime {second}\n"));
+    booted(now - 60);
+    assert!(asked());
+    booted(now + 60);
+    assert!(!asked());
+    std::fs::remove_file(root.path().join("run/reboot-required")).unwrap();
+    booted(now - 60);
+    assert!(!asked());
+}

@@ -46,7 +46,9 @@ features! {
     DrainMode = "drain-mode", "`drain.mode` in a grant.";
     OnlyNode = "only-node", "The annotation `only-node`.";
     Preflight = "preflight", "`drain.preflight` in a grant.";
+    Reboot = "reboot", "The annotation `reboot-requested`.";
     Release = "release", "The annotation `release`.";
+    Retry = "retry", "The annotation `retry`.";
 }
 
 impl Feature {

@@ -91,7 +91,7 @@ pub fn to_json<T: Serialize>(value: &T) -> String {
 }
 
 /// Why the `field` under `key` is invalid; `None` if it is valid or absent.
-pub(crate) fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
+pub fn trouble<T>(field: &Field<T>, key: &str) -> Option<Reason> {
     match field {
         Field::Absent | Field::Value(_) => None,
         Field::OtherVersion(version) => {

@@ -129,6 +129,8 @@ keys! {
         "JSON: the `source` of the node's releases (`origin`, `graph` or `cluster`), the `reference` that the host follows, the `goal` that the source leads to, and how many releases the node is `behind` on a graph.";
     AGENT_DEAD_END = "agent-dead-end", "label", "agent",
         "`true` while the update graph leads nowhere from what the node runs, and says that it never will.";
+    AGENT_REBOOT = "agent-reboot", "annotation", "agent",
+        "JSON: reboots without an update: why the node wants or makes one (`wanted`), and the id of the last grant that it used for one (`done`).";
     RELEASE = "release", "annotation", "operator",
         "JSON: the release that the node is to go to, as far as a pool names one: `identity`, `version`, `image`; `declared` where the pool declares it, `downgrade` where an older one is meant, and the releases to `avoid`.";
     REBOOT_RESERVED = "reboot-reserved", "annotation", "operator",
@@ -145,6 +147,10 @@ keys! {
         "`true` while the after-reboot checks run.";
     REBOOT_PAUSED = "reboot-paused", "annotation or label", "administrator",
         "`true` holds this node.";
+    REBOOT_REQUESTED = "reboot-requested", "annotation", "administrator",
+        "JSON: the node is to reboot without an update: the `boot` id that the request is for, when it was made (`at`), and perhaps by whom and why (`by`, `reason`). After that boot it counts no longer.";
+    RETRY = "retry", "annotation", "administrator",
+        "JSON: the node is to try again what failed on it until `at`, all of it or the release `identity`; perhaps by whom it was asked for (`by`). Each time counts once.";
     ID = "id", "label", "agent", "`ID` of os-release.";
     OS_VERSION = "version", "label", "agent", "Version of the booted deployment.";
     GROUP = "group", "label", "agent", "Update stream: the last part of the branch, or the image's tag.";

@@ -13,7 +13,8 @@ use crate::raw::{Cordon, RawNode};
 use crate::reason::{AnyCode, Reason};
 use crate::release::{Assigned, Following};
 use crate::values::{
-    Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
+    Booted, Failures, Field, Grant, Granted, Names, PlainReboots, Progress, RebootRequest,
+    RebootResult, Reservation, RetryRequest, Status,
 };
 
 pub use wants::{Allotted, Published};
@@ -54,6 +55,8 @@ pub struct NodeView {
     pub agent: AgentFields,
     /// The operator's keys.
     pub operator: OperatorFields,
+    /// The administrators' keys that the agent follows.
+    pub requests: Requests,
     /// Annotations outside the protocol, such as those of reboot checks.
     pub others: BTreeMap<String, String>,
     /// Labels outside the protocol, such as those that pools select by.
@@ -81,6 +84,8 @@ pub struct AgentFields {
     pub following: Field<Following>,
     /// [`keys::AGENT_DEAD_END`].
     pub dead_end: bool,
+    /// [`keys::AGENT_REBOOT`].
+    pub reboots: Field<PlainReboots>,
     /// [`keys::BOOTED`].
     pub booted: Field<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -127,6 +132,15 @@ pub struct OperatorFields {
     pub after: bool,
 }
 
+/// What administrators ask of the agent, parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Requests {
+    /// [`keys::REBOOT_REQUESTED`].
+    pub reboot: Field<RebootRequest>,
+    /// [`keys::RETRY`].
+    pub retry: Field<RetryRequest>,
+}
+
 /// Annotations or labels.
 type Map = BTreeMap<String, String>;
 
@@ -164,6 +178,7 @@ impl AgentFields {
             needed_version: at(keys::REBOOT_NEEDED_VERSION).cloned(),
             following: Field::json(at(keys::AGENT_RELEASE)),
             dead_end: is_true(labels, keys::AGENT_DEAD_END),
+            reboots: Field::json(at(keys::AGENT_REBOOT)),
             booted,
             progress: Field::json(at(keys::REBOOT_IN_PROGRESS)),
             owned: Field::text(at(keys::AGENT_MADE_UNSCHEDULABLE)),
@@ -242,6 +257,10 @@ impl NodeView {
             volumes_in_use: raw.volumes_in_use.iter().cloned().collect(),
             agent,
             operator: OperatorFields::read(annotations, labels),
+            requests: Requests {
+                reboot: Field::json(annotations.get(keys::REBOOT_REQUESTED)),
+                retry: Field::json(annotations.get(keys::RETRY)),
+            },
             others: beyond_protocol(annotations),
             labels: beyond_protocol(labels),
         })
@@ -258,6 +277,14 @@ impl NodeView {
                 self.name
             )
         })
+    }
+
+    /// Why the node wants to reboot without an update, into what it runs, if it does.
+    pub fn only_reboots(&self) -> Option<&str> {
+        let agent = &self.agent;
+        let wanted = agent.reboots.value()?.wanted.as_deref()?;
+        let runs = agent.booted.value().map(|booted| &booted.identity);
+        (runs.is_some() && agent.needed.value() == runs).then_some(wanted)
     }
 
     /// Who cordoned the node, and since when, if that was not its agent.

@@ -109,6 +109,7 @@ codes! {
     UnitsUnknown, "agent", "systemd did not report which units run.", "See `systemctl status` on the node; the reason quotes the error.", [Level, Polled, StopsLooks], hold(0);
     ConfigInvalid, "agent", "The agent's configuration can't be read, so it neither stages nor reboots.", "Correct the file and line that the reason names, then `systemctl reload cuo-agent`.", [Level], hold(0);
     RebootPrepared, "agent", "A soft reboot or the boot of another kernel by kexec is prepared, and a reboot would turn into that.", "Remove `/run/nextroot`, or unload the kernel with `kexec --unload`, as the reason says; updates then continue by themselves.", [Level, Polled], hold(0), older Inhibited;
+    RebootRequested, "agent", "The node is to reboot without an update, and waits for its turn.", "Nothing. To take a request back, remove the annotation cuo.coreos.com/reboot-requested, or the file that the reason names.", [], hold(0);
     Inhibited, "agent", "A program holds a block inhibitor lock on shutdown.", "Wait for that program, or end it; `systemd-inhibit --list` shows it.", [Level], hold(0);
     CordonedByOther, "both", "Somebody else has cordoned the node, so it is left alone.", "Uncordon the node, or set `cordoned: Update` in its pool.", [RefusalIsNews], hold(8), older Paused;
     Preflight, "agent", "The API server is being asked whether it would evict the pods, and takes its time.", "Nothing, unless it lasts: then look at the admission webhooks for evictions.", [], hold(0), older Draining;
@@ -122,7 +123,7 @@ codes! {
     ControlPlaneFound, "agent", "Static pods of the control plane were found on the node, which did not count as one of the control plane when it was granted.", "Nothing: it is granted again as one of the control plane.", [], hold(0), older GrantMismatch;
     ControlPlaneNotReady, "agent", "Static pods of the control plane are not Ready on the node after the boot.", "Look at the pods that the reason names. Where the node is no longer of the control plane, remove its annotation cuo.coreos.com/control-plane.", [], hold(0), older NodeNotReady;
     DaemonSetsNotReady, "agent", "Pods of DaemonSets are not Ready on the node after the boot.", "Look at the pods that the reason names.", [], hold(0);
-    IdentityFailed, "both", "This version failed on a node before, or somebody went back from it there, and it is not tried again.", "Publish a newer version, or run `cuo-agent forget` on that node once the cause is gone.", [NeedsAnother], warn(3);
+    IdentityFailed, "both", "This version failed on a node before, or somebody went back from it there, and it is not tried again.", "Publish a newer version, or run `kubectl cuo retry` for that node once the cause is gone.", [NeedsAnother], warn(3);
     RpmOstreeUnavailable, "agent", "rpm-ostree did not answer.", "See `journalctl -u rpm-ostreed`; the reason quotes the error.", [Level], hold(0);
     StageFailed, "agent", "Downloading or staging an update failed.", "The reason quotes rpm-ostree; it is tried again by itself.", [FailsLook], hold(0);
     NetworkFailed, "agent", "The place of the updates could not be reached, or did not answer as it should.", "Nothing, unless it lasts: then look at the network and at the server that the reason names; it is tried again by itself, with longer pauses.", [FailsLook], hold(0);
@@ -175,7 +176,7 @@ codes! {
     PoolValid, "operator", "The UpdatePool makes sense again.", "Nothing.", [], hold(0);
     ReleaseChosen, "operator", "The UpdatePool has a new candidate: canaries try it, or it waits for approval.", "Nothing.", [], hold(0);
     ReleasePromoted, "operator", "All nodes of the UpdatePool may boot the release.", "Nothing.", [], hold(0);
-    ReleaseGivenUp, "operator", "The release failed on as many nodes as the UpdatePool allows, and is tried no longer.", "Look at the nodes that the reason names; publish a fixed release, or run `cuo-agent forget` there once the cause is gone.", [], hold(0);
+    ReleaseGivenUp, "operator", "The release failed on as many nodes as the UpdatePool allows, and is tried no longer.", "Look at the nodes that the reason names; publish a fixed release, or run `kubectl cuo retry` for them once the cause is gone.", [], hold(0);
     ReleaseSuperseded, "operator", "The candidate of the UpdatePool is none any more: another release was declared or approved, or no node can stage it.", "Nothing.", [], hold(0);
     PoolsDiffer, "operator", "The node is in several pools that want it drained in different ways, or to run different releases.", "Make `drain`, `checks` and `release` of the pools that the reason names alike, let only one of them have a `canary`, or let only one of them select the node.", [], warn(10);
     PoolPaused, "operator", "A pool of the node is paused.", "Set `paused: false` in the pool that the reason names, or delete the UpdatePause that it names.", [], hold(16);

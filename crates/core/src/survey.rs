@@ -59,6 +59,8 @@ pub struct Survey {
     pub kexec: bool,
     /// Whether the network is metered and nobody has allowed its use.
     pub metered: bool,
+    /// The file that asks for a reboot of the host, as the agent's configuration names it, if it was made since the boot.
+    pub sentinel: Option<String>,
     /// ostree's error if the update could not be written to the disk at the last shutdown, if the journal has it.
     pub finalize_error: Option<String>,
 }

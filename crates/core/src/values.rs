@@ -1,6 +1,7 @@
 //! The values of the keys, with their text formats.
 
 mod policy;
+mod requests;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -18,6 +19,7 @@ pub(crate) use policy::is_default;
 pub use policy::{
     Cordoned, DrainMode, DrainPolicy, OnTimeout, PodChecks, PodMatch, PreflightMode, Treatment,
 };
+pub use requests::{PlainReboots, RebootRequest, RetryRequest};
 
 /// Names in a sorted list that is separated by commas. Names that this build does not know are kept and ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

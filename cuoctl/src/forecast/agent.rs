@@ -4,7 +4,9 @@ use cuo_core::ids::{BootId, ReleaseId};
 use cuo_core::node::NodeView;
 use cuo_core::release::NamedRelease;
 use cuo_core::time::Time;
-use cuo_core::values::{Booted, DrainMode, Field, Outcome, Phase, Progress, RebootResult, Status};
+use cuo_core::values::{
+    Booted, DrainMode, Field, Outcome, Phase, PlainReboots, Progress, RebootResult, Status,
+};
 use jiff::SignedDuration;
 
 use super::said::{Assumed, Reboot};
@@ -100,6 +102,9 @@ fn continues(node: &NodeView, progress: &Progress, now: Time, assumed: Assumed) 
 
 /// What the node was assigned, if it neither runs nor needs that yet.
 fn assigned(node: &NodeView) -> Option<NamedRelease> {
+    if node.only_reboots().is_some() {
+        return None;
+    }
     let assigned = node.operator.assigned.value()?;
     let identity = assigned.identity?;
     let runs = node.agent.booted.value().map(|booted| booted.identity);
@@ -146,6 +151,7 @@ fn needs(node: &mut NodeView, release: NamedRelease, at: Time) {
 
 fn booted(node: &mut NodeView, at: Time, reboot: &Reboot, boot: BootId) {
     let version = |identity: &ReleaseId| reboot.version.clone().unwrap_or_else(|| identity.short());
+    let only_reboots = node.only_reboots().is_some();
     let agent = &mut node.agent;
     if let Some(progress) = agent.progress.value() {
         agent.result = Field::Value(RebootResult {
@@ -155,12 +161,17 @@ fn booted(node: &mut NodeView, at: Time, reboot: &Reboot, boot: BootId) {
             at,
         });
     }
+    let done = agent.progress.value().map(|progress| progress.id);
+    let known = agent.booted.value().filter(|_| only_reboots);
     agent.booted = Field::Value(Booted {
         identity: reboot.release,
         version: version(&reboot.release),
         boot,
-        since: at,
+        since: known.map_or(at, |known| known.since),
     });
+    if only_reboots {
+        agent.reboots = Field::Value(PlainReboots { wanted: None, done });
+    }
     agent.progress = Field::Absent;
     let own = !agent.owned.is_absent();
     agent.owned = Field::Absent;

@@ -83,6 +83,7 @@ fn at(number: u8, phase: Phase) -> Published {
         needed_version: (phase != Phase::Idle).then(|| (number + 1).to_string()),
         following: None,
         dead_end: false,
+        reboots: Default::default(),
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

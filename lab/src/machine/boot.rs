@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 
@@ -168,6 +169,8 @@ impl Machine {
         self.root.remove(REQUEST)?;
         self.root.write("run/ostree-booted", "")?;
         self.root.write(BOOT_ID, format!("{}\n", random_uuid()))?;
+        let now = Timestamp::now().as_second();
+        self.root.write("proc/stat", format!("btime {now}\n"))?;
         let sysroot = self.sysroot()?;
         let booted = sysroot.booted().context("nothing is booted")?;
         ostree::bring(&self.root, booted)

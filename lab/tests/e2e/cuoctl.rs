@@ -14,7 +14,7 @@ use crate::{V1, V2, V3, cluster, web};
 
 /// What a run of `cuoctl` came to.
 #[derive(Debug)]
-struct Ran {
+pub struct Ran {
     code: Option<i32>,
     out: String,
     err: String,
@@ -22,7 +22,7 @@ struct Ran {
 
 impl Ran {
     /// What it printed, where all is well.
-    fn good(self) -> String {
+    pub fn good(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
     }
@@ -32,18 +32,18 @@ impl Ran {
     }
 
     /// What it said, where it failed.
-    fn failed(self) -> String {
+    pub fn failed(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
         self.err
     }
 }
 
-async fn cuoctl(bench: &Bench, arguments: &str) -> Ran {
+pub async fn cuoctl(bench: &Bench, arguments: &str) -> Ran {
     let arguments: Vec<_> = arguments.split(' ').collect();
     ran(bench, &arguments).await
 }
 
-async fn ran(bench: &Bench, arguments: &[&str]) -> Ran {
+pub async fn ran(bench: &Bench, arguments: &[&str]) -> Ran {
     let mut command = bound(binary("cuoctl").unwrap());
     command
         .args(arguments)
@@ -478,4 +478,47 @@ async fn a_pool_waits_for_its_gate() {
     cuoctl(&bench, "gate open quiet").await.good();
     settled(&bench, V3).await;
     bench.judge(1).unwrap();
+}
+
+/// Whatever can be read is in one file, and what can't be is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_support_bundle_holds_what_there_is() {
+    let (_folder, bench) = cluster(1).await;
+    bench.start_agents().await.unwrap();
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    settled(&bench, V1).await;
+    let names = |listing: &str| {
+        let lines = listing
+            .lines()
+            .filter_map(|line| line.trim().split_once("  "));
+        // Whether kubelets of this lab have the logs of pods is their business.
+        let lines = lines.filter(|(_, name)| !name.starts_with("operator/cuo-operator-"));
+        lines.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
+    };
+    let expected = [
+        "about.json",
+        "cluster.json",
+        "doctor.json",
+        "events.json",
+        "missing.txt",
+        "nodes.json",
+        "operator/pods.json",
+        "status.txt",
+    ];
+    let listed = cuoctl(&bench, "support-bundle --list").await;
+    assert!(listed.err.contains("journalctl -u cuo-agent"), "{listed:?}");
+    assert_eq!(names(&listed.good()), expected);
+    let file = bench.folder().join("support.tar.zst");
+    let write = ["support-bundle", "--file", file.to_str().unwrap()];
+    let written = ran(&bench, &write).await.good();
+    let end = format!("Written to {}. ", file.display());
+    assert!(written.contains(&end), "{written}");
+    let size = std::fs::metadata(&file).unwrap().len();
+    assert!(size > 0, "{size}");
+    let again = ran(&bench, &write).await;
+    assert!(again.err.contains("it is there already"), "{again:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), size);
+    // Whoever may not read the Nodes has nothing to collect.
+    let refused = cuoctl(&bench, "--as nobody support-bundle --list").await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
 }

@@ -27,6 +27,7 @@ mod kubelet;
 mod look;
 mod operators;
 mod outages;
+mod plain;
 mod pools;
 mod quiet;
 mod reboots;

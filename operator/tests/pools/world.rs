@@ -408,6 +408,7 @@ pub fn published(runs: u8, needed: Option<u8>, phase: Phase) -> Published {
         needed_version: needed.map(|number| number.to_string()),
         following: None,
         dead_end: false,
+        reboots: Default::default(),
         booted: Some(Booted {
             identity: release(runs),
             version: runs.to_string(),

@@ -204,6 +204,7 @@ fn published(number: u8, needed: Option<ReleaseId>, phase: Phase) -> Published {
         needed_version: None,
         following: None,
         dead_end: false,
+        reboots: Default::default(),
         booted: Some(Booted {
             identity: version(number),
             version: number.to_string(),

@@ -206,6 +206,7 @@ fn wanted() -> Published {
         needed_version: None,
         following: None,
         dead_end: false,
+        reboots: Default::default(),
         booted: None,
         progress: None,
         owned: None,

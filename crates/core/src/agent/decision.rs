@@ -11,7 +11,7 @@ use crate::host::Deployment;
 use crate::ids::{GrantId, ReleaseId};
 use crate::node::Published;
 use crate::reason::Reason;
-use crate::values::{Phase, Progress, RebootResult};
+use crate::values::{Phase, Progress, RebootResult, RetryRequest};
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ pub struct Step {
     pub reason: Option<Reason>,
     /// Progress of a drain that is still running.
     pub drain: DrainNews,
-    /// Grants that this decision accepted or answered, in order.
+    /// Grants that this decision accepted or answered, and requests that it followed, in order.
     pub happened: Vec<Happened>,
     /// The place where the decision began, followed by each place that it moved to.
     pub course: Vec<Place>,
@@ -83,13 +83,15 @@ pub enum Says {
     News,
 }
 
-/// A change to a grant.
+/// A change to a grant, or to what may be granted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Happened {
     /// It was accepted.
     Accepted(Progress),
     /// It was answered.
     Answered(Answered),
+    /// What failed before is tried again, because an administrator asked for it.
+    TriesAgain(RetryRequest),
 }
 
 /// The answer to a grant, with details that are not on the Node.

@@ -41,6 +41,9 @@ impl State {
     ) -> Option<Answered> {
         let attempt = self.attempt.take()?;
         let (retry, grant) = (&settings.retry, &attempt.grant);
+        if attempt.baseline.plain {
+            self.rebooted = Some(grant.progress.id);
+        }
         let (outcome, reason) = match ending {
             Ending::Done => {
                 self.backoff = None;

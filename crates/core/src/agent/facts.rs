@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::seen::{NodeSeen, Observation};
 use super::settings::Settings;
 use super::state::{Attempt, Backoff, State};
-use super::target::target;
+use super::target::Wishes;
 use crate::field::{Field, trouble};
 use crate::host::{Deployment, Host};
 use crate::keys;
@@ -59,7 +59,32 @@ impl<'a> Facts<'a> {
 
     /// The deployment that a granted reboot would boot.
     pub fn pending(&self) -> Option<&'a Deployment> {
-        target(self.state, self.host()?, &self.settings.health)
+        self.wishes().target(self.host()?)
+    }
+
+    /// The pending update, whether or not the next granted reboot boots it.
+    pub fn update(&self) -> Option<&'a Deployment> {
+        self.wishes().update(self.host()?)
+    }
+
+    /// Why the next granted reboot is one without an update, if it is.
+    pub fn only_reboots(&self) -> Option<String> {
+        let (wishes, host) = (self.wishes(), self.host()?);
+        wishes.only_reboots(host).then(|| {
+            let shown = self.node().and_then(|node| node.agent.reboots.value());
+            let shown = || shown.and_then(|shown| shown.wanted.clone());
+            wishes.reboot().or_else(shown).unwrap_or_default()
+        })
+    }
+
+    fn wishes(&self) -> Wishes<'a> {
+        Wishes {
+            state: self.state,
+            health: &self.settings.health,
+            node: self.node(),
+            boot: &self.seen.boot,
+            survey: self.seen.survey.as_ref().ok(),
+        }
     }
 
     /// Whether the host has booted since the grant of `attempt` was accepted.
@@ -154,6 +179,21 @@ impl<'a> Facts<'a> {
         self.inhibited()
             .or_else(|| survey?.other_reboot())
             .or_else(|| self.would_lose(pending))
+            .or_else(|| self.would_update())
+    }
+
+    /// Why a reboot that is to be one without an update may boot one.
+    fn would_update(&self) -> Option<Reason> {
+        let next = self.host()?.pending.as_ref()?;
+        let unsure = self.only_reboots().is_some() && !self.locked(next);
+        unsure.then(|| {
+            let why = match &self.seen.survey {
+                Err(why) => why.as_str(),
+                Ok(_) => "it is not known to be locked",
+            };
+            let text = format!("a reboot may boot {}: {why}", next.version);
+            Reason::new(Code::UnitsUnknown, text)
+        })
     }
 
     /// The pause after a grant, if it is not over. A pause because of another's cordon ends with that cordon.

@@ -70,6 +70,9 @@ impl Facts<'_> {
     /// Why the running release can't be replaced, or not by the pending one.
     fn unfit(&self) -> Option<Reason> {
         self.booting().or_else(|| self.older()).or_else(|| {
+            if self.only_reboots().is_some() {
+                return None;
+            }
             // A unit that is inactive before the boot would be blamed on the update.
             let survey = self.seen.survey.as_ref().ok()?;
             survey.inactive(&self.settings.health.units)
@@ -78,7 +81,7 @@ impl Facts<'_> {
 
     /// Why the pending release must not be booted again: it failed on this host, was lost too often, or somebody went back from it.
     fn failed_before(&self) -> Option<Reason> {
-        let pending = self.pending()?;
+        let pending = self.pending().filter(|_| self.only_reboots().is_none())?;
         let text = match self.state.failed.find(&pending.identity) {
             Some(failed) => {
                 let code = failed.code.known();
@@ -169,6 +172,12 @@ impl Facts<'_> {
     /// such as kernel arguments, so it is reported and left as it is.
     pub(super) fn at_risk(&self, pending: &Deployment) -> Option<Reason> {
         self.seen.survey.as_ref().ok()?.at_risk(pending)
+    }
+
+    /// Reported only: why the node asks for a reboot although it needs no update.
+    pub(super) fn reboot_requested(&self) -> Option<Reason> {
+        let why = self.only_reboots()?;
+        Some(Reason::new(Code::RebootRequested, why))
     }
 
     /// Reported only: whether the cordon prevents the update is decided by the grant.

@@ -61,12 +61,13 @@ impl Facts<'_> {
             && !self.metered()
             && !self.assigned_unread()
             && self.held().is_none();
-        let replaceable = match (self.host(), self.pending()) {
+        let chosen = self.open_grant().is_some() || self.is_reserved();
+        let replaceable = match (self.host(), self.update()) {
             (None, _) => false,
-            (Some(_), None) => true,
+            // A look would delay a reboot that needs no update.
+            (Some(_), None) => self.only_reboots().is_none() || !chosen,
             (Some(_), Some(pending)) => {
-                let free =
-                    self.node().is_some() && self.open_grant().is_none() && !self.is_reserved();
+                let free = self.node().is_some() && !chosen;
                 // Nobody boots a release that failed.
                 let failed = self.state.failed.find(&pending.identity).is_some()
                     || self.state.spoiled.as_ref() == Some(&pending.id);

@@ -7,6 +7,7 @@
 //! A decision moves between the stages of an attempt (`stage/`) along [`TRANSITIONS`], until one of them yields an act. Each stage is a
 //! function of the facts alone; this module applies its result to the state.
 
+mod again;
 mod decision;
 mod drain;
 mod ending;
@@ -39,7 +40,7 @@ use crate::values::Phase;
 pub use decision::{Act, Answered, DrainNews, Happened, Says, Step};
 pub use seen::{Asked, NodeSeen, Observation, Questions, Reported, Staging, VolumesSeen};
 pub use settings::{Health, Settings, StateTrouble};
-pub use target::target;
+pub use target::Wishes;
 pub use transitions::{Place, Rest, TRANSITIONS, Transition};
 
 use ending::Ending;
@@ -104,6 +105,8 @@ pub fn step(state: &State, seen: &Observation, settings: &Settings, now: Now) ->
         }
     }
     turn.state = turn.facts().remembered();
+    let retried = turn.facts().with(state).retry().cloned();
+    turn.happened.extend(retried.map(Happened::TriesAgain));
     for _ in 0..LONGEST {
         if let Some(show) = turn.goes_on() {
             return turn.shown(show);

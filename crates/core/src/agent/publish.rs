@@ -10,7 +10,7 @@ use crate::ids::GrantId;
 use crate::node::{NodeView, Published};
 use crate::reason::{Code, Reason};
 use crate::release::{Following, Source};
-use crate::values::{Booted, Names, Phase, Status};
+use crate::values::{Booted, Names, Phase, PlainReboots, Status};
 
 impl Facts<'_> {
     /// The write that makes the Node show `phase`, `reason` and everything else; `None` if it already does, or there is no Node.
@@ -40,17 +40,9 @@ impl Facts<'_> {
     fn published(&self, node: &NodeView, phase: Phase, reason: Option<&Reason>) -> Published {
         let host = self.host();
         let attempt = self.state.attempt.as_ref();
-        let owned = node.agent.owned.value();
         let (owned, unschedulable) = match attempt {
             Some(attempt) => self.cordon(attempt, node),
-            None => {
-                let owned = owned.filter(|id| !self.disowned(id)).copied();
-                // A node that takes no pods yet stays cordoned until it is healthy or has left the release.
-                match owned.filter(|_| self.is_unhealthy() && node.unschedulable) {
-                    Some(owned) => (Some(owned), None),
-                    None => (None, owned.map(|_| false)),
-                }
-            }
+            None => self.uncordon(node),
         };
         let since = match node.agent.status.value() {
             Some(status) if status.phase == phase => status.since,
@@ -60,24 +52,30 @@ impl Facts<'_> {
             Some(host) => Some(self.booted(node, &host.booted)),
             None => node.agent.booted.value().cloned(),
         };
+        // Facts that are unknown now keep their last value.
+        let (needed, needed_version) = match host {
+            Some(_) => {
+                let pending = self.pending();
+                let version = pending.and_then(Deployment::named_version);
+                (pending.map(|pending| pending.identity), version)
+            }
+            None => (
+                node.agent.needed.value().copied(),
+                node.agent.needed_version.clone(),
+            ),
+        };
         Published {
             status: Status { phase, since },
             reason: reason.cloned(),
             features: Feature::announced(booted.as_ref().map(|booted| &booted.boot)),
             control_plane_pods: self.control_plane_pods(node),
-            // Facts that are unknown now keep their last value.
-            needed: match host {
-                Some(_) => self.pending().map(|pending| pending.identity),
-                None => node.agent.needed.value().copied(),
-            },
-            needed_version: match host {
-                Some(_) => self.pending().and_then(Deployment::named_version),
-                None => node.agent.needed_version.clone(),
-            },
+            needed,
+            needed_version,
             following: self.following(node),
             dead_end: self
                 .looked()
                 .is_some_and(|looked| looked.code == Code::DeadEnd),
+            reboots: self.plain_reboots(),
             booted,
             progress: attempt.map(|attempt| attempt.grant.progress.clone()),
             owned,
@@ -85,6 +83,18 @@ impl Facts<'_> {
             failed: self.state.failed.clone(),
             system: self.seen.system.clone(),
             unschedulable,
+        }
+    }
+
+    /// Reboots without an update. What one is made for stays on the Node until it is over, so that a lost state file hides nothing.
+    fn plain_reboots(&self) -> PlainReboots {
+        let shown = self.node().and_then(|node| node.agent.reboots.value());
+        let attempt = self.state.attempt.as_ref();
+        let goes_on = attempt.is_some_and(|attempt| attempt.baseline.plain);
+        let wanted = || shown.and_then(|shown| shown.wanted.clone());
+        PlainReboots {
+            wanted: self.only_reboots().or_else(|| wanted().filter(|_| goes_on)),
+            done: self.state.rebooted,
         }
     }
 
@@ -128,6 +138,17 @@ impl Facts<'_> {
     fn disowned(&self, id: &GrantId) -> bool {
         let answer = self.state.result.as_ref().filter(|answer| answer.id == *id);
         answer.is_some_and(|answer| answer.gave(Code::Uncordoned))
+    }
+
+    /// Ownership of the cordon, and the cordon itself, without an attempt. A node that takes no pods yet stays cordoned until it is healthy or
+    /// has left the release.
+    fn uncordon(&self, node: &NodeView) -> (Option<GrantId>, Option<bool>) {
+        let owned = node.agent.owned.value();
+        let owned = owned.filter(|id| !self.disowned(id)).copied();
+        match owned.filter(|_| self.is_unhealthy() && node.unschedulable) {
+            Some(owned) => (Some(owned), None),
+            None => (None, owned.map(|_| false)),
+        }
     }
 
     /// Ownership of the cordon, and the cordon itself, during an attempt. A cordon by somebody else remains theirs, and is not set again if

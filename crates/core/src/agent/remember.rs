@@ -13,6 +13,7 @@ impl Facts<'_> {
         let mut state = self.state.clone();
         state.bound_backoff(&self.settings.retry, self.now);
         self.adopt(&mut state);
+        self.tries_again(&mut state);
         if let Some(left) = self.with(&state).steps_back() {
             state.left = left;
         }
@@ -56,7 +57,8 @@ impl Facts<'_> {
             Some(grant) => Accepted::new(grant, progress),
             None => Accepted::bare(progress),
         };
-        let baseline = Baseline::lost(before.map(|booted| booted.identity));
+        let mut baseline = Baseline::lost(before.map(|booted| booted.identity));
+        baseline.plain = baseline.from == Some(accepted.progress.identity) && rebooted_only(node);
         let mut attempt = Attempt::new(accepted, baseline);
         if let Some(status) = asked {
             let (at, up) = (status.since, None);
@@ -80,6 +82,8 @@ impl Facts<'_> {
         let locked = pending.filter(|pending| self.locked(pending));
         let known = state.ours.take();
         state.ours = known.or_else(|| locked.map(|pending| pending.id.clone()));
+        let reboots = node.agent.reboots.value();
+        state.rebooted = state.rebooted.or_else(|| reboots?.done);
         state.adopted = true;
     }
 
@@ -102,6 +106,12 @@ impl Facts<'_> {
             }
         }
     }
+}
+
+/// Whether the reboot that is under way on the node is one without an update.
+fn rebooted_only(node: &NodeView) -> bool {
+    let reboots = node.agent.reboots.value();
+    reboots.is_some_and(|reboots| reboots.wanted.is_some())
 }
 
 /// Ends an attempt whose answer is already on the Node, even if the disk still has it: on a full disk, giving up is not saved first.

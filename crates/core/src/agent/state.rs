@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff::Doubling;
 use crate::host::Deployment;
-use crate::ids::{BootId, ReleaseId};
+use crate::ids::{BootId, GrantId, ReleaseId};
 use crate::reason::Reason;
 use crate::release::Assigned;
 use crate::time::Time;
@@ -49,6 +49,10 @@ pub struct State {
     pub left: Vec<Left>,
     /// The pods that blocked the last drain, if that was given up.
     pub stuck: Option<Stuck>,
+    /// The last grant that was used for a reboot without an update.
+    pub rebooted: Option<GrantId>,
+    /// The last request to try again that was followed, by its time.
+    pub retried: Option<Time>,
     /// What the cluster assigned to the node when the last look began. It counts while the Node can't be read.
     pub assigned: Assigned,
 }
@@ -114,6 +118,8 @@ pub struct Baseline {
     pub was_there: bool,
     /// Whether the granted deployment is the rollback target and existed already, so that finding it after the boot proves nothing.
     pub back: bool,
+    /// The reboot is one without an update: the granted release is the running one.
+    pub plain: bool,
     /// Which static pods of the control plane were Ready, if known.
     pub members: Option<Names>,
 }
@@ -127,6 +133,7 @@ impl Baseline {
             uptime: None,
             was_there: true,
             back: false,
+            plain: false,
             members: None,
         }
     }
@@ -224,7 +231,7 @@ impl Attempt {
         if found.identity != self.identity() {
             return false;
         }
-        if !self.keeps_identity() {
+        if !self.keeps_identity() || self.baseline.plain {
             return true;
         }
         let Some([left, wanted]) = &self.baseline.between else {

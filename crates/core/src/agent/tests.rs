@@ -1,10 +1,12 @@
 //! Single steps in a small world; the search through all interleavings is in `tests/explore.rs`.
 
+mod again;
 mod assigned;
 mod drain;
 mod health;
 mod left;
 mod looks;
+mod plain;
 mod reboots;
 mod rivals;
 mod rollback;

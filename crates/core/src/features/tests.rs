@@ -7,7 +7,7 @@ fn what_is_announced_is_in_it_and_those_of_the_first_release_announce_nothing() 
     let own = Feature::own();
     assert_eq!(
         own.to_string(),
-        "cordoned,drain-mode,only-node,preflight,release"
+        "cordoned,drain-mode,only-node,preflight,reboot,release,retry"
     );
     assert!(Feature::ALL.iter().all(|feature| feature.is_in(&own)));
     let newer: Names = "drain-mode,zebra".parse().unwrap();
@@ -30,7 +30,7 @@ fn what_was_announced_in_another_boot_is_another_agents() {
     let [own, stale] = [here, before].map(|boot| Feature::announced(Some(&boot)));
     assert_eq!(
         own.to_string(),
-        "boot-02020202,cordoned,drain-mode,only-node,preflight,release"
+        "boot-02020202,cordoned,drain-mode,only-node,preflight,reboot,release,retry"
     );
     let plain = Feature::announced(None);
     let none = Names::default();

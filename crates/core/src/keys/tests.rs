@@ -19,6 +19,7 @@ fn what_begins_like_a_key_of_agents_is_one() {
         (AGENT_MADE_UNSCHEDULABLE, Writer::Agent),
         (AGENT_RELEASE, Writer::Agent),
         (AGENT_DEAD_END, Writer::Agent),
+        (AGENT_REBOOT, Writer::Agent),
     ];
     assert_eq!(found, expected);
 }

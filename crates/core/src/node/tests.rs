@@ -56,6 +56,10 @@ fn published() -> Published {
             behind: Some(1),
         }),
         dead_end: true,
+        reboots: crate::values::PlainReboots {
+            wanted: Some("requested by alice".into()),
+            done: Some(id),
+        },
         booted: Some(Booted {
             identity,
             version: "41.1".into(),

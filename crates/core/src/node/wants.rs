@@ -9,8 +9,8 @@ use crate::raw::NodePatch;
 use crate::reason::Reason;
 use crate::release::{Assigned, Following};
 use crate::values::{
-    Booted, Failures, Field, Grant, Granted, Names, Progress, RebootResult, Reservation, Status,
-    to_json,
+    Booted, Failures, Field, Grant, Granted, Names, PlainReboots, Progress, RebootResult,
+    Reservation, Status, to_json,
 };
 
 /// Everything that the agent wants its Node to show. What is `None` is removed.
@@ -32,6 +32,8 @@ pub struct Published {
     pub following: Option<Following>,
     /// [`keys::AGENT_DEAD_END`].
     pub dead_end: bool,
+    /// [`keys::AGENT_REBOOT`]; an empty one is removed.
+    pub reboots: PlainReboots,
     /// [`keys::BOOTED`].
     pub booted: Option<Booted>,
     /// [`keys::REBOOT_IN_PROGRESS`].
@@ -157,7 +159,18 @@ impl Published {
             label(agent.dead_end),
             label(self.dead_end),
         );
+        let reboots = (self.reboots != PlainReboots::default()).then_some(&self.reboots);
+        diff.annotation(keys::AGENT_REBOOT, &agent.reboots, reboots, to_json);
         diff.annotation(keys::BOOTED, &agent.booted, self.booted.as_ref(), to_json);
+        self.slot(&mut diff, agent);
+        let failed = (!self.failed.identities.is_empty()).then_some(&self.failed);
+        diff.annotation(keys::FAILED, &agent.failed, failed, to_json);
+        self.system.label(&mut diff, &agent.system);
+        diff.done(self.unschedulable)
+    }
+
+    /// Adds annotations about the accepted grant, and the answer to the last one.
+    fn slot(&self, diff: &mut Diff<'_>, agent: &AgentFields) {
         diff.annotation(
             keys::REBOOT_IN_PROGRESS,
             &agent.progress,
@@ -176,10 +189,6 @@ impl Published {
             self.result.as_ref(),
             to_json,
         );
-        let failed = (!self.failed.identities.is_empty()).then_some(&self.failed);
-        diff.annotation(keys::FAILED, &agent.failed, failed, to_json);
-        self.system.label(&mut diff, &agent.system);
-        diff.done(self.unschedulable)
     }
 
     /// Adds annotations and label for the pending release.

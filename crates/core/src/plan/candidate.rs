@@ -56,7 +56,9 @@ impl Planner<'_> {
         if node.paused {
             return Err(Code::Paused.into());
         }
-        self.failed_before(node, identity)?;
+        if node.only_reboots().is_none() {
+            self.failed_before(node, identity)?;
+        }
         // Before the phase: the agent holds because of it, too, once it has refused.
         if let Some(by) = node.cordoned_by_other()
             && self.pools.cordoned(&node.name) == Cordoned::Hold

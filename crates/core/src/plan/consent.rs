@@ -41,14 +41,14 @@ impl Planner<'_> {
         self.pools.invalid(&node.name)?;
         self.pools.alike(&node.name)?;
         self.pools.understood(node)?;
-        // A node that goes back does so whatever its pools go to.
-        if !goes_back(node) {
+        // A node that goes back does so whatever its pools go to, and one that only reboots stays with what it runs.
+        let updates = !goes_back(node) && node.only_reboots().is_none();
+        if updates {
             self.pools.steered_alike(&node.name)?;
             self.pools.tells(node)?;
         }
         let version = node.agent.needed_version.as_deref();
         // The rollback target was approved when the node ran it, and no target means to stay with a release that does not work.
-        let forth = !goes_back(node);
         let leader = self.pools.leads(&node.name);
         let leads = |pool: &Seen<'_>| leader.is_some_and(|at| self.pools.all[at].name == pool.name);
         let (seen, now) = (self.seen, self.now);
@@ -59,7 +59,7 @@ impl Planner<'_> {
                 let text = format!("{called}it is paused");
                 return Err(Reason::new(Code::PoolPaused, text));
             }
-            if let Some(target) = asks.target.as_ref().filter(|_| forth)
+            if let Some(target) = asks.target.as_ref().filter(|_| updates)
                 && !target.names(identity, version)
             {
                 let what = what(identity, version);
@@ -67,14 +67,14 @@ impl Planner<'_> {
                     format!("{called}the target is {target}, and the node would boot {what}");
                 return Err(Reason::new(Code::NotTarget, text));
             }
-            if forth && !self.approved(asks, node, identity) {
+            if updates && !self.approved(asks, node, identity) {
                 let text = format!("{called}{} is not approved", what(identity, version));
                 return Err(Reason::new(Code::NotApproved, text));
             }
-            if forth && leads(pool) {
+            if updates && leads(pool) {
                 self.released(node, identity)?;
             }
-            if forth {
+            if !goes_back(node) {
                 gates(seen, now, asks, &mut self.wakes)
                     .map_err(|why| Reason::new(Code::GateClosed, format!("{called}{why}")))?;
             }

@@ -20,6 +20,7 @@ mod faults;
 mod gates;
 mod lone;
 mod pauses;
+mod plain;
 mod pools;
 mod releases;
 mod rollback;

@@ -15,7 +15,6 @@ use cuo_core::keys;
 use cuo_core::look::Mode;
 use cuo_core::node::{AgentFields, NodeView, Published, SystemLabels};
 use cuo_core::reason::{Code, Reason};
-use cuo_core::survey::Survey;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
 
@@ -82,7 +81,7 @@ fn observe(at: &Site, node: Option<&NodeView>, live: bool) -> Observation {
         volumes: None,
         reported: None,
         inhibitors: Ok(vec![]),
-        survey: Ok(Survey::default()),
+        survey: Ok(at.survey()),
         system: SystemLabels::default(),
         staging: cuo_core::agent::Staging::Idle,
         check_due: false,
@@ -339,7 +338,7 @@ fn reboot(at: &mut Site, finalize: bool) -> Result<(), Violation> {
         return Ok(());
     }
     let unlocked = finalize || at.machine.going_down == Some(true);
-    if staged && !unlocked {
+    if staged && !unlocked && !attempt.baseline.plain {
         return Err(Violation::new(
             "I6: a reboot drops what is locked",
             &attempt,
@@ -387,6 +386,11 @@ fn rests_on_a_grant(at: &Site, picture: Option<&NodeView>, step: &Step) -> Resul
     let fits = attempt.grant.progress.id == grant.id && grant.boot == at.boot_id();
     let boots = match act {
         Act::RollBack(back) => Some(back.identity),
+        // What is staged and locked is dropped; whatever was deployed is booted.
+        _ if attempt.baseline.plain => match at.machine.pending {
+            Some((deployed, false)) => Some(deployed),
+            Some((_, true)) | None => Some(at.machine.booted),
+        },
         // A host that is to leave what does not work is drained before anything is changed on it.
         Act::Evict(_) => at.machine.leads_to(),
         _ => at.machine.pending.map(|(identity, _)| identity),

@@ -193,6 +193,10 @@ fn settled(world: &World, scope: &Scope) -> Result<(), Violation> {
         if node.unschedulable && at.cordoned_by == Some(Who::Agent) && !stuck(at) {
             return Err(Violation::new("I6: a cordon was left behind", node));
         }
+        let request = node.requests.reboot.value();
+        if request.is_some_and(|request| request.boot == at.boot_id()) && !used_up {
+            return Err(Violation::new("I6: a request was left behind", at));
+        }
         let pending = at.machine.pending.map(|(identity, _)| identity);
         // Where one release is tried after the other, there may be one more, but nobody is left with what there was before all.
         // What somebody deployed by hand is no release that anybody tries.

@@ -18,6 +18,7 @@ const CROWD: Scope = Scope {
     control_plane: 3,
     budget: 2,
     sick: false,
+    requested: false,
     pools: &[NONE, TWO, ONE, GROUPED, OVERLAPPING, PAUSED, BROKEN, CLOSED],
     bug: None,
 };
@@ -29,6 +30,7 @@ const PLAIN: Scope = Scope {
 /// The same, and an update that does not work.
 const SICK: Scope = Scope {
     sick: true,
+    requested: false,
     ..PLAIN
 };
 /// The same, in a pool that tries one release at a time.

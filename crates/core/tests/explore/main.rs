@@ -39,6 +39,7 @@ const ALONE: Scope = Scope {
     control_plane: 0,
     budget: 1,
     sick: false,
+    requested: false,
     pools: &[NONE],
     bug: None,
 };
@@ -51,6 +52,7 @@ const PAIR: Scope = Scope {
     control_plane: 0,
     budget: 1,
     sick: false,
+    requested: false,
     pools: &[NONE],
     bug: None,
 };
@@ -63,6 +65,7 @@ const CLUSTER: Scope = Scope {
     control_plane: 2,
     budget: 1,
     sick: false,
+    requested: false,
     pools: &[NONE],
     bug: None,
 };
@@ -76,6 +79,7 @@ const WIDE: Scope = Scope {
     control_plane: 2,
     budget: 2,
     sick: false,
+    requested: false,
     pools: &[NONE],
     bug: None,
 };
@@ -88,6 +92,7 @@ const POOLS: Scope = Scope {
     control_plane: 0,
     budget: 1,
     sick: false,
+    requested: false,
     pools: &[TWO, CLOSED],
     bug: None,
 };
@@ -101,6 +106,7 @@ const SICK: Scope = Scope {
     control_plane: 0,
     budget: 1,
     sick: true,
+    requested: false,
     pools: &[NONE],
     bug: None,
 };
@@ -114,7 +120,22 @@ const RELEASES: Scope = Scope {
     control_plane: 0,
     budget: 2,
     sick: false,
+    requested: false,
     pools: &[CANARY],
+    bug: None,
+};
+
+/// One node without an update, of which a reboot is asked for; an update comes after it.
+const REQUESTED: Scope = Scope {
+    nodes: 1,
+    joining: 0,
+    operators: 1,
+    faults: 2,
+    control_plane: 0,
+    budget: 1,
+    sick: false,
+    requested: true,
+    pools: &[NONE],
     bug: None,
 };
 
@@ -168,6 +189,11 @@ fn a_pool_that_changes_is_never_exceeded() {
 #[test]
 fn an_update_that_does_not_work_is_left_again() {
     holds(SICK);
+}
+
+#[test]
+fn a_reboot_without_an_update_is_as_safe_as_one_with() {
+    holds(REQUESTED);
 }
 
 /// Thirteen million states take minutes.

@@ -19,6 +19,7 @@ pub fn publish(want: &Published, node: &mut NodeView) {
         needed_version: want.needed_version.clone(),
         following: field(want.following.as_ref()),
         dead_end: want.dead_end,
+        reboots: field((want.reboots != Default::default()).then_some(&want.reboots)),
         booted: field(want.booted.as_ref()),
         progress: field(want.progress.as_ref()),
         owned: field(want.owned.as_ref()),

@@ -312,6 +312,11 @@ impl Options<'_> {
                 });
             });
         }
+        if !node.requests.reboot.is_absent() {
+            self.fault("somebody takes the request back", |at| {
+                at.write(|node| node.requests.reboot = Field::Absent);
+            });
+        }
         if !node.operator.grant.is_absent() {
             self.fault(&format!("somebody removes {}", keys::REBOOT_OK), |at| {
                 at.write(|node| node.operator.grant = Field::Absent);

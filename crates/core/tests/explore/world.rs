@@ -11,6 +11,8 @@ use cuo_core::ledger::Ledger;
 use cuo_core::node::{Allotted, NodeView};
 use cuo_core::raw::RawNode;
 use cuo_core::release::Rollout;
+use cuo_core::survey::{StagedNote, Survey};
+use cuo_core::values::{Field, RebootRequest};
 
 use crate::agents::published::publish;
 use crate::bugs::Bug;
@@ -63,6 +65,8 @@ pub struct Scope {
     pub budget: usize,
     /// The update does not work: with it no kubelet reports by itself.
     pub sick: bool,
+    /// Somebody asks for a reboot without an update.
+    pub requested: bool,
     /// The pools that there may be, the first at first (see [`crate::pools`]).
     pub pools: &'static [u8],
     pub bug: Option<Bug>,
@@ -116,6 +120,8 @@ pub struct Site {
     pub agent: Agent,
     /// Who cordoned the node last.
     pub cordoned_by: Option<Who>,
+    /// A reboot without an update was asked for in the first boot, and ostree notes what is locked.
+    pub requested: bool,
     /// It was decided to take its slot back while it had no Node, and it was not granted anything since.
     pub gone: bool,
 }
@@ -325,8 +331,15 @@ impl Site {
                 orphan: None,
             },
             cordoned_by: None,
+            requested: scope.requested,
             gone: false,
         };
+        if scope.requested {
+            made.machine.pending = None;
+            let request = request(boot_id(site, 1));
+            made.write(|node| node.requests.reboot = request);
+            made.written = false;
+        }
         for _ in 0..3 {
             let step = crate::agents::decide(&made, made.node.as_deref(), 0, None);
             made.agent.disk = step.state.into();
@@ -360,6 +373,21 @@ impl Site {
         }
     }
 
+    /// What else is found on the host.
+    pub fn survey(&self) -> Survey {
+        let staged = self.machine.pending.filter(|(_, staged)| *staged);
+        let note = staged
+            .filter(|_| self.requested)
+            .map(|(identity, _)| StagedNote {
+                name: identity.short(),
+                locked: self.machine.going_down != Some(true),
+            });
+        Survey {
+            staged: note,
+            ..Survey::default()
+        }
+    }
+
     pub fn boot_id(&self) -> BootId {
         boot_id(self.index, self.machine.boot)
     }
@@ -371,6 +399,16 @@ impl Agent {
         self.running = false;
         (self.asked, self.refused, self.stale, self.flight) = (None, None, None, None);
     }
+}
+
+/// That the boot `boot` is to end.
+fn request(boot: BootId) -> Field<RebootRequest> {
+    Field::Value(RebootRequest {
+        boot,
+        at: time(0),
+        by: None,
+        reason: None,
+    })
 }
 
 /// A Node as a kubelet registers it.

@@ -99,6 +99,7 @@ impl Facts<'_> {
     /// Requests the reboot, once a live read of the Node shows everything.
     pub(crate) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
         let act = match (self.is_first(pending), pending.staged) {
+            _ if self.only_reboots().is_some() => Act::Reboot,
             (true, true) => Act::Finalize(pending.clone()),
             (true, false) => Act::Reboot,
             (false, _) => Act::RollBack(pending.clone()),
@@ -157,6 +158,10 @@ impl Facts<'_> {
             return unwanted(Code::SoftReboot);
         }
         let wanted = attempt.identity();
+        if attempt.baseline.plain && self.only_reboots().is_none() {
+            let text = "the reboot is asked for no longer, or an update came that it would boot";
+            return unwanted(Reason::new(Code::PendingChanged, text));
+        }
         match self.pending() {
             Some(pending) if pending.identity == wanted => Ok(pending.clone()),
             other => {

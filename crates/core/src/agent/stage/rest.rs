@@ -126,7 +126,9 @@ impl Facts<'_> {
             (Some(pending), None) => {
                 let looked = self.looked().filter(|_| self.is_ours(pending));
                 let reported = self.occupied().or_else(|| self.at_risk(pending));
-                let reported = reported.or_else(|| self.cordoned_by_other());
+                let reported = reported
+                    .or_else(|| self.cordoned_by_other())
+                    .or_else(|| self.reboot_requested());
                 (Rest::Waiting, Phase::Waiting, reported.or(looked))
             }
             (None, _) if self.seen.staging == Staging::Lasting => {
@@ -213,6 +215,7 @@ impl Facts<'_> {
             uptime: self.seen.uptime,
             was_there: others.any(|other| other.identity == pending.identity),
             back: host.others.iter().any(|other| other.id == pending.id),
+            plain: self.only_reboots().is_some(),
             // Pods that were missing before are not blamed on the update.
             members: pods.map(|pods| control_plane::ready(pods, &node.name)),
         };

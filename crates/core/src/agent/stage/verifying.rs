@@ -92,7 +92,10 @@ fn concludes(
     };
     let ending = match verdict {
         Verdict::Done => {
-            (state.lost, state.spoiled, state.stuck) = (None, None, None);
+            if !attempt.baseline.plain {
+                (state.lost, state.spoiled) = (None, None);
+            }
+            state.stuck = None;
             state.recovered(&wanted);
             Ending::Done
         }
@@ -145,6 +148,10 @@ impl State {
     /// Lists the granted release as failed, so that no node tries it again.
     fn condemn(&mut self, attempt: &Attempt, code: Code, now: Time) {
         let identity = attempt.identity();
+        if attempt.baseline.plain {
+            // The release ran before, so it is not to blame.
+            return;
+        }
         if attempt.keeps_identity() {
             let between = attempt.baseline.between.as_ref();
             self.spoiled = between.map(|[_, wanted]| wanted.id.clone());

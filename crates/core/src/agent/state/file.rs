@@ -10,7 +10,7 @@ use super::{
     Accepted, Attempt, Backoff, Baseline, Exact, Intent, Left, Lost, Request, Stage, State, Stuck,
     Unhealthy,
 };
-use crate::ids::{BootId, ReleaseId};
+use crate::ids::{BootId, GrantId, ReleaseId};
 use crate::reason::Code;
 use crate::release::Assigned;
 use crate::time::Time;
@@ -104,6 +104,15 @@ struct Beyond {
     /// [`State::assigned`].
     #[serde(skip_serializing_if = "is_default")]
     assigned: Assigned,
+    /// [`Baseline::plain`].
+    #[serde(skip_serializing_if = "is_default")]
+    plain: bool,
+    /// [`State::rebooted`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebooted: Option<GrantId>,
+    /// [`State::retried`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retried: Option<Time>,
 }
 
 impl FlatAttempt {
@@ -167,6 +176,7 @@ impl FlatAttempt {
                 uptime: self.uptime,
                 was_there: self.twin,
                 back: self.back,
+                plain: beyond.plain,
                 members: beyond.members.take(),
             },
             others_cordon: self.foreign,
@@ -183,6 +193,8 @@ impl Beyond {
             left: state.left.clone(),
             stuck: state.stuck.clone(),
             assigned: state.assigned.clone(),
+            rebooted: state.rebooted,
+            retried: state.retried,
             pause: pause.filter(|code| *code != code.older()),
             ..Self::default()
         };
@@ -191,6 +203,7 @@ impl Beyond {
             let whole = &attempt.grant.drain;
             beyond.drain = (*whole != flat.drain).then(|| whole.clone());
             beyond.cordoned = attempt.grant.cordoned;
+            beyond.plain = attempt.baseline.plain;
             beyond.members.clone_from(&attempt.baseline.members);
         }
         beyond
@@ -237,6 +250,8 @@ impl Flat {
             unhealthy: self.unhealthy,
             left: beyond.left,
             stuck: beyond.stuck,
+            rebooted: beyond.rebooted,
+            retried: beyond.retried,
             assigned: beyond.assigned,
         }
     }

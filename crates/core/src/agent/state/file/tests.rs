@@ -41,6 +41,8 @@ fn what_is_new_is_no_obstacle_for_an_older_agent() {
     };
     let state = State {
         left: vec![left],
+        rebooted: Some(GrantId { seq: 7, salt: 1 }),
+        retried: Some(Time::EPOCH),
         ..plain.clone()
     };
     let text = state.to_text().unwrap();
@@ -107,6 +109,16 @@ fn at(stage: Stage) -> State {
         attempt: Some(attempt),
         ..State::default()
     }
+}
+
+#[test]
+fn a_reboot_without_an_update_is_read_back() {
+    let mut state = at(Stage::Draining);
+    if let Some(attempt) = &mut state.attempt {
+        attempt.baseline.plain = true;
+    }
+    let text = state.to_text().unwrap();
+    assert_eq!(State::from_text(&text, None), Ok(state));
 }
 
 #[test]

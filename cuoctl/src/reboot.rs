@@ -1,0 +1,84 @@
+//! `cuoctl reboot`: asks for reboots without an update.
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use cuo_cluster::ClientSource;
+use cuo_cluster::node::whoami;
+use cuo_core::features::Feature;
+use cuo_core::keys;
+use cuo_core::node::NodeView;
+use cuo_core::time::Time;
+use cuo_core::values::{RebootRequest, to_json};
+use jiff::Timestamp;
+
+use crate::node::{annotate, read_all};
+
+/// Options of `reboot`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The nodes.
+    #[arg(required = true, value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// Why, which everybody is shown.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Take the requests back; what is under way ends, unless the reboot was already asked for.
+    #[arg(long, conflicts_with = "reason")]
+    pub cancel: bool,
+}
+
+/// Writes the request to each node or takes it back, and returns a line for each.
+///
+/// # Errors
+/// Where a node's agent is too old or the node may not be changed; those before it were.
+pub async fn reboot(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
+    let by = whoami(source).await.context("who you are")?.user;
+    let instead = "reboot the node by hand";
+    let nodes = read_all(source, &options.nodes, Feature::Reboot, instead).await?;
+    let mut lines = Vec::new();
+    for node in nodes {
+        let name = node.name.clone();
+        let reason = options.reason.as_deref();
+        lines.push(match options.cancel {
+            true if node.requests.reboot.is_absent() => {
+                format!("node/{name} was not asked to reboot")
+            }
+            true => {
+                annotate(source, node, keys::REBOOT_REQUESTED, |_| Ok(None)).await?;
+                format!("node/{name} is asked to reboot no longer")
+            }
+            false => {
+                let value = |node: &NodeView| {
+                    let request = request(node, &by, reason)?;
+                    Ok(Some(to_json(&request)))
+                };
+                annotate(source, node, keys::REBOOT_REQUESTED, value).await?;
+                format!("node/{name} is to reboot when its turn comes")
+            }
+        });
+    }
+    Ok(lines)
+}
+
+/// The request for the boot that `node` is in.
+fn request(node: &NodeView, by: &str, reason: Option<&str>) -> Result<RebootRequest> {
+    let booted = node.agent.booted.value();
+    let booted = booted.with_context(|| {
+        format!(
+            "the agent on node {} does not say what runs there",
+            node.name
+        )
+    })?;
+    let here = node.kubelet_boot.is_none_or(|boot| boot == booted.boot);
+    ensure!(
+        here,
+        "node {} is booting; its agent has not said so yet",
+        node.name
+    );
+    Ok(RebootRequest {
+        boot: booted.boot,
+        at: Time::from(Timestamp::now()),
+        by: Some(by.to_owned()).filter(|by| !by.is_empty()),
+        reason: reason.map(str::to_owned),
+    })
+}
