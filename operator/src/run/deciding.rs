@@ -82,10 +82,10 @@ impl Operator {
     }
 
     async fn confirm_pools(&mut self) -> Result<(), Failed> {
-        let read = list_pools(&self.source).await;
-        let pools = read.map_err(|error| Failed::new("read the pools".to_owned(), error))?;
-        let read = list_pauses(&self.source).await;
-        let pauses = read.map_err(|error| Failed::new("read the pauses".to_owned(), error))?;
+        // Side by side: each waits until the API server's cache has caught up with what was just written.
+        let (pools, pauses) = tokio::join!(list_pools(&self.source), list_pauses(&self.source));
+        let pools = pools.map_err(|error| Failed::new("read the pools".to_owned(), error))?;
+        let pauses = pauses.map_err(|error| Failed::new("read the pauses".to_owned(), error))?;
         self.pools.replace(pools);
         self.know_pools();
         self.pauses.replace(pauses);
