@@ -239,6 +239,14 @@ impl Herd {
         holders.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The nodes that were granted, in the order of their last grants.
+    pub fn order(&self) -> Vec<String> {
+        let seen = locked(&self.seen);
+        let mut granted: Vec<_> = seen.granted.iter().collect();
+        granted.sort_by_key(|(_, (_, at))| *at);
+        granted.into_iter().map(|(name, _)| name.clone()).collect()
+    }
+
     /// For each answer to a grant since `since` that another grant followed: how long that took.
     pub fn gaps(&self, since: Instant) -> Vec<Duration> {
         let seen = locked(&self.seen);

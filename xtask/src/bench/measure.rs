@@ -27,8 +27,16 @@ const QUIET: Duration = Duration::from_secs(5);
 /// What FLUO waits between two passes.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the memory of a program that ends soon is looked at.
+const LOOK: Duration = Duration::from_millis(2);
 /// Clock ticks a second in `/proc/PID/stat`, the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
+
+/// The programs as they are shipped.
+pub struct Programs {
+    pub operator: PathBuf,
+    pub cuoctl: PathBuf,
+}
 
 struct Site {
     plane: ControlPlane,
@@ -115,6 +123,28 @@ impl Site {
     }
 }
 
+/// How long `cuoctl status` takes, and the most memory that it had, in KiB.
+async fn status(program: &Path, plane: &ControlPlane) -> Result<(f64, u64)> {
+    let begun = Instant::now();
+    let mut child = bound(program)
+        .arg("status")
+        .env("KUBECONFIG", plane.admin_kubeconfig())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .context("start cuoctl")?;
+    let pid = child.id().context("cuoctl has ended")?;
+    let mut peak = 0;
+    loop {
+        // Nothing is left to read once it has ended.
+        peak = memory(pid, "VmHWM").map_or(peak, |now| peak.max(now));
+        if let Some(status) = child.try_wait()? {
+            ensure!(status.success(), "cuoctl status: {status}");
+            return Ok((milliseconds(begun.elapsed()), peak));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 fn kubeconfig(folder: &Path) -> PathBuf {
     folder.join("operator.kubeconfig")
 }
@@ -175,10 +205,10 @@ async fn site(folder: &Path, program: &Path) -> Result<Site> {
 }
 
 /// Measures one operator with this many nodes.
-pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
+pub async fn all(programs: &Programs, nodes: usize) -> Result<Size> {
     ensure!(nodes > QUEUE, "more than {QUEUE} nodes are needed");
     let folder = tempfile::tempdir()?;
-    let site = site(folder.path(), program).await?;
+    let site = site(folder.path(), &programs.operator).await?;
     eprintln!("    making the Nodes");
     let herd = Herd::start(&site.plane, nodes).await?;
     let _reports = herd.reports(&site.plane);
@@ -227,6 +257,9 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
     let watch_restarts = watches.unwrap_or_default().requests.saturating_sub(1);
     let (rss, rss_peak) = (memory(pid, "VmRSS")?, memory(pid, "VmHWM")?);
 
+    eprintln!("    cuoctl status");
+    let (status, status_peak) = status(&programs.cuoctl, &site.plane).await?;
+
     eprintln!("    take-over");
     let (first, _) = site.leads("").await?;
     let mut second = site.operator("second")?;
@@ -265,6 +298,8 @@ pub async fn all(program: &Path, nodes: usize) -> Result<Size> {
         cpu_per_reboot: 1000.0 * (after.cpu - before.cpu) / each,
         takeover_term,
         takeover_kill,
+        status,
+        status_peak,
         plain_pass: milliseconds(pass.length()),
         plain_per_hour: Rate {
             requests: pass.whole as f64 * cycles,

@@ -8,6 +8,7 @@ use cuo_lab::cluster::controlplane::assets;
 use cuo_lab::process::cargo;
 
 use crate::{root, setup};
+use measure::Programs;
 use report::Report;
 
 /// Measure one operator with many nodes: real API server, Nodes as large as real ones, agents that answer at once.
@@ -28,7 +29,7 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments) -> Result<()> {
     setup::ensure_go()?;
     setup::ensure_programs(setup::LAB)?;
-    eprintln!("==> building the operator as it is shipped");
+    eprintln!("==> building the operator and cuoctl as they are shipped");
     let built = cargo()
         .args([
             "build",
@@ -36,6 +37,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
             "--release",
             "--package",
             "cuo-operator",
+            "--package",
+            "cuoctl",
         ])
         .env("CARGO_TARGET_DIR", root().join("target"))
         .current_dir(root())
@@ -44,11 +47,14 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         .context("run cargo")?;
     ensure!(built.success(), "the build failed: {built}");
     assets::ensure(|line| eprintln!("    {line}")).await?;
-    let program = root().join("target/release/cuo-operator");
+    let programs = Programs {
+        operator: root().join("target/release/cuo-operator"),
+        cuoctl: root().join("target/release/cuoctl"),
+    };
     let mut report = Report::default();
     for count in &arguments.nodes {
         eprintln!("==> {count} nodes");
-        let sized = measure::all(&program, *count).await;
+        let sized = measure::all(&programs, *count).await;
         report
             .sizes
             .push(sized.with_context(|| format!("with {count} nodes"))?);

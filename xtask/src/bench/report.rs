@@ -48,6 +48,9 @@ pub struct Size {
     pub cpu_per_reboot: f64,
     pub takeover_term: f64,
     pub takeover_kill: f64,
+    /// `cuoctl status`, and the most memory that it had.
+    pub status: f64,
+    pub status_peak: u64,
     /// A loop over all Nodes, as predecessors have it: how long one pass takes, and what it costs in an hour.
     pub plain_pass: f64,
     pub plain_per_hour: Rate,
@@ -101,7 +104,7 @@ impl Goal {
 type Column = fn(&Size) -> f64;
 
 /// Every row of the table: name, unit, figure.
-const ROWS: [(&str, &str, Column); 19] = [
+const ROWS: [(&str, &str, Column); 21] = [
     ("start to first grant", "ms", |size| size.start_to_grant),
     ("grant, p50", "ms", |size| size.grant_p50),
     ("grant, p99", "ms", |size| size.grant_p99),
@@ -124,6 +127,8 @@ const ROWS: [(&str, &str, Column); 19] = [
     ("CPU a reboot", "ms", |size| size.cpu_per_reboot),
     ("take-over after SIGTERM", "ms", |size| size.takeover_term),
     ("take-over after SIGKILL", "ms", |size| size.takeover_kill),
+    ("cuoctl status", "ms", |size| size.status),
+    ("cuoctl status, peak", "KiB", |size| size.status_peak as f64),
     ("plain loop: one pass", "ms", |size| size.plain_pass),
     ("plain loop: requests an hour", "", |size| {
         size.plain_per_hour.requests
@@ -154,6 +159,15 @@ impl Report {
                 size.cpu_idle_percent,
                 if size.nodes <= 5000 { 0.5 } else { 1.5 },
             ));
+            if size.nodes <= 5000 {
+                let peak = size.status_peak as f64;
+                goals.push(Goal::new(named("cuoctl status, ms"), size.status, 2000.0));
+                goals.push(Goal::new(
+                    named("cuoctl status, peak, KiB"),
+                    peak,
+                    150.0 * 1024.0,
+                ));
+            }
             goals.push(Goal::new(
                 named("writes in an idle hour"),
                 size.idle_writes(),
