@@ -32,6 +32,7 @@ impl Facts<'_> {
         want.owned = node.agent.owned.value().copied();
         want.result = node.agent.result.value().cloned();
         want.failed = node.agent.failed.value().cloned().unwrap_or_default();
+        want.reboots = node.agent.reboots.value().cloned().unwrap_or_default();
         want.unschedulable = None;
         want.patch(node)?;
         Some(Act::Publish(Says::News, Box::new(want)))
@@ -91,9 +92,10 @@ impl Facts<'_> {
         let shown = self.node().and_then(|node| node.agent.reboots.value());
         let attempt = self.state.attempt.as_ref();
         let goes_on = attempt.is_some_and(|attempt| attempt.baseline.plain);
+        let stays = goes_on || self.host().is_none();
         let wanted = || shown.and_then(|shown| shown.wanted.clone());
         PlainReboots {
-            wanted: self.only_reboots().or_else(|| wanted().filter(|_| goes_on)),
+            wanted: self.only_reboots().or_else(|| wanted().filter(|_| stays)),
             done: self.state.rebooted,
         }
     }

@@ -207,6 +207,29 @@ fn a_lost_state_file_changes_nothing() {
     }
 }
 
+/// rpm-ostree does not answer, or the state can't be read: what the Node shows stays, and so does what the last grant was for.
+#[test]
+fn what_is_not_known_for_a_moment_is_not_taken_back() {
+    let mut world = asked();
+    world.run();
+    let shown = PlainReboots {
+        wanted: Some(WHY.into()),
+        done: Some(ID),
+    };
+    world.state.rebooted = Some(ID);
+    world.run();
+    assert_eq!(world.reboots(), shown);
+    let host = std::mem::replace(&mut world.seen.host, Err("no answer".into()));
+    world.run();
+    assert_eq!(world.reboots(), shown);
+    assert_eq!(world.node().agent.needed, Field::Value(OLD));
+    world.seen.host = host;
+    world.settings.state_unusable = Some(StateTrouble::Unreadable("newer".into()));
+    world.state = State::default();
+    world.run();
+    assert_eq!(world.reboots(), shown);
+}
+
 /// What ran before is not to blame if the node does not become healthy, and another deployment is no proof.
 #[test]
 fn no_release_is_blamed() {
