@@ -1,12 +1,14 @@
 //! Order and times for a policy of each kind. Without anything else said, a drain takes two minutes and a reboot five.
 
 use cuo_core::ids::PoolName;
+use cuo_core::keys;
 use cuo_core::raw::RawNode;
+use cuo_core::values::{PlainReboots, to_json};
 use jiff::SignedDuration;
 
 use super::{Assumed, Forecast, forecast};
 use crate::cluster::Cluster;
-use crate::testing::{cluster, idle, pool, waiting};
+use crate::testing::{cluster, idle, old, pool, waiting};
 
 const ASSUMED: Assumed = Assumed {
     drain: SignedDuration::from_mins(2),
@@ -66,6 +68,31 @@ fn flags_of_the_operator_are_the_policy_of_nodes_in_no_pool() {
         "n3 02 02:07:00 to 02 02:14:00",
     ];
     assert_eq!(lines(&cluster(three(), "", &flags)), expected);
+}
+
+/// It waits for no approval, and comes once; then the node is as the others, for whose update nobody has asked.
+#[test]
+fn a_reboot_without_an_update_is_foreseen() {
+    let mut asked = waiting("n1", &[]);
+    let reboots = PlainReboots {
+        wanted: Some("memory errors".to_owned()),
+        done: None,
+    };
+    let set = [
+        (keys::REBOOT_NEEDED, old().to_string()),
+        (keys::AGENT_REBOOT, to_json(&reboots)),
+    ];
+    let set = set.map(|(key, value)| (key.to_owned(), value));
+    asked.annotations.extend(set);
+    let nodes = vec![asked, waiting("n2", &[])];
+    let expected = [
+        "n1 01 21:00:00 to 01 21:07:00",
+        "all: 2 is the candidate 01 21:00:00",
+        "n1 never NotApproved",
+        "n2 never NotApproved",
+    ];
+    let spec = all("{nodeSelector: {}, approval: Manual}");
+    assert_eq!(lines(&cluster(nodes, &spec, &[])), expected);
 }
 
 #[test]

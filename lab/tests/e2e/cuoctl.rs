@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cuo_lab::bench::{Bench, OperatorSpec};
+use cuo_lab::herd::Herd;
 use cuo_lab::machine::binary;
 use cuo_lab::process::bound;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::look::{gives_up, held, seen, settled};
-use crate::{V1, V2, V3, cluster, web};
+use crate::{V1, V2, V3, cluster, start, web};
 
 /// What a run of `cuoctl` came to.
 #[derive(Debug)]
@@ -521,4 +522,22 @@ async fn a_support_bundle_holds_what_there_is() {
     // Whoever may not read the Nodes has nothing to collect.
     let refused = cuoctl(&bench, "--as nobody support-bundle --list").await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
+}
+
+/// The order of thirty nodes is as foreseen; their agents answer at once here, so the times are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_nodes_go_in_the_order_that_was_foreseen() {
+    let (_folder, bench) = start(vec![]).await;
+    let herd = Herd::start(&bench.plane, 30).await.unwrap();
+    let all: Vec<_> = (0..30).collect();
+    herd.want_all(&all, true).await.unwrap();
+    let plan = cuoctl(&bench, "plan -o json").await.json();
+    let reboots = plan["reboots"].as_array().unwrap().iter();
+    let foreseen: Vec<_> = reboots
+        .map(|reboot| reboot["node"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(foreseen.len(), 30);
+    let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    herd.at_rest().await.unwrap();
+    assert_eq!(herd.order(), foreseen);
 }
