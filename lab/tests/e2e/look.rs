@@ -135,10 +135,14 @@ pub async fn verdict(bench: &Bench, operator: &Operator, code: Code, count: usiz
 
 /// What the operator at `address` serves.
 pub async fn metrics(address: &str) -> Result<String> {
+    served(address, "/metrics").await
+}
+
+/// What the operator at `address` serves at `path`, with its headers.
+pub async fn served(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")
-        .await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
     Ok(text)

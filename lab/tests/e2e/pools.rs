@@ -7,8 +7,8 @@ use cuo_lab::bench::OperatorSpec;
 
 use crate::deletion::pods;
 use crate::drain::{says, special};
-use crate::look::{boots, node, seen, settled};
-use crate::{V1, V2, cluster};
+use crate::look::{boots, node, seen, served, settled};
+use crate::{V1, V2, V3, cluster};
 
 const EDGE: &str = "
 apiVersion: cuo.coreos.com/v1alpha1
@@ -71,4 +71,42 @@ async fn a_pools_policy_reaches_the_pods_of_its_nodes_and_no_others() {
     assert!(pods(&bench).get_opt("stuck").await.unwrap().is_some());
     counted("upToDate", "1").await;
     bench.judge(2).unwrap();
+}
+
+/// As with a role of the release before: gates can't be read, and no pool names one. Once one does, nothing is granted until they can be.
+#[tokio::test(flavor = "multi_thread")]
+async fn gates_that_can_not_be_read_matter_where_a_pool_names_one() {
+    let (_folder, bench) = cluster(1).await;
+    let may_read = async |resources: &str| {
+        let patch =
+            format!(r#"[{{"op": "replace", "path": "/rules/1/resources", "value": {resources}}}]"#);
+        let role = ["patch", "clusterrole", "cuo-operator", "--type=json", "-p"];
+        let arguments: Vec<_> = role.into_iter().chain([patch.as_str()]).collect();
+        bench.plane.kubectl(&arguments).await.unwrap();
+    };
+    may_read(r#"["updatepools", "updatepauses"]"#).await;
+    bench.start_agents().await.unwrap();
+    let operator = bench.operator(OperatorSpec::default()).await.unwrap();
+    bench.publish(V2).await.unwrap();
+    settled(&bench, V2).await;
+    let log = || std::fs::read_to_string(operator.log()).unwrap();
+    assert!(log().contains("the gates can't be watched"), "{}", log());
+
+    let gated = "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdatePool\nmetadata: {name: all}\nspec: {gates: [quiet]}\n";
+    bench.apply("all.yaml", gated).await.unwrap();
+    let open = "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdateGate\nmetadata: {name: quiet}\nspec: {open: true}\n";
+    bench.apply("quiet.yaml", open).await.unwrap();
+    let unready = async || {
+        let ready = served(operator.address(), "/readyz").await?;
+        Ok(ready.contains("the gates can't be watched").then_some(()))
+    };
+    seen(&bench, "the operator to wait for the gates", unready).await;
+    bench.publish(V3).await.unwrap();
+    node(&bench, "n1", "to wait", |node| {
+        node.agent.needed_version.as_deref() == Some(V3)
+    })
+    .await;
+    may_read(r#"["updatepools", "updatepauses", "updategates"]"#).await;
+    settled(&bench, V3).await;
+    bench.judge(1).unwrap();
 }

@@ -64,7 +64,7 @@ impl Operator {
     }
 
     /// Some pool names a gate.
-    fn needs_gates(&self) -> bool {
+    pub(super) fn needs_gates(&self) -> bool {
         self.seen.pools.iter().any(|found| match found {
             FoundPool::Valid(pool) => !pool.gates.is_empty(),
             FoundPool::Invalid { .. } => false,

@@ -172,9 +172,10 @@ impl Operator {
         }
     }
 
-    /// What is not known about Nodes, pools, pauses or gates.
+    /// What is not known about Nodes, pools, pauses, or gates where a pool names one.
     fn missing(&self) -> Option<&String> {
-        let holds = self.pauses.missing().or(self.gates.missing());
+        let gates = || self.gates.missing().filter(|_| self.needs_gates());
+        let holds = self.pauses.missing().or_else(gates);
         self.pools.missing().or(holds).or(self.watched.missing())
     }
 
