@@ -54,7 +54,7 @@ impl Follow<'_> {
         let mut shown = BTreeMap::new();
         loop {
             let changed = tokio::select! {
-                Some(event) = nodes.next() => { hear(&mut known, event); true }
+                Some(event) = nodes.next() => hear(&mut known, event),
                 Some(_) = pools.next() => true,
                 Some(_) = pauses.next() => true,
                 Some(_) = gates.next() => true,
@@ -91,22 +91,32 @@ impl Follow<'_> {
     }
 }
 
-fn hear(known: &mut Option<BTreeMap<String, RawNode>>, event: NodesEvent) {
+/// Takes `event` in; whether anything is worth a look now. Most events are heartbeats of kubelets, which change nothing that is kept.
+fn hear(known: &mut Option<BTreeMap<String, RawNode>>, event: NodesEvent) -> bool {
     match event {
         Change::Reset(nodes) => {
             let nodes = nodes.into_iter().map(|node| (node.name.clone(), node));
             *known = Some(nodes.collect());
+            true
         }
         Change::Changed(node) => {
             let known = known.get_or_insert_default();
-            known.insert(node.name.clone(), node);
+            let before = known.insert(node.name.clone(), node.clone());
+            before.is_none_or(|before| {
+                let resource_version = node.resource_version.clone();
+                node != RawNode {
+                    resource_version,
+                    ..before
+                }
+            })
         }
-        Change::Gone(name) => {
-            if let Some(known) = known {
-                known.remove(&name);
-            }
+        Change::Gone(name) => known
+            .as_mut()
+            .is_some_and(|known| known.remove(&name).is_some()),
+        Change::Disconnected(error) => {
+            note(&format!("the Nodes can't be watched: {error}"));
+            false
         }
-        Change::Disconnected(error) => note(&format!("the Nodes can't be watched: {error}")),
     }
 }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::{framed, news};
+use cuo_cluster::watch::Change;
+
+use super::{framed, hear, news};
 use crate::status::Status;
 use crate::testing::{NOW, cluster, idle, waiting};
 
@@ -16,6 +18,32 @@ fn elsewhere_than_on_a_terminal_each_change_is_a_line() {
     assert_eq!(news(&both, &mut shown), "");
     let expected = format!("{NOW} n2 idle runs 1\n{NOW} n1 is gone\n");
     assert_eq!(news(&status(vec![idle("n2", &[])]), &mut shown), expected);
+}
+
+/// Everything else of the cluster is read again only where something is new.
+#[test]
+fn heartbeats_are_no_news() {
+    let node = |version: &str| {
+        let mut node = idle("n1", &[]);
+        node.resource_version = version.to_owned();
+        node
+    };
+    let mut other = node("4");
+    other.ready = false;
+    let mut known = None;
+    let events = [
+        (Change::Reset(vec![node("1")]), true),
+        (Change::Changed(node("2")), false),
+        (Change::Changed(node("3")), false),
+        (Change::Changed(other.clone()), true),
+        (Change::Changed(waiting("n2", &[])), true),
+        (Change::Gone("n2".to_owned()), true),
+        (Change::Gone("n2".to_owned()), false),
+    ];
+    for (event, news) in events {
+        assert_eq!(hear(&mut known, event.clone()), news, "{event:?}");
+    }
+    assert_eq!(known, Some(BTreeMap::from([("n1".to_owned(), other)])));
 }
 
 #[test]
