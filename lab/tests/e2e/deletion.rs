@@ -5,6 +5,7 @@ use cuo_core::reason::Code;
 use cuo_core::values::{Outcome, Phase};
 use cuo_lab::bench::{Bench, OperatorSpec, Site};
 use cuo_lab::cluster::kubelet::TERMINATE_AFTER;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
@@ -172,7 +173,18 @@ pub async fn run(bench: &Bench, name: &str, node: &str, ending: &str) {
         let ready = |one: &_| matches!(one, k8s_openapi::api::core::v1::PodCondition { type_, status, .. } if type_ == "Ready" && status == "True");
         Ok(conditions.iter().any(ready).then_some(()))
     };
-    seen(bench, &format!("{name} to be ready"), ready).await
+    seen(bench, &format!("{name} to be ready"), ready).await;
+    aged(bench, name).await
+}
+
+/// Waits until the second of the pod's creation is over: a cordon in that second leaves the pod alone, as one that came after.
+pub async fn aged(bench: &Bench, name: &str) {
+    let over = async || {
+        let made = pods(bench).get(name).await?.metadata.creation_timestamp;
+        let over = |made: Timestamp| Timestamp::now().as_second() > made.as_second();
+        Ok(made.is_some_and(|made| over(made.0)).then_some(()))
+    };
+    seen(bench, &format!("{name} to be older than a second"), over).await
 }
 
 /// The pod is gone at once, if it is still there.

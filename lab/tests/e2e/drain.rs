@@ -19,7 +19,7 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::deletion::{end, pods, rest_longer, run};
+use crate::deletion::{aged, end, pods, rest_longer, run};
 use crate::look::{answers, boots, is_free, node, seen, shows};
 use crate::{V2, cluster};
 
@@ -73,6 +73,7 @@ pub async fn special(bench: &Bench, name: &str, node: &str, metadata: &str, spec
     );
     let file = format!("{name}.yaml");
     bench.apply(&file, &manifest).await.unwrap();
+    aged(bench, name).await;
 }
 
 /// Waits for an Event of the node's agent that says this.
