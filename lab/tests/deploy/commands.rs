@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{Bench, repository};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/architecture.md",
     "docs/behaviours.md",
@@ -21,6 +21,7 @@ const PAGES: [&str; 9] = [
     "docs/operations.md",
     "docs/pools.md",
     "docs/protocol.md",
+    "docs/quickstart.md",
 ];
 /// The section with the commands that end everything.
 const UNINSTALL: &str = "Uninstall";
