@@ -526,6 +526,7 @@ async fn a_support_bundle_holds_what_there_is() {
 
 /// The order of thirty nodes is as foreseen; their agents answer at once here, so the times are not.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "cargo xtask test --all"]
 async fn thirty_nodes_go_in_the_order_that_was_foreseen() {
     let (_folder, bench) = start(vec![]).await;
     let herd = Herd::start(&bench.plane, 30).await.unwrap();

@@ -208,6 +208,12 @@ pub const PARTS: &[Part] = &[
         Task::Tests("e2e", &["quiet::"]),
     ),
     part(
+        "forecast of thirty nodes",
+        When::All(2),
+        Waits(30),
+        Task::Tests("e2e", &["--ignored"]),
+    ),
+    part(
         "operator",
         When::Full,
         Waits(30),

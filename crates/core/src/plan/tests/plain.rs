@@ -100,3 +100,13 @@ fn it_restarts_no_soak() {
         assert_eq!(soaked, Some(at(NOW + expected)), "{done:?}");
     }
 }
+
+/// A node that needs an update needs the consent for it, whatever else it says.
+#[test]
+fn only_into_what_runs() {
+    let mut world = asked();
+    world.policy.builtin.approved = Some(vec![]);
+    world.node("n1").agent.needed = Field::Value(NEW);
+    let verdict = world.run().verdicts[&name("n1")].code;
+    assert_eq!(verdict, Code::NotApproved);
+}
