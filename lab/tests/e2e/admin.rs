@@ -3,7 +3,7 @@
 use cuo_agent::store::Store;
 use cuo_core::reason::Code;
 use cuo_core::values::Phase;
-use cuo_lab::bench::{OperatorSpec, SiteSpec};
+use cuo_lab::bench::{OperatorSpec, Site, SiteSpec};
 use cuo_lab::machine::{HostSpec, Reboot};
 
 use crate::look::{boots, held, leading, seen, settled, shows};
@@ -113,7 +113,7 @@ async fn a_step_back_is_not_undone_by_the_next_look() {
         let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
         bench.settled(V2, PATIENCE).await.unwrap();
 
-        site.machine.lock().await.admin_rollback().await.unwrap();
+        roll_back(site).await;
         boots(&bench, "n1", V1).await;
         let left = Some(Code::IdentityFailed);
         shows(&bench, "n1", Phase::Held, left).await;
@@ -132,13 +132,25 @@ async fn a_step_back_is_not_undone_by_the_next_look() {
         site.hang_up().await.unwrap();
         bench.settled(V2, PATIENCE).await.unwrap();
 
-        site.machine.lock().await.admin_rollback().await.unwrap();
+        roll_back(site).await;
         boots(&bench, "n1", V1).await;
         shows(&bench, "n1", Phase::Held, left).await;
         site.publish(V3).await.unwrap();
         bench.settled(V3, PATIENCE).await.unwrap();
         bench.judge(1).unwrap();
     }
+}
+
+/// Somebody runs `rpm-ostree rollback`, not while the agent looks for updates: rpm-ostree does one thing at a time, and what a look stages
+/// comes before what was rolled back to.
+async fn roll_back(site: &Site) {
+    site.gate().shut("agent-before-stage").unwrap();
+    site.gate()
+        .hit("agent-before-stage", PATIENCE)
+        .await
+        .unwrap();
+    site.machine.lock().await.admin_rollback().await.unwrap();
+    site.gate().open("agent-before-stage").unwrap();
 }
 
 /// `rpm-ostree rollback` is announced at once, and taken back at once by a second one.
@@ -154,14 +166,7 @@ async fn a_rollback_is_followed() {
     let operator = bench.operator(OperatorSpec::default()).await.unwrap();
     bench.settled(V2, PATIENCE).await.unwrap();
     drop(operator);
-    // Not while the agent looks for updates: rpm-ostree does one thing at a time.
-    site.gate().shut("agent-before-stage").unwrap();
-    site.gate()
-        .hit("agent-before-stage", PATIENCE)
-        .await
-        .unwrap();
-    site.machine.lock().await.admin_rollback().await.unwrap();
-    site.gate().open("agent-before-stage").unwrap();
+    roll_back(site).await;
     shows(&bench, "n1", Phase::Waiting, None).await;
     assert!(bench.node("n1").unwrap().agent.needed_label);
     site.machine.lock().await.admin_rollback().await.unwrap();
