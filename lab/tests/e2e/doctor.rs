@@ -131,6 +131,9 @@ async fn the_cluster_is_judged_as_the_agent_sees_it() {
         Some(cuo_core::reason::Code::Paused),
     )
     .await;
+    // What the first look finds is on the Node by then.
+    let looked = |node: &cuo_core::node::NodeView| node.agent.following.value().is_some();
+    look::node(&bench, "n1", "to have looked for an update", looked).await;
     let (code, running) = run(&bench, "status", None).await;
     assert_eq!((code, &running["source"]), (0, &json!("agent")));
     site.kill_agent().await.unwrap();
