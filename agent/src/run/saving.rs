@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use cuo_core::agent::StateTrouble;
 use cuo_core::agent::state::State;
+use cuo_core::ids::ReleaseId;
 use tokio::time::Instant;
 use tracing::{error, info};
 
@@ -96,15 +97,9 @@ impl Agent {
 
     pub(super) fn forget(&mut self, what: &str) {
         let mut state = self.state.clone();
-        state
-            .failed
-            .identities
-            .retain(|failure| what != "all" && failure.identity.to_string() != what);
-        state.backoff = None;
-        (state.lost, state.spoiled, state.stuck) = (None, None, None);
-        state
-            .left
-            .retain(|left| what != "all" && left.identity.to_string() != what);
+        let about = |identity: &ReleaseId| what == "all" || identity.to_string() == what;
+        state.forget(|failure| about(&failure.identity), about);
+        (state.lost, state.spoiled) = (None, None);
         match self.save(state) {
             Ok(()) => info!("forgotten: {what}"),
             Err(error) => error!(

@@ -237,8 +237,8 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         file: "crates/core/src/agent/facts.rs",
-        old: "self.only_reboots().is_some() && !self.locked(next)",
-        new: "self.only_reboots().is_some() && false",
+        old: "self.only_reboots() && !self.locked(next)",
+        new: "self.only_reboots() && false",
         why: "a reboot without an update could boot one while its lock is not known",
         package: "cuo-core",
         test: "agent::tests::plain::nothing_reboots_while_the_lock_is_not_known",

@@ -25,8 +25,7 @@ impl Facts<'_> {
         let over = |failure: &Failure| {
             request.is_about(&failure.identity) && failure.at <= request.at && !running(failure)
         };
-        state.failed.identities.retain(|failure| !over(failure));
-        state.left.retain(|left| !request.is_about(&left.identity));
+        state.forget(over, |identity| request.is_about(identity));
         state.lost.take_if(|lost| request.is_about(&lost.identity));
         // Only the deployments that are there can be tried again.
         let mut there = host.pending.iter().chain(&host.others);
@@ -37,7 +36,6 @@ impl Facts<'_> {
         if state.spoiled.as_ref().is_some_and(about) {
             state.spoiled = None;
         }
-        (state.backoff, state.stuck) = (None, None);
         state.retried = Some(request.at);
     }
 }

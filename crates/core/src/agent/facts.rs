@@ -67,14 +67,15 @@ impl<'a> Facts<'a> {
         self.wishes().update(self.host()?)
     }
 
-    /// Why the next granted reboot is one without an update, if it is.
-    pub fn only_reboots(&self) -> Option<String> {
-        let (wishes, host) = (self.wishes(), self.host()?);
-        wishes.only_reboots(host).then(|| {
-            let shown = self.node().and_then(|node| node.agent.reboots.value());
-            let shown = || shown.and_then(|shown| shown.wanted.clone());
-            wishes.reboot().or_else(shown).unwrap_or_default()
-        })
+    /// Whether the next granted reboot is one without an update.
+    pub fn only_reboots(&self) -> bool {
+        self.host()
+            .is_some_and(|host| self.wishes().only_reboots(host))
+    }
+
+    /// Why it is one, as far as that is known at this moment.
+    pub fn reboot_wanted(&self) -> Option<String> {
+        self.only_reboots().then(|| self.wishes().reboot())?
     }
 
     fn wishes(&self) -> Wishes<'a> {
@@ -185,7 +186,7 @@ impl<'a> Facts<'a> {
     /// Why a reboot that is to be one without an update may boot one.
     fn would_update(&self) -> Option<Reason> {
         let next = self.host()?.pending.as_ref()?;
-        let unsure = self.only_reboots().is_some() && !self.locked(next);
+        let unsure = self.only_reboots() && !self.locked(next);
         unsure.then(|| {
             let why = match &self.seen.survey {
                 Err(why) => why.as_str(),

@@ -70,7 +70,7 @@ impl Facts<'_> {
     /// Why the running release can't be replaced, or not by the pending one.
     fn unfit(&self) -> Option<Reason> {
         self.booting().or_else(|| self.older()).or_else(|| {
-            if self.only_reboots().is_some() {
+            if self.only_reboots() {
                 return None;
             }
             // A unit that is inactive before the boot would be blamed on the update.
@@ -81,7 +81,7 @@ impl Facts<'_> {
 
     /// Why the pending release must not be booted again: it failed on this host, was lost too often, or somebody went back from it.
     fn failed_before(&self) -> Option<Reason> {
-        let pending = self.pending().filter(|_| self.only_reboots().is_none())?;
+        let pending = self.pending().filter(|_| !self.only_reboots())?;
         let text = match self.state.failed.find(&pending.identity) {
             Some(failed) => {
                 let code = failed.code.known();
@@ -176,7 +176,7 @@ impl Facts<'_> {
 
     /// Reported only: why the node asks for a reboot although it needs no update.
     pub(super) fn reboot_requested(&self) -> Option<Reason> {
-        let why = self.only_reboots()?;
+        let why = self.reboot_wanted()?;
         Some(Reason::new(Code::RebootRequested, why))
     }
 

@@ -65,7 +65,7 @@ impl Facts<'_> {
         let replaceable = match (self.host(), self.update()) {
             (None, _) => false,
             // A look would delay a reboot that needs no update.
-            (Some(_), None) => self.only_reboots().is_none() || !chosen,
+            (Some(_), None) => !self.only_reboots() || !chosen,
             (Some(_), Some(pending)) => {
                 let free = self.node().is_some() && !chosen;
                 // Nobody boots a release that failed.

@@ -95,7 +95,7 @@ impl Facts<'_> {
         let stays = goes_on || self.host().is_none();
         let wanted = || shown.and_then(|shown| shown.wanted.clone());
         PlainReboots {
-            wanted: self.only_reboots().or_else(|| wanted().filter(|_| stays)),
+            wanted: self.reboot_wanted().or_else(|| wanted().filter(|_| stays)),
             done: self.state.rebooted,
         }
     }

@@ -14,7 +14,8 @@ use crate::reason::Reason;
 use crate::release::Assigned;
 use crate::time::Time;
 use crate::values::{
-    Cordoned, DrainPolicy, Failures, Grant, Names, Outcome, PodChecks, Progress, RebootResult,
+    Cordoned, DrainPolicy, Failure, Failures, Grant, Names, Outcome, PodChecks, Progress,
+    RebootResult,
 };
 
 pub use file::StateError;
@@ -363,6 +364,13 @@ impl State {
         }
         self.stuck = Some(Stuck { pods, times });
         reason
+    }
+
+    /// Takes off its lists the failures that are `over`, and the releases that people went back from and that this is `about`; ends the pause.
+    pub fn forget(&mut self, over: impl Fn(&Failure) -> bool, about: impl Fn(&ReleaseId) -> bool) {
+        self.failed.identities.retain(|failure| !over(failure));
+        self.left.retain(|left| !about(&left.identity));
+        (self.backoff, self.stuck) = (None, None);
     }
 
     /// Whether `next` only gives the accepted grant up, with nothing else that has to be on disk first.

@@ -127,16 +127,9 @@ const RELEASES: Scope = Scope {
 
 /// One node without an update, of which a reboot is asked for; an update comes after it.
 const REQUESTED: Scope = Scope {
-    nodes: 1,
-    joining: 0,
-    operators: 1,
     faults: 2,
-    control_plane: 0,
-    budget: 1,
-    sick: false,
     requested: true,
-    pools: &[NONE],
-    bug: None,
+    ..ALONE
 };
 
 fn explored(scope: Scope) -> Report {

@@ -99,7 +99,7 @@ impl Facts<'_> {
     /// Requests the reboot, once a live read of the Node shows everything.
     pub(crate) fn ask(&self, pending: &Deployment, live: bool) -> Asking {
         let act = match (self.is_first(pending), pending.staged) {
-            _ if self.only_reboots().is_some() => Act::Reboot,
+            _ if self.only_reboots() => Act::Reboot,
             (true, true) => Act::Finalize(pending.clone()),
             (true, false) => Act::Reboot,
             (false, _) => Act::RollBack(pending.clone()),
@@ -158,7 +158,7 @@ impl Facts<'_> {
             return unwanted(Code::SoftReboot);
         }
         let wanted = attempt.identity();
-        if attempt.baseline.plain && self.only_reboots().is_none() {
+        if attempt.baseline.plain && !self.only_reboots() {
             let text = "the reboot is asked for no longer, or an update came that it would boot";
             return unwanted(Reason::new(Code::PendingChanged, text));
         }

@@ -173,7 +173,7 @@ impl Facts<'_> {
         let survey = self.seen.survey.as_ref().ok();
         let noted = survey.and_then(|survey| survey.locked(&pending));
         let unlocked = noted.map_or(asked.unlocked, |locked| !locked);
-        let first = self.is_first(&pending) || self.only_reboots().is_some();
+        let first = self.is_first(&pending) || self.only_reboots();
         match first && (unlocked || !pending.staged) {
             true => Some(Act::Reboot),
             false if asked.times >= FINALIZATIONS => None,

@@ -215,7 +215,7 @@ impl Facts<'_> {
             uptime: self.seen.uptime,
             was_there: others.any(|other| other.identity == pending.identity),
             back: host.others.iter().any(|other| other.id == pending.id),
-            plain: self.only_reboots().is_some(),
+            plain: self.only_reboots(),
             // Pods that were missing before are not blamed on the update.
             members: pods.map(|pods| control_plane::ready(pods, &node.name)),
         };
