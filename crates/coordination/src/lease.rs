@@ -148,16 +148,7 @@ impl Campaign {
             Some(held) if !held.unsure => held.lease.clone(),
             _ => self.read().await?,
         };
-        let now = self.epoch.elapsed();
-        let observed = Observed::after(self.observed.as_ref(), record(&lease), now);
-        let decision = lease::decide(&self.me, &observed, now);
-        let holder = observed.record.holder.clone();
-        self.observed = Some(observed);
-        if let Decision::Wait(left) = decision {
-            if self.held.take().is_some() {
-                info!("no longer leading: the lease was taken by somebody else");
-            }
-            self.tell(Some(holder), None);
+        if let Some(left) = self.still_held(&lease) {
             return Ok(left);
         }
         let begun = Instant::now();
@@ -195,7 +186,7 @@ impl Campaign {
         }
     }
 
-    /// How long the lease is somebody else's at least; `None` where it has to be read, because it may be taken.
+    /// How long the lease is somebody else's at least; `None` where it may be taken or renewed.
     fn still_held(&mut self, lease: &Lease) -> Option<Duration> {
         let now = self.epoch.elapsed();
         let observed = Observed::after(self.observed.as_ref(), record(lease), now);
@@ -204,6 +195,9 @@ impl Campaign {
         self.observed = Some(observed);
         match decision {
             Decision::Wait(left) => {
+                if self.held.take().is_some() {
+                    info!("no longer leading: the lease was taken by somebody else");
+                }
                 self.tell(Some(holder), None);
                 Some(left)
             }
