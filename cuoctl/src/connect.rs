@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use cuo_cluster::node::whoami;
 use cuo_cluster::{ClientSource, Program};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -38,6 +39,15 @@ pub struct Connection {
         default_value = "cuo-system"
     )]
     pub namespace: String,
+}
+
+/// The name of the user who calls, as the API server knows it, for what tells others who did something; `None` if it has none.
+///
+/// # Errors
+/// Where the API server does not say.
+pub async fn caller(source: &ClientSource) -> Result<Option<String>> {
+    let user = whoami(source).await.context("who you are")?.user;
+    Ok(Some(user).filter(|user| !user.is_empty()))
 }
 
 impl Connection {

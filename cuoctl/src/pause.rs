@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use cuo_cluster::node::{Keep, get_node, whoami};
+use cuo_cluster::node::{Keep, get_node};
 use cuo_cluster::paths::PAUSES;
 use cuo_cluster::{ApiError, ClientSource};
 use cuo_coordination::pause::{KIND, PauseSpec, ScopeSpec, list_pauses};
@@ -15,6 +15,7 @@ use kube::api::DeleteParams;
 use kube::core::Request;
 use serde_json::Value;
 
+use crate::connect::caller;
 use crate::put;
 use crate::span::length;
 
@@ -117,7 +118,7 @@ fn spec(scope: &Scope) -> PauseSpec {
 /// # Errors
 /// Where one can't be written; those before it were.
 pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
-    let by = whoami(source).await.context("who you are")?.user;
+    let by = caller(source).await?;
     let now = Time::from(Timestamp::now());
     ensure!(
         options.length.is_none_or(|length| length.is_positive()),
@@ -130,14 +131,14 @@ pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<Strin
         let until = options.length.map(|length| now.later(length));
         let there = known.iter().find(|pause| pause.name == name);
         if let Some(FoundPause::Valid(there)) = there.map(|pause| &pause.found)
-            && shortens(there, &by, until, now)
+            && shortens(there, by.as_deref().unwrap_or_default(), until, now)
         {
             bail!("all of it is {there}, which this would end earlier; `resume` it first");
         }
         let spec = PauseSpec {
             until,
             reason: options.reason.clone(),
-            by: Some(by.clone()).filter(|by| !by.is_empty()),
+            by: by.clone(),
             ..spec(&scope)
         };
         let until = spec.until.map(|until| format!(" until {until}"));

@@ -66,15 +66,18 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// No terminal, as a file or a pipe.
+    pub const PLAIN: Self = Self {
+        size: None,
+        colour: false,
+        addressable: false,
+    };
+
     /// What is found; colours can be switched off by `--no-color`, `NO_COLOR` and a dumb terminal.
     pub fn find(no_color: bool) -> Self {
         let out = io::stdout();
         if !out.is_terminal() {
-            return Self {
-                size: None,
-                colour: false,
-                addressable: false,
-            };
+            return Self::PLAIN;
         }
         let size = rustix::termios::tcgetwinsize(&out).ok();
         let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use cuo_cluster::ClientSource;
-use cuo_cluster::node::whoami;
 use cuo_core::features::Feature;
 use cuo_core::keys;
 use cuo_core::node::NodeView;
@@ -11,6 +10,7 @@ use cuo_core::time::Time;
 use cuo_core::values::{RebootRequest, to_json};
 use jiff::Timestamp;
 
+use crate::connect::caller;
 use crate::node::{annotate, read_all};
 
 /// Options of `reboot`.
@@ -32,7 +32,7 @@ pub struct Options {
 /// # Errors
 /// Where a node's agent is too old or the node may not be changed; those before it were.
 pub async fn reboot(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
-    let by = whoami(source).await.context("who you are")?.user;
+    let by = caller(source).await?;
     let instead = "reboot the node by hand";
     let nodes = read_all(source, &options.nodes, Feature::Reboot, instead).await?;
     let mut lines = Vec::new();
@@ -49,7 +49,7 @@ pub async fn reboot(source: &ClientSource, options: &Options) -> Result<Vec<Stri
             }
             false => {
                 let value = |node: &NodeView| {
-                    let request = request(node, &by, reason)?;
+                    let request = request(node, by.clone(), reason)?;
                     Ok(Some(to_json(&request)))
                 };
                 annotate(source, node, keys::REBOOT_REQUESTED, value).await?;
@@ -61,7 +61,7 @@ pub async fn reboot(source: &ClientSource, options: &Options) -> Result<Vec<Stri
 }
 
 /// The request for the boot that `node` is in.
-fn request(node: &NodeView, by: &str, reason: Option<&str>) -> Result<RebootRequest> {
+fn request(node: &NodeView, by: Option<String>, reason: Option<&str>) -> Result<RebootRequest> {
     let booted = node.agent.booted.value();
     let booted = booted.with_context(|| {
         format!(
@@ -78,7 +78,7 @@ fn request(node: &NodeView, by: &str, reason: Option<&str>) -> Result<RebootRequ
     Ok(RebootRequest {
         boot: booted.boot,
         at: Time::from(Timestamp::now()),
-        by: Some(by.to_owned()).filter(|by| !by.is_empty()),
+        by,
         reason: reason.map(str::to_owned),
     })
 }

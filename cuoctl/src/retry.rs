@@ -1,9 +1,8 @@
 //! `cuoctl retry`: has nodes try again what failed on them.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use cuo_cluster::ClientSource;
-use cuo_cluster::node::whoami;
 use cuo_core::features::Feature;
 use cuo_core::ids::ReleaseId;
 use cuo_core::keys;
@@ -12,6 +11,7 @@ use cuo_core::time::Time;
 use cuo_core::values::{RetryRequest, to_json};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::connect::caller;
 use crate::node::{annotate, read_all};
 
 /// Options of `retry`.
@@ -30,7 +30,7 @@ pub struct Options {
 /// # Errors
 /// Where a node's agent is too old or the node may not be changed; those before it were.
 pub async fn retry(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
-    let by = whoami(source).await.context("who you are")?.user;
+    let by = caller(source).await?;
     let instead = "run `cuo-agent forget` on the host";
     let nodes = read_all(source, &options.nodes, Feature::Retry, instead).await?;
     let mut lines = Vec::new();
@@ -39,7 +39,7 @@ pub async fn retry(source: &ClientSource, options: &Options) -> Result<Vec<Strin
         let request = |node: &NodeView| {
             Ok(Some(to_json(&RetryRequest {
                 at: moment(node, Time::from(Timestamp::now())),
-                by: Some(by.clone()).filter(|by| !by.is_empty()),
+                by: by.clone(),
                 identity: options.release,
             })))
         };

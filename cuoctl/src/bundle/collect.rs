@@ -17,6 +17,7 @@ use crate::doctor;
 use crate::events;
 use crate::fetch::fetch;
 use crate::print::Screen;
+use crate::read::list;
 use crate::status::Status;
 
 /// The operator's pods have this label (`deploy/operator.yaml`).
@@ -25,12 +26,6 @@ const PODS: &str = "app.kubernetes.io/name=cuo-operator";
 const PORT: &str = "http";
 /// The most of a log: the end of it.
 const LINES: i64 = 20_000;
-/// The output is a file.
-const PLAIN: Screen = Screen {
-    size: None,
-    colour: false,
-    addressable: false,
-};
 
 /// What was collected.
 #[derive(Debug, Default)]
@@ -79,7 +74,7 @@ pub async fn all(source: &ClientSource, connection: &Connection) -> Result<Colle
     found.missing.extend(cluster.unknown.iter().cloned());
     found.add_json("cluster.json", &cluster)?;
     match Status::of(&cluster, &[]) {
-        Ok(status) => found.add("status.txt", &status.text(PLAIN, true)),
+        Ok(status) => found.add("status.txt", &status.text(Screen::PLAIN, true)),
         Err(error) => found.missing.push(format!("the status: {error:#}")),
     }
     match doctor::run(source, connection, &cluster).await {
@@ -150,11 +145,7 @@ impl Collected {
 
 /// What a kubelet says of its node; labels and CUO's annotations are in the cluster's file.
 async fn nodes(source: &ClientSource) -> Result<Vec<Value>, ApiError> {
-    let read = source.call(|client| async move {
-        let nodes = Api::<Node>::all(client);
-        nodes.list(&ListParams::default()).await
-    });
-    let shown = read.await?.items.into_iter().map(|node| {
+    let shown = list::<Node>(source).await?.into_iter().map(|node| {
         let (spec, status) = (
             node.spec.unwrap_or_default(),
             node.status.unwrap_or_default(),

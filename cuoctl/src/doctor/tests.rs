@@ -2,12 +2,6 @@ use super::{Level, known, text};
 use crate::print::Screen;
 use crate::testing::{cluster, idle, pool};
 
-const PLAIN: Screen = Screen {
-    size: None,
-    colour: false,
-    addressable: false,
-};
-
 #[test]
 fn a_sound_cluster_is_found_to_be_sound() {
     let mut sound = cluster(
@@ -23,7 +17,7 @@ ok     leader    runs on n1
 ok     agents    on all 1 nodes
 ok     pools     1 make sense
 ";
-    assert_eq!(text(&known::all(&sound).unwrap(), PLAIN), expected);
+    assert_eq!(text(&known::all(&sound).unwrap(), Screen::PLAIN), expected);
 }
 
 #[test]

@@ -4,12 +4,6 @@ use super::{Options, Output};
 use crate::print::Screen;
 use crate::testing::{cluster, waiting};
 
-const PLAIN: Screen = Screen {
-    size: None,
-    colour: false,
-    addressable: false,
-};
-
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
@@ -33,10 +27,10 @@ All nodes are up to date at 2026-10-01T21:14:00Z, in 14m.
 
 Assumed: a drain takes 2m, a reboot 5m, staging a release 5m; every update succeeds, checks pass at once, nobody changes anything, and no source brings a newer release.
 ";
-    assert_eq!(plan.text(Output::Table, PLAIN), expected);
+    assert_eq!(plan.text(Output::Table, Screen::PLAIN), expected);
     assert!(!plan.never());
     let bars: Vec<_> = plan
-        .text(Output::Gantt, PLAIN)
+        .text(Output::Gantt, Screen::PLAIN)
         .lines()
         .skip(1)
         .take(2)
@@ -57,7 +51,7 @@ fn a_window_that_is_too_short_is_said() {
     let plan = options(&[]).foresee(cluster(nodes, "", &flags)).unwrap();
     let expected = ["built-in pool: 1 reboots are over up to 4m after their window has closed"];
     assert_eq!(plan.late, expected);
-    let text = plan.text(Output::Table, PLAIN);
+    let text = plan.text(Output::Table, Screen::PLAIN);
     assert!(text.contains(expected[0]), "{text}");
 }
 
@@ -67,7 +61,7 @@ fn a_node_that_never_goes_is_named_and_is_an_outcome_of_its_own() {
     node.ready = false;
     let plan = options(&[]).foresee(cluster(vec![node], "", &[])).unwrap();
     assert!(plan.never());
-    let text = plan.text(Output::Table, PLAIN);
+    let text = plan.text(Output::Table, Screen::PLAIN);
     assert!(
         text.contains("n1     somebody acts  NodeNotReady"),
         "{text}"
@@ -83,7 +77,7 @@ fn a_page_needs_nothing_else_and_quotes_what_it_shows() {
         version.to_owned(),
     );
     let plan = options(&[]).foresee(cluster(vec![node], "", &[])).unwrap();
-    let page = plan.text(Output::Html, PLAIN);
+    let page = plan.text(Output::Html, Screen::PLAIN);
     assert!(page.contains("&lt;script&gt;&quot;2&quot;&amp;"), "{page}");
     for foreign in ["<script", "http:", "https:", "src=", "@import", "url("] {
         assert!(!page.contains(foreign), "{foreign}: {page}");

@@ -5,12 +5,6 @@ use crate::print::Screen;
 use crate::testing::{cluster, idle, pool, waiting};
 use crate::why::Why;
 
-const PLAIN: Screen = Screen {
-    size: None,
-    colour: false,
-    addressable: false,
-};
-
 #[test]
 fn pools_and_nodes_are_shown_with_what_they_wait_for() {
     let nodes = vec![
@@ -31,7 +25,7 @@ n1    idle     30d    1     -
 n2    waiting  0s     1     2     WindowClosed: pool a: the next window opens 2026-10-01T22:00:00Z
 n3    waiting  0s     1     2     WindowClosed: pool a: the next window opens 2026-10-01T22:00:00Z
 ";
-    assert_eq!(status.text(PLAIN, false), expected);
+    assert_eq!(status.text(Screen::PLAIN, false), expected);
     let names = |names: &[&str]| {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let status = Status::of(&cluster, &names).unwrap();
@@ -51,11 +45,11 @@ n3    waiting  0s     1     2     WindowClosed: pool a: the next window opens 20
 #[test]
 fn an_absent_operator_and_a_pause_are_said_first() {
     let paused = cluster(vec![], "", &["--paused"]);
-    let text = Status::of(&paused, &[]).unwrap().text(PLAIN, false);
+    let text = Status::of(&paused, &[]).unwrap().text(Screen::PLAIN, false);
     assert!(text.starts_with("All reboots are paused"), "{text}");
     let mut absent = cluster(vec![], "", &[]);
     absent.operator = None;
-    let text = Status::of(&absent, &[]).unwrap().text(PLAIN, false);
+    let text = Status::of(&absent, &[]).unwrap().text(Screen::PLAIN, false);
     assert!(text.starts_with("No cuo-operator is ready"), "{text}");
 }
 

@@ -1,12 +1,6 @@
 use super::{Cell, Look, Table};
 use crate::print::Screen;
 
-const PLAIN: Screen = Screen {
-    size: None,
-    colour: false,
-    addressable: false,
-};
-
 fn table() -> Table {
     let mut table = Table::new(&["NODE", "PHASE", "WHY"]);
     table.row([
@@ -25,14 +19,14 @@ NODE    PHASE  WHY
 n1      held   a long reason
 node-2  idle
 ";
-    assert_eq!(table().text(PLAIN, true), expected);
+    assert_eq!(table().text(Screen::PLAIN, true), expected);
 }
 
 #[test]
 fn a_line_ends_where_the_screen_does_unless_all_of_it_is_wanted() {
     let narrow = Screen {
         size: Some((20, 24)),
-        ..PLAIN
+        ..Screen::PLAIN
     };
     let expected = "\
 NODE    PHASE  WHY
@@ -40,11 +34,14 @@ n1      held   a lo…
 node-2  idle
 ";
     assert_eq!(table().text(narrow, true), expected);
-    assert_eq!(table().text(narrow, false), table().text(PLAIN, true));
+    assert_eq!(
+        table().text(narrow, false),
+        table().text(Screen::PLAIN, true)
+    );
     let mut lines = (0..24).map(|width| {
         let screen = Screen {
             size: Some((width, 24)),
-            ..PLAIN
+            ..Screen::PLAIN
         };
         (width, table().text(screen, true))
     });
@@ -57,7 +54,7 @@ node-2  idle
 fn colours_do_not_change_the_widths() {
     let colour = Screen {
         colour: true,
-        ..PLAIN
+        ..Screen::PLAIN
     };
     let text = table().text(colour, true);
     assert!(
@@ -67,5 +64,8 @@ fn colours_do_not_change_the_widths() {
     let bare = ["31", "32"].iter().fold(text, |text, code| {
         text.replace(&format!("\u{1b}[{code}m"), "")
     });
-    assert_eq!(bare.replace("\u{1b}[0m", ""), table().text(PLAIN, true));
+    assert_eq!(
+        bare.replace("\u{1b}[0m", ""),
+        table().text(Screen::PLAIN, true)
+    );
 }
