@@ -17,17 +17,9 @@ pub fn has(seen: &Snapshot, name: &str) -> bool {
 /// Names of the pools that select the node, sorted; none for one of the built-in pool. A pool of which not even the selector is valid
 /// selects all.
 pub fn of_node(seen: &Snapshot, view: &NodeView) -> Vec<String> {
-    let selects = seen.pools.iter().filter_map(|found| match found {
-        FoundPool::Valid(pool) => {
-            let name = pool.name.as_ref();
-            name.filter(|_| pool.selector.matches(&view.labels))
-        }
-        FoundPool::Invalid { name, selector, .. } => Some(name).filter(|_| {
-            let selector = selector.as_ref();
-            selector.is_none_or(|selector| selector.matches(&view.labels))
-        }),
-    });
-    let mut names: Vec<_> = selects.map(ToString::to_string).collect();
+    let pools = seen.pools.iter();
+    let selecting = pools.filter_map(|found| found.selecting(&view.labels));
+    let mut names: Vec<_> = selecting.map(ToString::to_string).collect();
     names.sort_unstable();
     names
 }

@@ -99,6 +99,14 @@ pub struct Config {
         default_value = "0.0.0.0:8080"
     )]
     pub listen: SocketAddr,
+    /// Serve metrics of each node as long as the cluster has no more than that many: some four time series a node. 0 serves none.
+    #[arg(
+        long,
+        env = "CUO_METRICS_PER_NODE",
+        value_name = "N",
+        default_value = "5000"
+    )]
+    pub metrics_per_node: usize,
     /// How to write the log: auto (the journal where it listens, else text), journal, text or json.
     #[arg(
         long,

@@ -1,11 +1,19 @@
 //! Metrics for Prometheus.
 
+mod durations;
+mod nodes;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use cuo_cluster::ApiError;
+use cuo_core::pause::{FoundPause, Scope};
 use cuo_core::plan::{Plan, PoolReport, Snapshot};
 use cuo_core::reason::Code;
+use cuo_core::release::{Chosen, Rollout};
+use cuo_core::time::Time;
+use cuo_core::timing::Lap;
 use cuo_core::values::{Outcome, Phase};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,12 +23,16 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::narration::{Count, Write};
+use durations::Durations;
+use nodes::Nodes;
 
 type Label = [(&'static str, &'static str); 1];
 type PoolLabels = Vec<(&'static str, String)>;
 
 /// The label of the built-in pool, of all nodes that no other one selects. No pool can have this name.
 const BUILT_IN: &str = "(built-in)";
+/// What a pause holds, as a label.
+const SCOPES: [&str; 3] = ["all", "pool", "nodes"];
 /// The phase of nodes whose agent shows none.
 const NO_PHASE: &str = "none";
 
@@ -30,6 +42,8 @@ macro_rules! metrics {
         #[derive(Debug, Default)]
         pub struct Metrics {
             registry: Registry,
+            each: Arc<Nodes>,
+            durations: Durations,
             $(#[doc = $help] $field: $kind,)*
         }
 
@@ -39,6 +53,8 @@ macro_rules! metrics {
                 let build = "The build that runs";
                 self.registry.register("cuo_operator_build", build, Info::new(version));
                 $(self.registry.register($name, $help, self.$field.clone());)*
+                self.durations.register(&mut self.registry);
+                self.registry.register_collector(Box::new(Arc::clone(&self.each)));
             }
         }
     };
@@ -56,6 +72,8 @@ metrics! {
     pool_used: Family<PoolLabels, Gauge> = "cuo_pool_budget_used", "Nodes of a pool that count against its budget";
     pool_budget: Family<PoolLabels, Gauge> = "cuo_pool_budget_max", "How many nodes of a pool may be out of service because of a grant";
     pool_open: Family<PoolLabels, Gauge> = "cuo_pool_window_open", "Whether nodes of a pool may be granted, as far as its windows go: 1 or 0";
+    pool_release: Family<PoolLabels, Gauge> = "cuo_pool_release_info", "Pools that choose releases: the candidate and the promoted one; always 1";
+    pauses: Family<Label, Gauge> = "cuo_pauses", "Pauses in force by what they hold; one that can't be read counts as `all`";
     grants: Counter = "cuo_grants", "Grants that were put on Nodes";
     results: Family<Label, Counter> = "cuo_grant_results", "Grants that agents answered, by outcome";
     leading: Gauge = "cuo_operator_leader", "Whether this process leads: 1 or 0";
@@ -67,9 +85,12 @@ metrics! {
 }
 
 impl Metrics {
-    /// Metrics for an operator with this budget.
-    pub fn new(max_unavailable: usize) -> Self {
-        let mut metrics = Self::default();
+    /// Metrics for an operator with this budget, that serves metrics of single nodes for up to `per_node` of them.
+    pub fn new(max_unavailable: usize, per_node: usize) -> Self {
+        let mut metrics = Self {
+            each: Arc::new(Nodes::up_to(per_node)),
+            ..Self::default()
+        };
         metrics.budget.set(gauge(max_unavailable));
         metrics.register();
         metrics.forget_plan();
@@ -132,6 +153,56 @@ impl Metrics {
         for report in &plan.pools {
             self.pool(report);
         }
+        for (name, rollout) in &seen.rollouts {
+            self.rollout(name.as_str(), rollout);
+        }
+    }
+
+    /// Records a plan that leaves nothing to write at `now`.
+    pub fn settled(&self, seen: &Snapshot, plan: &Plan, now: Time) {
+        self.each.settled(seen, plan);
+        let mut held = [0; SCOPES.len()];
+        for pause in &seen.pauses {
+            let place = match pause {
+                FoundPause::Valid(pause) if !pause.holds(now) => continue,
+                FoundPause::Valid(pause) => match pause.scope {
+                    Scope::All => 0,
+                    Scope::Pool(_) => 1,
+                    Scope::Nodes(_) => 2,
+                },
+                FoundPause::Invalid { .. } => 0,
+            };
+            held[place] += 1;
+        }
+        for (scope, count) in SCOPES.into_iter().zip(held) {
+            let scope = self.pauses.get_or_create(&[("scope", scope)]);
+            scope.set(gauge(count));
+        }
+    }
+
+    /// Records parts of grants that are over, of nodes in `seen`.
+    pub fn ended(&self, seen: &Snapshot, laps: &[Lap]) {
+        self.durations.ended(seen, laps);
+    }
+
+    fn rollout(&self, pool: &str, rollout: &Rollout) {
+        if rollout.candidate.is_none() && rollout.promoted.is_none() {
+            return;
+        }
+        let named = |chosen: &Option<Chosen>| {
+            let text = |chosen: &Chosen| {
+                let version = chosen.version.clone();
+                let first = chosen.identities.values().next();
+                version.or_else(|| Some(first?.identity.to_string()))
+            };
+            chosen.as_ref().and_then(text).unwrap_or_default()
+        };
+        let labels = vec![
+            ("pool", pool.to_owned()),
+            ("candidate", named(&rollout.candidate)),
+            ("promoted", named(&rollout.promoted)),
+        ];
+        self.pool_release.get_or_create(&labels).set(1);
     }
 
     fn pool(&self, report: &PoolReport) {
@@ -158,8 +229,13 @@ impl Metrics {
 
     /// Drops the metrics of pools, which may have been deleted.
     fn forget_pools(&self) {
-        self.pool_nodes.clear();
-        for family in [&self.pool_used, &self.pool_budget, &self.pool_open] {
+        for family in [
+            &self.pool_nodes,
+            &self.pool_used,
+            &self.pool_budget,
+            &self.pool_open,
+            &self.pool_release,
+        ] {
             family.clear();
         }
     }
@@ -169,7 +245,11 @@ impl Metrics {
         self.nodes.clear();
         self.verdicts.clear();
         self.reasons.clear();
-        self.used.set(0);
+        self.pauses.clear();
+        self.each.forget();
+        for count in [&self.control_plane, &self.resting, &self.used] {
+            count.set(0);
+        }
         self.forget_pools();
     }
 

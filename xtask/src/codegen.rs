@@ -2,27 +2,20 @@
 //!
 //! A page has them between `<!-- generated: NAME -->` and `<!-- end of NAME -->`, a manifest between comments of its own.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, Args, CommandFactory};
 use cuo_agent::journal;
-use cuo_cluster::ApiError;
 use cuo_coordination::pool::schema;
 use cuo_coordination::{gate, pause};
 use cuo_core::keys;
-use cuo_core::plan::{Policy, Snapshot, Writes, plan};
-use cuo_core::pool::Pool;
 use cuo_core::reason::Code;
-use cuo_core::time::Time;
-use cuo_core::values::{Field, Phase};
+use cuo_core::values::Phase;
 use cuo_operator::config::Config as OperatorConfig;
-use cuo_operator::metrics::Metrics;
-use jiff::SignedDuration;
 
-use crate::{behaviours, examples, life, policies, root, yaml};
+use crate::{behaviours, examples, life, metrics, policies, root, yaml};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -48,7 +41,7 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             agent_configuration()?,
         ),
         ("docs/operations.md", "operator flags", operator_flags()),
-        ("docs/operations.md", "operator metrics", operator_metrics()),
+        ("docs/operations.md", "operator metrics", metrics::table()?),
         ("docs/operations.md", "removal of all keys", removal()),
         ("docs/journal.md", "events", event_table()),
         ("docs/kubectl-cuo.md", "commands", commands()),
@@ -335,49 +328,6 @@ fn commands() -> String {
 }
 
 /// What `/metrics` says about itself, once everything has happened that is counted.
-fn operator_metrics() -> String {
-    let metrics = Metrics::new(1);
-    let seen = Snapshot {
-        nodes: BTreeMap::new(),
-        ledger: Field::Absent,
-        live: BTreeMap::new(),
-        own_node: None,
-        pools: vec![],
-        rollouts: Default::default(),
-        pools_busy: Default::default(),
-        pauses: vec![],
-        gates: Default::default(),
-        pools_live: false,
-        writes: Writes::default(),
-    };
-    let policy = Policy {
-        builtin: Pool::default(),
-        paused: false,
-        control_plane: Default::default(),
-        accept_timeout: SignedDuration::ZERO,
-    };
-    metrics.planned(&seen, &plan(&seen, &policy, Time::EPOCH));
-    let message = String::new();
-    metrics.failed(&ApiError::Other { message });
-    let text = metrics.text();
-    let rows = text.lines().filter_map(|line| {
-        let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
-        let mut samples = text.lines().filter(|line| !line.starts_with('#'));
-        let sample = samples.find(|line| line.starts_with(name))?;
-        let (shown, rest) = sample.split_once([' ', '{'])?;
-        let labels = rest.split_once('}').map(|(labels, _)| {
-            let names = labels.split("\",").filter_map(|one| one.split_once('='));
-            let names: Vec<_> = names.map(|(name, _)| name).collect();
-            format!("{{{}}}", names.join(","))
-        });
-        Some(vec![
-            format!("`{shown}{}`", labels.unwrap_or_default()),
-            help.to_owned(),
-        ])
-    });
-    table(&["Metric", "Meaning"], rows)
-}
-
 /// The commands that remove every key from every Node.
 fn removal() -> String {
     let mut text = "```sh\n".to_owned();

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-const BOOTED: &str = r#"{
+pub const BOOTED: &str = r#"{
   "v": 1,
   "identity": "9f6e3a52c1d84b07f5a2e8c6b3d1907a4e5f6c8b2d3a1e0f9c8b7a6d5e4f3c2b",
   "version": "43.20261020.3.0",

@@ -7,6 +7,7 @@ mod demo;
 mod examples;
 mod image;
 mod life;
+mod metrics;
 mod oci;
 mod policies;
 mod rpm;

@@ -27,6 +27,7 @@ pub mod selector;
 pub mod skew;
 pub mod survey;
 pub mod time;
+pub mod timing;
 pub mod trust;
 pub mod values;
 pub mod window;

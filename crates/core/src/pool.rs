@@ -4,6 +4,8 @@
 //! that is paused. A node that no pool selects is in the built-in pool, which the operator's flags describe; so adding a pool never
 //! takes the policy from nodes that are not in it.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use crate::ids::{PoolName, ReleaseId};
@@ -201,6 +203,18 @@ pub enum FoundPool {
         /// What is wrong.
         why: String,
     },
+}
+
+impl FoundPool {
+    /// Its name, if it selects nodes with these labels. A pool of which not even the selector is valid selects all.
+    pub fn selecting(&self, labels: &BTreeMap<String, String>) -> Option<&PoolName> {
+        let (name, selector) = match self {
+            Self::Valid(pool) => (pool.name.as_ref()?, Some(&pool.selector)),
+            Self::Invalid { name, selector, .. } => (name, selector.as_ref()),
+        };
+        let selects = selector.is_none_or(|selector| selector.matches(labels));
+        selects.then_some(name)
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ fn without_flags_one_node_at_a_time_goes_at_any_time() {
         identity: "cuo-operator".into(),
         kubeconfig: None,
         listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+        metrics_per_node: 5000,
         log_format: cuo_telemetry::Format::Auto,
     };
     assert_eq!(load(&[]).unwrap(), expected);
@@ -50,6 +51,7 @@ fn everything_can_be_said() {
         "--identity=pod-1",
         "--kubeconfig=/k",
         "--listen=[::1]:9000",
+        "--metrics-per-node=7",
         "--log-format=json",
     ];
     let window = |text: &str| text.parse::<Window>().unwrap();
@@ -72,6 +74,7 @@ fn everything_can_be_said() {
         identity: "pod-1".into(),
         kubeconfig: Some("/k".into()),
         listen: "[::1]:9000".parse().unwrap(),
+        metrics_per_node: 7,
         log_format: cuo_telemetry::Format::Json,
     };
     let config = load(&args).unwrap();

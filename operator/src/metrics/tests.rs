@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn pools_are_told_by_name_and_forgotten() {
-    let metrics = Metrics::new(1);
+    let metrics = Metrics::new(1, 0);
     let report = |name: Option<&str>, members| PoolReport {
         name: name.map(|name| name.parse().unwrap()),
         members,

@@ -50,7 +50,10 @@ const END: Duration = Duration::from_secs(6);
 pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
-    let metrics = Arc::new(Metrics::new(config.max_unavailable));
+    let metrics = Arc::new(Metrics::new(
+        config.max_unavailable,
+        config.metrics_per_node,
+    ));
     let health = listen(&config, &metrics).await?;
     let source = ClientSource::start(config.credentials(), PROGRAM).await;
     let (events, publishing) = publish(&config, &source, &metrics);

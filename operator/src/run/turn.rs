@@ -184,10 +184,13 @@ impl Operator {
         if let NodesEvent::Disconnected(error) = &event {
             self.metrics.failed(error);
         }
-        let changed = self.watched.hear(&mut self.seen.nodes, event);
-        self.metrics.heard(changed);
+        let heard = self.watched.hear(&mut self.seen.nodes, event);
+        self.metrics.heard(heard.changed);
+        if self.leading {
+            self.metrics.ended(&self.seen, &heard.laps);
+        }
         self.metrics.watching(self.watched.missing().is_none());
-        changed
+        heard.changed
     }
 
     /// Decides and writes once, if allowed; returns when the next turn is due at the latest.
@@ -241,6 +244,8 @@ impl Operator {
         // Only now: a readable ledger says nothing about a failed write that is about to be retried.
         self.pause.well();
         self.teller.settled(&self.seen, plan);
+        let now = Timestamp::now().into();
+        self.metrics.settled(&self.seen, plan, now);
         let (reported, rest) = (self.tell_pools(plan), self.rest(plan));
         reported.map_or(rest, |reported| reported.min(rest))
     }

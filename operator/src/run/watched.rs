@@ -7,6 +7,7 @@ use cuo_cluster::watch::NodesEvent;
 use cuo_core::ids::NodeName;
 use cuo_core::node::NodeView;
 use cuo_core::raw::RawNode;
+use cuo_core::timing::{Lap, laps};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -26,6 +27,24 @@ type Nodes = BTreeMap<NodeName, NodeView>;
 struct Awaited {
     version: u64,
     until: Instant,
+}
+
+/// What an event of the watch brought.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// A decision could depend on it. Most of what kubelets write is nothing of that.
+    pub changed: bool,
+    /// Parts of grants that are over with it.
+    pub laps: Vec<Lap>,
+}
+
+impl Heard {
+    fn without_laps(changed: bool) -> Self {
+        Self {
+            changed,
+            laps: vec![],
+        }
+    }
 }
 
 /// The state of the watch.
@@ -88,8 +107,8 @@ impl Watched {
         self.awaited.insert(name, Awaited { version, until });
     }
 
-    /// Takes in what the watch tells; `false` if it changes nothing that a decision could depend on, as most of what kubelets write does.
-    pub fn hear(&mut self, nodes: &mut Nodes, event: NodesEvent) -> bool {
+    /// Takes in what the watch tells.
+    pub fn hear(&mut self, nodes: &mut Nodes, event: NodesEvent) -> Heard {
         match event {
             NodesEvent::Reset(all) => {
                 let all = all.iter().filter_map(parse);
@@ -98,7 +117,8 @@ impl Watched {
                 self.missing.listed(nodes.len());
             }
             NodesEvent::Changed(raw) => {
-                return parse(&raw).is_some_and(|view| self.changed(nodes, view));
+                let heard = parse(&raw).map(|view| self.changed(nodes, view));
+                return heard.unwrap_or(Heard::without_laps(false));
             }
             NodesEvent::Gone(name) => {
                 if let Ok(name) = name.parse::<NodeName>() {
@@ -107,21 +127,28 @@ impl Watched {
             }
             NodesEvent::Disconnected(error) => self.missing.lost(&error),
         }
-        true
+        Heard::without_laps(true)
     }
 
-    /// Whether more of the Node has changed than its version, or it is waited for.
-    fn changed(&self, nodes: &mut Nodes, view: NodeView) -> bool {
+    /// Takes in a Node, which is a change if it is more than its version, or if it is waited for.
+    fn changed(&self, nodes: &mut Nodes, view: NodeView) -> Heard {
         let Some(known) = nodes.get_mut(&view.name) else {
             nodes.insert(view.name.clone(), view);
-            return true;
+            return Heard::without_laps(true);
         };
         known.resource_version.clone_from(&view.resource_version);
         if *known == view {
-            return self.awaited.contains_key(&view.name);
+            return Heard::without_laps(self.awaited.contains_key(&view.name));
         }
+        let laps = match known.uid == view.uid {
+            true => laps(known, &view),
+            false => vec![],
+        };
         *known = view;
-        true
+        Heard {
+            changed: true,
+            laps,
+        }
     }
 }
 

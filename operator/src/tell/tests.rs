@@ -128,7 +128,7 @@ fn release(answer: Option<Answer>) -> NodeChange {
 }
 
 fn teller() -> (Teller, mpsc::Receiver<Waiting>, Arc<Metrics>) {
-    let metrics = Arc::new(Metrics::new(1));
+    let metrics = Arc::new(Metrics::new(1, 0));
     let (sender, receiver) = mpsc::channel(10);
     (Teller::new(sender, Arc::clone(&metrics)), receiver, metrics)
 }
@@ -371,7 +371,7 @@ fn why_a_node_waits_is_told_anew_for_each_version() {
 #[test]
 fn what_there_is_no_room_for_is_counted() {
     let (sender, mut events) = mpsc::channel(1);
-    let metrics = Arc::new(Metrics::new(1));
+    let metrics = Arc::new(Metrics::new(1, 0));
     let mut teller = Teller::new(sender, Arc::clone(&metrics));
     for code in [Code::UpToDate, Code::WindowClosed, Code::BudgetExhausted] {
         teller.settled(&seen(None, None), &plan(code.into()));

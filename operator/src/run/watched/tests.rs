@@ -85,7 +85,11 @@ fn a_write_or_a_conflict_is_waited_for() {
 #[test]
 fn a_node_that_is_only_newer_is_nothing_to_decide_on() {
     let (mut watched, mut nodes) = (Watched::default(), Nodes::new());
-    assert!(watched.hear(&mut nodes, NodesEvent::Reset(vec![raw("a", "1")])));
+    assert!(
+        watched
+            .hear(&mut nodes, NodesEvent::Reset(vec![raw("a", "1")]))
+            .changed
+    );
     let changed = |version: &str| NodesEvent::Changed(raw("a", version));
     let cordoned = |version: &str| {
         NodesEvent::Changed(RawNode {
@@ -93,15 +97,23 @@ fn a_node_that_is_only_newer_is_nothing_to_decide_on() {
             ..raw("a", version)
         })
     };
-    assert!(!watched.hear(&mut nodes, changed("2")));
-    assert!(watched.hear(&mut nodes, cordoned("3")));
-    assert!(!watched.hear(&mut nodes, cordoned("4")));
+    assert!(!watched.hear(&mut nodes, changed("2")).changed);
+    assert!(watched.hear(&mut nodes, cordoned("3")).changed);
+    assert!(!watched.hear(&mut nodes, cordoned("4")).changed);
     // Somebody waits for it.
     watched.written(&raw("a", "5"));
-    assert!(watched.hear(&mut nodes, cordoned("5")));
+    assert!(watched.hear(&mut nodes, cordoned("5")).changed);
     assert_eq!(watched.behind(&nodes, Instant::now()).count(), 0);
-    assert!(!watched.hear(&mut nodes, cordoned("6")));
+    assert!(!watched.hear(&mut nodes, cordoned("6")).changed);
     assert_eq!(known(&nodes), [("a", "6")]);
-    assert!(watched.hear(&mut nodes, NodesEvent::Changed(raw("b", "7"))));
-    assert!(watched.hear(&mut nodes, NodesEvent::Gone("a".into())));
+    assert!(
+        watched
+            .hear(&mut nodes, NodesEvent::Changed(raw("b", "7")))
+            .changed
+    );
+    assert!(
+        watched
+            .hear(&mut nodes, NodesEvent::Gone("a".into()))
+            .changed
+    );
 }

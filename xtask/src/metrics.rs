@@ -1,0 +1,123 @@
+//! The table of the operator's metrics, from what it serves of one node that has been through everything.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use cuo_cluster::ApiError;
+use cuo_core::ids::{NodeName, ReleaseId};
+use cuo_core::keys;
+use cuo_core::node::NodeView;
+use cuo_core::plan::{Policy, Snapshot, Writes, plan};
+use cuo_core::pool::Pool;
+use cuo_core::raw::RawNode;
+use cuo_core::release::{Chosen, NamedRelease, Rollout, Source};
+use cuo_core::time::Time;
+use cuo_core::timing::{Lap, Part};
+use cuo_core::values::{Field, Outcome};
+use cuo_operator::metrics::Metrics;
+use jiff::SignedDuration;
+
+use crate::{codegen, examples};
+
+/// A node of a graph, so that it has every metric that a node can have.
+const FOLLOWING: &str =
+    r#"{"v":1,"source":"graph","reference":"fedora:fedora/x86_64/coreos/stable","behind":0}"#;
+
+/// Each metric with its labels and its meaning.
+pub fn table() -> Result<String> {
+    let text = served()?;
+    let rows = text.lines().filter_map(|line| {
+        let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
+        let histogram = text.contains(&format!("# TYPE {name} histogram\n"));
+        let mut samples = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = samples.find(|line| line.starts_with(name))?;
+        let (shown, rest) = sample.split_once([' ', '{'])?;
+        let labels = rest.split_once('}').map(|(labels, _)| {
+            let names = labels.split("\",").filter_map(|one| one.split_once('='));
+            let names: Vec<_> = names.map(|(name, _)| name).collect();
+            format!("{{{}}}", names.join(","))
+        });
+        let shown = if histogram { name } else { shown };
+        let kind = if histogram { " Histogram." } else { "" };
+        Some(vec![
+            format!("`{shown}{}`", labels.unwrap_or_default()),
+            format!("{help}{kind}"),
+        ])
+    });
+    Ok(codegen::table(&["Metric", "Meaning"], rows))
+}
+
+/// What an operator serves that has seen at least one of everything.
+fn served() -> Result<String> {
+    let metrics = Metrics::new(1, 1);
+    let node = node()?;
+    let name = node.name.clone();
+    let seen = Snapshot {
+        nodes: BTreeMap::from([(name.clone(), node)]),
+        ledger: Field::Absent,
+        live: BTreeMap::new(),
+        own_node: None,
+        pools: vec![],
+        rollouts: BTreeMap::from([("web".parse().context("a pool")?, rollout())]),
+        pools_busy: Default::default(),
+        pauses: vec![],
+        gates: Default::default(),
+        pools_live: false,
+        writes: Writes::default(),
+    };
+    let policy = Policy {
+        builtin: Pool::default(),
+        paused: false,
+        control_plane: Default::default(),
+        accept_timeout: SignedDuration::ZERO,
+    };
+    let plan = plan(&seen, &policy, Time::EPOCH);
+    metrics.planned(&seen, &plan);
+    metrics.settled(&seen, &plan, Time::EPOCH);
+    metrics.ended(&seen, &laps(&name));
+    let message = String::new();
+    metrics.failed(&ApiError::Other { message });
+    Ok(metrics.text())
+}
+
+fn node() -> Result<NodeView> {
+    let annotations = [
+        (keys::STATUS, "idle since 2026-11-23T21:00:00Z"),
+        (keys::BOOTED, examples::BOOTED),
+        (keys::AGENT_RELEASE, FOLLOWING),
+    ];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let raw = RawNode {
+        name: "n1".to_owned(),
+        annotations: annotations.into(),
+        ..RawNode::default()
+    };
+    NodeView::parse(&raw).context("an example of a Node")
+}
+
+fn rollout() -> Rollout {
+    let identity = ReleaseId::Commit([0; 32]);
+    let named = NamedRelease {
+        identity,
+        version: None,
+    };
+    Rollout {
+        promoted: Some(Chosen {
+            identities: BTreeMap::from([(String::new(), named)]),
+            version: None,
+            source: Source::Cluster,
+            image: None,
+            since: Time::EPOCH,
+        }),
+        ..Rollout::default()
+    }
+}
+
+fn laps(node: &NodeName) -> [Lap; 2] {
+    [Part::Wait, Part::Drain].map(|part| Lap {
+        node: node.clone(),
+        part,
+        outcome: Outcome::Done,
+        took: SignedDuration::ZERO,
+    })
+}
