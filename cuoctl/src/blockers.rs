@@ -1,10 +1,11 @@
 //! `cuoctl blockers`: which pods would not leave their nodes now.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use cuo_cluster::ClientSource;
 use cuo_cluster::evict::{Evicted, ask};
 use cuo_cluster::pods::list_pods;
+use cuo_cluster::rights::{Right, allowed};
 use cuo_core::drain::{RawPod, left};
 use cuo_core::node::NodeView;
 use cuo_core::plan::Snapshot;
@@ -19,6 +20,15 @@ use crate::table::Table;
 
 /// So many pods are asked about at a time.
 const AT_ONCE: usize = 8;
+
+/// What it takes to ask about pods.
+const EVICT: Right<'_> = Right {
+    verb: "create",
+    resource: "pods",
+    subresource: Some("eviction"),
+    name: None,
+    only: None,
+};
 
 /// Options of `blockers`.
 #[derive(Debug, Clone, Args)]
@@ -71,6 +81,11 @@ pub async fn find(
     options: &Options,
 ) -> Result<Vec<Blocker>> {
     let (seen, builtin) = (cluster.seen()?, cluster.policy()?.builtin);
+    // Without it, each pod would be refused for a reason that is not its own.
+    ensure!(
+        allowed(source, &EVICT).await?,
+        "you lack the right to {EVICT} in all namespaces, by which pods are asked about"
+    );
     let mut found = Vec::new();
     for view in meant(&seen, options)? {
         // All pools of a node want it drained in the same way, or hold it.

@@ -3,7 +3,8 @@
 mod collect;
 mod hide;
 
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -32,6 +33,13 @@ pub struct Options {
 /// Where the Nodes can't be read, or the file can't be written; one that is there already is left alone.
 pub async fn run(source: &ClientSource, connection: &Connection, options: &Options) -> Result<()> {
     let now = Timestamp::now();
+    let name = || format!("cuo-support-{}.tar.zst", now.strftime("%Y%m%dT%H%M%SZ")).into();
+    let path = options.file.clone().unwrap_or_else(name);
+    ensure!(
+        options.list || !path.exists(),
+        "{} is there already",
+        path.display()
+    );
     note("this reads the cluster, and takes a moment");
     let collected = collect::all(source, connection).await?;
     for what in &collected.missing {
@@ -41,8 +49,6 @@ pub async fn run(source: &ClientSource, connection: &Connection, options: &Optio
     if options.list {
         return Ok(());
     }
-    let name = || format!("cuo-support-{}.tar.zst", now.strftime("%Y%m%dT%H%M%SZ")).into();
-    let path = options.file.clone().unwrap_or_else(name);
     let written = write(&collected, &path, now);
     written.with_context(|| format!("write {}", path.display()))?;
     say(&format!(
@@ -55,8 +61,9 @@ pub async fn run(source: &ClientSource, connection: &Connection, options: &Optio
 const LEVEL: i32 = 0;
 
 fn write(collected: &Collected, path: &Path, now: Timestamp) -> Result<()> {
-    ensure!(!path.exists(), "it is there already");
-    let file = File::create_new(path)?;
+    // For its owner only: logs may hold what was not recognised as secret. One that appeared meanwhile is left alone.
+    let mut new = OpenOptions::new();
+    let file = new.write(true).create_new(true).mode(0o600).open(path)?;
     let mut archive = tar::Builder::new(zstd::Encoder::new(file, LEVEL)?);
     for (name, text) in &collected.files {
         let mut header = tar::Header::new_gnu();

@@ -8,7 +8,7 @@ use crate::{
     release, retry, status, why,
 };
 
-/// Shows what the updates of a cluster's nodes are at and why, foresees what comes next, and steers them.
+/// Shows the state of the updates of a cluster's nodes and why it is so, foresees what comes next, and steers them.
 ///
 /// It does with the API server what the kubeconfig's user may do. Exit codes: 0 all is well, 1 it failed, 2 the command line is wrong, 3
 /// `plan` found a node that would never be updated, 4 `doctor` found something that does not work or is not safe.
@@ -75,9 +75,9 @@ pub enum Steer {
     Gate(gate::Options),
     /// Add a release to those that a pool approves; what is on its list stays there.
     Approve(approve::Options),
-    /// Have nodes try again what failed on them, and end their pauses, as `cuo-agent forget` does on a host.
+    /// Have nodes try again what failed on them, without waiting any longer, as `cuo-agent forget` does on a host.
     Retry(retry::Options),
-    /// Reboot nodes without an update: each when its turn comes, drained and proved as for an update.
+    /// Reboot nodes without an update: each when its turn comes, drained and verified as for an update.
     Reboot(reboot::Options),
     /// Take the grant of a node back: a drain ends, and its agent uncordons the node. A reboot that was requested already goes on.
     GiveUp(give_up::Options),

@@ -33,6 +33,9 @@ pub struct Cluster {
     pub at: Time,
     /// The operator's settings; absent where no Deployment was found.
     pub operator: Option<Settings>,
+    /// Whether there is a Deployment is not known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub operator_unread: bool,
     /// The node that the leading operator runs on.
     pub own_node: Option<String>,
     /// The ledger's text.
@@ -50,6 +53,17 @@ pub struct Cluster {
     /// What could not be read, each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
+    /// Some of that only because the API server did not answer.
+    #[serde(skip)]
+    pub unanswered: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How the operator's Deployment starts it.
@@ -91,6 +105,7 @@ impl Cluster {
             format: FORMAT,
             at,
             operator: None,
+            operator_unread: false,
             own_node: None,
             ledger: None,
             pools: Vec::new(),
@@ -98,7 +113,14 @@ impl Cluster {
             gates: Vec::new(),
             nodes: Vec::new(),
             unknown: Vec::new(),
+            unanswered: false,
         }
+    }
+
+    /// As far as is known, no operator is there that could grant anything.
+    pub fn lacks_operator(&self) -> bool {
+        let operator = self.operator.as_ref();
+        !self.operator_unread && operator.is_none_or(|operator| operator.ready < 1)
     }
 
     /// Reads a file that [`Cluster::write`] wrote.

@@ -76,6 +76,9 @@ fn text(line: &Line) -> String {
     )
 }
 
+/// Between two tries.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Prints the Events that there are, and with `--follow` those that come.
 ///
 /// # Errors
@@ -84,9 +87,16 @@ pub async fn run(source: &ClientSource, options: &Options) -> Result<()> {
     let name = options.name.as_deref();
     let mut shown = BTreeSet::new();
     loop {
-        let (lines, version) = listed(source, name)
-            .await
-            .context("the Events can't be read")?;
+        let (lines, version) = match listed(source, name).await {
+            Ok(found) => found,
+            // Whoever follows waits until the API server is back.
+            Err(error) if options.follow && !shown.is_empty() => {
+                note(&format!("the Events can't be read: {error}"));
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error).context("the Events can't be read"),
+        };
         if !options.follow {
             if !options.output.machine(&lines)? {
                 say(&lines.iter().map(text).collect::<String>())?;
@@ -99,7 +109,7 @@ pub async fn run(source: &ClientSource, options: &Options) -> Result<()> {
         }
         if let Err(error) = followed(source, &version, options, &mut shown).await {
             note(&format!("the Events can't be watched: {error}"));
-            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

@@ -48,6 +48,7 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
         own_node(source, namespace),
     );
     let mut unknown = Unknown::default();
+    cluster.operator_unread = settings.is_err();
     cluster.pools = unknown.or("the UpdatePools can't be read, so none are assumed", pools);
     cluster.pauses = unknown.or(
         "the UpdatePauses can't be read, so none are assumed",
@@ -65,22 +66,32 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
     cluster.own_node = unknown.or("the node of the operator is not known", own_node);
     let operator = cluster.operator.iter();
     let elsewhere = operator.flat_map(|operator| &operator.elsewhere);
-    unknown.0.extend(elsewhere.map(|name| {
+    cluster.unanswered = unknown.unanswered;
+    unknown.texts.extend(elsewhere.map(|name| {
         format!("{name} of the operator comes from somewhere else than its Deployment, so its default is assumed")
     }));
-    cluster.unknown = unknown.0;
+    cluster.unknown = unknown.texts;
     cluster
 }
 
-/// What could not be read, each a sentence.
+/// What could not be read.
 #[derive(Default)]
-struct Unknown(Vec<String>);
+struct Unknown {
+    /// Each a sentence.
+    texts: Vec<String>,
+    /// The API server did not answer; it would have been no answer of its own.
+    unanswered: bool,
+}
 
 impl Unknown {
     /// What was read, or else nothing and a note of that.
     fn or<T: Default>(&mut self, what: &str, read: Result<T, ApiError>) -> T {
         read.unwrap_or_else(|error| {
-            self.0.push(format!("{what}: {error}"));
+            self.unanswered |= matches!(
+                error,
+                ApiError::Unreachable { .. } | ApiError::Timeout { .. } | ApiError::Server { .. }
+            );
+            self.texts.push(format!("{what}: {error}"));
             T::default()
         })
     }
@@ -127,14 +138,20 @@ fn of_container(container: Container) -> Settings {
     let (known, elsewhere): (Vec<_>, Vec<_>) =
         settings.partition(|variable| variable.value_from.is_none());
     let value = |variable: EnvVar| (variable.name, variable.value.unwrap_or_default());
+    let elsewhere = elsewhere.into_iter().map(|variable| variable.name);
+    // Any variable could be in there.
+    let whole = container.env_from.unwrap_or_default();
+    let whole = whole.into_iter().map(|from| {
+        let map = from.config_map_ref.map(|map| ("ConfigMap", map.name));
+        let secret = from.secret_ref.map(|secret| ("Secret", secret.name));
+        let (kind, name) = map.or(secret).unwrap_or_default();
+        format!("whatever the {kind} {name} sets")
+    });
     Settings {
         image: container.image.unwrap_or_default(),
         arguments: container.args.unwrap_or_default(),
         environment: known.into_iter().map(value).collect::<BTreeMap<_, _>>(),
-        elsewhere: elsewhere
-            .into_iter()
-            .map(|variable| variable.name)
-            .collect(),
+        elsewhere: elsewhere.chain(whole).collect(),
         ready: 0,
     }
 }

@@ -52,6 +52,8 @@ impl Follow<'_> {
         let mut gates = watch_gates(source.clone());
         let mut known: Option<BTreeMap<String, RawNode>> = None;
         let mut shown = BTreeMap::new();
+        // One that is there at first may be gone later, which is news.
+        let mut checked = false;
         loop {
             let changed = tokio::select! {
                 Some(event) = nodes.next() => hear(&mut known, event),
@@ -65,11 +67,14 @@ impl Follow<'_> {
                 while let Ok(Some(event)) = timeout_at(end, nodes.next()).await {
                     hear(&mut known, event);
                 }
-                cluster = fetch_but_nodes(source, self.namespace).await;
+                cluster = later(cluster, fetch_but_nodes(source, self.namespace).await);
             }
             let Some(known) = &known else { continue };
             cluster.nodes = known.values().cloned().collect();
             cluster.at = Time::from(Timestamp::now());
+            if !std::mem::replace(&mut checked, true) {
+                Status::names(&cluster, self.names)?;
+            }
             self.show(&cluster, changed, &mut shown)?;
         }
     }
@@ -84,10 +89,25 @@ impl Follow<'_> {
         // The terminal may have another size by now.
         let screen = Screen::find(self.no_color);
         match screen.size.filter(|_| screen.addressable) {
-            Some((_, height)) => say(&framed(&status.text(screen, self.wide), height)),
+            Some((_, height)) => {
+                let unknown = status.unknown.iter().map(|text| format!("{text}\n"));
+                let text = unknown.collect::<String>() + &status.text(screen, self.wide);
+                say(&framed(&text, height))
+            }
             None if changed => say(&news(&status, shown)),
             None => Ok(()),
         }
+    }
+}
+
+/// What is known after `read`. Where the API server did not answer, what was there before is not gone.
+fn later(before: Cluster, read: Cluster) -> Cluster {
+    match read.unanswered {
+        true => Cluster {
+            unknown: read.unknown,
+            ..before
+        },
+        false => read,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cuoctl gate`: opens and closes `UpdateGate`s.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use cuo_cluster::ClientSource;
 use cuo_cluster::paths::GATES;
@@ -50,10 +50,17 @@ pub async fn go(source: &ClientSource, options: &Options) -> Result<String> {
     let Options { way, name, .. } = options;
     let now = Time::from(Timestamp::now());
     let open = *way == Way::Open;
-    let until = options
-        .length
-        .filter(|_| open)
-        .map(|length| now.later(length));
+    if let Some(length) = options.length {
+        ensure!(
+            open,
+            "`--for` says how long a gate stays open: it goes with `open`"
+        );
+        ensure!(
+            length.is_positive(),
+            "a gate that is open for no time lets nothing through"
+        );
+    }
+    let until = options.length.map(|length| now.later(length));
     let spec = GateSpec {
         open,
         until,

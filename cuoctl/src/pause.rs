@@ -22,7 +22,7 @@ use crate::span::length;
 const PAUSE: put::Kind<'static> = put::Kind {
     kind: KIND,
     path: PAUSES,
-    optional: &["until", "reason", "by"],
+    optional: &["pool", "nodes", "until", "reason", "by"],
 };
 
 /// What to pause or to resume.
@@ -113,11 +113,15 @@ fn spec(scope: &Scope) -> PauseSpec {
     }
 }
 
-/// Pauses, and returns a line for each pause.
+/// Pauses, and has a line said about each pause that was written.
 ///
 /// # Errors
 /// Where one can't be written; those before it were.
-pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
+pub async fn pause(
+    source: &ClientSource,
+    options: &Options,
+    said: impl Fn(&str) -> Result<()>,
+) -> Result<()> {
     let by = caller(source).await?;
     let now = Time::from(Timestamp::now());
     ensure!(
@@ -126,32 +130,35 @@ pub async fn pause(source: &ClientSource, options: &Options) -> Result<Vec<Strin
     );
     let known = list_pauses(source).await;
     let known = known.context("the pauses can't be read")?;
-    let mut lines = Vec::new();
-    for (name, scope) in options.target.pauses()? {
-        let until = options.length.map(|length| now.later(length));
-        let there = known.iter().find(|pause| pause.name == name);
+    let until = options.length.map(|length| now.later(length));
+    let meant = options.target.pauses()?;
+    // Nothing is written where one of them would be refused.
+    for (name, _) in &meant {
+        let there = known.iter().find(|pause| pause.name == *name);
         if let Some(FoundPause::Valid(there)) = there.map(|pause| &pause.found)
             && shortens(there, by.as_deref().unwrap_or_default(), until, now)
         {
-            bail!("all of it is {there}, which this would end earlier; `resume` it first");
+            bail!(
+                "updatepause/{name}: already {there}, which this would end earlier; `resume` it first"
+            );
         }
+    }
+    for (name, scope) in meant {
         let spec = PauseSpec {
             until,
             reason: options.reason.clone(),
             by: by.clone(),
             ..spec(&scope)
         };
-        let until = spec.until.map(|until| format!(" until {until}"));
-        PAUSE
-            .put(source, &name, &spec)
-            .await
-            .with_context(|| format!("UpdatePause {name} can't be written"))?;
-        lines.push(format!(
+        let written = PAUSE.put(source, &name, &spec).await;
+        written.with_context(|| format!("UpdatePause {name} can't be written"))?;
+        let until = until.map(|until| format!(" until {until}"));
+        said(&format!(
             "updatepause/{name} paused{}",
             until.unwrap_or_default()
-        ));
+        ))?;
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// Whether a pause until `until` would end one of somebody else earlier than that.
@@ -196,31 +203,34 @@ pub async fn strangers(source: &ClientSource, options: &Options) -> Result<Vec<S
     Ok(strange)
 }
 
-/// Resumes, and returns a line for each pause that was deleted, and for each that still holds some of the target.
+/// Resumes, and has a line said about each pause that was deleted, and about each that still holds some of the target.
 ///
 /// # Errors
-/// Where one can't be deleted, or there is nothing to resume.
-pub async fn resume(source: &ClientSource, options: &ResumeOptions) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
+/// Where one can't be deleted.
+pub async fn resume(
+    source: &ClientSource,
+    options: &ResumeOptions,
+    said: impl Fn(&str) -> Result<()>,
+) -> Result<()> {
     for (name, scope) in options.target.pauses()? {
-        let what = || format!("UpdatePause {name} can't be deleted");
         match delete(source, &name).await {
-            Ok(()) => lines.push(format!("updatepause/{name} deleted")),
-            Err(ApiError::NotFound { .. }) => {
-                lines.push(format!("there is no updatepause/{name}"));
+            Ok(()) => said(&format!("updatepause/{name} deleted"))?,
+            Err(ApiError::NotFound { .. }) => said(&format!("there is no updatepause/{name}"))?,
+            Err(error) => {
+                return Err(error).with_context(|| format!("UpdatePause {name} can't be deleted"));
             }
-            Err(error) => return Err(error).with_context(what),
         }
         let left = list_pauses(source)
             .await
             .context("the pauses can't be read")?;
         let now = Time::from(Timestamp::now());
-        let left = left
-            .into_iter()
-            .filter_map(|found| still(found.found, &scope, now));
-        lines.extend(left);
+        for found in left {
+            if let Some(line) = still(found.found, &scope, now) {
+                said(&line)?;
+            }
+        }
     }
-    Ok(lines)
+    Ok(())
 }
 
 async fn delete(source: &ClientSource, name: &str) -> Result<(), ApiError> {
@@ -240,7 +250,7 @@ fn still(found: FoundPause, scope: &Scope, now: Time) -> Option<String> {
         }
     };
     let same = match (&pause.scope, scope) {
-        (Scope::All, _) => true,
+        (Scope::All, _) | (_, Scope::All) => true,
         (Scope::Pool(one), Scope::Pool(other)) => one == other,
         (Scope::Nodes(some), Scope::Nodes(others)) => !some.is_disjoint(others),
         (Scope::Pool(_) | Scope::Nodes(_), _) => false,

@@ -11,7 +11,7 @@ use cuo_core::values::{RebootRequest, to_json};
 use jiff::Timestamp;
 
 use crate::connect::caller;
-use crate::node::{annotate, read_all};
+use crate::node::{annotate, read, read_all};
 
 /// Options of `reboot`.
 #[derive(Debug, Clone, Args)]
@@ -27,37 +27,49 @@ pub struct Options {
     pub cancel: bool,
 }
 
-/// Writes the request to each node or takes it back, and returns a line for each.
+/// Writes the request to each node or takes it back, and has a line said about each.
 ///
 /// # Errors
 /// Where a node's agent is too old or the node may not be changed; those before it were.
-pub async fn reboot(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
-    let by = caller(source).await?;
-    let instead = "reboot the node by hand";
-    let nodes = read_all(source, &options.nodes, Feature::Reboot, instead).await?;
-    let mut lines = Vec::new();
-    for node in nodes {
-        let name = node.name.clone();
-        let reason = options.reason.as_deref();
-        lines.push(match options.cancel {
-            true if node.requests.reboot.is_absent() => {
-                format!("node/{name} was not asked to reboot")
-            }
-            true => {
-                annotate(source, node, keys::REBOOT_REQUESTED, |_| Ok(None)).await?;
-                format!("node/{name} is asked to reboot no longer")
-            }
-            false => {
-                let value = |node: &NodeView| {
-                    let request = request(node, by.clone(), reason)?;
-                    Ok(Some(to_json(&request)))
-                };
-                annotate(source, node, keys::REBOOT_REQUESTED, value).await?;
-                format!("node/{name} is to reboot when its turn comes")
-            }
-        });
+pub async fn reboot(
+    source: &ClientSource,
+    options: &Options,
+    said: impl Fn(&str) -> Result<()>,
+) -> Result<()> {
+    if options.cancel {
+        return cancel(source, &options.nodes, said).await;
     }
-    Ok(lines)
+    let by = caller(source).await?;
+    let reason = options.reason.as_deref();
+    let instead = "reboot the node by hand";
+    for node in read_all(source, &options.nodes, Feature::Reboot, instead).await? {
+        let name = node.name.clone();
+        let value = |node: &NodeView| {
+            let request = request(node, by.clone(), reason)?;
+            Ok(Some(to_json(&request)))
+        };
+        annotate(source, node, keys::REBOOT_REQUESTED, value).await?;
+        said(&format!("node/{name} is to reboot when its turn comes"))?;
+    }
+    Ok(())
+}
+
+/// Takes the requests back, whatever the agents understand.
+async fn cancel(
+    source: &ClientSource,
+    nodes: &[String],
+    said: impl Fn(&str) -> Result<()>,
+) -> Result<()> {
+    for name in nodes {
+        let node = read(source, name).await?;
+        if node.requests.reboot.is_absent() {
+            said(&format!("node/{name} was not asked to reboot"))?;
+            continue;
+        }
+        annotate(source, node, keys::REBOOT_REQUESTED, |_| Ok(None)).await?;
+        said(&format!("node/{name} is asked to reboot no longer"))?;
+    }
+    Ok(())
 }
 
 /// The request for the boot that `node` is in.

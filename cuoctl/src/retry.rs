@@ -25,15 +25,18 @@ pub struct Options {
     pub release: Option<ReleaseId>,
 }
 
-/// Writes the request to each node, and returns a line for each.
+/// Writes the request to each node, and has a line said about each.
 ///
 /// # Errors
 /// Where a node's agent is too old or the node may not be changed; those before it were.
-pub async fn retry(source: &ClientSource, options: &Options) -> Result<Vec<String>> {
+pub async fn retry(
+    source: &ClientSource,
+    options: &Options,
+    said: impl Fn(&str) -> Result<()>,
+) -> Result<()> {
     let by = caller(source).await?;
     let instead = "run `cuo-agent forget` on the host";
     let nodes = read_all(source, &options.nodes, Feature::Retry, instead).await?;
-    let mut lines = Vec::new();
     for node in nodes {
         let name = node.name.clone();
         let request = |node: &NodeView| {
@@ -48,9 +51,9 @@ pub async fn retry(source: &ClientSource, options: &Options) -> Result<Vec<Strin
             Some(release) => release.to_string(),
             None => "what failed".to_owned(),
         };
-        lines.push(format!("node/{name} is to try {what} again"));
+        said(&format!("node/{name} is to try {what} again"))?;
     }
-    Ok(lines)
+    Ok(())
 }
 
 /// The time of a request on `node`: after all that failed there, whatever its host's clock shows, and another one than that of the last

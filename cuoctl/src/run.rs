@@ -58,7 +58,9 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             watch(&options, connection, cli.no_color).await?
         }
         Command::Status(options) => {
-            let status = Status::of(&cluster(connection).await?, &options.names)?;
+            let cluster = cluster(connection).await?;
+            Status::names(&cluster, &options.names)?;
+            let status = Status::of(&cluster, &options.names)?;
             shown(options.output, &status, |wide| status.text(screen, wide))?;
         }
         Command::Why(options) => {
@@ -97,11 +99,11 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 async fn steer(what: Steer, source: &ClientSource) -> Result<()> {
     match what {
         Steer::Pause(options) => pauses(source, &options).await,
-        Steer::Resume(options) => said(&pause::resume(source, &options).await?),
-        Steer::Gate(options) => said(&[gate::go(source, &options).await?]),
+        Steer::Resume(options) => pause::resume(source, &options, said).await,
+        Steer::Gate(options) => said(&gate::go(source, &options).await?),
         Steer::Approve(options) => approves(source, &options).await,
-        Steer::Retry(options) => said(&retry::retry(source, &options).await?),
-        Steer::Reboot(options) => said(&reboot::reboot(source, &options).await?),
+        Steer::Retry(options) => retry::retry(source, &options, said).await,
+        Steer::Reboot(options) => reboot::reboot(source, &options, said).await,
         Steer::GiveUp(options) => gives_up(source, &options).await,
     }
 }
@@ -126,9 +128,9 @@ fn shown(
     }
 }
 
-/// Prints lines.
-fn said(lines: &[String]) -> Result<()> {
-    say(&(lines.join("\n") + "\n"))
+/// Prints a line about something that was done.
+fn said(line: &str) -> Result<()> {
+    say(&format!("{line}\n"))
 }
 
 async fn watch(options: &status::Options, connection: &Connection, no_color: bool) -> Result<()> {
@@ -213,11 +215,11 @@ async fn blocked(
 
 async fn gives_up(source: &ClientSource, options: &give_up::Options) -> Result<()> {
     give_up::give_up(source, options).await?;
-    said(&[format!("node/{} grant removed", options.node)])
+    said(&format!("node/{} grant removed", options.node))
 }
 
 async fn pauses(source: &ClientSource, options: &pause::Options) -> Result<()> {
-    said(&pause::pause(source, options).await?)?;
+    pause::pause(source, options, said).await?;
     for strange in pause::strangers(source, options).await? {
         note(&format!(
             "there is no {strange}, so that pause holds nothing yet"
@@ -232,7 +234,7 @@ async fn approves(source: &ClientSource, options: &approve::Options) -> Result<(
         Approved::Now => "",
         Approved::Before => " already",
     };
-    said(&[format!("updatepool/{pool} approves {release}{before}")])
+    said(&format!("updatepool/{pool} approves {release}{before}"))
 }
 
 fn pages(directory: &Path) -> Result<()> {

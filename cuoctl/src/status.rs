@@ -109,17 +109,11 @@ impl Status {
     /// The status of `cluster`, of the pools and nodes in `names` or else of all.
     ///
     /// # Errors
-    /// Where a name is nobody's, or something can't be parsed.
+    /// Where something can't be parsed.
     pub fn of(cluster: &Cluster, names: &[String]) -> Result<Self> {
         let (seen, policy) = (cluster.seen()?, cluster.policy()?);
         let plan = plan(&seen, &policy, cluster.at);
         let views = &seen.nodes;
-        let known = |name: &String| {
-            pools::has(&seen, name) || name.parse().is_ok_and(|name| views.contains_key(&name))
-        };
-        if let Some(name) = names.iter().find(|name| !known(name)) {
-            bail!("there is neither a pool nor a node {name:?}");
-        }
         let meant = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
         let lines = plan
             .pools
@@ -135,16 +129,30 @@ impl Status {
             at: cluster.at,
             paused: policy.paused,
             pauses: pauses(&seen, cluster.at),
-            no_operator: cluster
-                .operator
-                .as_ref()
-                .is_none_or(|operator| operator.ready < 1),
+            no_operator: cluster.lacks_operator(),
             pools: lines
                 .filter(|line| meant(line.name.as_deref().unwrap_or_default()))
                 .collect(),
             nodes,
             unknown: cluster.unknown.clone(),
         })
+    }
+
+    /// That `names` are those of pools and nodes of `cluster`.
+    ///
+    /// # Errors
+    /// Where one is nobody's, or something can't be parsed.
+    pub fn names(cluster: &Cluster, names: &[String]) -> Result<()> {
+        let seen = cluster.seen()?;
+        let node = |name: &str| {
+            name.parse()
+                .is_ok_and(|name| seen.nodes.contains_key(&name))
+        };
+        let known = |name: &String| pools::has(&seen, name) || node(name);
+        match names.iter().find(|name| !known(name)) {
+            Some(name) => bail!("there is neither a pool nor a node {name:?}"),
+            None => Ok(()),
+        }
     }
 
     /// As tables.

@@ -219,13 +219,15 @@ impl Why {
             (0, _) | (_, []) => String::new(),
             (_, users) => format!(" (in the cluster: {})", users.join(", ")),
         };
+        let own = usize::from(plan.used.contains(&view.name));
         let budget = Link {
             about,
             found: format!(
                 "{} of {} nodes out of service or about to be, of {} allowed{who}",
                 report.used, report.members, report.budget
             ),
-            holds: report.used >= report.budget,
+            // Its own share is no obstacle to it.
+            holds: report.used.saturating_sub(own) >= report.budget,
         };
         vec![window, budget]
     }
@@ -237,7 +239,7 @@ impl Why {
         Some(Link {
             about: "slot".to_owned(),
             found: format!(
-                "grant {} is out since {}{}",
+                "grant {} has been out since {}{}",
                 slot.id,
                 slot.since,
                 why.unwrap_or_default()

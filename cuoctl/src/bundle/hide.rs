@@ -13,7 +13,8 @@ const PATTERNS: [&str; 5] = [
     r"()eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*",
     r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
     // `password: x`, `"token":"x"`, `client-key-data=x`.
-    r#"(?i)((?:password|passwd|secret|token|api[_-]?key|key-data|authorization)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}"#,
+    // In a quoted JSON text, as logs have them, each quote has a backslash.
+    r#"(?i)((?:password|passwd|secret|token|api[_-]?key|key-data|authorization)(?:\\?["'])?\s*[:=]\s*(?:\\?["'])?)(?:[^\s"',}\\]|\\[^\s"']){4,}"#,
     // Whoever is named in an URL.
     r"(://)[^/\s:@]+:[^/\s@]+@",
     r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?-----END [A-Z ]*PRIVATE KEY-----",

@@ -34,5 +34,6 @@ fn the_file_holds_what_was_listed_and_is_never_overwritten() {
     let expected = expected.map(|(name, text)| (format!("cuo-support/{name}"), text));
     assert_eq!(found, expected.collect::<BTreeMap<_, _>>());
     let error = write(&Collected::default(), &path, Timestamp::UNIX_EPOCH).unwrap_err();
-    assert_eq!(error.to_string(), "it is there already");
+    let kind = error.downcast_ref().map(std::io::Error::kind);
+    assert_eq!(kind, Some(std::io::ErrorKind::AlreadyExists));
 }

@@ -6,7 +6,8 @@ use cuo_cluster::source::DEADLINE;
 use cuo_cluster::{ApiError, ClientSource};
 use jiff::SignedDuration;
 use k8s_openapi::api::admissionregistration::v1::{
-    RuleWithOperations, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+    MutatingWebhookConfiguration, RuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
@@ -15,8 +16,8 @@ use crate::cluster::Cluster;
 use crate::connect::Connection;
 use crate::read::list;
 
-/// The bindings in `deploy/operator.yaml` without which nodes, or whoever may patch Nodes, could grant.
-const BINDINGS: [&str; 3] = ["cuo-node-keys", "cuo-operator-keys", "cuo-pauses"];
+/// The policies in `deploy/operator.yaml` without which nodes, or whoever may patch Nodes, could grant.
+const POLICIES: [&str; 3] = ["cuo-node-keys", "cuo-operator-keys", "cuo-pauses"];
 /// Clocks that differ by more than this make grants lapse before they are accepted.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
@@ -33,27 +34,39 @@ pub async fn all(source: &ClientSource, connection: &Connection, cluster: &Clust
 
 async fn policies(source: &ClientSource) -> Check {
     const ABOUT: &str = "admission policies";
-    let bound = match list::<ValidatingAdmissionPolicyBinding>(source).await {
-        Ok(bindings) => bindings,
-        Err(error) => return Check::unknown(ABOUT, error.to_string()),
+    let policies = list::<ValidatingAdmissionPolicy>(source).await;
+    let bindings = list::<ValidatingAdmissionPolicyBinding>(source).await;
+    let (policies, bindings) = match (policies, bindings) {
+        (Ok(policies), Ok(bindings)) => (policies, bindings),
+        (Err(error), _) | (_, Err(error)) => return Check::unknown(ABOUT, error.to_string()),
     };
-    let is_bound = |name: &&&str| {
-        let mut bindings = bound.iter();
-        !bindings.any(|binding| binding.metadata.name.as_deref() == Some(**name))
+    let in_force = |name: &&str| {
+        let there = policies
+            .iter()
+            .any(|policy| policy.metadata.name.as_deref() == Some(*name));
+        there && bindings.iter().any(|binding| denies(binding, name))
     };
-    let missing: Vec<_> = BINDINGS
-        .iter()
-        .filter(is_bound)
-        .map(ToString::to_string)
-        .collect();
+    let missing = POLICIES.iter().filter(|name| !in_force(name));
+    let missing: Vec<_> = missing.map(ToString::to_string).collect();
     match missing.is_empty() {
-        true => Check::ok(ABOUT, "bound"),
+        true => Check::ok(ABOUT, "bound, and they deny"),
         false => Check::failed(
             ABOUT,
-            format!("not bound: {}", some(&missing)),
+            format!("not in force: {}", some(&missing)),
             "`kubectl apply -f deploy/operator.yaml`; Kubernetes 1.30 or later serves them.",
         ),
     }
+}
+
+/// It is of this policy, for all objects, and what the policy finds is refused and not only told.
+fn denies(binding: &ValidatingAdmissionPolicyBinding, policy: &str) -> bool {
+    let spec = &binding.spec;
+    spec.policy_name == policy
+        && spec
+            .validation_actions
+            .iter()
+            .any(|action| action == "Deny")
+        && spec.match_resources.is_none()
 }
 
 /// Whether a node may write to another Node, by a dry run in a node's name.
@@ -106,7 +119,7 @@ async fn budgets(source: &ClientSource) -> Check {
     });
     let names: Vec<_> = names.collect();
     match names.is_empty() {
-        true => Check::ok(ABOUT, format!("{}, each lets a pod go", budgets.len())),
+        true => Check::ok(ABOUT, format!("{}, and all let pods go", budgets.len())),
         false => Check::warning(
             ABOUT,
             format!("these never let a pod go: {}", some(&names)),
@@ -118,18 +131,25 @@ async fn budgets(source: &ClientSource) -> Check {
 /// Webhooks that fail closed on what drains and agents do.
 async fn webhooks(source: &ClientSource) -> Check {
     const ABOUT: &str = "webhooks";
-    let configurations = match list::<ValidatingWebhookConfiguration>(source).await {
-        Ok(configurations) => configurations,
-        Err(error) => return Check::unknown(ABOUT, error.to_string()),
+    let validating = list::<ValidatingWebhookConfiguration>(source).await;
+    let mutating = list::<MutatingWebhookConfiguration>(source).await;
+    let (validating, mutating) = match (validating, mutating) {
+        (Ok(validating), Ok(mutating)) => (validating, mutating),
+        (Err(error), _) | (_, Err(error)) => return Check::unknown(ABOUT, error.to_string()),
     };
-    let hooks = configurations
-        .into_iter()
-        .flat_map(|one| one.webhooks.unwrap_or_default());
-    let closed = hooks.filter(|hook| {
-        let rules = hook.rules.as_deref().unwrap_or_default();
-        hook.failure_policy.as_deref() != Some("Ignore") && rules.iter().any(concerns)
+    let validating = validating.into_iter().flat_map(|one| one.webhooks);
+    let validating = validating
+        .flatten()
+        .map(|hook| (hook.name, hook.failure_policy, hook.rules));
+    let mutating = mutating.into_iter().flat_map(|one| one.webhooks);
+    let mutating = mutating
+        .flatten()
+        .map(|hook| (hook.name, hook.failure_policy, hook.rules));
+    let closed = validating.chain(mutating).filter(|(_, policy, rules)| {
+        let rules = rules.as_deref().unwrap_or_default();
+        policy.as_deref() != Some("Ignore") && rules.iter().any(concerns)
     });
-    let names: Vec<_> = closed.map(|hook| hook.name).collect();
+    let names: Vec<_> = closed.map(|(name, _, _)| name).collect();
     match names.is_empty() {
         true => Check::ok(
             ABOUT,
@@ -160,7 +180,15 @@ async fn clock(source: &ClientSource) -> Check {
         Ok(ahead) if ahead.abs() <= SKEW => Check::ok(ABOUT, "agrees with the API server's"),
         Ok(ahead) => Check::warning(
             ABOUT,
-            format!("the API server's clock is {ahead:#} ahead of this one"),
+            format!(
+                "the API server's clock is {:#} {} this one",
+                ahead.abs(),
+                if ahead.is_negative() {
+                    "behind"
+                } else {
+                    "ahead of"
+                }
+            ),
             "Synchronise the clocks: forecasts, windows and deadlines follow them.",
         ),
         Err(error) => Check::unknown(ABOUT, error.to_string()),

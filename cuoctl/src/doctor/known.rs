@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use cuo_core::features::Feature;
-use cuo_core::field::Field;
+use cuo_core::field::{Field, trouble};
 use cuo_core::node::NodeView;
 use cuo_core::pause::FoundPause;
 use cuo_core::plan::{Plan, Snapshot, plan};
@@ -23,6 +23,8 @@ pub fn all(cluster: &Cluster) -> Result<Vec<Check>> {
     checks.extend(nodes(&seen));
     checks.extend(pools(&seen, plan.as_ref()));
     checks.extend(pauses(&seen, cluster.at));
+    checks.extend(gates(&seen));
+    checks.extend(ledger(&seen));
     let unknown = cluster.unknown.iter();
     checks.extend(unknown.map(|text| Check::unknown("rights", text.clone())));
     Ok(checks)
@@ -30,6 +32,9 @@ pub fn all(cluster: &Cluster) -> Result<Vec<Check>> {
 
 fn operator(cluster: &Cluster) -> Check {
     const ABOUT: &str = "operator";
+    if cluster.operator_unread {
+        return Check::unknown(ABOUT, "its Deployment can't be read");
+    }
     let Some(operator) = &cluster.operator else {
         let remedy = "`kubectl apply -f deploy/operator.yaml`, or name its namespace with -n.";
         return Check::failed(ABOUT, "there is no Deployment cuo-operator", remedy);
@@ -145,7 +150,11 @@ fn pools(seen: &Snapshot, plan: Option<&Plan>) -> Vec<Check> {
         checks.push(Check::failed("pools", found, Code::PoolsDiffer.remedy()));
     }
     if checks.is_empty() {
-        let found = format!("{} make sense", plan.pools.len().saturating_sub(1));
+        let found = match plan.pools.len().saturating_sub(1) {
+            0 => "none: the operator's flags are the policy of all nodes".to_owned(),
+            1 => "one, and it makes sense".to_owned(),
+            count => format!("{count}, and all make sense"),
+        };
         checks.push(Check::ok("pools", found));
     }
     checks
@@ -165,4 +174,31 @@ fn pauses(seen: &Snapshot, at: Time) -> Vec<Check> {
         )),
     });
     pauses.collect()
+}
+
+/// Gates that pools name, and that are not there or make no sense. One that is closed does what it is for.
+fn gates(seen: &Snapshot) -> Vec<Check> {
+    let pools = seen.pools.iter().filter_map(|found| match found {
+        FoundPool::Valid(pool) => Some(pool),
+        FoundPool::Invalid { .. } => None,
+    });
+    let named = pools.flat_map(|pool| pool.gates.iter().map(move |gate| (pool, gate)));
+    let wrong = named.filter_map(|(pool, gate)| {
+        let why = match seen.gates.get(gate) {
+            Some(Ok(_)) => return None,
+            Some(Err(why)) => why.clone(),
+            None => "there is no such gate, so it counts as closed".to_owned(),
+        };
+        let pool = pool.name.as_ref()?;
+        let found = format!("pool {pool}: gate {gate}: {why}");
+        Some(Check::failed("gates", found, Code::GateClosed.remedy()))
+    });
+    wrong.collect()
+}
+
+/// Nothing at all is granted by a ledger that makes no sense.
+fn ledger(seen: &Snapshot) -> Option<Check> {
+    let why = trouble(&seen.ledger, "the ConfigMap cuo-ledger")?;
+    let remedy = "See `The ledger is malformed` in docs/operations.md.";
+    Some(Check::failed("ledger", why.message, remedy))
 }

@@ -15,7 +15,7 @@ LEVEL  WHAT      FOUND
 ok     operator  1 ready,
 ok     leader    runs on n1
 ok     agents    on all 1 nodes
-ok     pools     1 make sense
+ok     pools     one, and it makes sense
 ";
     assert_eq!(text(&known::all(&sound).unwrap(), Screen::PLAIN), expected);
 }
@@ -24,8 +24,10 @@ ok     pools     1 make sense
 fn each_fault_is_named_with_what_to_do() {
     let mut faulty = cluster(
         vec![idle("n1", &[]), idle("n2", &[]), idle("n3", &[])],
-        &(pool("empty", "{nodeSelector: {matchLabels: {a: b}}}")
-            + &pool("broken", "{nodeSelector: {}, maxUnavailable: some}")),
+        &(pool(
+            "empty",
+            "{nodeSelector: {matchLabels: {a: b}}, gates: [quiet]}",
+        ) + &pool("broken", "{nodeSelector: {}, maxUnavailable: some}")),
         &[],
     );
     faulty.operator = None;
@@ -38,6 +40,7 @@ fn each_fault_is_named_with_what_to_do() {
     faulty
         .pauses
         .push(serde_json::json!({"metadata": {"name": "p"}, "spec": {}}));
+    faulty.ledger = Some("{".to_owned());
     let checks = known::all(&faulty).unwrap();
     let found: Vec<_> = checks
         .iter()
@@ -76,6 +79,16 @@ fn each_fault_is_named_with_what_to_do() {
             "pauses",
             "UpdatePause p holds all nodes, since it can't be understood: missing field `scope`",
         ),
+        (
+            Level::Failed,
+            "gates",
+            "pool empty: gate quiet: there is no such gate, so it counts as closed",
+        ),
+        (
+            Level::Failed,
+            "ledger",
+            "the ConfigMap cuo-ledger: not JSON with a version: EOF while parsing an object at line 1 column 1",
+        ),
         (Level::Unknown, "rights", "the ledger can't be read"),
     ];
     assert_eq!(found, expected);
@@ -83,4 +96,16 @@ fn each_fault_is_named_with_what_to_do() {
         .iter()
         .filter(|check| check.level >= Level::Warning && check.remedy.is_none());
     assert_eq!(unclear.count(), 0);
+}
+
+#[test]
+fn what_can_not_be_read_is_not_missing() {
+    let mut unread = cluster(vec![], "", &[]);
+    unread.operator = None;
+    unread.operator_unread = true;
+    let checks = known::all(&unread).unwrap();
+    let operator = checks.iter().find(|check| check.about == "operator");
+    let operator = operator.map(|check| (check.level, check.found.as_str()));
+    let expected = (Level::Unknown, "its Deployment can't be read");
+    assert_eq!(operator, Some(expected));
 }

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use cuo_cluster::watch::Change;
 
-use super::{framed, hear, news};
+use super::{framed, hear, later, news};
+use crate::cluster::Cluster;
 use crate::status::Status;
 use crate::testing::{NOW, cluster, idle, waiting};
 
@@ -18,6 +19,25 @@ fn elsewhere_than_on_a_terminal_each_change_is_a_line() {
     assert_eq!(news(&both, &mut shown), "");
     let expected = format!("{NOW} n2 idle runs 1\n{NOW} n1 is gone\n");
     assert_eq!(news(&status(vec![idle("n2", &[])]), &mut shown), expected);
+}
+
+/// Where something may not be read, that is how it is; where nothing answers, what was known goes on to be shown.
+#[test]
+fn what_was_known_outlives_an_outage() {
+    let before = cluster(vec![], "", &["--paused"]);
+    for (unanswered, expected) in [(true, before.operator.clone()), (false, None)] {
+        let read = Cluster {
+            operator: None,
+            unknown: vec!["why".to_owned()],
+            unanswered,
+            ..before.clone()
+        };
+        let after = later(before.clone(), read);
+        assert_eq!(
+            (after.operator, after.unknown),
+            (expected, vec!["why".to_owned()])
+        );
+    }
 }
 
 /// Everything else of the cluster is read again only where something is new.

@@ -236,6 +236,14 @@ fn a_paused_pool_and_a_pool_without_a_budget_are_never_served() {
     assert_eq!(lines(&cluster(nodes, &pools, &[])), expected);
 }
 
+/// Programs open gates; whether they do is not to be foreseen.
+#[test]
+fn a_closed_gate_is_for_later() {
+    let spec = "{nodeSelector: {}, gates: [quiet]}";
+    let expected = ["n1", "n2", "n3"].map(|name| format!("{name} later GateClosed"));
+    assert_eq!(lines(&cluster(three(), &all(spec), &[])), expected);
+}
+
 #[test]
 fn a_window_after_the_time_that_is_looked_at_is_later() {
     let spec = "{nodeSelector: {}, blackouts: [{from: '2026-10-01', to: '2026-10-30'}]}";

@@ -243,6 +243,8 @@ impl<'a> World<'a> {
         goes_on && (by_time.contains(&code) || by_either.contains(&code))
             || busy && (by_others.contains(&code) || by_either.contains(&code))
             || code == Code::WindowClosed && self.opens(node)
+            // What opens it is not of this world.
+            || code == Code::GateClosed
             || paused.contains(&code) && self.pause_ends(node)
     }
 

@@ -83,6 +83,7 @@ fn what_still_holds_is_said() {
     let held = Some("still paused (UpdatePause x)".to_owned());
     let cases = [
         (pause(Scope::All), node("n1"), held.clone()),
+        (pause(node("n1")), Scope::All, held.clone()),
         (pause(node("n1")), node("n1"), held),
         (pause(node("n2")), node("n1"), None),
         (over, node("n1"), None),

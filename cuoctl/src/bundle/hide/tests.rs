@@ -17,6 +17,11 @@ fn what_looks_like_a_secret_is_removed_and_nothing_else() {
             r#"{"token":"abcdef","a":1}"#,
             r#"{"token":"(removed)","a":1}"#,
         ),
+        (
+            r#"patch {\"token\":\"abcdef\",\"a\":1}"#,
+            r#"patch {\"token\":\"(removed)\",\"a\":1}"#,
+        ),
+        (r#"{"password":"ab\\cd\ne"}"#, r#"{"password":"(removed)"}"#),
         ("password=hunter22 next", "password=(removed) next"),
         (
             "https://alice:hunter2@registry.example/v2/",
