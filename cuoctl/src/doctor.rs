@@ -3,6 +3,7 @@
 mod asked;
 mod check;
 mod known;
+mod rivals;
 
 use anyhow::Result;
 use clap::Args;
@@ -34,6 +35,7 @@ pub async fn run(
 ) -> Result<Vec<Check>> {
     let mut checks = known::all(cluster)?;
     checks.extend(asked::all(source, connection, cluster).await);
+    checks.push(rivals::check(source).await);
     Ok(checks)
 }
 
