@@ -70,7 +70,7 @@ events! {
 }
 
 /// Where to report what the catalog does not answer.
-const SUPPORT: &str = "https://github.com/coreos/cuo/issues";
+const SUPPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 /// The width of a classic terminal, less one column.
 const WIDTH: usize = 79;
 

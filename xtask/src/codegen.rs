@@ -15,6 +15,7 @@ use cuo_core::reason::Code;
 use cuo_core::values::Phase;
 use cuo_operator::config::Config as OperatorConfig;
 
+use crate::place::Place;
 use crate::{behaviours, examples, life, metrics, policies, root, yaml};
 
 /// What to do.
@@ -27,6 +28,7 @@ pub struct Arguments {
 
 /// What is printed: page, name, text.
 fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
+    let place = Place::of_workspace()?;
     Ok(vec![
         ("docs/protocol.md", "keys", key_table()),
         ("docs/protocol.md", "phases", phase_table()),
@@ -77,6 +79,21 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             policies::nodes_keys(),
         ),
         (
+            "deploy/operator.yaml",
+            "image",
+            format!("image: {}\n", place.image()),
+        ),
+        (
+            "packaging/rpm/cuo-agent.spec",
+            "place",
+            format!("URL:            {}\n", place.repository),
+        ),
+        (
+            ".packit.yaml",
+            "copr",
+            format!("owner: {}\nproject: {}\n", place.copr.0, place.copr.1),
+        ),
+        (
             "deploy/agent-identity.yaml",
             "what agents write",
             policies::agents_keys(),
@@ -88,6 +105,13 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
 fn files() -> Vec<(&'static str, String)> {
     vec![("systemd/cuo-agent.catalog", journal::catalog())]
 }
+
+/// Files that name runbooks.
+const WITH_RUNBOOKS: [&str; 3] = [
+    "deploy/monitoring/rules.yaml",
+    "deploy/monitoring/tests/rollout.yaml",
+    "deploy/monitoring/tests/slow.yaml",
+];
 
 /// Prints all parts into their pages, or tells which are not as they should be.
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -113,6 +137,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for (file, text) in files() {
         let before = fs::read_to_string(root().join(file)).unwrap_or_default();
         print(file, "all of it", &before, &text)?;
+    }
+    for file in WITH_RUNBOOKS {
+        let before = fs::read_to_string(root().join(file)).with_context(|| file.to_owned())?;
+        let after = Place::of_workspace()?.runbooks(&before);
+        print(file, "addresses of runbooks", &before, &after)?;
     }
     ensure!(
         stale.is_empty(),

@@ -5,6 +5,7 @@ use clap::Args;
 use cuo_lab::image::{self, Build};
 
 use crate::oci::{self, Image};
+use crate::place::Place;
 
 /// More than this is a mistake: a dependency too many, or symbols that were not stripped.
 const LIMIT: u64 = 15_000_000;
@@ -27,7 +28,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     println!("tree   {}", tree.display());
     let version = env!("CARGO_PKG_VERSION");
     let image = Image {
-        name: format!("ghcr.io/coreos/cuo-operator:{version}"),
+        name: Place::of_workspace()?.image(),
         version: version.to_owned(),
         description: "The cluster side of CUO: chooses which node reboots when".to_owned(),
         entrypoint: format!("/{}", image::PROGRAM),

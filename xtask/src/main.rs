@@ -9,6 +9,7 @@ mod image;
 mod life;
 mod metrics;
 mod oci;
+mod place;
 mod policies;
 mod rpm;
 mod setup;

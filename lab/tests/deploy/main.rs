@@ -101,25 +101,6 @@ fn manifest() -> PathBuf {
 }
 
 #[test]
-fn the_image_is_of_this_version() {
-    let text = std::fs::read_to_string(manifest()).unwrap();
-    let expected = format!(
-        " image: ghcr.io/coreos/cuo-operator:{}",
-        env!("CARGO_PKG_VERSION")
-    );
-    let images: Vec<_> = text
-        .lines()
-        .filter(|line| line.trim_start().starts_with("image: "))
-        .map(str::trim_end)
-        .collect();
-    assert!(
-        matches!(&images[..], [one] if one.ends_with(&expected)),
-        "deploy/operator.yaml should name the version in Cargo.toml: {images:?}"
-    );
-}
-
-/// The policy for the operator's keys once was about nodes, too: its new version must not be in force without the one that is now.
-#[test]
 fn nodes_are_kept_from_granting_before_anything_else_is_applied() {
     let text = std::fs::read_to_string(manifest()).unwrap();
     let value = |object: &str, field: &str| {

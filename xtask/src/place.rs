@@ -1,0 +1,106 @@
+//! Where releases live. The workspace's `Cargo.toml` says it, `cargo xtask codegen` writes it into all files that name it, and
+//! `cargo xtask release` puts another place in, which only its caller knows.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+const WORKSPACE: &str = include_str!("../../Cargo.toml");
+/// What the annotation of an alert with its runbook is called, to Prometheus' dashboards and to chat programs.
+const RUNBOOK: &str = "runbook_url: ";
+
+/// The place of releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The URL of the source's repository, without a slash at its end.
+    pub repository: String,
+    /// Registry and namespace of the images and charts.
+    pub registry: String,
+    /// The URL of the documentation, without a slash at its end.
+    pub site: String,
+    /// Owner and project in Copr.
+    pub copr: (String, String),
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    workspace: Workspace,
+}
+
+#[derive(Deserialize)]
+struct Workspace {
+    package: Package,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    repository: String,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    releases: Releases,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Releases {
+    registry: String,
+    site: String,
+    copr: String,
+}
+
+impl Place {
+    /// As `Cargo.toml` has it.
+    pub fn of_workspace() -> Result<Self> {
+        let manifest: Manifest = toml::from_str(WORKSPACE).context("Cargo.toml")?;
+        let Workspace { package, metadata } = manifest.workspace;
+        let Releases {
+            registry,
+            site,
+            copr,
+        } = metadata.releases;
+        let (owner, project) = copr
+            .split_once('/')
+            .context("Cargo.toml: `copr` is OWNER/PROJECT")?;
+        Ok(Self {
+            repository: package.repository,
+            registry,
+            site,
+            copr: (owner.to_owned(), project.to_owned()),
+        })
+    }
+
+    /// The operator's image of this version.
+    pub fn image(&self) -> String {
+        let registry = &self.registry;
+        format!("{registry}/cuo-operator:{}", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// `text` with this place in place of `other`.
+    pub fn instead_of(&self, other: &Self, text: &str) -> String {
+        let replaced = [
+            (&other.registry, &self.registry),
+            (&other.repository, &self.repository),
+            (&other.site, &self.site),
+        ];
+        let replaced = replaced.into_iter();
+        replaced.fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    }
+
+    /// Rules of Prometheus, or tests of them, with the addresses of runbooks on this place's site.
+    pub fn runbooks(&self, text: &str) -> String {
+        let line = |line: &str| match line.split_once(RUNBOOK) {
+            Some((before, url)) => {
+                let name = url.rsplit('/').next().unwrap_or_default();
+                let name = name.trim_end_matches(".html");
+                format!("{before}{RUNBOOK}{}/runbooks/{name}.html\n", self.site)
+            }
+            None => format!("{line}\n"),
+        };
+        text.lines().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
