@@ -8,6 +8,7 @@ pub mod blockers;
 pub mod bundle;
 pub mod cli;
 pub mod cluster;
+pub mod complete;
 pub mod connect;
 pub mod doctor;
 pub mod events;

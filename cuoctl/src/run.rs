@@ -22,8 +22,8 @@ use crate::release::Releases;
 use crate::status::Status;
 use crate::why::Why;
 use crate::{
-    approve, blockers, bundle, doctor, events, gate, give_up, history, pause, plan, print, reboot,
-    retry, status,
+    approve, blockers, bundle, complete, doctor, events, gate, give_up, history, pause, plan,
+    print, reboot, retry, status,
 };
 
 /// `doctor` found something that does not work or is not safe.
@@ -34,6 +34,12 @@ const NEVER: u8 = 3;
 /// Runs `cuoctl` with these arguments, of which the first is the program's name.
 pub async fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.collect();
+    if let Some((program, words)) = arguments.split_first()
+        && Path::new(program).file_name() == Some(complete::NAME.as_ref())
+    {
+        let said = complete::lines(words.iter().cloned()).and_then(|text| say(&text));
+        return ended(said.map(|()| ExitCode::SUCCESS));
+    }
     let parsed = command(arguments.first().map(OsString::as_os_str))
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -41,13 +47,14 @@ pub async fn program(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    match run(cli).await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("cuoctl: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(run(cli).await)
+}
+
+fn ended(done: Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("cuoctl: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 async fn run(cli: Cli) -> Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! The agent's RPM, from its spec file and a program that is built already.
+//! The RPMs of the agent and of `cuoctl`, from their spec file and programs that are built already.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,15 +22,18 @@ pub struct Package<'a> {
     pub repository: &'a Path,
     /// Its version, which is Cargo's.
     pub version: &'a str,
-    /// The program that is built already.
+    /// The agent, which is built already.
     pub program: &'a Path,
+    /// `cuoctl` likewise, if it is to have a package, too.
+    pub cuoctl: Option<&'a Path>,
     /// What its release ends with in place of what rpm says, if not empty; a longer one is newer.
     pub dist: &'a str,
     /// How it was built; only what is shipped is worth to be compressed for long.
     pub build: Build,
 }
 
-/// Builds the RPM below `folder`, which is recreated. What rpmbuild says goes to `folder/log`.
+/// Builds the RPMs below `folder`, which is recreated, and returns the agent's; another one is beside it. What rpmbuild says goes to
+/// `folder/log`.
 ///
 /// With the same package and time it has the same bytes. The time is `SOURCE_DATE_EPOCH` of the environment, else that of the last
 /// commit.
@@ -42,6 +45,7 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
         repository,
         version,
         program,
+        cuoctl,
         dist,
         build,
     } = package;
@@ -83,34 +87,37 @@ pub async fn build(package: &Package<'_>, folder: &Path) -> Result<PathBuf> {
             .arg("--define")
             .arg(format!("{name} {}", value.display()));
     }
+    if let Some(cuoctl) = cuoctl {
+        rpmbuild
+            .arg("--define")
+            .arg(format!("cuoctl_program {}", cuoctl.display()));
+    }
     rpmbuild
         .arg(&spec)
         .env("SOURCE_DATE_EPOCH", time.to_string());
     run(&mut rpmbuild, &log).await?;
     let built = folder.join("RPMS").join(env::consts::ARCH);
-    only_file(&built).with_context(|| format!("look for the package in {}", built.display()))
+    file_of(&built, "cuo-agent-")
+        .with_context(|| format!("look for the package in {}", built.display()))
 }
 
-/// The program as it is shipped, built from the sources as they are now. Cargo's output goes to standard error.
+/// A program of the workspace as it is shipped, built from the sources as they are now. Cargo's output goes to standard error.
 ///
 /// The first time takes minutes; with nothing changed, a second.
 ///
 /// # Errors
 /// When it can't be built.
-pub async fn program(repository: &Path) -> Result<PathBuf> {
+pub async fn program(repository: &Path, name: &str) -> Result<PathBuf> {
     let target = repository.join("target");
     let status = cargo()
-        .args(["build", "--locked", "--release", "--package", "cuo-agent"])
+        .args(["build", "--locked", "--release", "--package", name])
         .env("CARGO_TARGET_DIR", &target)
         .current_dir(repository)
         .status()
         .await
         .context("start cargo")?;
-    ensure!(
-        status.success(),
-        "cargo could not build cuo-agent: {status}"
-    );
-    Ok(target.join("release/cuo-agent"))
+    ensure!(status.success(), "cargo could not build {name}: {status}");
+    Ok(target.join("release").join(name))
 }
 
 /// The spec file with `version`, which is Cargo's.
@@ -227,16 +234,20 @@ pub(crate) async fn run(command: &mut Command, log: &Path) -> Result<()> {
     )
 }
 
-pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
+/// The only file in `folder` whose name begins with `name`.
+pub(crate) fn file_of(folder: &Path, name: &str) -> Result<PathBuf> {
     let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
-    let entries = entries?;
-    ensure!(
-        entries.len() == 1,
-        "expected one file, found {}",
-        entries.len()
-    );
-    let entry = entries.first().context("no file")?;
-    Ok(entry.path())
+    let paths = entries?.into_iter().map(|entry| entry.path());
+    let named = |path: &PathBuf| {
+        let file = path.file_name().unwrap_or_default();
+        file.as_encoded_bytes().starts_with(name.as_bytes())
+    };
+    let mut found = paths.filter(named);
+    match (found.next(), found.next()) {
+        (Some(path), None) => Ok(path),
+        (None, _) => bail!("there is no file {name}…"),
+        (Some(_), Some(_)) => bail!("there are several files {name}…"),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! `cargo xtask rpm`: the agent's RPM.
+//! `cargo xtask rpm`: the RPMs of the agent and of `cuoctl`.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -9,48 +10,60 @@ use cuo_lab::rpm::{self, Package};
 
 use crate::{root, setup};
 
-/// Build the agent's RPM, with rpmbuild.
+/// Build the RPMs of the agent and of cuoctl, with rpmbuild.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Take the program as it lies in target/release, without building it first.
+    /// Take the programs as they lie in target/release, without building them first.
     #[arg(long)]
     no_build: bool,
 }
 
-/// Builds the program and puts it, with all that belongs to it, into an RPM; then has it looked at by rpmlint.
+/// Builds the programs and puts each, with all that belongs to it, into an RPM; then has them looked at by rpmlint.
 pub async fn run(arguments: &Arguments) -> Result<()> {
+    for package in packages(!arguments.no_build).await? {
+        println!("package {}", package.display());
+    }
+    Ok(())
+}
+
+/// The RPMs of both, in `target/rpm`.
+pub async fn packages(build: bool) -> Result<Vec<PathBuf>> {
     setup::ensure_programs(setup::RPM)?;
-    let program = if arguments.no_build {
-        root().join("target/release/cuo-agent")
-    } else {
-        println!("building the program, which takes minutes the first time");
-        rpm::program(&root()).await?
+    let program = async |name| {
+        if !build {
+            return Ok(root().join("target/release").join(name));
+        }
+        println!("building {name}, which takes minutes the first time");
+        rpm::program(&root(), name).await
     };
-    println!("building the package");
+    let (agent, cuoctl) = (program("cuo-agent").await?, program("cuoctl").await?);
+    println!("building the packages");
     let folder = root().join("target/rpm");
     let what = Package {
         repository: &root(),
         version: env!("CARGO_PKG_VERSION"),
-        program: &program,
+        program: &agent,
+        cuoctl: Some(&cuoctl),
         dist: "",
         build: Build::Release,
     };
     let built = rpm::build(&what, &folder).await?;
-    let package = folder.join(built.file_name().context("a package without a name")?);
-    fs::rename(&built, &package).with_context(|| format!("move {}", built.display()))?;
-    println!("looking at it with rpmlint");
+    let below = built.parent().context("a package without a folder")?;
+    let mut packages = Vec::new();
+    for entry in fs::read_dir(below)? {
+        let entry = entry?;
+        let package = folder.join(entry.file_name());
+        fs::rename(entry.path(), &package)
+            .with_context(|| format!("move {}", package.display()))?;
+        packages.push(package);
+    }
+    packages.sort();
+    println!("looking at them with rpmlint");
     let mut rpmlint = Command::new("rpmlint");
-    rpmlint
-        .arg("--config")
-        .arg(root().join("packaging/rpm/rpmlint.toml"));
-    call(
-        rpmlint
-            .arg("--strict")
-            .arg(root().join(rpm::SPEC))
-            .arg(&package),
-    )?;
-    println!("package {}", package.display());
-    Ok(())
+    let config = root().join("packaging/rpm/rpmlint.toml");
+    rpmlint.arg("--config").arg(config).arg("--strict");
+    call(rpmlint.arg(root().join(rpm::SPEC)).args(&packages))?;
+    Ok(packages)
 }
 
 fn call(command: &mut Command) -> Result<()> {

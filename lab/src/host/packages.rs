@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::image::Build;
 use crate::process::bound;
-use crate::rpm::{self, Package, only_file, run};
+use crate::rpm::{self, Package, file_of, run};
 
 const FEDORA: &str = include_str!("../../assets/host/fedora.spec");
 const HELPER: &str = include_str!("../../assets/host/systemd-update-helper");
@@ -38,6 +38,7 @@ impl Packages {
                 repository,
                 version,
                 program: &stripped,
+                cuoctl: None,
                 dist,
                 build: Build::Debug,
             };
@@ -99,6 +100,6 @@ async fn fedora(folder: &Path) -> Result<()> {
             .arg(format!("{name} {}", place.display()));
     }
     run(rpmbuild.arg(&spec), &top.join("log")).await?;
-    let built = only_file(&top.join("RPMS/noarch")).context("look for lab-fedora")?;
+    let built = file_of(&top.join("RPMS/noarch"), "lab-fedora-").context("look for lab-fedora")?;
     fs::rename(built, folder.join("repository/fedora.rpm")).context("move fedora.rpm")
 }

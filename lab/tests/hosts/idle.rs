@@ -18,7 +18,7 @@ const SPENT: u64 = 30;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_agent_costs_next_to_nothing() {
     // Built before the control plane starts, since that may take minutes.
-    let program = rpm::program(&repository()).await.unwrap();
+    let program = rpm::program(&repository(), "cuo-agent").await.unwrap();
     let Some(yard) = Yard::start(1).await else {
         return;
     };

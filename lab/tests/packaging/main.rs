@@ -7,6 +7,7 @@ mod catalog;
 mod polkit;
 #[cfg(test)]
 mod rpm;
+mod tool;
 #[cfg(test)]
 mod units;
 

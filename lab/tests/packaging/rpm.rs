@@ -1,5 +1,6 @@
 //! The RPM: all that it puts on a host, with modes and owners, what it needs and runs, and that it is the same each time.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,7 +68,7 @@ fn contents() -> String {
 }
 
 /// Asks rpm about a package file.
-fn query(package: &Path, arguments: &[&str]) -> String {
+pub fn query(package: &Path, arguments: &[&str]) -> String {
     let mut rpm = Command::new("rpm");
     let asked = said(
         rpm.args(["--query", "--package"])
@@ -83,6 +84,7 @@ async fn build(folder: &TempDir, program: &Path) -> PathBuf {
         repository: &repository(),
         version: VERSION,
         program,
+        cuoctl: None,
         dist: "",
         build: Build::Debug,
     };
@@ -197,8 +199,20 @@ fn the_spec_file_says_what_cargo_says() {
         "the spec file's version"
     );
 
+    assert_eq!(named_licences(&spec), linked_licences("cuo-agent"));
+}
+
+/// The licences that the first tag of that kind in `spec` names.
+pub fn named_licences(spec: &str) -> BTreeSet<String> {
+    let (_, licence) = spec.split_once("%{shrink:").unwrap();
+    let (licence, _) = licence.split_once('}').unwrap();
+    all_of(&licence.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The licences of what cargo links into `program`.
+pub fn linked_licences(program: &str) -> BTreeSet<String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["tree", "--offline", "--locked", "--package", "cuo-agent"]);
+    cargo.args(["tree", "--offline", "--locked", "--package", program]);
     cargo.args([
         "--edges",
         "no-build,no-dev,no-proc-macro",
@@ -208,21 +222,17 @@ fn the_spec_file_says_what_cargo_says() {
     ]);
     let tree = said(cargo.args(["--format", "{l}"]).current_dir(repository()));
     assert!(tree.success, "{}", tree.stderr);
-    let normal = |licence: &str| {
-        let mut either: Vec<_> = licence.split(" OR ").map(str::trim).collect();
+    let linked = tree.stdout.lines().map(|line| line.replace('/', " OR "));
+    all_of(&linked.collect::<Vec<_>>().join(" AND "))
+}
+
+/// The parts of a licence that all hold, each in one order.
+fn all_of(text: &str) -> BTreeSet<String> {
+    let parts = text.split(" AND ").map(|part| {
+        let part = part.trim_matches(['(', ')', ' ']);
+        let mut either: Vec<_> = part.split(" OR ").map(str::trim).collect();
         either.sort_unstable();
         either.join(" OR ")
-    };
-    let all = |text: &str| {
-        let parts = text
-            .split(" AND ")
-            .map(|part| normal(part.trim_matches(['(', ')', ' '])));
-        parts.collect::<std::collections::BTreeSet<_>>()
-    };
-    let linked = tree.stdout.lines().map(|line| line.replace('/', " OR "));
-    let linked: Vec<_> = linked.collect();
-    let (_, licence) = spec.split_once("%{shrink:").unwrap();
-    let (licence, _) = licence.split_once('}').unwrap();
-    let licence = licence.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(all(&licence), all(&linked.join(" AND ")));
+    });
+    parts.collect()
 }
