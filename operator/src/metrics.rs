@@ -1,6 +1,7 @@
 //! Metrics for Prometheus.
 
 mod durations;
+mod labels;
 mod nodes;
 
 use std::collections::BTreeMap;
@@ -24,18 +25,11 @@ use prometheus_client::registry::Registry;
 
 use crate::narration::{Count, Write};
 use durations::Durations;
+use labels::{BUILT_IN, Label, NO_PHASE, PoolLabels};
 use nodes::Nodes;
 
-type Label = [(&'static str, &'static str); 1];
-type PoolLabels = Vec<(&'static str, String)>;
-
-/// The label of the built-in pool, of all nodes that no other one selects. No pool can have this name.
-const BUILT_IN: &str = "(built-in)";
 /// What a pause holds, as a label.
 const SCOPES: [&str; 3] = ["all", "pool", "nodes"];
-/// The phase of nodes whose agent shows none.
-const NO_PHASE: &str = "none";
-
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $name:literal, $help:literal;)*) => {
         /// All metrics. Counters begin at zero with each start of the process.

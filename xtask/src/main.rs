@@ -11,6 +11,7 @@ mod metrics;
 mod oci;
 mod place;
 mod policies;
+mod release;
 mod rpm;
 mod setup;
 #[cfg(test)]
@@ -41,7 +42,9 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Watch two updates go through a cluster on this machine.
     Demo(demo::Arguments),
-    /// Build the agent's RPM.
+    /// Make all files of a release, and list what would be published where.
+    Release(release::Arguments),
+    /// Build the RPMs of the agent and of cuoctl.
     Rpm(rpm::Arguments),
     /// Run everything that CI checks.
     Test(test::Arguments),
@@ -54,6 +57,7 @@ async fn main() -> ExitCode {
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments).await,
+        Task::Release(arguments) => release::run(&arguments).await,
         Task::Rpm(arguments) => rpm::run(&arguments).await,
         Task::Test(arguments) => test::run(&arguments).await,
     };

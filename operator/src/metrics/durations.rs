@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{PoolLabels, nodes};
+use super::labels::{PoolLabels, pools};
 
 /// Seconds, from a drain of nothing to a week's wait for a window.
 const BUCKETS: [f64; 12] = [
@@ -48,7 +48,7 @@ impl Durations {
             let Some(node) = seen.nodes.get(&lap.node) else {
                 continue;
             };
-            let pool = nodes::pools(&seen.pools, &node.labels);
+            let pool = pools(&seen.pools, &node.labels);
             let (mut labels, took) = (vec![("pool", pool)], lap.took.as_secs_f64());
             if lap.part == Part::Wait {
                 self.waits.get_or_create(&labels).observe(took);

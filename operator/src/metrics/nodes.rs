@@ -18,7 +18,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::{BUILT_IN, NO_PHASE};
+use super::labels::{NO_PHASE, pools};
 
 /// The nodes as of the last plan that left nothing to write.
 #[derive(Debug, Default)]
@@ -91,16 +91,6 @@ impl Nodes {
     /// Forgets all: somebody else leads now.
     pub fn forget(&self) {
         *self.known() = Known::default();
-    }
-}
-
-/// Names of the pools that select a node with these labels, separated by commas, for a label.
-pub fn pools(pools: &[FoundPool], labels: &BTreeMap<String, String>) -> String {
-    let names = pools.iter().filter_map(|found| found.selecting(labels));
-    let names: Vec<_> = names.map(|name| name.as_str()).collect();
-    match names.is_empty() {
-        true => BUILT_IN.to_owned(),
-        false => names.join(","),
     }
 }
 

@@ -50,10 +50,7 @@ const END: Duration = Duration::from_secs(6);
 pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
-    let metrics = Arc::new(Metrics::new(
-        config.max_unavailable,
-        config.metrics_per_node,
-    ));
+    let metrics = Arc::new(measured(&config));
     let health = listen(&config, &metrics).await?;
     let source = ClientSource::start(config.credentials(), PROGRAM).await;
     let (events, publishing) = publish(&config, &source, &metrics);
@@ -99,6 +96,11 @@ pub async fn run(config: Config) -> Result<()> {
     drop(operator);
     end(lead, publishing).await;
     Ok(())
+}
+
+/// The metrics that the flags ask for.
+fn measured(config: &Config) -> Metrics {
+    Metrics::new(config.max_unavailable, config.metrics_per_node)
 }
 
 /// Takes in what is there already of the watch, for one decision; `false` if none has to be made.
