@@ -25,6 +25,7 @@ pub mod previous;
 pub mod process;
 pub mod record;
 pub mod rpm;
+pub mod tool;
 pub mod wait;
 
 #[cfg(test)]

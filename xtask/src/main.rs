@@ -4,6 +4,7 @@ mod behaviours;
 mod bench;
 mod codegen;
 mod demo;
+mod deny;
 mod examples;
 mod image;
 mod life;
@@ -40,6 +41,8 @@ enum Task {
     Image(image::Arguments),
     /// Bring the generated parts of the documentation up to date.
     Codegen(codegen::Arguments),
+    /// Check licences, sources and versions of all dependencies with cargo-deny, which is built if it is missing.
+    Deny,
     /// Watch two updates go through a cluster on this machine.
     Demo(demo::Arguments),
     /// Make all files of a release, and list what would be published where.
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments).await,
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Deny => deny::run().await,
         Task::Demo(arguments) => demo::run(&arguments).await,
         Task::Release(arguments) => release::run(&arguments).await,
         Task::Rpm(arguments) => rpm::run(&arguments).await,

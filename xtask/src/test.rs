@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use cuo_lab::process::cargo;
 
 use crate::root;
-use crate::setup::{self, installed};
+use crate::setup;
 use lanes::{Spent, processor_time};
-use parts::{DENY, FIRST, HOSTS, PARTS, Part, VERSIONS, When};
+use parts::{FIRST, HOSTS, PARTS, Part, VERSIONS, When};
 
 /// Run everything that CI checks: format, lints, unit, property, model and end-to-end tests, the image and the demo.
 ///
@@ -98,9 +98,6 @@ fn choose(
                 format!("--all runs it; it takes about {minutes} minutes on two cores")
             }
             (_, Some(one)) => format!("nothing was tested {}: {}", one.lacks, one.why),
-            _ if part.name == DENY && !installed("cargo-deny") => {
-                "cargo-deny is not installed".to_owned()
-            }
             _ => {
                 chosen.push(*part);
                 continue;

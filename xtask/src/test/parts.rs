@@ -73,8 +73,6 @@ const fn part(name: &'static str, when: When, effort: Effort, task: Task) -> Par
 pub const HOSTS: &str = "hosts";
 /// The part that not every clone can run.
 pub const VERSIONS: &str = "versions";
-/// The part that needs `cargo deny`.
-pub const DENY: &str = "licences and sources";
 
 /// These run first, one after the other: they lock the target folder, and what comes after them needs what they build. Unit tests have short
 /// deadlines, and whoever broke something mostly learns it from them.
@@ -156,10 +154,10 @@ pub const PARTS: &[Part] = &[
         Task::Tests("planted", &[]),
     ),
     part(
-        DENY,
-        When::Always,
+        "licences and sources",
+        When::Full,
         Computes,
-        Task::Cargo(&["deny", "check", "bans", "licenses", "sources"]),
+        Task::Xtask(&["deny"]),
     ),
     // A test says what it had to leave out.
     part(
