@@ -16,7 +16,7 @@ use cuo_core::values::Phase;
 use cuo_operator::config::Config as OperatorConfig;
 
 use crate::place::Place;
-use crate::{behaviours, examples, life, metrics, policies, root, yaml};
+use crate::{behaviours, chart, examples, life, metrics, policies, root, yaml};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -28,8 +28,8 @@ pub struct Arguments {
 
 /// What is printed: page, name, text.
 fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
-    let place = Place::of_workspace()?;
-    Ok(vec![
+    let mut parts = vec![
+        ("charts/cuo/values.yaml", "chart flags", chart::flags()),
         ("docs/protocol.md", "keys", key_table()),
         ("docs/protocol.md", "phases", phase_table()),
         ("docs/protocol.md", "examples", examples::of_nodes()?),
@@ -79,31 +79,19 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             policies::nodes_keys(),
         ),
         (
-            "deploy/operator.yaml",
-            "image",
-            format!("image: {}\n", place.image()),
-        ),
-        (
-            "packaging/rpm/cuo-agent.spec",
-            "place",
-            format!("URL:            {}\n", place.repository),
-        ),
-        (
-            ".packit.yaml",
-            "copr",
-            format!("owner: {}\nproject: {}\n", place.copr.0, place.copr.1),
-        ),
-        (
             "deploy/agent-identity.yaml",
             "what agents write",
             policies::agents_keys(),
         ),
-    ])
+    ];
+    parts.extend(Place::of_workspace()?.parts());
+    Ok(parts)
 }
 
 /// Files that are printed as a whole.
-fn files() -> Vec<(&'static str, String)> {
-    vec![("systemd/cuo-agent.catalog", journal::catalog())]
+fn files() -> Result<Vec<(String, String)>> {
+    let catalog = ("systemd/cuo-agent.catalog".to_owned(), journal::catalog());
+    Ok([catalog].into_iter().chain(chart::files()?).collect())
 }
 
 /// Files that name runbooks.
@@ -134,9 +122,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let after = replace(&before, name, &text).with_context(|| page.to_owned())?;
         print(page, name, &before, &after)?;
     }
-    for (file, text) in files() {
-        let before = fs::read_to_string(root().join(file)).unwrap_or_default();
-        print(file, "all of it", &before, &text)?;
+    for (file, text) in files()? {
+        let before = fs::read_to_string(root().join(&file)).unwrap_or_default();
+        print(&file, "all of it", &before, &text)?;
     }
     for file in WITH_RUNBOOKS {
         let before = fs::read_to_string(root().join(file)).with_context(|| file.to_owned())?;

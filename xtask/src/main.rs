@@ -2,6 +2,7 @@
 
 mod behaviours;
 mod bench;
+mod chart;
 mod codegen;
 mod demo;
 mod deny;

@@ -77,6 +77,75 @@ impl Place {
         format!("{registry}/cuo-operator:{}", env!("CARGO_PKG_VERSION"))
     }
 
+    /// What files have of it: file, name of the part, text.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str, String)> {
+        let Self {
+            repository,
+            registry,
+            copr: (owner, project),
+            ..
+        } = self;
+        let version = env!("CARGO_PKG_VERSION");
+        let image = format!("{registry}/cuo-operator");
+        let parts = [
+            (
+                "deploy/operator.yaml",
+                "image",
+                format!("image: {image}:{version}"),
+            ),
+            (
+                "packaging/rpm/cuo-agent.spec",
+                "place",
+                format!("URL:            {repository}"),
+            ),
+            (
+                ".packit.yaml",
+                "copr",
+                format!("owner: {owner}\nproject: {project}"),
+            ),
+            (
+                "charts/cuo/Chart.yaml",
+                "chart version",
+                format!("version: {version}\nappVersion: \"{version}\""),
+            ),
+            (
+                "charts/cuo/Chart.yaml",
+                "chart home",
+                format!("home: {repository}\nsources:\n  - {repository}"),
+            ),
+            (
+                "charts/cuo/values.yaml",
+                "chart image",
+                format!("repository: {image}"),
+            ),
+            (
+                "deploy/kustomization.yaml",
+                "kustomize image",
+                format!(
+                    "#   images:\n#     - name: {image}\n#       newName: registry.example.com/cuo-operator\n#       newTag: {version}"
+                ),
+            ),
+            (
+                "deploy/gitops/argocd.yaml",
+                "chart place",
+                format!("repoURL: {registry}/charts\nchart: cuo\ntargetRevision: {version}"),
+            ),
+            (
+                "deploy/gitops/flux-helm.yaml",
+                "chart place",
+                format!("url: oci://{registry}/charts/cuo\nref:\n  tag: {version}"),
+            ),
+            (
+                "deploy/gitops/flux-kustomize.yaml",
+                "repository",
+                format!("url: {repository}\nref:\n  tag: v{version}"),
+            ),
+        ];
+        parts
+            .map(|(file, name, text)| (file, name, text + "\n"))
+            .into()
+    }
+
     /// `text` with this place in place of `other`.
     pub fn instead_of(&self, other: &Self, text: &str) -> String {
         let replaced = [

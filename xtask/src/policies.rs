@@ -21,7 +21,7 @@ pub fn an_operators_key_changes() -> String {
     );
     let labels = changes("labels", written_by(Writer::Operator, Key::is_label));
     format!(
-        "- name: somebody-else-changes-a-key-of-the-operator\n  expression: >-\n    !('system:nodes' in request.userInfo.?groups.orValue([]))\n    \
+        "- name: somebody-else-changes-a-key-of-the-operator\n  expression: |-\n    !('system:nodes' in request.userInfo.?groups.orValue([]))\n    \
          && ({annotations}\n    || {labels})\n"
     )
 }
