@@ -249,6 +249,7 @@ pub const PARTS: &[Part] = &[
         Waits(60),
         Task::Tests("deploy", &["--test-threads=2"]),
     ),
+    part("chart", When::All(4), Waits(40), Task::Tests("chart", &[])),
     part(
         "Kubernetes client",
         When::Full,

@@ -46,6 +46,12 @@ const KUBERNETES_MODULE: Module = Module {
     go_sum: include_str!("../../../assets/kubernetes/go.sum"),
 };
 
+const HELM_MODULE: Module = Module {
+    name: "helm",
+    go_mod: include_str!("../../../assets/helm/go.mod"),
+    go_sum: include_str!("../../../assets/helm/go.sum"),
+};
+
 /// One program: the file's name, and the package it is built from.
 struct Program {
     name: &'static str,
@@ -65,6 +71,11 @@ const CONTROLLER_MANAGER: Program = kubernetes(
 );
 const SCHEDULER: Program = kubernetes("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler");
 const KUBECTL: Program = kubernetes("kubectl", "k8s.io/kubernetes/cmd/kubectl");
+const HELM: Program = Program {
+    name: "helm",
+    module: &HELM_MODULE,
+    package: "helm.sh/helm/v4/cmd/helm",
+};
 
 const fn kubernetes(name: &'static str, package: &'static str) -> Program {
     Program {
@@ -87,11 +98,8 @@ const fn kubernetes(name: &'static str, package: &'static str) -> Program {
 pub async fn ensure(progress: impl Fn(&str)) -> Result<Binaries> {
     let Some(given) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty())
     else {
-        let built = built(
-            &[ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBECTL],
-            &progress,
-        )
-        .await?;
+        let all = [ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBECTL];
+        let built = control_plane(&all, &progress).await?;
         return Ok(Binaries {
             etcd: built.join(ETCD.name),
             apiserver: built.join(APISERVER.name),
@@ -113,7 +121,7 @@ pub async fn ensure(progress: impl Fn(&str)) -> Result<Binaries> {
         if given.join(CONTROLLER_MANAGER.name).is_file() && given.join(SCHEDULER.name).is_file() {
             given.clone()
         } else {
-            built(&[CONTROLLER_MANAGER, SCHEDULER], &progress).await?
+            control_plane(&[CONTROLLER_MANAGER, SCHEDULER], &progress).await?
         };
     Ok(Binaries {
         etcd: given.join(ETCD.name),
@@ -124,25 +132,48 @@ pub async fn ensure(progress: impl Fn(&str)) -> Result<Binaries> {
     })
 }
 
+/// Finds Helm, and builds it if it is not there, as [`ensure`] does.
+///
+/// # Errors
+/// When there is no Go toolchain, or when the build fails (the error names its log).
+pub async fn helm(progress: impl Fn(&str)) -> Result<PathBuf> {
+    let required = HELM_MODULE.go_mod.lines().find_map(|line| {
+        let version = line.trim().strip_prefix("helm.sh/helm/v4 ")?;
+        version.split_whitespace().next()
+    });
+    let version = required.context("assets/helm/go.mod requires no release of Helm")?;
+    let flags = format!("-s -w -X helm.sh/helm/v4/internal/version.version={version}");
+    let folder = built("helm", &[HELM], &flags, &progress).await?;
+    Ok(folder.join(HELM.name))
+}
+
+async fn control_plane(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf> {
+    built("control-plane", programs, &linker_flags()?, progress).await
+}
+
 /// The cache folder that holds `programs`, built if it is not there.
-async fn built(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf> {
+async fn built(
+    what: &str,
+    programs: &[Program],
+    flags: &str,
+    progress: &impl Fn(&str),
+) -> Result<PathBuf> {
     let cache = cache::folder()?;
-    let flags = linker_flags()?;
-    let key = key(programs, &flags);
-    let published = cache.join(format!("control-plane-{key}"));
+    let key = key(programs, flags);
+    let published = cache.join(format!("{what}-{key}"));
     if published.is_dir() {
         return Ok(published);
     }
     find_go()?;
-    let lock = cache.join(format!("control-plane-{key}.lock"));
-    let _held = cache::locked(&lock, "the control plane", BUILD_DEADLINE, progress).await?;
+    let lock = cache.join(format!("{what}-{key}.lock"));
+    let _held = cache::locked(&lock, what, BUILD_DEADLINE, progress).await?;
     if published.is_dir() {
         return Ok(published);
     }
 
     // The lock makes the partial folder ours; one left by a build that was killed is started over (Go's own cache keeps its work).
-    let partial = cache.join(format!("control-plane-{key}.partial"));
-    let log = cache.join(format!("control-plane-{key}.log"));
+    let partial = cache.join(format!("{what}-{key}.partial"));
+    let log = cache.join(format!("{what}-{key}.log"));
     for (path, removed) in [
         (&partial, fs::remove_dir_all(&partial)),
         (&log, fs::remove_file(&log)),
@@ -157,12 +188,12 @@ async fn built(programs: &[Program], progress: &impl Fn(&str)) -> Result<PathBuf
     }
     let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
     progress(&format!(
-        "building {} from Go modules, once: about 7 minutes on two cores; log: {}",
+        "building {} from Go modules, once, which takes minutes; log: {}",
         names.join(", "),
         log.display()
     ));
     for program in programs {
-        build(program, &flags, &partial, &log, progress).await?;
+        build(program, flags, &partial, &log, progress).await?;
     }
     fs::rename(&partial, &published)
         .with_context(|| format!("publish the build as {}", published.display()))?;
