@@ -15,6 +15,7 @@ mod features;
 #[expect(dead_code, reason = "the end-to-end tests look at more")]
 mod look;
 mod pairs;
+mod people;
 mod pods;
 mod releases;
 mod state;
