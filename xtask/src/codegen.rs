@@ -83,6 +83,7 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             "what agents write",
             policies::agents_keys(),
         ),
+        ("deploy/monitoring/prometheusrule.yaml", "rules", rules()?),
     ];
     parts.extend(Place::of_workspace()?.parts());
     Ok(parts)
@@ -344,7 +345,16 @@ fn commands() -> String {
     table(&["Option of each command", "Meaning"], rows) + &each.collect::<String>()
 }
 
-/// What `/metrics` says about itself, once everything has happened that is counted.
+/// The alerts without the comment above them, which is about the file.
+fn rules() -> Result<String> {
+    const FILE: &str = "deploy/monitoring/rules.yaml";
+    let text = fs::read_to_string(root().join(FILE)).with_context(|| format!("read {FILE}"))?;
+    let begin = text
+        .find("\ngroups:\n")
+        .with_context(|| format!("{FILE}: no line `groups:`"))?;
+    Ok(text[begin + 1..].to_owned())
+}
+
 /// The commands that remove every key from every Node.
 fn removal() -> String {
     let mut text = "```sh\n".to_owned();
