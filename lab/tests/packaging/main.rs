@@ -1,18 +1,30 @@
-//! What is installed on a host: units, rules of polkit, and the RPM that has them.
+//! What is installed on a host: units, rules of polkit, and the RPM that has them. Also the repository's files that no program reads: alerts,
+//! workflows and pages agree with the code and with each other.
 
 // Marked as tests, because their functions that are none may fail loudly too.
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod polkit;
+#[cfg(test)]
+mod queries;
 #[cfg(test)]
 mod rpm;
 mod tool;
 #[cfg(test)]
 mod units;
+#[cfg(test)]
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+#[cfg(test)]
+use serde_json::Value;
 
 /// The repository's root.
 fn repository() -> PathBuf {
@@ -42,4 +54,29 @@ fn said(command: &mut Command) -> Said {
             stderr: format!("{command:?}: {error}"),
         },
     }
+}
+
+/// A file of the repository.
+#[cfg(test)]
+fn text(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The documents of a YAML file of the repository.
+#[cfg(test)]
+fn yaml(path: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names in a folder of the repository, in order.
+#[cfg(test)]
+fn names(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(repository().join(folder));
+    let entries = entries.unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
