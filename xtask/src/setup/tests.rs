@@ -6,7 +6,7 @@ use crate::root;
 
 /// What is on every machine that has cargo, or is started only where it was found to be there.
 const GIVEN: &[&str] = &[
-    "apt-get", "cargo", "go", "rpm", "rustc", "sh", "sleep", "tar", "timeout",
+    "apt-get", "cargo", "go", "promtool", "rpm", "rustc", "sh", "sleep", "tar", "timeout",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<String>) {
