@@ -1,4 +1,4 @@
-//! `docs/behaviours.md` names tests; this looks whether they exist.
+//! Some pages name tests; this looks whether they exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,37 +8,43 @@ use anyhow::{Context, Result, ensure};
 
 use crate::root;
 
-const PAGE: &str = "docs/behaviours.md";
+const PAGES: [&str; 2] = ["docs/behaviours.md", "docs/security.md"];
 /// Where tests are.
-const FOLDERS: [&str; 5] = ["agent", "crates", "lab", "operator", "xtask"];
+const FOLDERS: [&str; 6] = ["agent", "crates", "cuoctl", "lab", "operator", "xtask"];
 
-/// Fails with the names of tests that the page has and the code has not.
+/// Fails with the names of tests that a page has and the code has not.
 pub fn check() -> Result<()> {
-    let page = fs::read_to_string(root().join(PAGE)).with_context(|| format!("read {PAGE}"))?;
     let mut tests = BTreeSet::new();
     for folder in FOLDERS {
         collect(&root().join(folder), &mut tests)?;
     }
-    let missing: Vec<_> = named(&page)
-        .into_iter()
-        .filter(|name| !tests.contains(*name))
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "{PAGE} names tests that do not exist: {}",
-        missing.join(", ")
-    );
+    for page in PAGES {
+        let text = fs::read_to_string(root().join(page)).with_context(|| format!("read {page}"))?;
+        let missing: Vec<_> = named(&text)
+            .into_iter()
+            .filter(|name| !tests.contains(*name))
+            .collect();
+        ensure!(
+            missing.is_empty(),
+            "{page} names tests that do not exist: {}",
+            missing.join(", ")
+        );
+    }
     Ok(())
 }
 
-/// The tests in the last column of the tables of `page`.
+/// The tests in the last column of the tables of `page`, and those in parentheses in its text.
 fn named(page: &str) -> BTreeSet<&str> {
     let rows = page.lines().filter_map(|line| line.strip_suffix(" |"));
     let cells = rows.filter_map(|row| row.rsplit(" | ").next());
-    cells
+    let listed = cells
         .flat_map(|cell| cell.split(", "))
-        .filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'))
-        .collect()
+        .filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'));
+    let aside = page.split("(`").skip(1);
+    let aside = aside.filter_map(|rest| Some(rest.split_once("`)")?.0));
+    let word = |c: char| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit();
+    let aside = aside.filter(|name| name.contains('_') && name.chars().all(word));
+    listed.chain(aside).collect()
 }
 
 /// Adds the names of all tests in the Rust files below `folder`.
