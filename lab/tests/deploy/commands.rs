@@ -11,18 +11,24 @@ use tokio::time::timeout;
 
 use crate::{Bench, repository};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "docs/architecture.md",
     "docs/behaviours.md",
     "docs/coming-from.md",
+    "docs/coming-from-fluo.md",
+    "docs/coming-from-kured.md",
     "docs/drain.md",
     "docs/kubectl-cuo.md",
     "docs/operations.md",
     "docs/pools.md",
     "docs/protocol.md",
     "docs/quickstart.md",
+    "docs/security.md",
+    "docs/troubleshooting.md",
 ];
+/// A folder with more of them.
+const RUNBOOKS: &str = "docs/runbooks";
 /// The section with the commands that end everything.
 const UNINSTALL: &str = "Uninstall";
 /// Hollow kubelets have neither containers' output nor their ports.
@@ -32,7 +38,7 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 /// One command of a page, or a manifest as the command that would apply it.
 #[derive(Debug, PartialEq, Eq)]
 struct Command {
-    page: &'static str,
+    page: String,
     section: String,
     text: String,
 }
@@ -41,13 +47,12 @@ struct Command {
 const DRY_RUN: &str = "kubectl apply --dry-run=server --validate=strict -f - <<'END'";
 
 /// The commands for `kubectl` in the shell blocks of `page`, and its manifests; continued lines are one.
-fn commands(page: &'static str, text: &str) -> Vec<Command> {
+fn commands(page: &str, text: &str) -> Vec<Command> {
     let (mut section, mut language, mut found) = (String::new(), None, Vec::new());
     let mut push = |section: &str, text: String| {
-        let section = section.to_owned();
         found.push(Command {
-            page,
-            section,
+            page: page.to_owned(),
+            section: section.to_owned(),
             text,
         });
     };
@@ -89,12 +94,20 @@ fn commands_are_found_in_shell_blocks_only() {
 }
 
 fn all() -> Result<Vec<Command>> {
+    let mut pages: Vec<_> = PAGES.map(str::to_owned).into();
+    let folder = std::fs::read_dir(repository().join(RUNBOOKS));
+    for page in folder.with_context(|| format!("list {RUNBOOKS}"))? {
+        let name = page?.file_name();
+        pages.push(format!("{RUNBOOKS}/{}", name.to_string_lossy()));
+    }
+    // What one page leaves behind, the next one finds, so they come in the same order everywhere.
+    pages.sort();
     let mut found = Vec::new();
-    for page in PAGES {
-        let path = repository().join(page);
+    for page in pages {
+        let path = repository().join(&page);
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        found.extend(commands(page, &text));
+        found.extend(commands(&page, &text));
     }
     Ok(found)
 }
