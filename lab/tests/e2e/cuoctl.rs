@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::look::{gives_up, held, seen, settled};
+use crate::look::{NAMESPACE, gives_up, held, seen, settled};
 use crate::{V1, V2, V3, cluster, start, web};
 
 /// What a run of `cuoctl` came to.
@@ -384,6 +384,26 @@ async fn what_would_block_a_drain_is_found_before_it() {
     assert_eq!(other, "");
 }
 
+/// How well each of these is according to `cuoctl doctor`, or "absent" where it says nothing of it.
+async fn levels(bench: &Bench, about: &[&str]) -> Vec<String> {
+    let ran = cuoctl(bench, "doctor -o json").await;
+    let found: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    let level = |about: &&str| {
+        let check = found.iter().find(|check| check["about"] == *about);
+        let level = check.map_or("absent", |check| check["level"].as_str().unwrap());
+        level.to_owned()
+    };
+    about.iter().map(level).collect()
+}
+
+/// Waits until `cuoctl doctor` says this of each.
+async fn judges(bench: &Bench, expected: &[(&str, &str)]) {
+    let (about, expected): (Vec<_>, Vec<_>) = expected.iter().copied().unzip();
+    let what = format!("the doctor to say {expected:?} of {about:?}");
+    let is = async || Ok((levels(bench, &about).await == expected).then_some(()));
+    seen(bench, &what, is).await;
+}
+
 /// What keeps nodes from granting is looked at, and its absence found.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_finds_what_is_not_as_it_has_to_be() {
@@ -391,17 +411,6 @@ async fn the_doctor_finds_what_is_not_as_it_has_to_be() {
     bench.start_agents().await.unwrap();
     let _operator = bench.operator(OperatorSpec::default()).await.unwrap();
     settled(&bench, V1).await;
-    let checks = async |expected: &[(&str, &str)]| {
-        let ran = cuoctl(&bench, "doctor -o json").await;
-        let found: Value = serde_json::from_str(&ran.out).unwrap();
-        for (about, level) in expected {
-            let mut all = found.as_array().unwrap().iter();
-            let check = all.find(|check| check["about"] == *about);
-            let check = check.unwrap_or_else(|| panic!("{about}: {found:#}"));
-            assert_eq!(check["level"], *level, "{check:#}");
-        }
-        ran.code
-    };
     let sound = [
         ("agents", "ok"),
         ("admission policies", "ok"),
@@ -409,8 +418,11 @@ async fn the_doctor_finds_what_is_not_as_it_has_to_be() {
         ("disruption budgets", "ok"),
         ("webhooks", "ok"),
         ("clock", "ok"),
+        ("other drivers", "ok"),
+        ("gates", "absent"),
+        ("ledger", "absent"),
     ];
-    checks(&sound).await;
+    judges(&bench, &sound).await;
     web(&bench, 2, 2).await;
     let binding = [
         "delete",
@@ -422,7 +434,50 @@ async fn the_doctor_finds_what_is_not_as_it_has_to_be() {
         ("admission policies", "failed"),
         ("disruption budgets", "warning"),
     ];
-    assert_eq!(checks(&unsound).await, Some(4));
+    judges(&bench, &unsound).await;
+    assert_eq!(cuoctl(&bench, "doctor").await.code, Some(4));
+
+    another_driver(&bench).await;
+    a_gate_that_is_missing(&bench).await;
+    let ledger = r#"{"data":{"ledger.json":"{"}}"#;
+    let spoil = ["-n", NAMESPACE, "patch", "configmap", "cuo-ledger", "-p"];
+    let spoil = [&spoil[..], &[ledger]].concat();
+    bench.plane.kubectl(&spoil).await.unwrap();
+    judges(&bench, &[("ledger", "failed")]).await;
+}
+
+/// kured on nodes with an agent, and then on none.
+async fn another_driver(bench: &Bench) {
+    let kured = |selector: &str| {
+        format!(
+            "apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: kured, namespace: default}}
+spec:
+  selector: {{matchLabels: {{name: kured}}}}
+  template:
+    metadata: {{labels: {{name: kured}}}}
+    spec:
+      nodeSelector: {selector}
+      containers: [{{name: kured, image: 'ghcr.io/kubereboot/kured:1.23.0'}}]
+"
+        )
+    };
+    bench.apply("kured.yaml", &kured("{}")).await.unwrap();
+    judges(bench, &[("other drivers", "failed")]).await;
+    let nowhere = kured("{no-node: has-this}");
+    bench.apply("kured.yaml", &nowhere).await.unwrap();
+    judges(bench, &[("other drivers", "ok")]).await;
+}
+
+/// A gate that a pool names before it is there.
+async fn a_gate_that_is_missing(bench: &Bench) {
+    let pool = "apiVersion: cuo.coreos.com/v1alpha1\nkind: UpdatePool\nmetadata: {name: all}\nspec: {gates: [quiet]}\n";
+    bench.apply("all.yaml", pool).await.unwrap();
+    judges(bench, &[("gates", "failed")]).await;
+    let close = ["gate", "close", "quiet", "--reason", "alerts fire"];
+    ran(bench, &close).await.good();
+    judges(bench, &[("gates", "absent")]).await;
 }
 
 /// A pool waits for its gate, whatever opens and closes that, and a gate closes by itself.
