@@ -21,8 +21,10 @@ use crate::fragments;
 use merged::Merged;
 
 pub use release::{Choice, Graph, KubeletSkew, Release, Repository, Wariness};
-pub use sections::{Check, Config, Drain, Drivers, Health, Metered, Mode, Reboot, RetryConfig};
-pub use values::{Delay, HostPath, Span, UnitName};
+pub use sections::{
+    Check, Config, Drain, Drivers, Health, Metered, Metrics, Mode, Reboot, RetryConfig,
+};
+pub use values::{Delay, HostPath, Span, Textfile, UnitName};
 pub use zincati::DIRECTORIES as ZINCATI;
 
 /// The directories with fragments, highest rank first.

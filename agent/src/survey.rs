@@ -28,13 +28,9 @@ const MACHINE_CONFIG: &str = "etc/machine-config-daemon/currentconfig";
 /// for a reboot.
 pub fn files(root: &Path, sentinel: Option<&HostPath>) -> Vec<PathBuf> {
     let single = [DRIVER, POLICY, MACHINE_CONFIG].into_iter();
-    let sentinel = sentinel.map(|path| below(root, path));
+    let sentinel = sentinel.map(|path| path.below(root));
     let known = single.chain(ZINCATI).map(|path| root.join(path));
     known.chain(sentinel).collect()
-}
-
-fn below(root: &Path, path: &HostPath) -> PathBuf {
-    root.join(path.0.trim_start_matches('/'))
 }
 
 /// What to look at besides the usual units, from the configuration.
@@ -87,7 +83,7 @@ pub async fn look(root: &Path, bus: &Bus, further: Further<'_>) -> Result<Survey
 
 /// Whether the file asks for a reboot: one that was there before the boot asked for that one.
 fn asks(root: &Path, path: &HostPath) -> bool {
-    let made = std::fs::metadata(below(root, path)).and_then(|found| found.modified());
+    let made = std::fs::metadata(path.below(root)).and_then(|found| found.modified());
     let booted = facts::boot_time(root);
     booted.is_some_and(|booted| made.is_ok_and(|made| made > booted))
 }

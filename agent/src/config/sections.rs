@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::release::{Graph, Release};
-use super::values::{Delay, HostPath, Span, UnitName};
+use super::values::{Delay, HostPath, Span, Textfile, UnitName};
 
 /// Everything that can be configured; each default is good enough for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub release: Release,
     /// The update graph.
     pub graph: Graph,
+    /// Metrics of the agent.
+    pub metrics: Metrics,
 }
 
 /// `[check]`.
@@ -122,6 +124,14 @@ pub struct Health {
 pub struct Drivers {
     /// Units that update this host while they run, besides those that the agent knows.
     pub units: Vec<UnitName>,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where to write them for node_exporter's textfile collector.
+    pub textfile: Textfile,
 }
 
 impl Drivers {

@@ -79,6 +79,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("[release]\nallow = [\"quay.io/a/*/b\"]", 2),
         ("[graph]\nrollout_wariness = 1.5", 2),
         ("[graph]\nbase_url = \"https://h\"", 2),
+        ("[metrics]\ntextfile = \"cuo.prom\"", 2),
     ];
     for (text, expected) in cases {
         let root = root(&[
@@ -172,6 +173,36 @@ fn a_sentinel_is_a_file_with_its_whole_path() {
     ] {
         let text = format!("[reboot]\nsentinel = {value:?}\n");
         assert_eq!(toml::from_str::<Config>(&text).is_ok(), fits, "{value}");
+    }
+}
+
+#[test]
+fn a_textfile_is_a_file_that_node_exporter_reads() {
+    let read = |value: &str| {
+        let text = format!("[metrics]\ntextfile = {value:?}\n");
+        let read = toml::from_str::<Config>(&text);
+        read.map(|config| config.metrics.textfile.below("/root".as_ref()))
+            .map_err(|error| error.message().to_owned())
+    };
+    for (value, expected) in [
+        ("", None),
+        ("/cuo.prom", Some("/root/cuo.prom")),
+        ("/srv/a b/x.cuo.prom", Some("/root/srv/a b/x.cuo.prom")),
+    ] {
+        assert_eq!(read(value), Ok(expected.map(Into::into)), "{value}");
+    }
+    for value in [
+        "cuo.prom",
+        "/srv/cuo.txt",
+        "/srv/",
+        "/srv/.prom",
+        "/prom",
+        "/a.prom/",
+    ] {
+        let expected = format!(
+            "expected the path of a file that begins with `/` and ends with `.prom`, or \"\" for no file, found {value:?}"
+        );
+        assert_eq!(read(value), Err(expected));
     }
 }
 

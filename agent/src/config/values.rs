@@ -1,6 +1,7 @@
 //! Values of the configuration that are parsed while it is read.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -84,6 +85,38 @@ impl<'de> Deserialize<'de> for HostPath {
             true => Ok(Self(text)),
             false => Err(serde::de::Error::custom(format_args!(
                 "expected the path of a file that begins with `/`, found {text:?}"
+            ))),
+        }
+    }
+}
+
+impl HostPath {
+    /// Where the file is on a host whose files are below `root`.
+    pub fn below(&self, root: &Path) -> PathBuf {
+        root.join(self.0.trim_start_matches('/'))
+    }
+}
+
+/// The path of a file for node_exporter's textfile collector, which reads the files whose names end with `.prom`; empty for none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Textfile(String);
+
+impl Textfile {
+    /// Where the file is on a host whose files are below `root`, if there is to be one.
+    pub fn below(&self, root: &Path) -> Option<PathBuf> {
+        (!self.0.is_empty()).then(|| HostPath(self.0.clone()).below(root))
+    }
+}
+
+impl<'de> Deserialize<'de> for Textfile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // A name that is nothing but `.prom` has no extension.
+        let named = Path::new(&text).extension().is_some();
+        match text.is_empty() || text.starts_with('/') && text.ends_with(".prom") && named {
+            true => Ok(Self(text)),
+            false => Err(serde::de::Error::custom(format_args!(
+                "expected the path of a file that begins with `/` and ends with `.prom`, or \"\" for no file, found {text:?}"
             ))),
         }
     }

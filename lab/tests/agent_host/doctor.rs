@@ -285,7 +285,7 @@ async fn what_is_wrong_with_a_host_is_told_with_what_to_do() {
             json!([
                 "failed",
                 format!(
-                    "{}:2: unknown field `holt`, expected one of `hold`, `mode`, `node_name`, `kubeconfig`, `check`, `retry`, `drain`, `reboot`, `health`, `drivers`, `release`, `graph`",
+                    "{}:2: unknown field `holt`, expected one of `hold`, `mode`, `node_name`, `kubeconfig`, `check`, `retry`, `drain`, `reboot`, `health`, `drivers`, `release`, `graph`, `metrics`",
                     file.display()
                 ),
                 "Correct the files; `cuo-agent config show` points at the places. Then `systemctl reload cuo-agent`."
