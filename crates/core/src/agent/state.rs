@@ -56,6 +56,8 @@ pub struct State {
     pub retried: Option<Time>,
     /// What the cluster assigned to the node when the last look began. It counts while the Node can't be read.
     pub assigned: Assigned,
+    /// When a look for updates last succeeded. Nothing is decided on it.
+    pub looked: Option<Time>,
 }
 
 /// One accepted grant, from acceptance to answer.

@@ -113,6 +113,9 @@ struct Beyond {
     /// [`State::retried`].
     #[serde(skip_serializing_if = "Option::is_none")]
     retried: Option<Time>,
+    /// [`State::looked`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked: Option<Time>,
 }
 
 impl FlatAttempt {
@@ -195,6 +198,7 @@ impl Beyond {
             assigned: state.assigned.clone(),
             rebooted: state.rebooted,
             retried: state.retried,
+            looked: state.looked,
             pause: pause.filter(|code| *code != code.older()),
             ..Self::default()
         };
@@ -253,6 +257,7 @@ impl Flat {
             rebooted: beyond.rebooted,
             retried: beyond.retried,
             assigned: beyond.assigned,
+            looked: beyond.looked,
         }
     }
 }

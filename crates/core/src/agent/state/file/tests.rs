@@ -43,6 +43,7 @@ fn what_is_new_is_no_obstacle_for_an_older_agent() {
         left: vec![left],
         rebooted: Some(GrantId { seq: 7, salt: 1 }),
         retried: Some(Time::EPOCH),
+        looked: Some(Time::EPOCH),
         ..plain.clone()
     };
     let text = state.to_text().unwrap();
