@@ -43,6 +43,9 @@ pub struct Answer {
     pub result: Option<RebootResult>,
     /// Releases that failed here.
     pub failed: Vec<Failure>,
+    /// Why the metrics can't be written, if so.
+    #[serde(default)]
+    pub textfile: Option<String>,
 }
 
 /// A grant, for people.
@@ -255,6 +258,7 @@ impl Answer {
             release: looks.release,
             result: result.clone(),
             failed: failed.identities.clone(),
+            textfile: None,
         }
     }
 }

@@ -67,6 +67,7 @@ events! {
     Back = "ce8311db6bd04191b0f5d83fdb07f63a", "The API server answers again", "What could not be read or written can be now.", "Nothing.";
     ConfigInvalid = "6ec561dd10ca451b993e7da9ad0b26c8", "The configuration can't be used", "A file of the configuration can't be read, so the agent neither stages nor reboots.", "Correct the file and line that the message names, then `systemctl reload cuo-agent`.";
     StateUnusable = "031d8b05c6d0457f99287a5a4ad1347e", "The agent's state can't be used", "The file can't be read or written, or is of a newer version and about an update of this boot, so nothing new is started.", "The message names the file. If it can't be written, free some space: writing is retried every ten seconds. Otherwise upgrade the agent, or remove the file if no update of the node is in progress, and `systemctl reload cuo-agent` reads it again.";
+    MetricsUnwritten = "2bdae040adaa424eb9c441123f240948", "The metrics can't be written", "The file that `metrics.textfile` of the configuration names can't be written. That is said once; the agent goes on as before, and the metrics stay as they are in the file.", "Give the user cuo-agent a folder that it can write, and name it in `ReadWritePaths=` of cuo-agent.service (`systemctl edit cuo-agent`), then `systemctl restart cuo-agent`. Writing is retried by itself, so only a change of the unit needs the restart.";
 }
 
 /// Where to report what the catalog does not answer.

@@ -16,6 +16,7 @@ pub mod hostwatch;
 pub mod journal;
 pub mod logind;
 pub mod look;
+pub mod metrics;
 pub mod network;
 pub mod notify;
 pub mod ostree;

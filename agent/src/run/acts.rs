@@ -151,7 +151,10 @@ impl Agent {
     /// Processes the result of a task.
     pub(super) fn finished(&mut self, done: Done) {
         // Whatever was looked at meanwhile is as old as what rpm-ostree had not done yet.
-        if !matches!(done, Done::Progress(_) | Done::Serves(_) | Done::Brings(..)) {
+        if !matches!(
+            done,
+            Done::Progress(_) | Done::Serves(_) | Done::Brings(..) | Done::Textfile(_)
+        ) {
             self.around.outdated();
         }
         match done {
@@ -162,6 +165,7 @@ impl Agent {
             Done::Brings(update, packages) => self.kubelet.brings(update, &packages),
             Done::Serves(version) => self.kubelet.serves(version.as_deref()),
             Done::Asked(id, answer) => self.answered(id, answer),
+            Done::Textfile(trouble) => self.textfile.heard(trouble),
         }
     }
 }

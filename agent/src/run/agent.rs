@@ -18,10 +18,12 @@ use super::kubelet::KubeletSide;
 use super::memory::Memory;
 use super::narrate;
 use super::pods::PodSide;
+use super::textfile::Textfile;
 use super::view::NodeSide;
 use crate::answer::Answer;
 use crate::config::Config;
 use crate::logind::Logind;
+use crate::metrics::Counts;
 use crate::notify::Notify;
 use crate::store::Store;
 
@@ -50,6 +52,8 @@ pub struct Agent {
     pub shown: narrate::Shown,
     pub announcer: Announcer,
     pub answer: Option<Answer>,
+    pub counts: Counts,
+    pub textfile: Textfile,
     pub shutting_down: bool,
     pub memory: Memory,
     pub clock: Clock,

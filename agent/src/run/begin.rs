@@ -17,6 +17,7 @@ use super::host::HostSide;
 use super::kubelet::KubeletSide;
 use super::memory::{self, Memory};
 use super::pods::PodSide;
+use super::textfile::Textfile;
 use super::view::NodeSide;
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
@@ -24,6 +25,7 @@ use crate::credentials::configured;
 use crate::facts;
 use crate::journal::Event;
 use crate::logind::Logind;
+use crate::metrics::Counts;
 use crate::notify::Notify;
 use crate::rpmostree::{Client, Limits};
 use crate::store::Store;
@@ -44,10 +46,8 @@ impl Agent {
         let (state, unusable) = memory::read(&store, &boot);
         let client = Client::new(Bus::system(), Limits::default());
         // After a granted reboot the kubelet may not have reported this boot yet.
-        let granted = state
-            .attempt
-            .as_ref()
-            .map(|attempt| attempt.grant.progress.boot);
+        let attempt = state.attempt.as_ref();
+        let granted = attempt.map(|attempt| attempt.grant.progress.boot);
         let boots = granted.into_iter().chain([boot]).collect();
         Ok(Self {
             memory: Memory::new(&store),
@@ -69,6 +69,8 @@ impl Agent {
             shown: None,
             announcer: Announcer::default(),
             answer: None,
+            counts: Counts::default(),
+            textfile: Textfile::start(done.clone()),
             shutting_down: false,
             clock: Clock::start(),
             pods_unseen: true,

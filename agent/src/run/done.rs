@@ -27,6 +27,8 @@ pub enum Done {
     Serves(Option<String>),
     /// rpm-ostree answered to what it was asked for because of this grant.
     Asked(GrantId, Answered),
+    /// The metrics can't be written, for this reason, or can be again.
+    Textfile(Option<String>),
 }
 
 /// The API server's answer about a pod.

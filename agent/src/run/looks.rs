@@ -51,23 +51,28 @@ impl Agent {
         let (result, ours) = match looked.ended {
             Ok(Ended::Staged(staged)) => {
                 let (reason, ours) = reported(*staged);
+                if ours.is_some() {
+                    self.counts.download();
+                }
                 (Ok(reason), ours)
             }
             Ok(Ended::Checked(checked)) => (Ok(found(checked)), None),
             Ok(Ended::Nothing(reason)) => (Ok(reason), None),
             Err(error) => (Err(error), None),
         };
+        let failed = result.as_ref().err().map(look::Error::code);
+        self.counts.look(failed);
         let retry = self.settings.retry;
+        let mut state = self.state.clone();
         if result.is_ok() {
             self.host.follow(looked.following);
+            state.looked = Some(self.clock.now().time);
         }
         self.host.look_ended(result, &self.config.check, &retry);
-        if open {
-            return;
+        if !open {
+            state.staging = None;
+            state.ours = ours.or(state.ours);
         }
-        let mut state = self.state.clone();
-        state.staging = None;
-        state.ours = ours.or(state.ours);
         if state == self.state {
             return;
         }

@@ -15,6 +15,7 @@ mod narrate;
 mod pods;
 mod reboots;
 mod saving;
+mod textfile;
 mod turn;
 mod view;
 mod waits;

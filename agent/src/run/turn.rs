@@ -15,9 +15,11 @@ use tracing::{error, warn};
 
 use super::agent::{Agent, Next};
 use super::narrate;
+use super::textfile::Page;
 use crate::answer::{Answer, Looks};
 use crate::config::Metered;
 use crate::journal::Event;
+use crate::metrics::{self, Known};
 use crate::steps::Named;
 use crate::survey::Further;
 
@@ -246,6 +248,11 @@ impl Agent {
             entry.tell();
             self.announcer.tell(&entry, decision, &self.source, node);
         }
+        for happened in &decision.happened {
+            if let Happened::Answered(answer) = happened {
+                self.counts.answer(answer.result.outcome);
+            }
+        }
         self.shown = narrate::shown(decision);
         self.answer(&now);
     }
@@ -259,14 +266,37 @@ impl Agent {
             asks_again: self.host.asks_again(),
             release: self.host.following().cloned(),
         };
-        let answer = Answer::of(decision, &self.settings, node, looks, before);
-        if before == Some(&answer) {
+        let answer = Answer {
+            textfile: self.textfile.trouble().map(str::to_owned),
+            ..Answer::of(decision, &self.settings, node, looks, before)
+        };
+        self.measure(&answer);
+        if self.answer.as_ref() == Some(&answer) {
             return;
         }
         if let Err(error) = self.store.write_answer(&answer) {
             warn!("`cuo-agent status` will not show the current state: {error:#}");
         }
         self.answer = Some(answer);
+    }
+
+    /// Has the metrics written where that is configured and they have changed.
+    fn measure(&mut self, answer: &Answer) {
+        let path = self.config.metrics.textfile.below(self.host.root());
+        let known = Known {
+            version: &answer.version,
+            phase: answer.phase,
+            since: answer.since,
+            reason: answer.reason.as_ref().map(|reason| reason.code),
+            looked: self.state.looked,
+            answers: self.host.known().is_ok(),
+            counts: &self.counts,
+        };
+        let page = path.map(|path| Page {
+            path,
+            text: metrics::text(&known),
+        });
+        self.textfile.want(page);
     }
 }
 
