@@ -9,6 +9,7 @@ use super::check::Check;
 use super::{polkit, releases, systemd};
 use crate::bus::Bus;
 use crate::config::{Config, ConfigError};
+use crate::journal::Event;
 use crate::logind::Logind;
 use crate::rpmostree::{Client, Limits};
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub async fn look(root: &Path, config: &Config, errors: &[ConfigError]) -> Vec<C
     let store = Store::new(root);
     let (agent, pid) = agent(&store);
     let mut checks = vec![configuration(errors), state(&store), agent];
+    let textfile = config.metrics.textfile.below(root);
+    checks.extend(textfile.map(|path| metrics(&path, &store, pid)));
     let connection = match Bus::system().connect().await {
         Ok(connection) => connection,
         Err(error) => {
@@ -101,6 +104,32 @@ fn agent(store: &Store) -> (Check, Option<i32>) {
     }
 }
 
+/// The file with the metrics, as far as the running agent could write it: root could in any case.
+fn metrics(path: &Path, store: &Store, pid: Option<i32>) -> Check {
+    let name = "metrics";
+    let Some(pid) = pid else {
+        return Check::not_looked_at(name, "a running agent");
+    };
+    let answer = store.read_answer(pid).ok().flatten();
+    if let Some(why) = answer.and_then(|answer| answer.textfile) {
+        return Check::warning(name, why, Event::MetricsUnwritten.remedy());
+    }
+    let shown = path.display();
+    match path.try_exists() {
+        Ok(true) => Check::ok(name, format!("are written to {shown}")),
+        Ok(false) => Check::warning(
+            name,
+            format!("{shown} is not there yet"),
+            "`systemctl reload cuo-agent` if the configuration was changed since it started.",
+        ),
+        Err(error) => Check::warning(
+            name,
+            format!("can't look at {shown}: {error}"),
+            "Run `cuo-agent doctor` as root.",
+        ),
+    }
+}
+
 /// What rpm-ostree has booted and from where.
 async fn rpm_ostree(root: &Path, config: &Config, client: &Client, checks: &mut Vec<Check>) {
     let found = match client.overview().await {
@@ -161,3 +190,6 @@ async fn authorized(connection: &Connection, pid: Option<i32>) -> Check {
         None => Check::not_looked_at(polkit::NAME, "a running agent"),
     }
 }
+
+#[cfg(test)]
+mod tests;
