@@ -43,7 +43,16 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             agent_configuration()?,
         ),
         ("docs/operations.md", "operator flags", operator_flags()),
-        ("docs/operations.md", "operator metrics", metrics::table()?),
+        (
+            "docs/operations.md",
+            "operator metrics",
+            metrics::of_the_operator()?,
+        ),
+        (
+            "docs/operations.md",
+            "agent metrics",
+            metrics::of_an_agent(),
+        ),
         ("docs/operations.md", "removal of all keys", removal()),
         ("docs/journal.md", "events", event_table()),
         ("docs/kubectl-cuo.md", "commands", commands()),

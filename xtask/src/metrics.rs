@@ -1,8 +1,10 @@
-//! The table of the operator's metrics, from what it serves of one node that has been through everything.
+//! The tables of metrics: the operator's from what it serves of one node that has been through everything, and an agent's from what it
+//! writes when it has a reason to wait.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use cuo_agent::metrics::{Counts, Known};
 use cuo_cluster::ApiError;
 use cuo_core::ids::{NodeName, ReleaseId};
 use cuo_core::keys;
@@ -10,10 +12,11 @@ use cuo_core::node::NodeView;
 use cuo_core::plan::{Policy, Snapshot, Writes, plan};
 use cuo_core::pool::Pool;
 use cuo_core::raw::RawNode;
+use cuo_core::reason::Code;
 use cuo_core::release::{Chosen, NamedRelease, Rollout, Source};
 use cuo_core::time::Time;
 use cuo_core::timing::{Lap, Part};
-use cuo_core::values::{Field, Outcome};
+use cuo_core::values::{Field, Outcome, Phase};
 use cuo_operator::metrics::Metrics;
 use jiff::SignedDuration;
 
@@ -23,9 +26,18 @@ use crate::{codegen, examples};
 const FOLLOWING: &str =
     r#"{"v":1,"source":"graph","reference":"fedora:fedora/x86_64/coreos/stable","behind":0}"#;
 
-/// Each metric with its labels and its meaning.
-pub fn table() -> Result<String> {
-    let text = served()?;
+/// Each metric of the operator.
+pub fn of_the_operator() -> Result<String> {
+    Ok(table(&served()?))
+}
+
+/// Each metric of an agent.
+pub fn of_an_agent() -> String {
+    table(&written())
+}
+
+/// Each metric in `text` with its labels and its meaning.
+fn table(text: &str) -> String {
     let rows = text.lines().filter_map(|line| {
         let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
         let histogram = text.contains(&format!("# TYPE {name} histogram\n"));
@@ -44,7 +56,21 @@ pub fn table() -> Result<String> {
             format!("{help}{kind}"),
         ])
     });
-    Ok(codegen::table(&["Metric", "Meaning"], rows))
+    codegen::table(&["Metric", "Meaning"], rows)
+}
+
+/// What an agent writes that has something to say about everything.
+fn written() -> String {
+    let counts = Counts::default();
+    cuo_agent::metrics::text(&Known {
+        version: "",
+        phase: Phase::Held,
+        since: Time::EPOCH,
+        reason: Some(Code::Hold),
+        looked: Some(Time::EPOCH),
+        answers: true,
+        counts: &counts,
+    })
 }
 
 /// What an operator serves that has seen at least one of everything.
