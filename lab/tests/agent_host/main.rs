@@ -20,6 +20,8 @@ mod logind;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod period;
 mod phases;
 #[cfg(test)]

@@ -122,6 +122,30 @@ fn rpm_ostreed_has_less_than_others_and_never_nothing() {
     assert!(judged().stderr.contains("IOWeights"));
 }
 
+/// Without it the unit could write no metrics, and with a mistake in it there would be no agent.
+#[test]
+fn the_documented_drop_in_for_metrics_names_the_documented_folder() {
+    let page = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let block = |fence: &str| {
+        let (_, rest) = page.split_once(&format!("{fence}\n")).unwrap();
+        rest.split_once("```\n").unwrap().0.to_owned()
+    };
+    let drop_in = block("```ini");
+    let (_, folder) = drop_in.split_once("ReadWritePaths=-").unwrap();
+    let file = format!("textfile = \"{}/cuo.prom\"\n", folder.trim());
+    assert_eq!(block("```toml\n[metrics]"), file);
+
+    let root = tempfile::tempdir().unwrap();
+    host(root.path());
+    let place = root.path().join("etc/systemd/system/cuo-agent.service.d");
+    fs::create_dir_all(&place).unwrap();
+    let place = place.join("override.conf");
+    fs::write(&place, &drop_in).unwrap();
+    assert_eq!(verify(root.path()).stderr, "");
+    fs::write(&place, drop_in.replace("Paths", "Path")).unwrap();
+    assert!(verify(root.path()).stderr.contains("ReadWritePath"));
+}
+
 /// Runs `systemd-analyze security` on a unit file.
 fn security(name: &str, arguments: &[&str]) -> Said {
     let mut command = Command::new("systemd-analyze");
