@@ -1,10 +1,5 @@
 //! The chart by the real Helm, on a real API server: without values it is `deploy/operator.yaml`, and what must not be lost outlives it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by a panic, in its helpers too"
-)]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
