@@ -15,7 +15,7 @@ pub struct Counts {
     succeeded: u64,
     failed: BTreeMap<Code, u64>,
     downloads: u64,
-    answers: [u64; Outcome::ALL.len()],
+    outcomes: BTreeMap<&'static str, u64>,
 }
 
 impl Counts {
@@ -34,10 +34,7 @@ impl Counts {
 
     /// Counts the answer to a grant.
     pub fn answer(&mut self, outcome: Outcome) {
-        let all = Outcome::ALL.iter().zip(&mut self.answers);
-        for (_, count) in all.filter(|(one, _)| **one == outcome) {
-            *count += 1;
-        }
+        *self.outcomes.entry(outcome.as_str()).or_default() += 1;
     }
 }
 
@@ -55,7 +52,7 @@ pub struct Known<'a> {
     /// When a look for updates last succeeded.
     pub looked: Option<Time>,
     /// rpm-ostreed answered when it was last asked.
-    pub answers: bool,
+    pub daemon_up: bool,
     /// What was counted.
     pub counts: &'a Counts,
 }
@@ -91,7 +88,7 @@ pub fn text(known: &Known<'_>) -> String {
             .labelled(("code", code.as_str()), 1);
     }
     let help = "Whether rpm-ostreed answered when it was last asked: 1 or 0.";
-    page.gauge("daemon_up", help).plain(known.answers.into());
+    page.gauge("daemon_up", help).plain(known.daemon_up.into());
     page.text
 }
 
@@ -107,7 +104,9 @@ fn counts(page: &mut Page, counts: &Counts) {
         .plain(counts.downloads);
     let help = "Grants that were answered since the agent started, by outcome.";
     let reboots = page.counter("reboots_total", help);
-    for (outcome, count) in Outcome::ALL.iter().zip(counts.answers) {
+    for outcome in Outcome::ALL {
+        let count = counts.outcomes.get(outcome.as_str());
+        let count = count.copied().unwrap_or_default();
         reboots.labelled(("outcome", outcome.as_str()), count);
     }
 }

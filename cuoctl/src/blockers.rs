@@ -84,7 +84,7 @@ pub async fn find(
     // Without it, each pod would be refused for a reason that is not its own.
     ensure!(
         allowed(source, &EVICT).await?,
-        "you lack the right to {EVICT} in all namespaces, by which pods are asked about"
+        "you need the right to {EVICT} in all namespaces, by which pods are asked about"
     );
     let mut found = Vec::new();
     for view in meant(&seen, options)? {

@@ -3,7 +3,8 @@
 mod collect;
 mod hide;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,12 +50,25 @@ pub async fn run(source: &ClientSource, connection: &Connection, options: &Optio
     if options.list {
         return Ok(());
     }
-    let written = write(&collected, &path, now);
+    let written = write(&collected, &path, now).inspect_err(|error| remove_half(error, &path));
     written.with_context(|| format!("write {}", path.display()))?;
     say(&format!(
         "Written to {}. Tokens, passwords and keys were removed as far as they can be told; look through it before you send it.\n",
         path.display()
     ))
+}
+
+/// Half an archive is of no use to anybody, and would be in the way of the next one. One that was there before stays.
+fn remove_half(error: &anyhow::Error, path: &Path) {
+    let kind = error.downcast_ref().map(std::io::Error::kind);
+    if kind != Some(ErrorKind::AlreadyExists)
+        && let Err(error) = fs::remove_file(path)
+    {
+        note(&format!(
+            "half of it is left in {}: {error}",
+            path.display()
+        ));
+    }
 }
 
 /// Zstandard's own choice between time and size.

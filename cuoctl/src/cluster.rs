@@ -33,8 +33,8 @@ pub struct Cluster {
     pub at: Time,
     /// The operator's settings; absent where no Deployment was found.
     pub operator: Option<Settings>,
-    /// Whether there is a Deployment is not known.
-    #[serde(default, skip_serializing_if = "is_false")]
+    /// The Deployment could not be read, so it is not known whether there is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub operator_unread: bool,
     /// The node that the leading operator runs on.
     pub own_node: Option<String>,
@@ -53,17 +53,9 @@ pub struct Cluster {
     /// What could not be read, each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
-    /// Some of that only because the API server did not answer.
+    /// Some of it is unknown only because the API server did not answer.
     #[serde(skip)]
     pub unanswered: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// How the operator's Deployment starts it.

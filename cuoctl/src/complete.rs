@@ -12,7 +12,7 @@ use crate::cli::command;
 
 /// The name by which kubectl finds the program.
 pub const NAME: &str = "kubectl_complete-cuo";
-/// Nothing else: names of files are among the lines already.
+/// No further completion: names of files are among the lines already.
 const END: &str = ":4\n";
 
 /// What kubectl is told about `words`.

@@ -85,18 +85,19 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 /// Where they can't be read.
 pub async fn run(source: &ClientSource, options: &Options) -> Result<()> {
     let name = options.name.as_deref();
-    let mut shown = BTreeSet::new();
+    let (mut shown, mut listed_before) = (BTreeSet::new(), false);
     loop {
         let (lines, version) = match listed(source, name).await {
             Ok(found) => found,
             // Whoever follows waits until the API server is back.
-            Err(error) if options.follow && !shown.is_empty() => {
+            Err(error) if options.follow && listed_before => {
                 note(&format!("the Events can't be read: {error}"));
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
             Err(error) => return Err(error).context("the Events can't be read"),
         };
+        listed_before = true;
         if !options.follow {
             if !options.output.machine(&lines)? {
                 say(&lines.iter().map(text).collect::<String>())?;

@@ -79,7 +79,7 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
 struct Unknown {
     /// Each a sentence.
     texts: Vec<String>,
-    /// The API server did not answer; it would have been no answer of its own.
+    /// The API server did not answer, so nothing is known of what is there.
     unanswered: bool,
 }
 
@@ -87,13 +87,27 @@ impl Unknown {
     /// What was read, or else nothing and a note of that.
     fn or<T: Default>(&mut self, what: &str, read: Result<T, ApiError>) -> T {
         read.unwrap_or_else(|error| {
-            self.unanswered |= matches!(
-                error,
-                ApiError::Unreachable { .. } | ApiError::Timeout { .. } | ApiError::Server { .. }
-            );
+            self.unanswered |= unanswered(&error);
             self.texts.push(format!("{what}: {error}"));
             T::default()
         })
+    }
+}
+
+/// The error says nothing about what is there.
+fn unanswered(error: &ApiError) -> bool {
+    match error {
+        ApiError::Unreachable { .. }
+        | ApiError::Timeout { .. }
+        | ApiError::TooManyRequests { .. }
+        | ApiError::Server { .. } => true,
+        ApiError::Credentials(_)
+        | ApiError::Unauthorized { .. }
+        | ApiError::Forbidden { .. }
+        | ApiError::NotFound { .. }
+        | ApiError::Conflict { .. }
+        | ApiError::Gone { .. }
+        | ApiError::Other { .. } => false,
     }
 }
 
@@ -142,10 +156,15 @@ fn of_container(container: Container) -> Settings {
     // Any variable could be in there.
     let whole = container.env_from.unwrap_or_default();
     let whole = whole.into_iter().map(|from| {
-        let map = from.config_map_ref.map(|map| ("ConfigMap", map.name));
-        let secret = from.secret_ref.map(|secret| ("Secret", secret.name));
-        let (kind, name) = map.or(secret).unwrap_or_default();
-        format!("whatever the {kind} {name} sets")
+        let map = from
+            .config_map_ref
+            .map(|map| format!("the ConfigMap {}", map.name));
+        let secret = from
+            .secret_ref
+            .map(|secret| format!("the Secret {}", secret.name));
+        let source = map.or(secret);
+        let source = source.unwrap_or_else(|| "something unknown".to_owned());
+        format!("every variable from {source}")
     });
     Settings {
         image: container.image.unwrap_or_default(),

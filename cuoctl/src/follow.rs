@@ -25,6 +25,10 @@ const DRAW: Duration = Duration::from_secs(1);
 /// Changes that come this soon after another one are shown with it.
 const TOGETHER: Duration = Duration::from_millis(200);
 
+/// What is shown in place of what could not be read.
+const UNANSWERED: &str =
+    "the API server does not answer: pools, pauses, gates and the operator are shown as they were";
+
 /// What to show, and where.
 #[derive(Debug)]
 pub struct Follow<'a> {
@@ -73,7 +77,7 @@ impl Follow<'_> {
             cluster.nodes = known.values().cloned().collect();
             cluster.at = Time::from(Timestamp::now());
             if !std::mem::replace(&mut checked, true) {
-                Status::names(&cluster, self.names)?;
+                Status::check_names(&cluster, self.names)?;
             }
             self.show(&cluster, changed, &mut shown)?;
         }
@@ -104,7 +108,7 @@ impl Follow<'_> {
 fn later(before: Cluster, read: Cluster) -> Cluster {
     match read.unanswered {
         true => Cluster {
-            unknown: read.unknown,
+            unknown: vec![UNANSWERED.to_owned()],
             ..before
         },
         false => read,

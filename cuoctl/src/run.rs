@@ -66,7 +66,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Status(options) => {
             let cluster = cluster(connection).await?;
-            Status::names(&cluster, &options.names)?;
+            Status::check_names(&cluster, &options.names)?;
             let status = Status::of(&cluster, &options.names)?;
             shown(options.output, &status, |wide| status.text(screen, wide))?;
         }

@@ -138,11 +138,11 @@ impl Status {
         })
     }
 
-    /// That `names` are those of pools and nodes of `cluster`.
+    /// Checks `names`.
     ///
     /// # Errors
-    /// Where one is nobody's, or something can't be parsed.
-    pub fn names(cluster: &Cluster, names: &[String]) -> Result<()> {
+    /// Where one is neither a pool nor a node of `cluster`, or something can't be parsed.
+    pub fn check_names(cluster: &Cluster, names: &[String]) -> Result<()> {
         let seen = cluster.seen()?;
         let node = |name: &str| {
             name.parse()

@@ -48,7 +48,7 @@ pub async fn built(tool: Tool, progress: impl Fn(&str)) -> Result<PathBuf> {
     if program.is_file() {
         return Ok(program);
     }
-    // What a build that was killed left behind is used by cargo.
+    // cargo continues with what a killed build left here.
     let partial = cache.join(format!("{entry}.partial"));
     let log = cache.join(format!("{entry}.log"));
     progress(&format!(

@@ -29,14 +29,18 @@ use labels::{BUILT_IN, Label, NO_PHASE, PoolLabels};
 use nodes::Nodes;
 
 /// What a pause holds, as a label.
-const SCOPES: [&str; 3] = ["all", "pool", "nodes"];
+const SCOPES: [&str; 3] = [ALL, POOL, NODES];
+const ALL: &str = "all";
+const POOL: &str = "pool";
+const NODES: &str = "nodes";
+
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $name:literal, $help:literal;)*) => {
         /// All metrics. Counters begin at zero with each start of the process.
         #[derive(Debug, Default)]
         pub struct Metrics {
             registry: Registry,
-            each: Arc<Nodes>,
+            per_node: Arc<Nodes>,
             durations: Durations,
             $(#[doc = $help] $field: $kind,)*
         }
@@ -48,7 +52,7 @@ macro_rules! metrics {
                 self.registry.register("cuo_operator_build", build, Info::new(version));
                 $(self.registry.register($name, $help, self.$field.clone());)*
                 self.durations.register(&mut self.registry);
-                self.registry.register_collector(Box::new(Arc::clone(&self.each)));
+                self.registry.register_collector(Box::new(Arc::clone(&self.per_node)));
             }
         }
     };
@@ -82,7 +86,7 @@ impl Metrics {
     /// Metrics for an operator with this budget, that serves metrics of single nodes for up to `per_node` of them.
     pub fn new(max_unavailable: usize, per_node: usize) -> Self {
         let mut metrics = Self {
-            each: Arc::new(Nodes::up_to(per_node)),
+            per_node: Arc::new(Nodes::up_to(per_node)),
             ..Self::default()
         };
         metrics.budget.set(gauge(max_unavailable));
@@ -154,21 +158,21 @@ impl Metrics {
 
     /// Records a plan that leaves nothing to write at `now`.
     pub fn settled(&self, seen: &Snapshot, plan: &Plan, now: Time) {
-        self.each.settled(seen, plan);
-        let mut held = [0; SCOPES.len()];
+        self.per_node.settled(seen, plan);
+        let mut held: BTreeMap<_, usize> = SCOPES.map(|scope| (scope, 0)).into();
         for pause in &seen.pauses {
-            let place = match pause {
+            let scope = match pause {
                 FoundPause::Valid(pause) if !pause.holds(now) => continue,
                 FoundPause::Valid(pause) => match pause.scope {
-                    Scope::All => 0,
-                    Scope::Pool(_) => 1,
-                    Scope::Nodes(_) => 2,
+                    Scope::All => ALL,
+                    Scope::Pool(_) => POOL,
+                    Scope::Nodes(_) => NODES,
                 },
-                FoundPause::Invalid { .. } => 0,
+                FoundPause::Invalid { .. } => ALL,
             };
-            held[place] += 1;
+            *held.entry(scope).or_default() += 1;
         }
-        for (scope, count) in SCOPES.into_iter().zip(held) {
+        for (scope, count) in held {
             let scope = self.pauses.get_or_create(&[("scope", scope)]);
             scope.set(gauge(count));
         }
@@ -240,7 +244,7 @@ impl Metrics {
         self.verdicts.clear();
         self.reasons.clear();
         self.pauses.clear();
-        self.each.forget();
+        self.per_node.forget();
         for count in [&self.control_plane, &self.resting, &self.used] {
             count.set(0);
         }

@@ -7,6 +7,7 @@ mod codegen;
 mod demo;
 mod deny;
 mod examples;
+mod files;
 mod image;
 mod life;
 mod metrics;

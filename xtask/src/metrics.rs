@@ -68,7 +68,7 @@ fn written() -> String {
         since: Time::EPOCH,
         reason: Some(Code::Hold),
         looked: Some(Time::EPOCH),
-        answers: true,
+        daemon_up: true,
         counts: &counts,
     })
 }

@@ -2,18 +2,17 @@
 //!
 //! Publishing is for the pipeline, which runs this on a machine of each architecture, joins what they made, pushes, signs and attests it.
 
-mod files;
 mod krew;
 mod sbom;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::files::{self, copy, sums};
 use crate::place::Place;
 use crate::{image, root, rpm};
-use files::{copied, packed, sums};
 
 /// Manifests that people apply, which name the image or nothing of the place.
 const MANIFESTS: [&str; 2] = ["operator.yaml", "agent-identity.yaml"];
@@ -55,7 +54,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 
     println!("building the operator's image");
     let built = image::build(&place.image()).await?;
-    copied(&built.layout, &out.join("image"))?;
+    copy(&built.layout, &out.join("image"))?;
     for package in rpm::packages(true).await? {
         let name = package.file_name().context("a package without a name")?;
         fs::copy(&package, out.join(name))
@@ -75,23 +74,23 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         write(&out.join(name), &sbom::of(program)?)?;
     }
     write(&out.join("SHA256SUMS"), &sums(&out)?)?;
-    listed(&out, &place, &built.written.digest)
+    print_list(&out, &place, &built.written.digest)
 }
 
 /// Packs the chart as `helm package` would.
 fn chart(here: &Place, place: &Place, out: &Path) -> Result<()> {
-    let copy = root().join("target/chart/cuo");
-    if copy.exists() {
-        fs::remove_dir_all(&copy).with_context(|| format!("empty {}", copy.display()))?;
+    let above = root().join("target/chart");
+    let chart = above.join("cuo");
+    if chart.exists() {
+        fs::remove_dir_all(&chart).with_context(|| format!("empty {}", chart.display()))?;
     }
-    copied(&root().join("charts/cuo"), &copy)?;
-    for file in files::below(&copy)? {
+    copy(&root().join("charts/cuo"), &chart)?;
+    for file in files::below(&chart)? {
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         write(&file, &place.instead_of(here, &text))?;
     }
     let name = format!("cuo-{}.tgz", env!("CARGO_PKG_VERSION"));
-    let above: PathBuf = root().join("target/chart");
-    packed(&above, &["cuo"], &out.join(name))
+    files::pack(&above, &["cuo"], &out.join(name))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -99,7 +98,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Says what is there, and where the pipeline publishes it.
-fn listed(out: &Path, place: &Place, digest: &str) -> Result<()> {
+fn print_list(out: &Path, place: &Place, digest: &str) -> Result<()> {
     println!("\nfiles in {}:", out.display());
     for entry in files::sorted(out)? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();

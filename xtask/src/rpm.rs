@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cuo_lab::image::Build;
 use cuo_lab::rpm::{self, Package};
 
+use crate::files::sorted;
 use crate::{root, setup};
 
 /// Build the RPMs of the agent and of cuoctl, with rpmbuild.
@@ -50,14 +51,11 @@ pub async fn packages(build: bool) -> Result<Vec<PathBuf>> {
     let built = rpm::build(&what, &folder).await?;
     let below = built.parent().context("a package without a folder")?;
     let mut packages = Vec::new();
-    for entry in fs::read_dir(below)? {
-        let entry = entry?;
-        let package = folder.join(entry.file_name());
-        fs::rename(entry.path(), &package)
-            .with_context(|| format!("move {}", package.display()))?;
+    for built in sorted(below)? {
+        let package = folder.join(built.file_name().unwrap_or_default());
+        fs::rename(&built, &package).with_context(|| format!("move {}", built.display()))?;
         packages.push(package);
     }
-    packages.sort();
     println!("looking at them with rpmlint");
     let mut rpmlint = Command::new("rpmlint");
     let config = root().join("packaging/rpm/rpmlint.toml");

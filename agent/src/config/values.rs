@@ -98,13 +98,20 @@ impl HostPath {
 }
 
 /// The path of a file for node_exporter's textfile collector, which reads the files whose names end with `.prom`; empty for none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Textfile(String);
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Textfile(Option<HostPath>);
 
 impl Textfile {
     /// Where the file is on a host whose files are below `root`, if there is to be one.
     pub fn below(&self, root: &Path) -> Option<PathBuf> {
-        (!self.0.is_empty()).then(|| HostPath(self.0.clone()).below(root))
+        self.0.as_ref().map(|path| path.below(root))
+    }
+}
+
+impl Serialize for Textfile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let path = self.0.as_ref().map_or("", |path| &path.0);
+        serializer.serialize_str(path)
     }
 }
 
@@ -113,8 +120,9 @@ impl<'de> Deserialize<'de> for Textfile {
         let text = String::deserialize(deserializer)?;
         // A name that is nothing but `.prom` has no extension.
         let named = Path::new(&text).extension().is_some();
-        match text.is_empty() || text.starts_with('/') && text.ends_with(".prom") && named {
-            true => Ok(Self(text)),
+        match text.starts_with('/') && text.ends_with(".prom") && named {
+            true => Ok(Self(Some(HostPath(text)))),
+            false if text.is_empty() => Ok(Self(None)),
             false => Err(serde::de::Error::custom(format_args!(
                 "expected the path of a file that begins with `/` and ends with `.prom`, or \"\" for no file, found {text:?}"
             ))),

@@ -110,7 +110,13 @@ fn metrics(path: &Path, store: &Store, pid: Option<i32>) -> Check {
     let Some(pid) = pid else {
         return Check::not_looked_at(name, "a running agent");
     };
-    let answer = store.read_answer(pid).ok().flatten();
+    let answer = match store.read_answer(pid) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let remedy = "Run `cuo-agent doctor` as root.";
+            return Check::warning(name, format!("{error:#}"), remedy);
+        }
+    };
     if let Some(why) = answer.and_then(|answer| answer.textfile) {
         return Check::warning(name, why, Event::MetricsUnwritten.remedy());
     }

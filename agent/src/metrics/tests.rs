@@ -7,7 +7,7 @@ fn known(counts: &Counts) -> Known<'_> {
         since: Time::from_second(1_790_000_000),
         reason: None,
         looked: None,
-        answers: true,
+        daemon_up: true,
         counts,
     }
 }
@@ -105,7 +105,7 @@ fn the_text_has_what_is_known_and_nothing_else() {
         phase: Phase::Held,
         reason: Some(Code::DrainBlocked),
         looked: Some(Time::from_second(1_789_990_000)),
-        answers: false,
+        daemon_up: false,
         ..known(&some)
     };
     for (known, expected) in [(known(&none), FRESH), (busy, BUSY)] {

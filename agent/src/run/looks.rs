@@ -2,7 +2,7 @@
 
 use cuo_cluster::rights::server_version;
 use cuo_core::host::{Deployment, Host};
-use cuo_core::reason::{Code, Reason};
+use cuo_core::reason::{Attribute, Code, Reason};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
@@ -60,12 +60,18 @@ impl Agent {
             Ok(Ended::Nothing(reason)) => (Ok(reason), None),
             Err(error) => (Err(error), None),
         };
-        let failed = result.as_ref().err().map(look::Error::code);
+        // A look can succeed, and find that this host gets no updates as it is.
+        let failed = match &result {
+            Ok(reason) => reason.as_ref().map(|reason| reason.code).filter(fails),
+            Err(error) => Some(error.code()),
+        };
         self.counts.look(failed);
         let retry = self.settings.retry;
         let mut state = self.state.clone();
         if result.is_ok() {
             self.host.follow(looked.following);
+        }
+        if failed.is_none() {
             state.looked = Some(self.clock.now().time);
         }
         self.host.look_ended(result, &self.config.check, &retry);
@@ -76,9 +82,11 @@ impl Agent {
         if state == self.state {
             return;
         }
+        let looked = state.looked;
         if let Err(error) = self.save(state) {
-            // The next decision finds out by what is there.
-            warn!("what the run came to can't be written down: {error:#}");
+            // The next decision finds out by what is there, and saves when the look was.
+            warn!("the result of the look can't be saved: {error:#}");
+            self.state.looked = looked;
         }
     }
 
@@ -123,6 +131,11 @@ impl Agent {
         }
         self.kubelet.asks();
     }
+}
+
+/// The code stands for a look that failed.
+fn fails(code: &Code) -> bool {
+    code.is(Attribute::FailsLook)
 }
 
 /// Logs what a run came to; gives what is to be reported of it, and the id of a newly staged deployment.

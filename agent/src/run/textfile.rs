@@ -1,11 +1,11 @@
-//! Writes the agent's metrics for node_exporter. It happens beside the loop, which neither a slow nor a dead disk holds up.
+//! Writes the agent's metrics for node_exporter, in a task of its own, so that a slow or dead disk does not hold up the loop.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cuo_core::backoff::Doubling;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::done::{Done, send};
@@ -41,18 +41,12 @@ impl Textfile {
     }
 
     /// Has `page` written soon, if it is another one than before; without one, the last file stays as it is.
-    pub fn want(&mut self, page: Option<Page>) {
-        let mut moved = false;
+    pub fn want(&self, page: Option<Page>) {
         self.wanted.send_if_modified(|known| {
-            let path = |page: &Option<Page>| page.as_ref().map(|page| page.path.clone());
-            moved = path(known) != path(&page);
             let differs = *known != page;
             *known = page;
             differs
         });
-        if moved {
-            self.trouble = None;
-        }
     }
 
     /// Why the file can't be written, if so.
@@ -63,31 +57,35 @@ impl Textfile {
     /// Takes in that the file can't be written, for that reason, or that it can be again.
     pub fn heard(&mut self, trouble: Option<String>) {
         match (&self.trouble, &trouble) {
-            (None, Some(why)) => warn!(
+            (before, Some(why)) if before.as_ref() != Some(why) => warn!(
                 message_id = Event::MetricsUnwritten.id(),
                 "the metrics can't be written: {why}. {}",
                 Event::MetricsUnwritten.remedy()
             ),
             (Some(_), None) => info!("the metrics can be written again"),
-            (None, None) | (Some(_), Some(_)) => {}
+            (None, None) | (_, Some(_)) => {}
         }
         self.trouble = trouble;
     }
 }
 
-/// Writes the last page, whenever there is another one and a pause is over; after a failure, tries again. Sends why it fails, once, and
-/// that it no longer does.
+/// Writes the last page, whenever there is another one and a pause is over; after a failure, tries again, and at once where the file is to
+/// be elsewhere. Sends why it fails, once, and that it no longer does.
 async fn follow(
     mut pages: watch::Receiver<Option<Page>>,
     pauses: Doubling,
     done: mpsc::Sender<Done>,
 ) {
-    let (mut failures, mut said) = (0_u32, None);
+    let (mut failures, mut said, mut path) = (0_u32, None, None);
     loop {
         if failures == 0 && pages.changed().await.is_err() {
             return;
         }
         let page = pages.borrow_and_update().clone();
+        let next = page.as_ref().map(|page| page.path.clone());
+        if next != path {
+            (failures, path) = (0, next);
+        }
         let trouble = match page {
             Some(page) => write(page).await.err(),
             None => None,
@@ -100,7 +98,15 @@ async fn follow(
             said.clone_from(&trouble);
             send(&done, Done::Textfile(trouble)).await;
         }
-        sleep(pauses.pause(failures)).await;
+        let pause = pauses.pause(failures);
+        if failures == 0 {
+            sleep(pause).await;
+            continue;
+        }
+        let moved = |page: &Option<Page>| page.as_ref().map(|page| &page.path) != path.as_ref();
+        if let Ok(Err(_)) = timeout(pause, pages.wait_for(moved)).await {
+            return;
+        }
     }
 }
 

@@ -289,7 +289,7 @@ impl Agent {
             since: answer.since,
             reason: answer.reason.as_ref().map(|reason| reason.code),
             looked: self.state.looked,
-            answers: self.host.known().is_ok(),
+            daemon_up: self.host.known().is_ok(),
             counts: &self.counts,
         };
         let page = path.map(|path| Page {

@@ -58,7 +58,7 @@ async fn policies(source: &ClientSource) -> Check {
     }
 }
 
-/// It is of this policy, for all objects, and what the policy finds is refused and not only told.
+/// Whether the binding enforces `policy` on all objects: it denies, and does not merely warn or audit.
 fn denies(binding: &ValidatingAdmissionPolicyBinding, policy: &str) -> bool {
     let spec = &binding.spec;
     spec.policy_name == policy

@@ -98,17 +98,20 @@ async fn nodes_of(
     space: &str,
     set: &DaemonSet,
 ) -> Result<Vec<String>, ApiError> {
-    let labels = set.spec.selector.match_labels.iter().flatten();
-    let labels: Vec<_> = labels
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let params = ListParams::default().labels(&labels.join(","));
-    let read = source.call(|client| async move {
-        let pods = Api::<Pod>::namespaced(client, space);
-        pods.list(&params).await
+    let read = async || {
+        let listed = source.call(|client| async move {
+            let pods = Api::<Pod>::namespaced(client, space);
+            pods.list(&ListParams::default()).await
+        });
+        listed.await
+    };
+    let pods = patiently(read).await?.items.into_iter();
+    let uid = set.metadata.uid.as_deref();
+    let own = pods.filter(|pod| {
+        let mut owners = pod.metadata.owner_references.iter().flatten();
+        owners.any(|owner| Some(owner.uid.as_str()) == uid)
     });
-    let pods = read.await?.items.into_iter();
-    Ok(pods.filter_map(|pod| pod.spec?.node_name).collect())
+    Ok(own.filter_map(|pod| pod.spec?.node_name).collect())
 }
 
 /// What other programs do on nodes without an agent is fine.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use cuo_cluster::watch::Change;
 
-use super::{framed, hear, later, news};
+use super::{UNANSWERED, framed, hear, later, news};
 use crate::cluster::Cluster;
 use crate::status::Status;
 use crate::testing::{NOW, cluster, idle, waiting};
@@ -25,7 +25,10 @@ fn elsewhere_than_on_a_terminal_each_change_is_a_line() {
 #[test]
 fn what_was_known_outlives_an_outage() {
     let before = cluster(vec![], "", &["--paused"]);
-    for (unanswered, expected) in [(true, before.operator.clone()), (false, None)] {
+    for (unanswered, expected, unknown) in [
+        (true, before.operator.clone(), UNANSWERED),
+        (false, None, "why"),
+    ] {
         let read = Cluster {
             operator: None,
             unknown: vec!["why".to_owned()],
@@ -35,7 +38,7 @@ fn what_was_known_outlives_an_outage() {
         let after = later(before.clone(), read);
         assert_eq!(
             (after.operator, after.unknown),
-            (expected, vec!["why".to_owned()])
+            (expected, vec![unknown.to_owned()])
         );
     }
 }

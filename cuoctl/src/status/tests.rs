@@ -35,7 +35,7 @@ n3    waiting  0s     1     2     WindowClosed: pool a: the next window opens 20
     };
     assert_eq!(names(&["a"]), ["a", "n2", "n3"]);
     assert_eq!(names(&["n1"]), ["n1"]);
-    let error = Status::names(&cluster, &["n4".to_owned()]).unwrap_err();
+    let error = Status::check_names(&cluster, &["n4".to_owned()]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "there is neither a pool nor a node \"n4\""

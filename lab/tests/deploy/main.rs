@@ -100,6 +100,7 @@ fn manifest() -> PathBuf {
     repository().join("deploy/operator.yaml")
 }
 
+/// The policy for the operator's keys used to cover nodes, too: its new version must not be in force before the policy for nodes is.
 #[test]
 fn nodes_are_kept_from_granting_before_anything_else_is_applied() {
     let text = std::fs::read_to_string(manifest()).unwrap();

@@ -39,7 +39,15 @@ fn published() -> Vec<String> {
     let kind = |path: &String| Path::new(path).extension()?.to_str().map(str::to_owned);
     let top = names(".").into_iter();
     let top = top.filter(|path| kind(path).is_some_and(|kind| KINDS.contains(&kind.as_str())));
-    let folders = [".github", "deploy", DOCS, "packaging", "systemd"];
+    let folders = [
+        ".ci",
+        ".github",
+        "charts",
+        "deploy",
+        DOCS,
+        "packaging",
+        "systemd",
+    ];
     top.chain(folders.into_iter().flat_map(below)).collect()
 }
 

@@ -36,9 +36,9 @@ async fn people_see_everything_and_are_told_what_is_too_old() {
     for (arguments, code, says) in [
         ("status", 0, "n2"),
         ("why n1", 0, "n1: "),
-        ("plan", 0, ""),
-        ("release", 0, ""),
-        ("history", 0, ""),
+        ("plan", 0, "needs a reboot"),
+        ("release", 0, "RUNS"),
+        ("history", 0, "POOL"),
         ("doctor", 0, "agents are of an older release: n1"),
         ("reboot n1", 1, "the agent on node n1 is too old for that"),
         ("retry n1 n2", 1, "the agent on node n1 is too old for that"),

@@ -50,7 +50,7 @@ const END: Duration = Duration::from_secs(6);
 pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("receive SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("receive SIGINT")?;
-    let metrics = Arc::new(measured(&config));
+    let metrics = Arc::new(metrics(&config));
     let health = listen(&config, &metrics).await?;
     let source = ClientSource::start(config.credentials(), PROGRAM).await;
     let (events, publishing) = publish(&config, &source, &metrics);
@@ -99,7 +99,7 @@ pub async fn run(config: Config) -> Result<()> {
 }
 
 /// The metrics that the flags ask for.
-fn measured(config: &Config) -> Metrics {
+fn metrics(config: &Config) -> Metrics {
     Metrics::new(config.max_unavailable, config.metrics_per_node)
 }
 

@@ -32,7 +32,7 @@ struct Awaited {
 /// What an event of the watch brought.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// A decision could depend on it. Most of what kubelets write is nothing of that.
+    /// A decision could depend on it. Most writes of kubelets change nothing of that.
     pub changed: bool,
     /// Parts of grants that are over with it.
     pub laps: Vec<Lap>,

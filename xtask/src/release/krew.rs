@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::files::{packed, sum};
+use crate::files::{self, sum};
 use crate::place::Place;
 use crate::root;
 
@@ -26,7 +26,7 @@ pub fn pack(place: &Place, tool: &Path, out: &Path) -> Result<String> {
         fs::copy(from, folder.join(name)).with_context(|| format!("copy {}", from.display()))?;
     }
     let name = format!("{PLUGIN}-{version}-linux-{architecture}.tar.gz");
-    packed(&folder, &[PLUGIN, "LICENSE"], &out.join(&name))?;
+    files::pack(&folder, &[PLUGIN, "LICENSE"], &out.join(&name))?;
     Ok(manifest(
         place,
         architecture,

@@ -267,4 +267,20 @@ pub const FAULTS: &[Fault] = &[
         package: "cuo-core",
         test: "plan::tests::plain::only_into_what_runs",
     },
+    Fault {
+        file: "operator/src/run/watched.rs",
+        old: "true => laps(known, &view),",
+        new: "true => laps(&view, known),",
+        why: "no drain would ever be measured",
+        package: "cuo-operator",
+        test: "run::watched::tests::a_part_of_a_grant_that_is_over_is_reported_once_and_of_one_node",
+    },
+    Fault {
+        file: "crates/core/src/timing.rs",
+        old: "let new = result.id == progress.id && known.is_none_or(|known| known.id != result.id);",
+        new: "let new = result.id == progress.id || known.is_none_or(|known| known.id != result.id);",
+        why: "the result of an earlier grant would end the one that is measured",
+        package: "cuo-core",
+        test: "timing::tests::a_part_is_over_when_the_next_one_or_the_result_is_there",
+    },
 ];

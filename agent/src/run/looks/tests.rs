@@ -32,3 +32,16 @@ fn success_without_a_staged_update_is_told() {
         assert_eq!(found(Checked::Pinned(pin)), Some(reason));
     }
 }
+
+/// Otherwise a host that is pinned would look as if it got its updates.
+#[test]
+fn a_look_that_finds_no_way_to_updates_is_one_that_failed() {
+    let codes = [
+        (Code::OriginUnusable, true),
+        (Code::NetworkFailed, true),
+        (Code::UpdateAvailable, false),
+    ];
+    for (code, failed) in codes {
+        assert_eq!(fails(&code), failed, "{code}");
+    }
+}

@@ -1,13 +1,12 @@
-use std::collections::BTreeMap;
-
-use cuo_core::plan::{Act, Plan, Snapshot, Writes};
+use cuo_core::keys;
+use cuo_core::plan::{Act, Plan};
 use cuo_core::raw::RawNode;
 use cuo_core::reason::Reason;
-use cuo_core::{field::Field, keys};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::*;
+use crate::metrics::tests::snapshot;
 
 fn node(name: &str, version: &str, annotations: &[(&str, &str)]) -> NodeView {
     let raw = RawNode {
@@ -20,23 +19,6 @@ fn node(name: &str, version: &str, annotations: &[(&str, &str)]) -> NodeView {
         ..RawNode::default()
     };
     NodeView::parse(&raw).unwrap()
-}
-
-fn snapshot(nodes: Vec<NodeView>) -> Snapshot {
-    let nodes = nodes.into_iter().map(|node| (node.name.clone(), node));
-    Snapshot {
-        nodes: nodes.collect(),
-        ledger: Field::Absent,
-        live: BTreeMap::new(),
-        own_node: None,
-        pools: vec![],
-        rollouts: Default::default(),
-        pools_busy: Default::default(),
-        pauses: vec![],
-        gates: Default::default(),
-        pools_live: false,
-        writes: Writes::default(),
-    }
 }
 
 fn plan(verdicts: &[(&str, Code)]) -> Plan {

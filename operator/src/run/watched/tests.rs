@@ -1,4 +1,8 @@
 use cuo_cluster::ApiError;
+use cuo_core::keys;
+use cuo_core::timing::Part;
+use cuo_core::values::Outcome;
+use jiff::SignedDuration;
 
 use super::*;
 
@@ -116,4 +120,31 @@ fn a_node_that_is_only_newer_is_nothing_to_decide_on() {
             .hear(&mut nodes, NodesEvent::Gone("a".into()))
             .changed
     );
+}
+
+/// What was measured of another Node of the same name would be nonsense.
+#[test]
+fn a_part_of_a_grant_that_is_over_is_reported_once_and_of_one_node() {
+    let at = |uid: &str, version: &str, status: &str| RawNode {
+        uid: uid.into(),
+        annotations: [(keys::STATUS.to_owned(), status.to_owned())].into(),
+        ..raw("a", version)
+    };
+    let drains = at("u", "1", "draining since 2026-11-23T21:00:40Z");
+    let reboots = "rebooting since 2026-11-23T21:00:50Z";
+    let drained = Lap {
+        node: "a".parse().unwrap(),
+        part: Part::Drain,
+        outcome: Outcome::Done,
+        took: SignedDuration::from_secs(10),
+    };
+    for (uid, laps) in [("u", vec![drained]), ("other", vec![])] {
+        let (mut watched, mut nodes) = (Watched::default(), Nodes::new());
+        watched.hear(&mut nodes, NodesEvent::Reset(vec![drains.clone()]));
+        let heard = watched.hear(&mut nodes, NodesEvent::Changed(at(uid, "2", reboots)));
+        let changed = true;
+        assert_eq!(heard, Heard { changed, laps });
+        let heard = watched.hear(&mut nodes, NodesEvent::Changed(at(uid, "3", reboots)));
+        assert_eq!(heard, Heard::without_laps(false));
+    }
 }

@@ -9,10 +9,10 @@ fn an_archive_has_the_same_bytes_whenever_and_wherever_it_is_made() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, file).unwrap();
         }
-        let copy = folder.path().join(name);
-        copied(&folder.path().join("tree"), &copy).unwrap();
+        let made = folder.path().join(name);
+        copy(&folder.path().join("tree"), &made).unwrap();
         let archive = folder.path().join("cuo.tgz");
-        packed(&copy, &["cuo"], &archive).unwrap();
+        pack(&made, &["cuo"], &archive).unwrap();
         sum(&archive).unwrap()
     };
     assert_eq!(made("one"), made("other"));

@@ -12,7 +12,8 @@ pub fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
-        paths.push(entry?.path());
+        let entry = entry.with_context(|| format!("list {}", folder.display()))?;
+        paths.push(entry.path());
     }
     paths.sort();
     Ok(paths)
@@ -31,7 +32,7 @@ pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Copies a folder with all that is in it.
-pub fn copied(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     for file in below(from)? {
         let target = to.join(file.strip_prefix(from)?);
         let folder = target.parent().context("a file without a folder")?;
@@ -42,7 +43,7 @@ pub fn copied(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Packs `names` in `folder` as a compressed tar file: sorted, owned by root, without times.
-pub fn packed(folder: &Path, names: &[&str], archive: &Path) -> Result<()> {
+pub fn pack(folder: &Path, names: &[&str], archive: &Path) -> Result<()> {
     let mut tar = Command::new("tar");
     tar.args(["--create", "--gzip", "--sort=name", "--format=ustar"])
         .args(["--owner=0", "--group=0", "--numeric-owner"])
