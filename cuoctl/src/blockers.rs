@@ -81,12 +81,7 @@ pub async fn find(
     options: &Options,
 ) -> Result<Vec<Blocker>> {
     let (seen, builtin) = (cluster.seen()?, cluster.policy()?.builtin);
-    // Without it, each pod would be refused for a reason that is not its own.
-    ensure!(
-        allowed(source, &EVICT).await?,
-        "you need the right to {EVICT} in all namespaces, by which pods are asked about"
-    );
-    let mut found = Vec::new();
+    let (mut found, mut may_ask) = (Vec::new(), false);
     for view in meant(&seen, options)? {
         // All pools of a node want it drained in the same way, or hold it.
         let asks = pools::asks(&seen.pools, &builtin, view);
@@ -99,8 +94,18 @@ pub async fn find(
         let left = left(&pods, policy, None);
         let kept = left.kept.iter();
         found.extend(kept.map(|(pod, why)| Blocker::new(view, pod, *why)));
-        let asked = stream::iter(left.leaving.iter().filter(|pod| !pod.terminating))
-            .map(async |pod| (*pod, ask(source, pod, None).await))
+        let leaving = left.leaving.iter().filter(|pod| !pod.terminating);
+        let leaving: Vec<_> = leaving.copied().collect();
+        if !leaving.is_empty() && !may_ask {
+            // Without it, each pod would be refused for a reason that is not its own.
+            may_ask = allowed(source, &EVICT).await?;
+            ensure!(
+                may_ask,
+                "you need the right to {EVICT} in all namespaces, by which pods are asked about"
+            );
+        }
+        let asked = stream::iter(leaving)
+            .map(async |pod| (pod, ask(source, pod, None).await))
             .buffered(AT_ONCE);
         let answers: Vec<_> = asked.collect().await;
         for (pod, answer) in answers {

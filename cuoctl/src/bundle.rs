@@ -38,7 +38,7 @@ pub async fn run(source: &ClientSource, connection: &Connection, options: &Optio
     let path = options.file.clone().unwrap_or_else(name);
     ensure!(
         options.list || !path.exists(),
-        "{} is there already",
+        "{}: it is there already",
         path.display()
     );
     note("this reads the cluster, and takes a moment");
