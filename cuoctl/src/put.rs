@@ -54,7 +54,16 @@ impl Kind<'_> {
         let data = body.to_string().into_bytes();
         let request = Request::new(self.path).create(&params, data)?;
         let made = source.call(|client| async move { client.request::<Value>(request).await });
-        made.await.map(drop)
+        match made.await {
+            // Then there is no resource to make one of.
+            Err(ApiError::NotFound { .. }) => Err(ApiError::NotFound {
+                message: format!(
+                    "the cluster does not know {}s; `kubectl apply -f deploy/operator.yaml` of this release defines them",
+                    self.kind
+                ),
+            }),
+            made => made.map(drop),
+        }
     }
 
     /// Has `spec` take the place of what is there.

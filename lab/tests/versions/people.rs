@@ -36,14 +36,14 @@ async fn people_see_everything_and_are_told_what_is_too_old() {
     for (arguments, code, says) in [
         ("status", 0, "n2"),
         ("why n1", 0, "n1: "),
-        ("plan", 0, "needs a reboot"),
-        ("release", 0, "RUNS"),
-        ("history", 0, "POOL"),
-        ("doctor", 0, "agents are of an older release: n1"),
+        ("plan", 0, "No node reboots"),
+        ("release", 0, V1),
+        ("history", 0, "No candidate has ended yet"),
+        ("doctor", 4, "agents are of an older release: n1"),
         ("reboot n1", 1, "the agent on node n1 is too old for that"),
         ("retry n1 n2", 1, "the agent on node n1 is too old for that"),
-        ("pause --all", 1, "the pauses can't be read"),
-        ("gate close g", 1, "UpdateGate g can't be written"),
+        ("pause --all", 1, "the cluster does not know UpdatePauses"),
+        ("gate close g", 1, "the cluster does not know UpdateGates"),
     ] {
         let (found, said) = cuoctl(&bench, arguments).await;
         assert_eq!(found, Some(code), "{arguments}: {said}");
