@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use cuo_cluster::node::Keep;
 use cuo_cluster::paths::{GATES, PAUSES, POOLS};
 use cuo_cluster::watch::list_nodes;
-use cuo_cluster::{ApiError, ClientSource};
+use cuo_cluster::{ApiError, ClientSource, Retry};
 use cuo_coordination::ledger;
 use cuo_coordination::pool::list_values;
 use cuo_core::pool::FoundPool;
@@ -87,27 +87,10 @@ impl Unknown {
     /// What was read, or else nothing and a note of that.
     fn or<T: Default>(&mut self, what: &str, read: Result<T, ApiError>) -> T {
         read.unwrap_or_else(|error| {
-            self.unanswered |= unanswered(&error);
+            self.unanswered |= matches!(error.retry_class(), Retry::Later(_));
             self.texts.push(format!("{what}: {error}"));
             T::default()
         })
-    }
-}
-
-/// The error says nothing about what is there.
-fn unanswered(error: &ApiError) -> bool {
-    match error {
-        ApiError::Unreachable { .. }
-        | ApiError::Timeout { .. }
-        | ApiError::TooManyRequests { .. }
-        | ApiError::Server { .. } => true,
-        ApiError::Credentials(_)
-        | ApiError::Unauthorized { .. }
-        | ApiError::Forbidden { .. }
-        | ApiError::NotFound { .. }
-        | ApiError::Conflict { .. }
-        | ApiError::Gone { .. }
-        | ApiError::Other { .. } => false,
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use cuo_core::node::NodeView;
 use cuo_core::pause::{FoundPause, Scope};
 use cuo_core::plan::{Plan, PoolReport, Snapshot, plan};
-use cuo_core::reason::{AnyCode, Code, Reason};
+use cuo_core::reason::{Code, Reason};
 use cuo_core::release::{Chosen, Rollout};
 use cuo_core::time::Time;
 use cuo_core::values::Phase;
@@ -317,15 +317,13 @@ fn node_line(view: &NodeView, plan: &Plan, pools: Vec<String>) -> NodeLine {
 /// The agent's reason where it has one, since it knows its host; else the operator's, unless there is nothing to wait for. That a reboot
 /// was requested is not what it waits for.
 fn why(view: &NodeView, verdict: Option<&Reason>) -> Option<String> {
-    let own: Option<&Reason<AnyCode>> = view.agent.reason.value();
-    let requested = own.is_some_and(|own| own.code == Code::RebootRequested);
-    if let Some(own) = own.filter(|_| !requested) {
+    if let Some(own) = view.agent.waits_for() {
         return Some(own.to_string());
     }
     let quiet = [Code::UpToDate, Code::Rebooting];
     let verdict = verdict.filter(|verdict| !quiet.contains(&verdict.code));
     let verdict = verdict.map(ToString::to_string);
-    verdict.or_else(|| own.map(ToString::to_string))
+    verdict.or_else(|| view.agent.reason.value().map(ToString::to_string))
 }
 
 fn look(view: &NodeView) -> Look {

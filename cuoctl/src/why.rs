@@ -145,8 +145,7 @@ impl Why {
         };
         Link {
             about: "agent".to_owned(),
-            holds: status.is_none()
-                || reason.is_some_and(|reason| reason.code != Code::RebootRequested),
+            holds: status.is_none() || view.agent.waits_for().is_some(),
             found,
         }
     }

@@ -61,8 +61,13 @@ pub fn pack(folder: &Path, names: &[&str], archive: &Path) -> Result<()> {
 /// SHA-256 of a file, as hexadecimal digits.
 pub fn sum(path: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    let digest = Sha256::digest(&bytes);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digits(&bytes))
+}
+
+/// SHA-256 of `bytes`, as hexadecimal digits.
+pub fn digits(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The files of `folder`, as `sha256sum --check` takes them. The image's parts are named by their digests anyway.

@@ -9,14 +9,14 @@ use cuo_cluster::ApiError;
 use cuo_core::ids::{NodeName, ReleaseId};
 use cuo_core::keys;
 use cuo_core::node::NodeView;
-use cuo_core::plan::{Policy, Snapshot, Writes, plan};
+use cuo_core::plan::{Policy, Snapshot, plan};
 use cuo_core::pool::Pool;
 use cuo_core::raw::RawNode;
 use cuo_core::reason::Code;
 use cuo_core::release::{Chosen, NamedRelease, Rollout, Source};
 use cuo_core::time::Time;
 use cuo_core::timing::{Lap, Part};
-use cuo_core::values::{Field, Outcome, Phase};
+use cuo_core::values::{Outcome, Phase};
 use cuo_operator::metrics::Metrics;
 use jiff::SignedDuration;
 
@@ -80,16 +80,8 @@ fn served() -> Result<String> {
     let name = node.name.clone();
     let seen = Snapshot {
         nodes: BTreeMap::from([(name.clone(), node)]),
-        ledger: Field::Absent,
-        live: BTreeMap::new(),
-        own_node: None,
-        pools: vec![],
         rollouts: BTreeMap::from([("web".parse().context("a pool")?, rollout())]),
-        pools_busy: Default::default(),
-        pauses: vec![],
-        gates: Default::default(),
-        pools_live: false,
-        writes: Writes::default(),
+        ..Snapshot::default()
     };
     let policy = Policy {
         builtin: Pool::default(),

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+
+use crate::files::digits;
 
 /// What is said about the image.
 #[derive(Debug)]
@@ -144,10 +145,7 @@ fn text(document: &Value) -> Vec<u8> {
 
 /// Writes one part under the name of its digest.
 fn blob(folder: &Path, bytes: &[u8]) -> Result<Blob> {
-    let digits: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits = digits(bytes);
     let path = folder.join(&digits);
     fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
     Ok(Blob {

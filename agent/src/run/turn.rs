@@ -271,7 +271,7 @@ impl Agent {
             ..Answer::of(decision, &self.settings, node, looks, before)
         };
         self.measure(&answer);
-        if self.answer.as_ref() == Some(&answer) {
+        if before == Some(&answer) {
             return;
         }
         if let Err(error) = self.store.write_answer(&answer) {
@@ -281,7 +281,7 @@ impl Agent {
     }
 
     /// Has the metrics written where that is configured and they have changed.
-    fn measure(&mut self, answer: &Answer) {
+    fn measure(&self, answer: &Answer) {
         let path = self.config.metrics.textfile.below(self.host.root());
         let known = Known {
             version: &answer.version,

@@ -10,7 +10,7 @@ use crate::features::Feature;
 use crate::ids::{BootId, GrantId, MachineId, NodeName, ParseNameError, ReleaseId};
 use crate::keys;
 use crate::raw::{Cordon, RawNode};
-use crate::reason::{AnyCode, Reason};
+use crate::reason::{AnyCode, Code, Reason};
 use crate::release::{Assigned, Following};
 use crate::values::{
     Booted, Failures, Field, Grant, Granted, Names, PlainReboots, Progress, RebootRequest,
@@ -139,6 +139,14 @@ pub struct Requests {
     pub reboot: Field<RebootRequest>,
     /// [`keys::RETRY`].
     pub retry: Field<RetryRequest>,
+}
+
+impl AgentFields {
+    /// What the agent says that its node waits for. That a reboot was requested is not that.
+    pub fn waits_for(&self) -> Option<&Reason<AnyCode>> {
+        let own = self.reason.value();
+        own.filter(|own| own.code != Code::RebootRequested)
+    }
 }
 
 /// Annotations or labels.

@@ -100,9 +100,8 @@ impl Shown {
         let status = agent.status.value();
         let following = agent.following.value();
         let version = booted.map_or("", |booted| &booted.version);
-        // The agent knows its host; that a reboot was requested is not what the node waits for.
-        let own = agent.reason.value().and_then(|own| own.code.known());
-        let own = own.filter(|own| *own != Code::RebootRequested);
+        // The agent knows its host.
+        let own = agent.waits_for().and_then(|own| own.code.known());
         Self {
             resource_version: node.resource_version.as_str().into(),
             pool: pools(found, &node.labels).into(),

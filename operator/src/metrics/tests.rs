@@ -1,11 +1,10 @@
 use cuo_core::ids::ReleaseId;
 use cuo_core::node::NodeView;
 use cuo_core::pause::Pause;
-use cuo_core::plan::{Act, Writes};
+use cuo_core::plan::Act;
 use cuo_core::raw::RawNode;
 use cuo_core::release::{NamedRelease, Source};
 use cuo_core::timing::Part;
-use cuo_core::values::Field;
 use jiff::SignedDuration;
 
 use super::*;
@@ -15,16 +14,7 @@ pub fn snapshot(nodes: Vec<NodeView>) -> Snapshot {
     let nodes = nodes.into_iter().map(|node| (node.name.clone(), node));
     Snapshot {
         nodes: nodes.collect(),
-        ledger: Field::Absent,
-        live: BTreeMap::new(),
-        own_node: None,
-        pools: vec![],
-        rollouts: Default::default(),
-        pools_busy: Default::default(),
-        pauses: vec![],
-        gates: Default::default(),
-        pools_live: false,
-        writes: Writes::default(),
+        ..Snapshot::default()
     }
 }
 

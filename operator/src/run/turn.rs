@@ -12,7 +12,7 @@ use cuo_coordination::pool::PoolsEvent;
 use cuo_core::gate::FoundGate;
 use cuo_core::ledger::Ledger;
 use cuo_core::pause::FoundPause;
-use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot, Writes};
+use cuo_core::plan::{Act, LedgerAct, NodeAct, Plan, Policy, PoolAct, Snapshot};
 use cuo_core::time::Time;
 use cuo_core::values::{Field, to_json};
 use cuo_telemetry::gate::gate;
@@ -77,17 +77,8 @@ impl Operator {
             policy: config.policy(),
             leading: false,
             seen: Snapshot {
-                nodes: Default::default(),
-                ledger: Field::Absent,
-                live: Default::default(),
                 own_node: config.own_node.clone(),
-                pools: vec![],
-                rollouts: Default::default(),
-                pools_busy: Default::default(),
-                pauses: vec![],
-                gates: Default::default(),
-                pools_live: false,
-                writes: Writes::default(),
+                ..Snapshot::default()
             },
             stored: None,
             read_at: Instant::now(),

@@ -77,15 +77,7 @@ fn seen(stage: Option<Stage>, answer: Option<Answer>) -> Snapshot {
     Snapshot {
         nodes: BTreeMap::from([(name(), node)]),
         ledger: Field::Value(ledger),
-        live: BTreeMap::new(),
-        own_node: None,
-        pools: vec![],
-        rollouts: Default::default(),
-        pools_busy: Default::default(),
-        pauses: vec![],
-        gates: Default::default(),
-        pools_live: false,
-        writes: Default::default(),
+        ..Snapshot::default()
     }
 }
 

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 fn image() -> Image {

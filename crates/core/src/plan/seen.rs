@@ -16,7 +16,7 @@ use crate::pool::{FoundPool, Pool};
 use crate::release::Rollout;
 
 /// What the operator observed at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// All Nodes as of the watch, which may be behind.
     pub nodes: BTreeMap<NodeName, NodeView>,

@@ -115,16 +115,7 @@ impl World {
         Self {
             seen: Snapshot {
                 nodes: nodes.collect(),
-                ledger: Field::Absent,
-                live: BTreeMap::new(),
-                own_node: None,
-                pools: vec![],
-                rollouts: Default::default(),
-                pools_busy: Default::default(),
-                pauses: vec![],
-                gates: Default::default(),
-                pools_live: false,
-                writes: Writes::default(),
+                ..Snapshot::default()
             },
             policy: Policy {
                 builtin: Pool::default(),
