@@ -20,6 +20,8 @@ use cuo_operator::config::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::durations::Took;
+
 /// The only format of files so far.
 const FORMAT: u32 = 1;
 
@@ -50,6 +52,9 @@ pub struct Cluster {
     pub gates: Vec<Value>,
     /// All Nodes.
     pub nodes: Vec<RawNode>,
+    /// By node, how long its last update took that is still known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub took: BTreeMap<String, Took>,
     /// What could not be read, each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
@@ -104,6 +109,7 @@ impl Cluster {
             pauses: Vec::new(),
             gates: Vec::new(),
             nodes: Vec::new(),
+            took: BTreeMap::new(),
             unknown: Vec::new(),
             unanswered: false,
         }

@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod};
 
 use crate::cluster::{Cluster, Settings};
 use crate::read::{get, patiently};
+use crate::{durations, events};
 
 /// The operator's Deployment, its container and its lease are called so (`deploy/operator.yaml`).
 const OPERATOR: &str = "cuo-operator";
@@ -39,13 +40,14 @@ pub async fn fetch(source: &ClientSource, namespace: &str) -> Result<Cluster> {
 /// The same without the Nodes.
 pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster {
     let mut cluster = Cluster::unknown(Time::from(Timestamp::now()));
-    let (pools, pauses, gates, settings, ledger, own_node) = tokio::join!(
+    let (pools, pauses, gates, settings, ledger, own_node, events) = tokio::join!(
         patiently(async || list_values(source, POOLS).await),
         patiently(async || list_values(source, PAUSES).await),
         patiently(async || list_values(source, GATES).await),
         settings(source, namespace),
         ledger_text(source, namespace),
         own_node(source, namespace),
+        patiently(async || events::listed(source, None).await),
     );
     let mut unknown = Unknown::default();
     cluster.operator_unread = settings.is_err();
@@ -63,6 +65,11 @@ pub async fn fetch_but_nodes(source: &ClientSource, namespace: &str) -> Cluster 
         "the ledger can't be read, so no slot is assumed to be out",
         ledger,
     );
+    let events = unknown.or(
+        "the Events can't be read, so nothing is known of how long updates took",
+        events,
+    );
+    cluster.took = durations::learn(&events.0);
     cluster.own_node = unknown.or("the node of the operator is not known", own_node);
     let operator = cluster.operator.iter();
     let elsewhere = operator.flat_map(|operator| &operator.elsewhere);

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod complete;
 pub mod connect;
 pub mod doctor;
+pub mod durations;
 pub mod events;
 pub mod fetch;
 pub mod follow;

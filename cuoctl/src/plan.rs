@@ -16,7 +16,8 @@ use cuo_core::pool::Pool;
 use jiff::SignedDuration;
 
 use crate::cluster::Cluster;
-use crate::forecast::{Assumed, Reboot, forecast};
+use crate::durations::{self, Said};
+use crate::forecast::{Reboot, forecast};
 use crate::pools;
 use crate::print::Screen;
 use crate::span::length;
@@ -25,6 +26,9 @@ use crate::table::{Cell, Look, Table};
 use foreseen::called;
 
 pub use foreseen::Foreseen;
+
+/// What is assumed beside durations.
+const OTHERWISE: &str = "every update succeeds, checks pass at once, nobody changes anything, and no source brings a newer release";
 
 /// Options of `plan`.
 #[derive(Debug, Clone, Args)]
@@ -41,15 +45,15 @@ pub struct Options {
     /// Write the cluster as it is to this file, and nothing else. It has the labels of Nodes, and no secrets.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "snapshot"])]
     pub snapshot_out: Option<PathBuf>,
-    /// How long a drain is assumed to take.
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = length)]
-    pub drain: SignedDuration,
-    /// How long it is assumed to take from the end of a drain until the node is Ready again.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = length)]
-    pub reboot: SignedDuration,
-    /// How long it is assumed to take to download and stage a release.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = length)]
-    pub stage: SignedDuration,
+    /// How long a drain takes, without the pool's delay. By default as long as the last ones, whose Events are still there, or 2m.
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub drain: Option<SignedDuration>,
+    /// How long it takes from the end of a drain until the node is in service again. By default as long as the last ones, or 5m.
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub reboot: Option<SignedDuration>,
+    /// How long it takes to download and stage a release; 5m by default.
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub stage: Option<SignedDuration>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -90,11 +94,12 @@ impl Options {
             let text = read(path).with_context(name)?;
             cluster.apply(&text).with_context(name)?;
         }
-        let assumed = Assumed {
+        let said = Said {
             drain: self.drain,
             reboot: self.reboot,
             stage: self.stage,
         };
+        let (assumed, durations) = durations::assumed(&cluster, said)?;
         let (seen, policy) = (cluster.seen()?, cluster.policy()?);
         let (from, until) = (cluster.at, cluster.at.later(self.until));
         let forecast = forecast(seen.clone(), &policy, assumed, from, until)?;
@@ -103,19 +108,9 @@ impl Options {
             late: late(&seen, &policy.builtin, &forecast.reboots),
             end: done.filter(|_| forecast.left.is_empty()),
             forecast,
-            assumed: self.assumptions(),
+            assumed: vec![durations, OTHERWISE.to_owned()],
             unknown: cluster.unknown,
         })
-    }
-
-    fn assumptions(&self) -> Vec<String> {
-        vec![
-            format!(
-                "a drain takes {:#}, a reboot {:#}, staging a release {:#}",
-                self.drain, self.reboot, self.stage
-            ),
-            "every update succeeds, checks pass at once, nobody changes anything, and no source brings a newer release".to_owned(),
-        ]
     }
 }
 

@@ -13,6 +13,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
+use crate::durations::{self, Said};
+use crate::forecast::expected;
 use crate::pools;
 use crate::print::{Output, Screen};
 use crate::table::{Cell, Look, Table};
@@ -93,6 +95,8 @@ pub struct NodeLine {
     pub phase: Option<&'static str>,
     /// Since when.
     pub since: Option<Time>,
+    /// When it is expected to be in service again, as long as updates take here; only of nodes that are at it.
+    pub done: Option<Time>,
     /// The version that runs.
     pub runs: Option<String>,
     /// The version that a reboot would boot.
@@ -113,6 +117,7 @@ impl Status {
     pub fn of(cluster: &Cluster, names: &[String]) -> Result<Self> {
         let (seen, policy) = (cluster.seen()?, cluster.policy()?);
         let plan = plan(&seen, &policy, cluster.at);
+        let (assumed, _) = durations::assumed(cluster, Said::default())?;
         let views = &seen.nodes;
         let meant = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
         let lines = plan
@@ -122,7 +127,11 @@ impl Status {
         let lines = lines.map(|report| pool_line(&seen, report));
         let mut nodes: Vec<_> = views
             .values()
-            .map(|view| node_line(view, &plan, pools::of_node(&seen, view)))
+            .map(|view| NodeLine {
+                pools: pools::of_node(&seen, view),
+                done: expected(view, cluster.at, assumed),
+                ..node_line(view, &plan)
+            })
             .collect();
         nodes.retain(|line| meant(&line.name) || line.pools.iter().any(|pool| meant(pool)));
         Ok(Self {
@@ -231,7 +240,11 @@ impl Status {
     fn node_table(&self, wide: bool) -> Table {
         let mut head = vec!["NODE"];
         head.extend(wide.then_some("POOLS"));
-        head.extend(["PHASE", "SINCE", "RUNS", "NEXT", "WHY"]);
+        head.extend(["PHASE", "SINCE"]);
+        // Mostly nobody is at it, and the width is wanted for the reasons.
+        let under_way = self.nodes.iter().any(|node| node.done.is_some());
+        head.extend(under_way.then_some("DONE IN"));
+        head.extend(["RUNS", "NEXT", "WHY"]);
         let mut table = Table::new(&head);
         for node in &self.nodes {
             let mut cells: Vec<Cell> = vec![node.name.clone().into()];
@@ -243,6 +256,10 @@ impl Status {
             cells.extend([
                 Cell::new(node.phase.unwrap_or("-"), node.look),
                 or_dash(since.as_deref()).into(),
+            ]);
+            let done = node.done.map(|done| ago(done.since(self.at)));
+            cells.extend(under_way.then(|| or_dash(done.as_deref()).into()));
+            cells.extend([
                 or_dash(node.runs.as_deref()).into(),
                 or_dash(node.next.as_deref()).into(),
                 node.reason.clone().unwrap_or_default().into(),
@@ -291,7 +308,8 @@ fn pool_line(seen: &Snapshot, report: &PoolReport) -> PoolLine {
     }
 }
 
-fn node_line(view: &NodeView, plan: &Plan, pools: Vec<String>) -> NodeLine {
+/// What the node itself and the plan say of it.
+fn node_line(view: &NodeView, plan: &Plan) -> NodeLine {
     let agent = &view.agent;
     let status = agent.status.value();
     let booted = agent.booted.value();
@@ -300,9 +318,10 @@ fn node_line(view: &NodeView, plan: &Plan, pools: Vec<String>) -> NodeLine {
     let next = needed.map(|needed| version().unwrap_or_else(|| needed.short()));
     NodeLine {
         name: view.name.to_string(),
-        pools,
+        pools: Vec::new(),
         phase: status.map(|status| status.phase.as_str()),
         since: status.map(|status| status.since),
+        done: None,
         runs: booted.map(|booted| booted.version.clone()),
         next: match view.only_reboots() {
             Some(_) => Some("(reboot only)".to_owned()),

@@ -68,6 +68,13 @@ pub fn begins(node: &mut NodeView, now: Time, assumed: Assumed) -> Option<Work> 
     Some(Work::Stages(now.later(assumed.stage), release))
 }
 
+/// When the node is expected to be done with the grant that its agent has accepted, not before `now`; `None` where there is none.
+pub fn expected(node: &NodeView, now: Time, assumed: Assumed) -> Option<Time> {
+    let progress = node.agent.progress.value()?;
+    let work = continues(node, progress, now, assumed);
+    work.reboot().map(|reboot| reboot.done)
+}
+
 /// Goes on with an accepted grant.
 fn continues(node: &NodeView, progress: &Progress, now: Time, assumed: Assumed) -> Work {
     let status = node.agent.status.value();
@@ -76,11 +83,11 @@ fn continues(node: &NodeView, progress: &Progress, now: Time, assumed: Assumed) 
     let grant = node.operator.grant.value();
     let drain = grant.map_or(assumed.drain, |grant| {
         let delay = SignedDuration::from_secs(grant.drain.delay_seconds.into());
-        let pods = match grant.drain.mode {
-            DrainMode::None => SignedDuration::ZERO,
-            DrainMode::Evict => assumed.drain,
-        };
-        pods.saturating_add(delay)
+        match grant.drain.mode {
+            DrainMode::None => delay,
+            DrainMode::Evict if assumed.with_delay => assumed.drain,
+            DrainMode::Evict => assumed.drain.saturating_add(delay),
+        }
     });
     let since = status.filter(|_| boots).map(|status| status.since);
     // Its clock may have been set back meanwhile.

@@ -10,6 +10,7 @@ mod world;
 use cuo_core::plan::{Policy, Snapshot};
 use cuo_core::time::Time;
 
+pub use agent::expected;
 pub use said::{Assumed, Forecast, Left, Reboot, Restless, Turn};
 use world::World;
 

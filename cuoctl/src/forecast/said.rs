@@ -11,6 +11,8 @@ use serde::Serialize;
 pub struct Assumed {
     /// From the grant until all pods have left.
     pub drain: SignedDuration,
+    /// That includes the delay that a pool asks for.
+    pub with_delay: bool,
     /// From there until the node is Ready in its new boot.
     pub reboot: SignedDuration,
     /// Downloading and staging a release.

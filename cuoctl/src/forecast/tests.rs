@@ -12,6 +12,7 @@ use crate::testing::{cluster, idle, old, pool, waiting};
 
 const ASSUMED: Assumed = Assumed {
     drain: SignedDuration::from_mins(2),
+    with_delay: false,
     reboot: SignedDuration::from_mins(5),
     stage: SignedDuration::from_mins(5),
 };

@@ -1,8 +1,11 @@
+use cuo_core::keys;
 use jiff::SignedDuration;
 
 use super::{Status, ago};
+use crate::cluster::Cluster;
+use crate::durations::Took;
 use crate::print::Screen;
-use crate::testing::{cluster, idle, pool, waiting};
+use crate::testing::{cluster, idle, new, pool, waiting};
 use crate::why::Why;
 
 #[test]
@@ -40,6 +43,44 @@ n3    waiting  0s     1     2     WindowClosed: pool a: the next window opens 20
         error.to_string(),
         "there is neither a pool nor a node \"n4\""
     );
+}
+
+#[test]
+fn a_node_that_is_at_it_is_expected_back_as_soon_as_others_were() {
+    let mut busy = waiting("n2", &[]);
+    let since = "2026-10-01T20:58:00Z";
+    let progress = format!(
+        r#"{{"v":1,"id":"1-00000001","identity":"{}","boot":"{}","accepted":"2026-10-01T20:57:00Z"}}"#,
+        new(),
+        busy.boot_id
+    );
+    busy.annotations.extend([
+        (keys::STATUS.to_owned(), format!("rebooting since {since}")),
+        (keys::REBOOT_IN_PROGRESS.to_owned(), progress),
+    ]);
+    let mut cluster = cluster(vec![idle("n1", &[]), busy], "", &[]);
+    let rest = |cluster: &Cluster| {
+        let text = Status::of(cluster, &[]).unwrap().text(Screen::PLAIN, false);
+        let nodes = text.lines().skip_while(|line| !line.starts_with("NODE"));
+        let nodes = nodes.map(|line| line.trim_end().to_owned());
+        nodes.collect::<Vec<_>>()
+    };
+    let expected = |done: &str| {
+        [
+            "NODE  PHASE      SINCE  DONE IN  RUNS  NEXT  WHY".to_owned(),
+            "n1    idle       30d    -        1     -".to_owned(),
+            format!(
+                "n2    rebooting  2m     {done}       1     2     AgentHolds: the agent is rebooting"
+            ),
+        ]
+    };
+    assert_eq!(rest(&cluster), expected("3m"));
+    let took = Took {
+        drain: SignedDuration::from_mins(1),
+        reboot: SignedDuration::from_mins(9),
+    };
+    cluster.took.insert("n1".to_owned(), took);
+    assert_eq!(rest(&cluster), expected("7m"));
 }
 
 #[test]
