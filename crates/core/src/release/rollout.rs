@@ -138,11 +138,16 @@ impl Rollout {
         self.given_up.iter().any(|one| one.identity == *identity)
     }
 
-    /// It was promoted once.
+    /// It was promoted once, and not given up after that: what is forgiven may be tried again.
     pub fn was_promoted(&self, identity: &ReleaseId) -> bool {
-        let promoted = |past: &&Past| past.outcome == Ended::Promoted;
-        let mut past = self.history.iter().filter(promoted);
-        past.any(|past| past.identities.contains(identity))
+        let about = |past: &&Past| past.identities.contains(identity);
+        let mut outcomes = self.history.iter().rev().filter(about);
+        let judged = outcomes.find_map(|past| match past.outcome {
+            Ended::Promoted => Some(true),
+            Ended::GivenUp => Some(false),
+            Ended::Superseded => None,
+        });
+        judged == Some(true)
     }
 
     /// All nodes may boot the candidate. What it is not known to be for some architecture, the promoted one stays.

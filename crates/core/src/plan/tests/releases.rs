@@ -181,6 +181,38 @@ fn what_no_longer_failed_where_it_did_is_tried_again() {
     assert_eq!(happened(&mut world), expected);
 }
 
+/// A kubelet that needs longer than the agent waits for it looks like a release that does not work, until it is there.
+#[test]
+fn what_was_promoted_and_only_seemed_to_fail_goes_on() {
+    let mut world = agents(&["a=p+brave", "b=p", "c=p"], vec![by_name("p")]);
+    announces(&mut world, "a", NEW);
+    updates(&mut world, "a", NEW);
+    world.run();
+    world.now += 600;
+    world.run();
+    assert!(happened(&mut world).contains(&"promote".to_owned()));
+    announces(&mut world, "b", NEW);
+    updates(&mut world, "b", NEW);
+    fails(world.node("b"), NEW);
+    announces(&mut world, "c", NEW);
+    world.run();
+    assert_eq!(happened(&mut world), [format!("give up {}", V[1])]);
+    assert_eq!(
+        verdict(&world, "c").split(':').next(),
+        Some("IdentityFailed")
+    );
+
+    world.node("b").agent.failed = Field::Absent;
+    world.run();
+    let expected = [
+        format!("forgive {}", V[1]),
+        format!("choose {}", V[1]),
+        "promote".to_owned(),
+    ];
+    assert_eq!(happened(&mut world), expected);
+    assert_eq!(codes(&world.run())[2].1, Code::Granted);
+}
+
 #[test]
 fn a_candidate_waits_for_its_approval_and_a_newer_approval_takes_its_place() {
     let mut p = pool("p");
