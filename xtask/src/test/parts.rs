@@ -173,8 +173,8 @@ pub const PARTS: &[Part] = &[
         Task::Tests("explore", &["--nocapture"]),
     ),
     part(
-        "model of releases",
-        When::All(7),
+        "model in depth",
+        When::All(15),
         Computes,
         Task::Tests("explore", &["--ignored", "--nocapture"]),
     ),
@@ -195,8 +195,8 @@ pub const PARTS: &[Part] = &[
     part(
         "end to end",
         When::Full,
-        Waits(100),
-        Task::Tests("e2e", &["--test-threads=4", "--skip", "quiet::"]),
+        Waits(110),
+        Task::Tests("e2e", &["--test-threads=6", "--skip", "quiet::"]),
     ),
     // It does nothing but wait for minutes, so it is not to be the last of the others.
     part(

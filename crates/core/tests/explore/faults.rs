@@ -1,10 +1,10 @@
 //! Everything that can happen next, and what must be true once nothing does.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use cuo_core::release::Rollout;
 use cuo_core::values::Phase;
+use foldhash::{HashMap, HashMapExt};
 
 use crate::forget::Parts;
 use crate::operators::{self, Turn};

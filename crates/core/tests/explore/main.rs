@@ -30,12 +30,12 @@ use pools::{CANARY, CLOSED, NONE, TWO};
 use search::{Report, explore};
 use world::Scope;
 
-/// One node and one operator, with several faults after one another.
+/// One node and one operator, with a fault after another.
 const ALONE: Scope = Scope {
     nodes: 1,
     joining: 0,
     operators: 1,
-    faults: 3,
+    faults: 2,
     control_plane: 0,
     budget: 1,
     sick: false,
@@ -43,12 +43,12 @@ const ALONE: Scope = Scope {
     pools: &[NONE],
     bug: None,
 };
-/// Two nodes and two operators, and one fault on top of another.
+/// Two nodes and two operators.
 const PAIR: Scope = Scope {
     nodes: 2,
     joining: 0,
     operators: 2,
-    faults: 2,
+    faults: 1,
     control_plane: 0,
     budget: 1,
     sick: false,
@@ -127,7 +127,6 @@ const RELEASES: Scope = Scope {
 
 /// One node without an update, of which a reboot is asked for; an update comes after it.
 const REQUESTED: Scope = Scope {
-    faults: 2,
     requested: true,
     ..ALONE
 };
@@ -155,13 +154,27 @@ fn holds(scope: Scope) {
 }
 
 #[test]
-fn one_node_survives_any_three_faults() {
+fn one_node_survives_any_two_faults() {
     holds(ALONE);
 }
 
 #[test]
-fn two_nodes_and_two_operators_survive_any_two_faults() {
+fn two_nodes_and_two_operators_survive_any_fault() {
     holds(PAIR);
+}
+
+/// Eleven million states take minutes.
+#[test]
+#[ignore = "cargo xtask test --all"]
+fn one_node_survives_any_three_faults() {
+    holds(Scope { faults: 3, ..ALONE });
+}
+
+/// Thirteen million.
+#[test]
+#[ignore = "cargo xtask test --all"]
+fn two_nodes_and_two_operators_survive_any_two_faults() {
+    holds(Scope { faults: 2, ..PAIR });
 }
 
 #[test]
@@ -189,7 +202,7 @@ fn a_reboot_without_an_update_is_as_safe_as_one_with() {
     holds(REQUESTED);
 }
 
-/// Thirteen million states take minutes.
+/// Thirteen million.
 #[test]
 #[ignore = "cargo xtask test --all"]
 fn a_release_is_tried_by_its_canary_before_anybody_else_boots_it() {

@@ -1,8 +1,10 @@
 //! Breadth first through everything that can happen, to the shortest history that breaks a rule.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
+
+use foldhash::HashMap;
 
 use crate::faults::{self, Context};
 use crate::shared::hash;
@@ -66,7 +68,7 @@ pub fn explore(scope: Scope) -> Report {
     };
     let mut context = Context::new(scope, false);
     // The state before each state, both by their numbers, is enough to tell later how it came about.
-    let mut known: HashMap<u64, u64> = HashMap::from([(hash(&first), 0)]);
+    let mut known: HashMap<u64, u64> = [(hash(&first), 0)].into_iter().collect();
     let mut queue = VecDeque::from([first]);
     while let Some(world) = queue.pop_front() {
         if world.ledger.seq > scope.grants() {

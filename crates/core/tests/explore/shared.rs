@@ -1,18 +1,18 @@
 //! Parts of the world that most successors leave as they are: one copy of each, hashed once.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+
+use foldhash::quality::FixedState;
+use foldhash::{HashMap, HashMapExt};
 
 /// A number for a state, or for a part of one. Two that have the same number are taken for the same: among ten million states, the
 /// chance that any two are not is one in a hundred thousand.
 pub fn hash(part: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    part.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(part)
 }
 
 /// A part: cloned without a copy, and copied when it is written.
