@@ -23,6 +23,10 @@ pub fn status(
         ("Degraded", degraded(report)),
         ("SelectorTrusted", trusted(pool)),
         ("Drainable", drainable(report)),
+        // As GitOps tools read any object (kstatus, of cli-utils): being changed, in need of a person, or well.
+        ("Ready", ready(pool, report, true)),
+        ("Reconciling", progressing(report)),
+        ("Stalled", ready(pool, report, false)),
     ];
     let conditions = conditions.map(|(kind, (status, reason, message))| {
         let known = before.conditions.iter().find(|known| known.kind == kind);
@@ -151,6 +155,22 @@ fn degraded(report: &PoolReport) -> Why {
             true,
             "NodesFailed",
             format!("{count} of the pool's nodes need a person, or need what failed on them."),
+        ),
+    }
+}
+
+/// The condition `Ready`, and `Stalled`, its opposite: `good` is the status of the first.
+fn ready(pool: &PoolObject, report: &PoolReport, good: bool) -> Why {
+    let (bad, reason, text) = match accepted(pool) {
+        ("True", ..) => degraded(report),
+        (_, reason, text) => ("True", reason, text),
+    };
+    match bad {
+        "True" => why(!good, &reason, text),
+        _ => why(
+            good,
+            "Valid",
+            "The pool is in force, and none of its nodes needs a person.",
         ),
     }
 }

@@ -128,6 +128,19 @@ fn numbers_slots_and_targets_are_copied() {
                 "OtherNodes",
                 "No node of this pool is the only one that takes pods, or they are not drained.",
             ),
+            condition(
+                "Ready",
+                "True",
+                "Valid",
+                "The pool is in force, and none of its nodes needs a person.",
+            ),
+            condition("Reconciling", "True", "Rebooting", "n1"),
+            condition(
+                "Stalled",
+                "False",
+                "Valid",
+                "The pool is in force, and none of its nodes needs a person.",
+            ),
         ],
     };
     assert_eq!(found, expected);
@@ -252,6 +265,38 @@ fn conditions_say_why_nothing_happens() {
 }
 
 #[test]
+fn any_tool_can_tell_whether_a_pool_is_well() {
+    let invalid = pool(FoundPool::Invalid {
+        name: "p".parse().unwrap(),
+        selector: None,
+        why: "nodeSelector: no".into(),
+    });
+    let busy = |failed| PoolReport {
+        needing: 1,
+        rebooting: 1,
+        failed,
+        ..PoolReport::default()
+    };
+    let (yes, no) = ("True", "False");
+    let valid_as = |ready, reason, reconciling, stalled| {
+        [
+            ("Ready", ready, reason),
+            ("Reconciling", reconciling, "Rebooting"),
+            ("Stalled", stalled, reason),
+        ]
+    };
+    let cases = [
+        (valid(), busy(0), valid_as(yes, "Valid", yes, no)),
+        (valid(), busy(1), valid_as(no, "NodesFailed", yes, yes)),
+        (invalid, busy(0), valid_as(no, "PoolInvalid", yes, yes)),
+    ];
+    for (pool, report, expected) in cases {
+        let found = status(&pool, &report, &PoolStatus::default(), at(1));
+        assert_eq!(conditions(&found)[6..], expected, "{report:?}");
+    }
+}
+
+#[test]
 fn a_condition_is_as_old_as_its_status() {
     let report = |code: Option<Code>| PoolReport {
         needing: 1,
@@ -272,7 +317,7 @@ fn a_condition_is_as_old_as_its_status() {
             .iter()
             .map(|found| found.last_transition_time)
             .collect();
-        let expected = [10, 10, since, 10, 10, 10].map(at);
+        let expected = [10, 10, since, 10, 10, 10, 10, 10, 10].map(at);
         assert_eq!(times, expected, "at {second}");
     }
 }

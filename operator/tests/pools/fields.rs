@@ -90,7 +90,10 @@ async fn up_to_date(world: &World) -> Result<()> {
                 ["Degraded", "False"],
                 ["SelectorTrusted", "False"],
                 // There is no other node.
-                ["Drainable", "False"]
+                ["Drainable", "False"],
+                ["Ready", "True"],
+                ["Reconciling", "False"],
+                ["Stalled", "False"]
             ]),
         "{status:#}"
     );

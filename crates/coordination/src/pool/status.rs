@@ -38,7 +38,7 @@ pub struct PoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "rules::time")]
     pub next_window: Option<Time>,
-    /// `Accepted`, `Progressing`, `Held`, `Degraded`, `SelectorTrusted` and `Drainable`.
+    /// `Accepted`, `Progressing`, `Held`, `Degraded`, `SelectorTrusted` and `Drainable`; for tools `Ready`, `Reconciling` and `Stalled`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
