@@ -1,15 +1,15 @@
 //! How long drains and reboots take: as the last ones did, whose Events are still there, or else as assumed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use anyhow::Result;
+use cuo_core::plan::Snapshot;
+use cuo_core::pool::Pool;
 use cuo_core::reason::Code;
 use cuo_core::time::Time;
 use cuo_core::values::DrainMode;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Cluster;
 use crate::events::Line;
 use crate::forecast::Assumed;
 use crate::pools;
@@ -86,17 +86,17 @@ impl Course {
     }
 }
 
-/// What to go by in `cluster`, and that as a sentence without its end.
-///
-/// # Errors
-/// Where something of the cluster can't be parsed.
-pub fn assumed(cluster: &Cluster, said: Said) -> Result<(Assumed, String)> {
+/// What to go by where the last updates `took` so long, and that as a sentence without its end.
+pub fn assumed(
+    took: &BTreeMap<String, Took>,
+    seen: &Snapshot,
+    builtin: &Pool,
+    said: Said,
+) -> (Assumed, String) {
     // Where pods stay, what a drain took says nothing about others.
-    let evicting = evicting(cluster)?;
-    let drains = cluster.took.iter();
-    let drains = drains.filter(|(node, _)| evicting.contains(node.as_str()));
+    let drains = took.iter().filter(|(node, _)| evicts(node, seen, builtin));
     let drain = Choice::of(said.drain, drains.map(|(_, took)| took.drain), DRAIN);
-    let reboots = cluster.took.values().map(|took| took.reboot);
+    let reboots = took.values().map(|took| took.reboot);
     let reboot = Choice::of(said.reboot, reboots, REBOOT);
     let stage = Choice::of(said.stage, [], STAGE);
     let text = format!("a drain takes {drain}, a reboot {reboot}, staging a release {stage}");
@@ -106,17 +106,16 @@ pub fn assumed(cluster: &Cluster, said: Said) -> Result<(Assumed, String)> {
         reboot: reboot.value,
         stage: stage.value,
     };
-    Ok((assumed, text))
+    (assumed, text)
 }
 
-/// The nodes whose pods are evicted.
-fn evicting(cluster: &Cluster) -> Result<BTreeSet<String>> {
-    let (seen, policy) = (cluster.seen()?, cluster.policy()?);
-    let evicts = seen.nodes.values().filter(|node| {
-        let pools = pools::asks(&seen.pools, &policy.builtin, node);
+/// The pods of the node `name` are evicted.
+fn evicts(name: &str, seen: &Snapshot, builtin: &Pool) -> bool {
+    let node = name.parse().ok().and_then(|name| seen.nodes.get(&name));
+    node.is_some_and(|node| {
+        let pools = pools::asks(&seen.pools, builtin, node);
         pools.iter().any(|pool| pool.drain.mode == DrainMode::Evict)
-    });
-    Ok(evicts.map(|node| node.name.to_string()).collect())
+    })
 }
 
 /// A duration, and of how many it is the median; none if it was not learned.

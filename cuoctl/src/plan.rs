@@ -99,8 +99,8 @@ impl Options {
             reboot: self.reboot,
             stage: self.stage,
         };
-        let (assumed, durations) = durations::assumed(&cluster, said)?;
         let (seen, policy) = (cluster.seen()?, cluster.policy()?);
+        let (assumed, durations) = durations::assumed(&cluster.took, &seen, &policy.builtin, said);
         let (from, until) = (cluster.at, cluster.at.later(self.until));
         let forecast = forecast(seen.clone(), &policy, assumed, from, until)?;
         let done = forecast.reboots.iter().map(|reboot| reboot.done).max();

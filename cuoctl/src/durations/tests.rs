@@ -89,7 +89,8 @@ fn what_is_said_comes_first_then_what_was_seen() {
     let nodes = [nodes.to_vec(), vec![idle("n4", &[("c", "d")])]].concat();
     let mut known = cluster(nodes, &(evicts + &stays), &[]);
     let said = |cluster: &Cluster, said| {
-        let (found, text) = assumed(cluster, said).unwrap();
+        let (seen, policy) = (cluster.seen().unwrap(), cluster.policy().unwrap());
+        let (found, text) = assumed(&cluster.took, &seen, &policy.builtin, said);
         let seconds = [found.drain, found.reboot, found.stage].map(|one| one.as_secs());
         (seconds, found.with_delay, text)
     };
