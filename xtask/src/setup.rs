@@ -39,10 +39,13 @@ pub const PACKAGING: Programs = &[
 pub const HOSTS: Programs = &[
     ("systemd-nspawn", "systemd-container"),
     ("createrepo_c", "createrepo-c"),
+    ("gpg", "gpg"),
+    ("gpgconf", "gpgconf"),
     ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
     ("nsenter", "util-linux"),
     ("rpm", "rpm"),
+    ("rpmsign", "rpm"),
 ];
 
 /// The oldest Go that builds the control plane, as its `go.mod` says.

@@ -29,7 +29,8 @@ LinkLayerAddress=02:00:00:00:00:01
 const REPOSITORY: &str = "[cuo]
 name=CUO
 baseurl=file:///packages/repository
-gpgcheck=0
+gpgcheck=1
+gpgkey=file:///packages/key
 ";
 /// Units that are enabled, each with the folder in which that is said.
 const ENABLED: &[(&str, &str)] = &[

@@ -10,6 +10,7 @@ mod files;
 mod link;
 mod packages;
 mod power;
+mod signing;
 
 use std::fs;
 use std::path::{Path, PathBuf};

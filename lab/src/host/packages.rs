@@ -1,4 +1,4 @@
-//! The agent's RPM in two releases, and one that stands for what it needs of Fedora.
+//! The agent's RPM in two releases, signed and in repositories, and one that stands for what it needs of Fedora.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::signing::Key;
 use crate::image::Build;
 use crate::process::bound;
 use crate::rpm::{self, Package, file_of, run};
@@ -13,7 +14,8 @@ use crate::rpm::{self, Package, file_of, run};
 const FEDORA: &str = include_str!("../../assets/host/fedora.spec");
 const HELPER: &str = include_str!("../../assets/host/systemd-update-helper");
 
-/// A folder with two repositories for hosts: `repository` has the agent and what stands for Fedora, `newer` has the agent in another release.
+/// A folder with repositories for hosts: `repository` has the agent and what stands for Fedora, `newer` has the agent in another release, and
+/// `forged` has that with the signature of somebody else. `key` is what all others are signed with.
 #[derive(Debug, Clone)]
 pub struct Packages(PathBuf);
 
@@ -52,7 +54,8 @@ impl Packages {
                 .with_context(|| format!("fill {}", name.display()))?;
         }
         fedora(folder).await?;
-        for name in ["repository", "newer"] {
+        sign(folder).await?;
+        for name in ["repository", "newer", "forged"] {
             let mut createrepo = bound("createrepo_c");
             createrepo.arg("--quiet").arg(folder.join(name));
             run(&mut createrepo, &folder.join("log")).await?;
@@ -64,6 +67,28 @@ impl Packages {
     pub fn folder(&self) -> &Path {
         &self.0
     }
+}
+
+/// Signs all packages of the folder, and makes the repository `forged`.
+async fn sign(folder: &Path) -> Result<()> {
+    let newer = folder.join("newer/agent.rpm");
+    let forged = folder.join("forged/agent.rpm");
+    fs::create_dir_all(folder.join("forged")).context("create the repository forged")?;
+    fs::copy(&newer, &forged).context("copy a package to forge")?;
+    let thief = Key::generate(&folder.join("thief")).await?;
+    thief.sign(&forged).await?;
+    thief.retire().await?;
+
+    let own = Key::generate(&folder.join("own")).await?;
+    for file in [
+        "repository/agent.rpm",
+        "repository/fedora.rpm",
+        "newer/agent.rpm",
+    ] {
+        own.sign(&folder.join(file)).await?;
+    }
+    own.publish(&folder.join("key")).await?;
+    own.retire().await
 }
 
 /// Builds what stands for Fedora. It also says that Debian has the C library, in the words of rpm.

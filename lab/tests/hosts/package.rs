@@ -32,7 +32,10 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
             "https://packages.example.com/cuo/$basearch",
             &format!("file://{PACKAGES}/repository"),
         )
-        .replace("gpgcheck=1", "gpgcheck=0");
+        .replace(
+            "https://packages.example.com/cuo/key",
+            &format!("file://{PACKAGES}/key"),
+        );
     as_documented(&yard, &install).await;
     yard.settled(V1).await;
     assert_eq!(host.boots(), 2);
@@ -51,11 +54,25 @@ async fn an_upgrade_goes_on_with_the_drain_and_a_removal_leaves_what_the_documen
     };
     let before = yard.sees(host, "a drain", draining).await;
     let first = host.property("cuo-agent", "MainPID").await.unwrap();
-    let upgrade = format!(
-        "sed -i s,{PACKAGES}/repository,{PACKAGES}/newer, /etc/yum.repos.d/cuo.repo
-        rpm-ostree upgrade --refresh cuo-agent 2>&1"
+    let upgrade = async |from: &str, to: &str| {
+        let commands = format!(
+            "sed -i s,{PACKAGES}/{from},{PACKAGES}/{to}, /etc/yum.repos.d/cuo.repo
+            rpm-ostree upgrade --refresh cuo-agent 2>&1"
+        );
+        host.shell(&commands).await
+    };
+    let refused = upgrade("repository", "forged").await.unwrap_err();
+    let refused = format!("{refused:#}");
+    assert!(refused.contains("GPG check FAILED"), "{refused}");
+    assert_eq!(
+        host.property("cuo-agent", "MainPID").await.unwrap(),
+        first,
+        "what somebody else signed is not installed"
     );
-    println!("upgrading says: {:?}", host.shell(&upgrade).await.unwrap());
+    println!(
+        "upgrading says: {:?}",
+        upgrade("forged", "newer").await.unwrap()
+    );
     let restarted = async || {
         let second = host.property("cuo-agent", "MainPID").await?;
         let state = host.property("cuo-agent", "ActiveState").await?;
