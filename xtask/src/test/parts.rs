@@ -251,6 +251,12 @@ pub const PARTS: &[Part] = &[
     ),
     part("chart", When::All(4), Waits(40), Task::Tests("chart", &[])),
     part(
+        "alerts",
+        When::Full,
+        Waits(60),
+        Task::Tests("monitoring", &["--nocapture"]),
+    ),
+    part(
         "Kubernetes client",
         When::Full,
         Waits(30),
