@@ -113,12 +113,8 @@ async fn an_alert_reaches_a_person_and_the_dashboard_shows_what_it_is_about() {
     bench.start_agents().await.unwrap();
     bench.settled(V1, PATIENCE).await.unwrap();
     let rules = repository().join("deploy/monitoring/rules.yaml");
-    let stack = Stack::start(
-        &programs,
-        &folder.path().join("stack"),
-        &rules,
-        operator.address(),
-    );
+    let home = folder.path().join("stack");
+    let stack = Stack::start(&programs, &home, &rules, operator.address());
     let stack = stack.await.unwrap();
 
     for site in bench.sites() {
