@@ -9,6 +9,9 @@ use anyhow::{Context, Result, ensure};
 use crate::cache;
 use crate::process::bound;
 
+/// Prometheus with promtool, and Alertmanager.
+pub const MONITORING: &[&str] = &["prometheus", "prometheus-alertmanager"];
+
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Which Debian this is, of whose packages the programs are.
 const RELEASE: &str = "/etc/debian_version";

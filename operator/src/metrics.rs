@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cuo_cluster::ApiError;
 use cuo_core::pause::{FoundPause, Scope};
 use cuo_core::plan::{Plan, PoolReport, Snapshot};
+use cuo_core::pool::FoundPool;
 use cuo_core::reason::Code;
 use cuo_core::release::{Chosen, Rollout};
 use cuo_core::time::Time;
@@ -71,6 +72,7 @@ metrics! {
     pool_budget: Family<PoolLabels, Gauge> = "cuo_pool_budget_max", "How many nodes of a pool may be out of service because of a grant";
     pool_open: Family<PoolLabels, Gauge> = "cuo_pool_window_open", "Whether nodes of a pool may be granted, as far as its windows go: 1 or 0";
     pool_release: Family<PoolLabels, Gauge> = "cuo_pool_release_info", "Pools that choose releases: the candidate and the promoted one; always 1";
+    pool_given_up: Family<PoolLabels, Gauge> = "cuo_pool_releases_given_up", "Releases that a pool gave up since it last promoted one, of pools that try one at a time";
     pauses: Family<Label, Gauge> = "cuo_pauses", "Pauses in force by what they hold; one that can't be read counts as `all`";
     grants: Counter = "cuo_grants", "Grants that were put on Nodes";
     results: Family<Label, Counter> = "cuo_grant_results", "Grants that agents answered, by outcome";
@@ -154,6 +156,18 @@ impl Metrics {
         for (name, rollout) in &seen.rollouts {
             self.rollout(name.as_str(), rollout);
         }
+        // What a pool gave up that tries no releases any more keeps nobody from anything new.
+        let trying = seen.pools.iter().filter_map(|found| match found {
+            FoundPool::Valid(pool) => pool.name.as_ref().filter(|_| pool.has_candidate()),
+            FoundPool::Invalid { .. } => None,
+        });
+        for name in trying {
+            let given_up = seen.rollouts.get(name).map_or(0, Rollout::given_up_since);
+            let labels = vec![("pool", name.to_string())];
+            self.pool_given_up
+                .get_or_create(&labels)
+                .set(gauge(given_up));
+        }
     }
 
     /// Records a plan that leaves nothing to write at `now`.
@@ -233,6 +247,7 @@ impl Metrics {
             &self.pool_budget,
             &self.pool_open,
             &self.pool_release,
+            &self.pool_given_up,
         ] {
             family.clear();
         }

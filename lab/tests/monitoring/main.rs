@@ -94,8 +94,8 @@ async fn told(stack: &Stack, alert: &str, status: &str) -> Value {
 /// A release fails on the node that tries it: somebody gets a message with a page to read, and another one when the next release is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_reaches_a_person_and_the_dashboard_shows_what_it_is_about() {
-    let programs = ["prometheus", "prometheus-alertmanager"];
-    let programs = match debian::unpacked(&programs, |line| eprintln!("{line}")).await {
+    let programs = debian::unpacked(debian::MONITORING, |line| eprintln!("{line}")).await;
+    let programs = match programs {
         Ok(programs) => programs,
         Err(error) => {
             eprintln!("SKIPPED: needs Prometheus and Alertmanager: {error:#}");

@@ -20,6 +20,12 @@ use tokio::time::timeout;
 /// For a server to be there, and for one query.
 const SOON: Duration = Duration::from_secs(60);
 
+/// Runs a program that finds the files of its package where they would be if it were installed.
+const SHARE: &str = r#"
+share=$1/usr/share; shift
+mount -t overlay -o "lowerdir=$share:/usr/share" overlay /usr/share && exec "$@"
+"#;
+
 /// What Alertmanager has sent.
 #[derive(Debug, Clone, Default)]
 pub struct Inbox(Arc<Mutex<Vec<Value>>>);
@@ -98,8 +104,11 @@ scrape_configs:
         );
         fs::write(folder.join("prometheus.yaml"), scrapes)?;
         let run = |program: &str, name: &str, address: SocketAddr, more: &[&str]| {
-            let mut command = bound(programs.join("usr/bin").join(program));
+            let mut command = bound("unshare");
             command
+                .args(["--mount", "sh", "-c", SHARE, "sh"])
+                .arg(programs)
+                .arg(programs.join("usr/bin").join(program))
                 .arg(format!("--config.file={name}.yaml"))
                 .arg(format!("--web.listen-address={address}"))
                 .args(more)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use cuo_lab::debian;
 use regex::Regex;
 use serde_json::Value;
 
@@ -121,16 +122,18 @@ fn each_alert_fires_in_a_test() {
     assert_eq!(tested, all, "{cases:?}");
 }
 
-#[test]
-fn promtool_finds_nothing_wrong() {
-    if !said(Command::new("promtool").arg("--version")).success {
-        eprintln!(
-            "SKIPPED: needs promtool; Debian's package prometheus has it, and starts a server"
-        );
-        return;
-    }
+#[tokio::test]
+async fn promtool_finds_nothing_wrong() {
+    let programs = debian::unpacked(debian::MONITORING, |line| eprintln!("{line}")).await;
+    let programs = match programs {
+        Ok(programs) => programs,
+        Err(error) => {
+            eprintln!("SKIPPED: needs promtool: {error:#}");
+            return;
+        }
+    };
     let promtool = |arguments: &[&str]| {
-        let mut promtool = Command::new("promtool");
+        let mut promtool = Command::new(programs.join("usr/bin/promtool"));
         said(
             promtool
                 .args(arguments)

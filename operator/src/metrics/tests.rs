@@ -2,8 +2,9 @@ use cuo_core::ids::ReleaseId;
 use cuo_core::node::NodeView;
 use cuo_core::pause::Pause;
 use cuo_core::plan::Act;
+use cuo_core::pool::Pool;
 use cuo_core::raw::RawNode;
-use cuo_core::release::{NamedRelease, Source};
+use cuo_core::release::{GivenUp, NamedRelease, Source};
 use cuo_core::timing::Part;
 use jiff::SignedDuration;
 
@@ -124,22 +125,46 @@ fn a_pool_that_chooses_releases_says_which() {
         image: None,
         since: Time::EPOCH,
     };
+    let given_up = |second| GivenUp {
+        identity: ReleaseId::Commit([9; 32]),
+        version: None,
+        at: Time::from_second(second),
+        nodes: vec![],
+    };
     let web = Rollout {
         candidate: Some(chosen(Some("42.1"))),
         promoted: Some(chosen(None)),
+        promoted_at: Some(Time::from_second(50)),
+        given_up: vec![given_up(40), given_up(60)],
         ..Rollout::default()
     };
-    let rollouts = [("db", Rollout::default()), ("web", web)];
+    let first = Rollout {
+        given_up: vec![given_up(40)],
+        ..Rollout::default()
+    };
+    let rollouts = [("db", Rollout::default()), ("first", first), ("web", web)];
     let rollouts = rollouts.map(|(name, rollout)| (name.parse().unwrap(), rollout));
+    // The pool `first` does not try one release at a time any more.
+    let tries = |name: &str| {
+        FoundPool::Valid(Box::new(Pool {
+            name: Some(name.parse().unwrap()),
+            approved: Some(vec![]),
+            ..Pool::default()
+        }))
+    };
     let seen = Snapshot {
         rollouts: rollouts.into(),
+        pools: vec![tries("db"), tries("web")],
         ..snapshot(vec![])
     };
     metrics.planned(&seen, &no_plan());
     let commit = "07".repeat(32);
     let expected =
         format!(r#"cuo_pool_release_info{{pool="web",candidate="42.1",promoted="{commit}"}} 1"#);
-    assert_eq!(shown(&metrics, "cuo_pool_release"), [expected]);
+    assert_eq!(shown(&metrics, "cuo_pool_release_info"), [expected]);
+    let expected = [("db", 0), ("web", 1)]
+        .map(|(pool, count)| format!(r#"cuo_pool_releases_given_up{{pool="{pool}"}} {count}"#));
+    assert_eq!(shown(&metrics, "cuo_pool_releases_given_up"), expected);
 }
 
 #[test]

@@ -138,6 +138,12 @@ impl Rollout {
         self.given_up.iter().any(|one| one.identity == *identity)
     }
 
+    /// How many releases were given up since one was last promoted.
+    pub fn given_up_since(&self) -> usize {
+        let since = |one: &&GivenUp| self.promoted_at.is_none_or(|promoted| one.at > promoted);
+        self.given_up.iter().filter(since).count()
+    }
+
     /// It was promoted once, and not given up after that: what is forgiven may be tried again.
     pub fn was_promoted(&self, identity: &ReleaseId) -> bool {
         let about = |past: &&Past| past.identities.contains(identity);
