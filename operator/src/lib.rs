@@ -1,8 +1,6 @@
 //! The cluster side of CUO as a library: the loop around [`cuo_core::plan::plan`] that `cuo-operator` runs.
 
 pub mod config;
-pub mod health;
-pub mod http;
 pub mod metrics;
 pub mod narration;
 pub mod pool_status;

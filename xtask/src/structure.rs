@@ -12,13 +12,14 @@ mod functions;
 mod modules;
 
 /// The crates that are shipped, below the workspace.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "agent",
     "operator",
     "cuoctl",
     "crates/cluster",
     "crates/coordination",
     "crates/core",
+    "crates/probes",
     "crates/telemetry",
 ];
 

@@ -20,6 +20,8 @@ use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Program};
 use cuo_coordination::lease::{Leadership, campaign};
 use cuo_coordination::pool::watch_pools;
+use cuo_probes::health::{Health, health};
+use cuo_probes::http;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,9 +31,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::{health, http, tell};
+use crate::tell;
 
 use kept::watch_holds;
 use turn::Operator;
@@ -139,10 +140,11 @@ async fn end(lead: Lead, publishing: JoinHandle<()>) {
 
 /// Serves probes and metrics from now on.
 async fn listen(config: &Config, metrics: &Arc<Metrics>) -> Result<Health> {
-    let (health, probe) = health::health();
+    let (health, probe) = health("the nodes have not been listed yet");
     let listener = http::listen(config.listen).await?;
     let address = listener.local_addr().context("the address of /metrics")?;
-    tokio::spawn(http::serve(listener, Arc::clone(metrics), probe));
+    let metrics = Arc::clone(metrics);
+    tokio::spawn(http::serve(listener, move || metrics.text(), probe));
     info!(version = PROGRAM.version, %address, "started");
     Ok(health)
 }

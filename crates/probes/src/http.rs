@@ -1,13 +1,12 @@
 //! `/metrics`, `/healthz` and `/readyz`, for everybody who can reach the port.
 //!
-//! There is no authentication, so no client may take resources that the operator needs for its work: connections are few, short, and closed
+//! There is no authentication, so no client may take resources that the program needs for its work: connections are few, short, and closed
 //! by this side, and a crowd of them never keeps a new one out. Kubelets open a connection for each probe anyway, and a scrape or two a
 //! minute do not justify keep-alive.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -25,7 +24,6 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, warn};
 
 use crate::health::Probe;
-use crate::metrics::Metrics;
 
 /// The most connections at a time. A kubelet and a Prometheus or two have one each, and an answer takes a millisecond.
 const CONNECTIONS: usize = 64;
@@ -48,11 +46,14 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     listener.with_context(|| format!("can't listen on {address}; choose another with --listen"))
 }
 
-/// Serves requests without end.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, probe: Probe) {
+/// Serves requests without end; `metrics` gives what a scrape is answered with, in the text format of OpenMetrics.
+pub async fn serve<M>(listener: TcpListener, metrics: M, probe: Probe)
+where
+    M: Fn() -> String + Clone + Send + Sync + 'static,
+{
     let (alive, ready) = (probe.clone(), probe);
     let router = Router::new()
-        .route("/metrics", get(async move || exposed(&metrics)))
+        .route("/metrics", get(async move || exposed(metrics())))
         .route(
             "/healthz",
             get(async move || answer(alive.alive(Instant::now()))),
@@ -152,9 +153,9 @@ fn reported(ended: Result<(), JoinError>) {
     }
 }
 
-fn exposed(metrics: &Metrics) -> impl IntoResponse + use<> {
+fn exposed(metrics: String) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.text())
+    ([(header::CONTENT_TYPE, kind)], metrics)
 }
 
 fn answer(found: Result<(), String>) -> (StatusCode, String) {

@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn a_silent_loop_is_stuck_and_a_missing_list_not_ready() {
-    let (health, probe) = health();
     let missing = "the nodes have not been listed yet".to_owned();
+    let (health, probe) = health(&missing);
     let now = Instant::now();
     assert_eq!((probe.alive(now), probe.ready()), (Ok(()), Err(missing)));
 

@@ -23,17 +23,17 @@ pub struct Health(watch::Sender<State>);
 #[derive(Debug, Clone)]
 pub struct Probe(watch::Receiver<State>);
 
-/// The state of a loop that has not begun yet.
-pub fn health() -> (Health, Probe) {
+/// The state of a loop that has not begun yet; `missing` is what it has yet to learn.
+pub fn health(missing: &str) -> (Health, Probe) {
     let (sender, receiver) = watch::channel(State {
         turned: Instant::now(),
-        missing: Some("the nodes have not been listed yet".to_owned()),
+        missing: Some(missing.to_owned()),
     });
     (Health(sender), Probe(receiver))
 }
 
 impl Health {
-    /// Records a turn of the loop; `missing` is what it does not know about the nodes, if anything.
+    /// Records a turn of the loop; `missing` is what it does not know of the cluster, if anything.
     pub fn turned(&self, missing: Option<String>) {
         self.0.send_replace(State {
             turned: Instant::now(),
@@ -55,7 +55,7 @@ impl Probe {
         Err(format!("the loop has been stuck for {}s", silent.as_secs()))
     }
 
-    /// Whether the nodes are known, so that this process could lead at any time.
+    /// Whether the cluster is known, so that this process could lead at any time.
     ///
     /// # Errors
     /// What is not known yet.
