@@ -1,4 +1,4 @@
-//! Taking, keeping and giving back the lease of the leading operator.
+//! Taking, keeping and giving back the lease of whoever leads among the replicas of a program.
 //!
 //! Whoever does not lead watches the lease, so that it takes one that is given back at once. While the watch is not in touch, or not allowed,
 //! the lease is read now and then instead.
@@ -27,6 +27,15 @@ use watching::Changes;
 
 /// Name of the Lease in the operator's namespace.
 pub const NAME: &str = "cuo-operator";
+
+/// Which Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: &'static str,
+}
 
 /// One call about the lease must leave time for another before [`RENEW_DEADLINE`]: [`RENEW`], twice this, and [`AGAIN`].
 const CALL: Duration = Duration::from_millis(2500);
@@ -57,20 +66,20 @@ impl Leadership {
     };
 }
 
-/// Campaigns for the lease in `namespace` under the name `me` until `stop` completes, then gives it back if it is held. `state` always
+/// Campaigns for the lease at `place` under the name `me` until `stop` completes, then gives it back if it is held. `state` always
 /// says whether this process leads, and never says so for longer than [`RENEW_DEADLINE`] after the last renewal that succeeded.
 ///
 /// `me` must be another one in each process, so the pod's name and something random.
 pub async fn campaign(
     source: ClientSource,
-    namespace: String,
+    place: Place,
     me: String,
     state: watch::Sender<Leadership>,
     stop: impl Future<Output = ()>,
 ) {
     let mut campaign = Campaign {
         source,
-        namespace,
+        place,
         me,
         state,
         epoch: Instant::now(),
@@ -95,7 +104,7 @@ struct Held {
 
 struct Campaign {
     source: ClientSource,
-    namespace: String,
+    place: Place,
     me: String,
     state: watch::Sender<Leadership>,
     /// The monotonic clock of [`Observed`] counts from here.
@@ -176,8 +185,9 @@ impl Campaign {
         let begun = Instant::now();
         let poll = begun + scattered(RETRY, 0.5);
         let mut end = begun + left;
-        let changes =
-            changes.get_or_insert_with(|| Changes::new(self.source.clone(), &self.namespace, NAME));
+        let changes = changes.get_or_insert_with(|| {
+            Changes::new(self.source.clone(), &self.place.namespace, self.place.name)
+        });
         while let Some(lease) = changes.next(end, poll).await {
             match lease.and_then(|lease| self.still_held(&lease)) {
                 Some(left) => end = Instant::now() + left,
@@ -258,8 +268,9 @@ impl Campaign {
     }
 
     async fn read(&self) -> Result<Lease, ApiError> {
+        let Place { namespace, name } = &self.place;
         let found = self.source.call_within(CALL, |client| async move {
-            Api::namespaced(client, &self.namespace).get(NAME).await
+            Api::namespaced(client, namespace).get(name).await
         });
         match found.await {
             Err(ApiError::NotFound { .. }) => self.create().await,
@@ -269,26 +280,28 @@ impl Campaign {
 
     /// Makes an empty lease, by server-side apply for the same reasons as the ledger.
     async fn create(&self) -> Result<Lease, ApiError> {
+        let Place { namespace, name } = &self.place;
         let skeleton = json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME},
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
         });
         let params = PatchParams::apply(self.source.program().name);
         let made = self.source.call_within(CALL, |client| async move {
-            let api = Api::<Lease>::namespaced(client, &self.namespace);
-            api.patch(NAME, &params, &Patch::Apply(skeleton)).await
+            let api = Api::<Lease>::namespaced(client, namespace);
+            api.patch(name, &params, &Patch::Apply(skeleton)).await
         });
         made.await
     }
 
     async fn replace(&self, lease: Lease) -> Result<Lease, ApiError> {
+        let Place { namespace, name } = &self.place;
         if lease.metadata.resource_version.is_none() {
             // Without a version the write would be unconditional.
-            let message = format!("Lease {}/{NAME} has no version", self.namespace);
+            let message = format!("Lease {namespace}/{name} has no version");
             return Err(ApiError::Other { message });
         }
         let written = self.source.call_within(CALL, |client| async move {
-            let api = Api::<Lease>::namespaced(client, &self.namespace);
-            api.replace(NAME, &PostParams::default(), &lease).await
+            let api = Api::<Lease>::namespaced(client, namespace);
+            api.replace(name, &PostParams::default(), &lease).await
         });
         written.await
     }

@@ -110,9 +110,13 @@ impl Candidate {
         let stopped = async {
             let _ = stopped.await;
         };
+        let place = lease::Place {
+            namespace: NAMESPACE.to_owned(),
+            name: lease::NAME,
+        };
         let task = tokio::spawn(campaign(
             source.clone(),
-            NAMESPACE.to_owned(),
+            place,
             me.to_owned(),
             sender,
             stopped,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use cuo_cluster::{ClientSource, Credentials, Program};
-use cuo_coordination::lease::{Leadership, campaign};
+use cuo_coordination::lease::{self, Leadership, Place, campaign};
 use cuo_coordination::ledger;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -159,8 +159,11 @@ pub async fn ledger_and_lease_stay(bench: &Bench) -> Result<()> {
 /// Leads for a moment without giving the lease back, and returns it.
 async fn led(bench: &Bench, source: &ClientSource) -> Result<Value> {
     let (state, mut leading) = watch::channel(Leadership::UNKNOWN);
-    let (namespace, me) = (NAMESPACE.to_owned(), "test".to_owned());
-    let campaign = campaign(source.clone(), namespace, me, state, pending());
+    let place = Place {
+        namespace: NAMESPACE.to_owned(),
+        name: lease::NAME,
+    };
+    let campaign = campaign(source.clone(), place, "test".to_owned(), state, pending());
     let task = tokio::spawn(campaign);
     let leads = leading.wait_for(|state| *state == Leadership::Leading);
     timeout(SOON, leads).await??;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cuo_cluster::watch::{NodesEvent, watch_nodes};
 use cuo_cluster::{ClientSource, Program};
-use cuo_coordination::lease::{Leadership, campaign};
+use cuo_coordination::lease::{Leadership, NAME, Place, campaign};
 use cuo_coordination::pool::watch_pools;
 use cuo_probes::health::{Health, health};
 use cuo_probes::http;
@@ -179,8 +179,11 @@ impl Lead {
             })
         } else {
             let me = format!("{}-{:08x}", config.identity, fastrand::u32(..));
-            let namespace = config.namespace.clone();
-            tokio::spawn(campaign(source.clone(), namespace, me, state, stopped))
+            let place = Place {
+                namespace: config.namespace.clone(),
+                name: NAME,
+            };
+            tokio::spawn(campaign(source.clone(), place, me, state, stopped))
         };
         (leadership, Self { stop, campaign })
     }

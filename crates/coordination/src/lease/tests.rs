@@ -58,7 +58,11 @@ async fn start(api: &Double) -> Running {
         let _ = stopped.await;
     };
     let source = api.source().await;
-    let campaign = campaign(source, "cuo-system".into(), "me".into(), sender, stop_at);
+    let place = Place {
+        namespace: "cuo-system".into(),
+        name: NAME,
+    };
+    let campaign = campaign(source, place, "me".into(), sender, stop_at);
     Running {
         state,
         stop,
