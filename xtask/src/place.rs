@@ -89,6 +89,11 @@ impl Place {
         let image = format!("{registry}/cuo-operator");
         let parts = [
             (
+                "deploy/companion.yaml",
+                "companion image",
+                format!("image: {registry}/cuo-companion:{version}"),
+            ),
+            (
                 "deploy/operator.yaml",
                 "image",
                 format!("image: {image}:{version}"),

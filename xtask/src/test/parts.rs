@@ -249,6 +249,12 @@ pub const PARTS: &[Part] = &[
         Waits(60),
         Task::Tests("deploy", &["--test-threads=2"]),
     ),
+    part(
+        "companion",
+        When::Full,
+        Waits(40),
+        Task::Tests("companion", &[]),
+    ),
     part("chart", When::All(4), Waits(40), Task::Tests("chart", &[])),
     part(
         "alerts",
