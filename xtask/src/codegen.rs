@@ -16,7 +16,7 @@ use cuo_core::values::Phase;
 use cuo_operator::config::Config as OperatorConfig;
 
 use crate::place::Place;
-use crate::{behaviours, chart, examples, life, metrics, policies, root, yaml};
+use crate::{behaviours, chart, companion, examples, life, metrics, policies, root, yaml};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -43,6 +43,13 @@ fn parts() -> Result<Vec<(&'static str, &'static str, String)>> {
             agent_configuration()?,
         ),
         ("docs/operations.md", "operator flags", operator_flags()),
+        ("docs/companion.md", "companion flags", companion::flags()),
+        ("docs/companion.md", "companion news", companion::news()),
+        (
+            "docs/companion.md",
+            "companion metrics",
+            companion::metrics(),
+        ),
         (
             "docs/operations.md",
             "operator metrics",
@@ -297,7 +304,11 @@ fn agent_configuration() -> Result<String> {
 
 /// What `cuo-operator --help` lists.
 fn operator_flags() -> String {
-    let command = OperatorConfig::command();
+    flags(&OperatorConfig::command())
+}
+
+/// The flags of `command` that are variables as well.
+pub fn flags(command: &clap::Command) -> String {
     let row = |arg: &Arg| {
         let flag = arg.get_long().map(|long| format!("`--{long}`"));
         let variable = arg.get_env().map(|name| format!("`{}`", name.display()));

@@ -4,6 +4,7 @@ mod behaviours;
 mod bench;
 mod chart;
 mod codegen;
+mod companion;
 mod demo;
 mod deny;
 mod examples;

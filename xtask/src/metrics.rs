@@ -37,7 +37,7 @@ pub fn of_an_agent() -> String {
 }
 
 /// Each metric in `text` with its labels and its meaning.
-fn table(text: &str) -> String {
+pub fn table(text: &str) -> String {
     let rows = text.lines().filter_map(|line| {
         let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
         let histogram = text.contains(&format!("# TYPE {name} histogram\n"));
