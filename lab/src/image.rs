@@ -1,4 +1,4 @@
-//! The operator as it is in its container image: one static program in an otherwise empty tree.
+//! Programs as they are in their container images: one static program in an otherwise empty tree.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,8 +9,24 @@ use crate::process::cargo;
 
 /// User and group that it runs as. A number needs no `/etc/passwd`, and is what `runAsNonRoot` can judge.
 pub const USER: u32 = 65532;
-/// The program in the tree.
-pub const PROGRAM: &str = "cuo-operator";
+/// A program that has an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The operator.
+    Operator,
+    /// The companion.
+    Companion,
+}
+
+impl Program {
+    /// Its name, which is its package's, too.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "cuo-operator",
+            Self::Companion => "cuo-companion",
+        }
+    }
+}
 
 /// How it is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,22 +53,16 @@ fn root() -> PathBuf {
 ///
 /// # Errors
 /// When the program can't be built or put in its place.
-pub async fn rootfs(build: Build) -> Result<PathBuf> {
+pub async fn rootfs(program: Program, build: Build) -> Result<PathBuf> {
+    let name = program.name();
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let (profile, directory, tree) = match build {
-        Build::Release => ("release", "release", "rootfs"),
-        Build::Debug => ("dev", "debug", "rootfs-debug"),
+    let (profile, directory) = match build {
+        Build::Release => ("release", "release"),
+        Build::Debug => ("dev", "debug"),
     };
     let folder = folder();
     let status = cargo()
-        .args([
-            "build",
-            "--locked",
-            "--package",
-            "cuo-operator",
-            "--profile",
-            profile,
-        ])
+        .args(["build", "--locked", "--package", name, "--profile", profile])
         .args(["--target", &target])
         .current_dir(root())
         // Without libraries beside it, it needs the C library inside. Flags for a named target leave build scripts alone.
@@ -61,25 +71,18 @@ pub async fn rootfs(build: Build) -> Result<PathBuf> {
         .status()
         .await
         .context("start cargo")?;
-    ensure!(
-        status.success(),
-        "cargo could not build cuo-operator: {status}"
-    );
-    let program = folder
-        .join("build")
-        .join(target)
-        .join(directory)
-        .join(PROGRAM);
-    let tree = folder.join(tree);
-    place(&program, &tree)
+    ensure!(status.success(), "cargo could not build {name}: {status}");
+    let program = folder.join("build").join(target).join(directory).join(name);
+    let tree = folder.join(format!("{name}-{directory}"));
+    place(&program, &tree, name)
         .with_context(|| format!("put {} into {}", program.display(), tree.display()))?;
     Ok(tree)
 }
 
 /// Copies `program` into `tree`, in one step: one that is running there goes on with the old file.
-fn place(program: &Path, tree: &Path) -> io::Result<()> {
+fn place(program: &Path, tree: &Path, name: &str) -> io::Result<()> {
     fs::create_dir_all(tree)?;
     let beside = tree.with_extension(format!("{}.next", std::process::id()));
     fs::copy(program, &beside)?;
-    fs::rename(&beside, tree.join(PROGRAM))
+    fs::rename(&beside, tree.join(name))
 }

@@ -2,6 +2,7 @@
 //! `cargo xtask release` puts another place in, which only its caller knows.
 
 use anyhow::{Context, Result};
+use cuo_lab::image::Program;
 use serde::Deserialize;
 
 const WORKSPACE: &str = include_str!("../../Cargo.toml");
@@ -71,10 +72,10 @@ impl Place {
         })
     }
 
-    /// The operator's image of this version.
-    pub fn image(&self) -> String {
-        let registry = &self.registry;
-        format!("{registry}/cuo-operator:{}", env!("CARGO_PKG_VERSION"))
+    /// The program's image of this version.
+    pub fn image(&self, program: Program) -> String {
+        let (registry, version) = (&self.registry, env!("CARGO_PKG_VERSION"));
+        format!("{registry}/{}:{version}", program.name())
     }
 
     /// What files have of it: file, name of the part, text.
@@ -86,17 +87,17 @@ impl Place {
             ..
         } = self;
         let version = env!("CARGO_PKG_VERSION");
-        let image = format!("{registry}/cuo-operator");
+        let image = format!("{registry}/{}", Program::Operator.name());
         let parts = [
             (
                 "deploy/companion.yaml",
                 "companion image",
-                format!("image: {registry}/cuo-companion:{version}"),
+                format!("image: {}", self.image(Program::Companion)),
             ),
             (
                 "deploy/operator.yaml",
                 "image",
-                format!("image: {image}:{version}"),
+                format!("image: {}", self.image(Program::Operator)),
             ),
             (
                 "packaging/rpm/cuo-agent.spec",

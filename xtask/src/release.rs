@@ -10,6 +10,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use cuo_lab::image::Program;
+
 use crate::files::{self, copy, sums};
 use crate::place::Place;
 use crate::{image, root, rpm};
@@ -53,7 +55,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
 
     println!("building the operator's image");
-    let built = image::build(&place.image()).await?;
+    let program = Program::Operator;
+    let built = image::build(program, &place.image(program)).await?;
     copy(&built.layout, &out.join("image"))?;
     for package in rpm::packages(true).await? {
         let name = package.file_name().context("a package without a name")?;
@@ -112,7 +115,7 @@ fn print_list(out: &Path, place: &Place, digest: &str) -> Result<()> {
     }
     let version = env!("CARGO_PKG_VERSION");
     println!("\nto be published by the pipeline, and nothing of it now:");
-    println!("  image {} ({digest})", place.image());
+    println!("  image {} ({digest})", place.image(Program::Operator));
     println!("  chart oci://{}/charts/cuo:{version}", place.registry);
     println!(
         "  all other files at {}/releases/tag/v{version}",

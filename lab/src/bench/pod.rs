@@ -15,8 +15,11 @@ use tokio::process::Command;
 
 use crate::cluster::controlplane::ControlPlane;
 use crate::cluster::kubelet::{Container, Kubelet};
-use crate::image::{PROGRAM, USER};
+use crate::image::{Program, USER};
 use crate::process::bound;
+
+/// What the image has in it.
+const PROGRAM: &str = Program::Operator.name();
 
 /// Where the manifest puts everything that has a namespace.
 pub const NAMESPACE: &str = "cuo-system";

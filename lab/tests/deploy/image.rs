@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use cuo_lab::bench::OperatorImage;
-use cuo_lab::image::{Build, rootfs};
+use cuo_lab::image::{Build, Program, rootfs};
 use cuo_lab::wait::until;
 
 use crate::{Bench, SOON};
@@ -12,7 +12,7 @@ use crate::{Bench, SOON};
 #[tokio::test]
 async fn the_image_runs_with_what_the_manifest_gives_it() {
     // Built before the control plane starts, since that may take minutes.
-    let tree = rootfs(Build::Debug).await.unwrap();
+    let tree = rootfs(Program::Operator, Build::Debug).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::start(dir.path()).await.unwrap();
     bench.manifest(&["apply"]).await.unwrap();

@@ -88,7 +88,7 @@ async fn told(stack: &Stack, alert: &str, status: &str) -> Value {
         Ok(alerts.next().cloned())
     };
     let found = until(format!("{alert} {status}"), PATIENCE, look).await;
-    found.unwrap_or_else(|error| std::panic::panic_any(format!("{error}: {}", stack.picture())))
+    found.with_context(|| stack.picture()).unwrap()
 }
 
 /// A release fails on the node that tries it: somebody gets a message with a page to read, and another one when the next release is there.

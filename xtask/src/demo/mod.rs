@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use cuo_lab::bench::{Bench, OperatorImage, SiteSpec, Workloads};
 use cuo_lab::cluster::controlplane::assets;
-use cuo_lab::image::{self, Build};
+use cuo_lab::image::{self, Build, Program};
 use cuo_lab::machine::{HostSpec, OriginKind};
 use cuo_lab::process::cargo;
 
@@ -68,7 +68,7 @@ async fn all() -> Result<Summary> {
     tell("building the agent, the operator and the doubles of rpm-ostreed and logind");
     build().await?;
     tell("building the operator's image");
-    let tree = image::rootfs(Build::Debug).await?;
+    let tree = image::rootfs(Program::Operator, Build::Debug).await?;
     tell("looking for a control plane");
     assets::ensure(|line| eprintln!("    {line}")).await?;
     // Short, because the paths of sockets may not be long.
