@@ -10,7 +10,7 @@ use cuo_core::ids::{NodeName, ReleaseId};
 use cuo_core::keys;
 use cuo_core::node::NodeView;
 use cuo_core::plan::{Policy, Snapshot, plan};
-use cuo_core::pool::Pool;
+use cuo_core::pool::{FoundPool, Pool};
 use cuo_core::raw::RawNode;
 use cuo_core::reason::Code;
 use cuo_core::release::{Chosen, NamedRelease, Rollout, Source};
@@ -78,9 +78,16 @@ fn served() -> Result<String> {
     let metrics = Metrics::new(1, 1);
     let node = node()?;
     let name = node.name.clone();
+    let web = Pool {
+        name: Some("web".parse().context("a pool")?),
+        // It tries one release at a time.
+        approved: Some(Vec::new()),
+        ..Pool::default()
+    };
     let seen = Snapshot {
         nodes: BTreeMap::from([(name.clone(), node)]),
         rollouts: BTreeMap::from([("web".parse().context("a pool")?, rollout())]),
+        pools: vec![FoundPool::Valid(Box::new(web))],
         ..Snapshot::default()
     };
     let policy = Policy {
