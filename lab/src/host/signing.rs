@@ -20,9 +20,12 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Makes one in the folder `home`, which is new.
+    /// Makes one in the folder `home`, in place of whatever an earlier run left there.
     pub(super) async fn generate(home: &Path) -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
+        if home.exists() {
+            fs::remove_dir_all(home).with_context(|| format!("empty {}", home.display()))?;
+        }
         let mut folder = fs::DirBuilder::new();
         let made = folder.mode(0o700).recursive(true).create(home);
         made.with_context(|| format!("create {}", home.display()))?;
