@@ -319,9 +319,10 @@ pub async fn output(program: &str, arguments: &[&str]) -> String {
 }
 
 /// What libostree says of a pull, of one that brings nothing, and rpm-ostree of a cleanup.
-pub const FETCHED: &str = "Message 9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5 kB content written";
-pub const NOTHING_FETCHED: &str = "Message 0 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written";
-pub const FREED: &str = "Message Freed: 229.0 kB (pkgcache branches: 0)";
+pub const FETCHED: &str = "Message 9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5\u{a0}kB content written";
+pub const NOTHING_FETCHED: &str =
+    "Message 0 metadata, 0 content objects fetched; 0\u{a0}bytes content written";
+pub const FREED: &str = "Message Freed: 229.0\u{a0}kB (pkgcache branches: 0)";
 
 /// The signal by which the title becomes this.
 pub fn title(text: &str) -> String {

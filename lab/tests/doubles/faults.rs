@@ -128,9 +128,15 @@ async fn a_download_has_progress_and_can_be_cancelled() {
     host.machine.root().edit(slow).unwrap();
     let client = host.client().await;
     let address = client.begin("Upgrade", &(Options::new(),)).await.unwrap();
-    let mut peer = Peer::connect(&address).await;
-    // Too early: forgotten.
+    let peer = Peer::connect(&address).await;
+    // Before it began: it ends as soon as it is started.
     peer.cancel().await;
+    assert!(peer.start().await);
+    let end = peer.until_the_end().await.1;
+    assert_eq!(end, "Finished false Operation was cancelled");
+    client.wait_free().await;
+    let address = client.begin("Upgrade", &(Options::new(),)).await.unwrap();
+    let mut peer = Peer::connect(&address).await;
     assert!(peer.start().await);
     assert!(peer.next().await.starts_with("PropertiesChanged"));
     for _ in 0..2 {

@@ -70,12 +70,14 @@ async fn a_digest_is_staged_and_the_tag_stays_followed() {
         "ProgressEnd".to_owned(),
         format!("Message Pulling manifest: {at}"),
         format!("Message Importing: {at} (digest: {})", two.digest()),
-        "Message ostree chunk layers needed: 1 (1.1 MB)".to_owned(),
-        format!("TaskBegin [1/1] Fetching ostree chunk {chunk} (1.1 MB)"),
+        "Message ostree chunk layers needed: 1 (1.1\u{a0}MB)".to_owned(),
+        format!("TaskBegin [1/1] Fetching ostree chunk {chunk} (1.1\u{a0}MB)"),
         "TaskEnd done".to_owned(),
         "ProgressEnd".to_owned(),
         "TaskBegin Staging deployment".to_owned(),
         "TaskEnd done".to_owned(),
+        // What was fetched by digest is kept under no name.
+        "Message Pruned images: 0 (layers: 1)".to_owned(),
     ];
     assert_eq!(signals, expected);
     client.wait_free().await;
@@ -208,8 +210,8 @@ async fn a_branch_is_left_for_an_image_and_back() {
     let body = (rebase(&remote, Some(&one.digest())), refuse);
     let older = client.outcome("UpdateDeployment", &body).await;
     let expected = format!(
-        "Finished false While checking against deployment timestamp: Upgrade target revision '{}' with timestamp 'Mon Jan  1 10:00:00 \
-         2024' is chronologically older than current revision '{}' with timestamp 'Thu Feb  1 10:00:00 2024'; use --allow-downgrade \
+        "Finished false While checking against deployment timestamp: Upgrade target revision '{}' with timestamp 'Mon Jan \u{2007}1 10:00:00 \
+         2024' is chronologically older than current revision '{}' with timestamp 'Thu Feb \u{2007}1 10:00:00 2024'; use --allow-downgrade \
          to permit",
         one.merge_commit(),
         Release::new(V2).commit(),

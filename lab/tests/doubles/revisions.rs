@@ -306,8 +306,8 @@ async fn an_older_commit_needs_permission() {
         .outcome("UpdateDeployment", &revision(&one, true))
         .await;
     let refused = format!(
-        "Finished false While pulling {one}: Upgrade target revision '{one}' with timestamp 'Mon Jan  1 10:00:00 2024' is \
-         chronologically older than current revision '{two}' with timestamp 'Thu Feb  1 10:00:00 2024'; use --allow-downgrade to permit"
+        "Finished false While pulling {one}: Upgrade target revision '{one}' with timestamp 'Mon Jan \u{2007}1 10:00:00 2024' is \
+         chronologically older than current revision '{two}' with timestamp 'Thu Feb \u{2007}1 10:00:00 2024'; use --allow-downgrade to permit"
     );
     assert_eq!(outcome, refused);
     client.wait_free().await;

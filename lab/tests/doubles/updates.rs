@@ -22,7 +22,7 @@ async fn a_branch_is_checked_and_staged() {
     );
     assert!(peer.start().await);
     let (signals, end) = peer.finish().await;
-    let message = "Message 1 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written";
+    let message = "Message 1 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0\u{a0}bytes content written";
     assert_eq!(
         signals,
         [&title("upgrade (check only)"), message, "ProgressEnd"]
@@ -145,8 +145,8 @@ async fn an_image_is_checked_late_and_then_stuck() {
         title("upgrade"),
         format!("Message Pulling manifest: {reference}"),
         format!("Message Importing: {reference} (digest: {})", two.digest()),
-        "Message ostree chunk layers needed: 1 (1.1 MB)".to_owned(),
-        format!("TaskBegin [1/1] Fetching ostree chunk {chunk} (1.1 MB)"),
+        "Message ostree chunk layers needed: 1 (1.1\u{a0}MB)".to_owned(),
+        format!("TaskBegin [1/1] Fetching ostree chunk {chunk} (1.1\u{a0}MB)"),
         "TaskEnd done".to_owned(),
         "ProgressEnd".to_owned(),
         "TaskBegin Staging deployment".to_owned(),
@@ -343,8 +343,8 @@ async fn going_back_needs_permission() {
         host.machine.publish(V1).unwrap();
         let client = host.client().await;
         let refused = format!(
-            "Finished false {prefix}: Upgrade target revision '{old}' with timestamp 'Mon Jan  1 10:00:00 2024' is chronologically \
-             older than current revision '{new}' with timestamp 'Thu Feb  1 10:00:00 2024'; use --allow-downgrade to permit"
+            "Finished false {prefix}: Upgrade target revision '{old}' with timestamp 'Mon Jan \u{2007}1 10:00:00 2024' is chronologically \
+             older than current revision '{new}' with timestamp 'Thu Feb \u{2007}1 10:00:00 2024'; use --allow-downgrade to permit"
         );
         let allow = options([("allow-downgrade", true.into())]);
         let revision = options([("set-revision", revision.into())]);

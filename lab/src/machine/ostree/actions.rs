@@ -2,7 +2,6 @@
 
 use super::faults::Stage;
 use super::texts;
-use super::transaction::Signal;
 use super::view::Reload;
 use super::work::{Break, Done, Work, check_inhibitors};
 
@@ -76,7 +75,8 @@ pub(super) async fn cleanup(work: &Work<'_>, what: &[String]) -> Result<Done, Br
     work.strike(Stage::Running).await?;
     let has = |name: &str| what.iter().any(|one| one == name);
     let (pending, rollback) = (has("pending-deploy"), has("rollback-deploy"));
-    work.edit(|sysroot| {
+    let freed = work.edit(|sysroot| {
+        let all = sysroot.deployments.clone();
         let booted = sysroot.deployments.iter().position(|one| one.booted);
         let mut index = 0;
         sysroot.deployments.retain(|one| {
@@ -84,11 +84,15 @@ pub(super) async fn cleanup(work: &Work<'_>, what: &[String]) -> Result<Done, Br
             index += 1;
             one.booted || one.pinned || !(if before { pending } else { rollback })
         });
+        // What the local branch points at is kept.
+        all.iter().any(|one| {
+            !sysroot.deployments.contains(one) && sysroot.local_ref.as_ref() != Some(&one.release)
+        })
     })?;
     work.reload(Reload::All).await;
-    work.transaction.send(Signal::Message(
-        "Freed: 229.0 kB (pkgcache branches: 0)".to_owned(),
-    ));
+    if freed {
+        work.message(texts::FREED);
+    }
     work.strike(Stage::Finish).await?;
     Ok(Done::default())
 }

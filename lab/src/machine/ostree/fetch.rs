@@ -38,9 +38,9 @@ async fn branch(
         work.pull(&target.origin, target.pull()).await?;
     }
     work.message(if changed {
-        "9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5 kB content written"
+        texts::FETCHED
     } else {
-        "0 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written"
+        texts::NOTHING_FETCHED
     });
     if work.load()?.signed {
         let commit = target.release.commit();
@@ -76,13 +76,17 @@ async fn import(work: &Work<'_>, target: &Target, changed: bool) -> Result<(), B
         target.fetched.shown(),
         release.digest()
     ));
-    if !changed {
+    let deployed = work.load()?.deployments;
+    let present = deployed
+        .iter()
+        .any(|one| one.origin.is_image() && one.release == *release);
+    if !changed || present {
         work.message("ostree chunk layers already present: 1");
         return Ok(());
     }
-    work.message("ostree chunk layers needed: 1 (1.1 MB)");
+    work.message("ostree chunk layers needed: 1 (1.1\u{a0}MB)");
     let chunk = release.merge_commit().chars().take(21).collect::<String>();
-    let text = format!("[1/1] Fetching ostree chunk {chunk} (1.1 MB)");
+    let text = format!("[1/1] Fetching ostree chunk {chunk} (1.1\u{a0}MB)");
     work.transaction.send(Signal::TaskBegin(text));
     work.pull(&target.fetched, target.pull()).await?;
     if let Verifier::Remote(remote) = target.fetched.verifier()

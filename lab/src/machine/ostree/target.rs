@@ -65,7 +65,6 @@ pub(super) fn resolve(
         remote: &remote,
     };
     let release = looking.find(revision)?;
-    work.transaction.send(Signal::ProgressEnd);
     Ok(Target {
         revision: Some(release.commit()),
         release,
@@ -229,6 +228,7 @@ impl Looking<'_> {
                     .commit()
             }
         };
+        self.work.transaction.send(Signal::ProgressEnd);
         self.fetchable(&commit)
     }
 
@@ -244,8 +244,14 @@ impl Looking<'_> {
             let commit = commit.unwrap_or_default();
             return Err(texts::trouble_with(trouble, origin, Pull::History, &commit).into());
         };
-        self.work
-            .edit(|sysroot| sysroot.local_ref = Some(head.clone()))?;
+        let before = self
+            .work
+            .edit(|sysroot| sysroot.local_ref.replace(head.clone()))?;
+        let news = before.as_ref().unwrap_or(&self.current.release) != head;
+        self.work.message(match news {
+            true => texts::LOOKED_AT,
+            false => texts::NOTHING_FETCHED,
+        });
         let found = remote.find_in(origin, |release| {
             release.timestamp <= head.timestamp && fits(release)
         });

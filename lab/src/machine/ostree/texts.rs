@@ -30,8 +30,17 @@ pub const ROLLBACK_STAGED: &str = "Staged deployment (remove with cleanup -p)";
 pub const NO_ROLLBACK: &str = "No rollback deployment found";
 
 /// What is said of work that was cancelled.
-const CANCELLED: &str = "Operation was cancelled";
+pub(super) const CANCELLED: &str = "Operation was cancelled";
 const NO_SIGNATURE: &str = "A signature was required, but no signature exists";
+/// What libostree 2025.2 says of a pull that brings a release; GLib puts a space between a size and its unit that does not break.
+pub const FETCHED: &str = "9 metadata, 5 content objects fetched; 10 KiB transferred in 0 seconds; 225.5\u{a0}kB content written";
+/// The same where a branch that moved is looked at alone.
+pub const LOOKED_AT: &str = "1 metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0\u{a0}bytes content written";
+/// The same where nothing is new.
+pub const NOTHING_FETCHED: &str =
+    "0 metadata, 0 content objects fetched; 0\u{a0}bytes content written";
+/// What is said of a cleanup that freed something.
+pub const FREED: &str = "Freed: 229.0\u{a0}kB (pkgcache branches: 0)";
 /// Where branches come from.
 const REMOTE: &str = "http://127.0.0.1:8971/remote";
 
@@ -304,12 +313,20 @@ fn open_image(what: &str) -> String {
     format!("Preparing import: Fetching manifest: failed to invoke method OpenImage: {what}")
 }
 
-/// As `asctime`, in UTC.
+/// As `asctime`, in UTC, but that GLib pads a day of one digit with a space as wide as a digit (seen with rpm-ostree 2026.2 and GLib 2.84).
 fn date(timestamp: u64) -> String {
-    i64::try_from(timestamp)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(String::new, |time| {
-            time.strftime("%a %b %e %H:%M:%S %Y").to_string()
-        })
+    const PAD: char = '\u{2007}';
+    let time = i64::try_from(timestamp).ok();
+    let time = time.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(String::new, |time| {
+        let day = time
+            .strftime("%e")
+            .to_string()
+            .replace(' ', PAD.encode_utf8(&mut [0; 4]));
+        format!(
+            "{}{day}{}",
+            time.strftime("%a %b "),
+            time.strftime(" %H:%M:%S %Y")
+        )
+    })
 }

@@ -182,11 +182,13 @@ impl Transaction {
         }
     }
 
-    /// Takes effect on work that is running; before `Start` it is forgotten.
+    /// Takes effect on work that is running. What is cancelled before `Start` ends as soon as it is started.
     pub(super) fn cancel(&self) {
-        if self.phase() == Phase::Running {
-            self.cancel.send_replace(true);
-        }
+        self.cancel.send_replace(true);
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        *self.cancel.borrow()
     }
 
     pub(super) async fn cancelled(&self) {

@@ -40,6 +40,8 @@ pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Bre
         check_inhibitors(work).await?;
     }
     let changed = target.base_checksum() != current.base_checksum();
+    // What was pulled of a branch to look a revision up, and is of no use afterwards.
+    let looked_at = work.load()?.local_ref;
     fetch(work, update, &target, &current, changed).await?;
     // Also where the base has nothing new. That it comes after the fetch is of the source of rpm-ostree 2026.2.
     let remote: Remote = work.daemon.root.load()?;
@@ -50,7 +52,8 @@ pub(super) async fn update(work: &Work<'_>, update: &Update) -> Result<Done, Bre
         work.message(nothing);
         return Ok(Done::default());
     }
-    deploy(work, update, &target).await?;
+    let useless = looked_at.is_some_and(|one| one != target.release && one != current.release);
+    deploy(work, update, &target, useless).await?;
     Ok(Done {
         reboot: update.reboot,
         reload_late: false,
@@ -91,17 +94,20 @@ async fn check(work: &Work<'_>, target: Target) -> Result<Done, Break> {
     let pulled = !container && sysroot.local_ref.as_ref() != Some(&target);
     let news = pulled && target.version != booted.release.version;
     if !container {
-        let count = u8::from(news);
-        work.message(format!(
-            "{count} metadata, 0 content objects fetched; 907 B transferred in 0 seconds; 0 bytes content written"
-        ));
+        work.message(match news {
+            true => texts::LOOKED_AT,
+            false => texts::NOTHING_FETCHED,
+        });
     }
     work.pull(origin, Pull::Head).await?;
     work.transaction.send(Signal::ProgressEnd);
     work.strike(Stage::Deploy).await?;
     work.edit(|sysroot| {
         if container {
-            sysroot.cached_update = checked_image(sysroot, &booted, target);
+            // Nothing is kept under a digest that a later look could be compared with.
+            let pinned = origin.digest().is_some();
+            let found = checked_image(sysroot, &booted, target);
+            sysroot.cached_update = found.filter(|_| !pinned);
         } else {
             let differs = target.version != booted.release.version;
             sysroot.cached_update = differs.then(|| found(&booted, &target, sysroot.signed, true));
@@ -156,7 +162,12 @@ fn found(booted: &Deployed, target: &Release, signed: bool, new_commit: bool) ->
 }
 
 /// Stages the target in place of what was staged before.
-async fn deploy(work: &Work<'_>, update: &Update, target: &Target) -> Result<(), Break> {
+async fn deploy(
+    work: &Work<'_>,
+    update: &Update,
+    target: &Target,
+    useless: bool,
+) -> Result<(), Break> {
     work.strike(Stage::Deploy).await?;
     let sysroot = work.load()?;
     let layered = sysroot
@@ -176,7 +187,12 @@ async fn deploy(work: &Work<'_>, update: &Update, target: &Target) -> Result<(),
     work.reload(Reload::All).await;
     work.strike(Stage::Staged).await?;
     let replaces = sysroot.staged().is_some();
-    tidy_up(work, &target.origin, layered, replaces).await;
+    let tidied = Tidied {
+        // What was fetched by digest is kept under no name.
+        images: target.origin.is_image() && (replaces || update.revision.is_some()),
+        content: replaces || useless,
+    };
+    tidy_up(work, layered, &tidied).await;
     if update.is_upgrade() {
         work.edit(staged_cache)?;
     }
@@ -197,9 +213,16 @@ fn stage(sysroot: &mut Sysroot, update: &Update, target: &Target) {
     }
 }
 
+/// What is removed at the end of a staging.
+#[derive(Debug)]
+struct Tidied {
+    images: bool,
+    content: bool,
+}
+
 /// The rest of a staging. Seen with rpm-ostree 2026.2: what is staged is noted and shown long before the end, and the task ends in the
 /// middle of what is left.
-async fn tidy_up(work: &Work<'_>, origin: &Origin, layered: bool, replaces: bool) {
+async fn tidy_up(work: &Work<'_>, layered: bool, tidied: &Tidied) {
     let rest = if layered {
         work.pace.staged_layers
     } else {
@@ -207,11 +230,11 @@ async fn tidy_up(work: &Work<'_>, origin: &Origin, layered: bool, replaces: bool
     };
     sleep(ms(rest / 2)).await;
     work.transaction.send(Signal::TaskEnd("done".to_owned()));
-    if replaces {
-        if matches!(origin, Origin::Container { .. }) {
-            work.message("Pruned images: 0 (layers: 1)");
-        }
-        work.message("Freed: 229.0 kB (pkgcache branches: 0)");
+    if tidied.images {
+        work.message("Pruned images: 0 (layers: 1)");
+    }
+    if tidied.content {
+        work.message(texts::FREED);
     }
     sleep(ms(rest - rest / 2)).await;
 }

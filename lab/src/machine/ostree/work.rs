@@ -66,6 +66,9 @@ pub(super) async fn execute(
     daemon: &Arc<Daemon>,
     transaction: &Arc<Transaction>,
 ) -> Result<Done, String> {
+    if transaction.is_cancelled() {
+        return Err(texts::CANCELLED.to_owned());
+    }
     let work = Work {
         daemon,
         transaction,
