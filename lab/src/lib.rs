@@ -15,6 +15,7 @@
 pub mod bench;
 mod cache;
 pub mod cluster;
+pub mod conformance;
 pub mod debian;
 pub mod graph;
 pub mod herd;

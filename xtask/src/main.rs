@@ -5,6 +5,7 @@ mod bench;
 mod chart;
 mod codegen;
 mod companion;
+mod conformance;
 mod demo;
 mod deny;
 mod examples;
@@ -44,6 +45,12 @@ enum Task {
     Image(image::Arguments),
     /// Bring the generated parts of the documentation up to date.
     Codegen(codegen::Arguments),
+    /// Compare the lab's double of rpm-ostreed with the real daemon of a tree.
+    ///
+    /// TREE is a root file system with rpm-ostree, ostree, dbus-daemon, rpm and systemctl, such as that of a Fedora image; with skopeo, images
+    /// are tried, too, from a registry on loopback. Its programs run in a mount namespace, on a private bus, and nothing in TREE is written.
+    /// What they work on is made for this and removed afterwards. Needs root.
+    Conformance(conformance::Arguments),
     /// Check licences, sources and versions of all dependencies with cargo-deny, which is built if it is missing.
     Deny,
     /// Watch two updates go through a cluster on this machine.
@@ -62,6 +69,7 @@ async fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments).await,
         Task::Image(arguments) => image::run(&arguments).await,
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Conformance(arguments) => conformance::run(&arguments).await,
         Task::Deny => deny::run().await,
         Task::Demo(arguments) => demo::run(&arguments).await,
         Task::Release(arguments) => release::run(&arguments).await,

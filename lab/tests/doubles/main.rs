@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod client;
+mod contract;
 mod faults;
 mod finalizer;
 mod foreign;
