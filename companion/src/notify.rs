@@ -1,7 +1,7 @@
 //! Notifications: what is new in the cluster is queued for each sink, kept, and sent until the service has taken it.
 //!
 //! The operator's Events are not what this rests on: they are published once or not at all, and are gone after an hour. What Nodes, pools and
-//! pauses show is compared with what was told, so nothing is missed that happened while this program was away.
+//! pauses show is compared with what was told, so what happened while this program was away is told as far as it still shows.
 
 mod desk;
 mod diff;

@@ -1,23 +1,24 @@
 //! The loop: watch, compare, write down, send, write down.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
 use cuo_cluster::ApiError;
 use cuo_core::time::Time;
 use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::diff;
 use super::line::Line;
-use super::memory::{Delivery, How, Memory};
+use super::memory::{Delivery, End, Ended, How, Memory};
+use super::message::TemplateError;
 use super::notifier::{Notifier, Recipient};
 use super::seen::{Cluster, watch};
-use super::sink::{Place, SendError};
+use super::sink::{Place, Post, SendError};
 use super::store::{self, Stored};
 use crate::config::Sink;
 use crate::metrics::Fate;
@@ -29,8 +30,16 @@ const LOOK: Duration = Duration::from_secs(60);
 /// The pause after a call of the API server failed.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What became of a delivery to the recipient with this place in the list.
-type Sent = (usize, Delivery, Result<Option<String>, SendError>);
+/// What became of a delivery.
+#[derive(Debug)]
+struct Sent {
+    /// The recipient's place in the list.
+    at: usize,
+    delivery: Delivery,
+    /// Why it was not in the sink's own words.
+    unfilled: Option<TemplateError>,
+    result: Result<Option<String>, SendError>,
+}
 
 /// The state of the loop.
 pub struct Desk<'a> {
@@ -42,6 +51,10 @@ pub struct Desk<'a> {
     memory: Memory,
     /// `memory` is not as it is stored.
     dirty: bool,
+    /// What became of deliveries since it was stored. What is read in between does not know it, and would have it sent again.
+    unsaved: Vec<Ended>,
+    /// How many pieces of news each sink has dropped since it was stored, since they were too old or too many.
+    dropped: BTreeMap<String, usize>,
     /// Nothing is asked of the API server before.
     api_from: Instant,
     /// What was said last of a call that failed.
@@ -49,7 +62,8 @@ pub struct Desk<'a> {
     /// When to compare.
     look: Instant,
     lines: Vec<Line>,
-    sending: FuturesUnordered<BoxFuture<'a, Sent>>,
+    /// Tasks of their own: an answer of a service is taken while the API server is waited for.
+    sending: JoinSet<Sent>,
 }
 
 impl<'a> Desk<'a> {
@@ -64,11 +78,13 @@ impl<'a> Desk<'a> {
             stored: None,
             memory: Memory::default(),
             dirty: false,
+            unsaved: Vec::new(),
+            dropped: BTreeMap::new(),
             api_from: now,
             told: None,
             look: now + SETTLE,
             lines: recipients.map(|_| Line::new(now)).collect(),
-            sending: FuturesUnordered::new(),
+            sending: JoinSet::new(),
         }
     }
 
@@ -89,7 +105,8 @@ impl<'a> Desk<'a> {
                     self.cluster.hear(event);
                     self.look = self.look.min(Instant::now() + SETTLE);
                 }
-                Some(sent) = self.sending.next() => self.done(sent),
+                // A task ends in no other way: nothing aborts one, and a panic ends the process.
+                Some(Ok(sent)) = self.sending.join_next() => self.done(sent),
                 () = wait => {}
             }
         }
@@ -97,14 +114,13 @@ impl<'a> Desk<'a> {
 
     /// Does what can be done now.
     async fn turn(&mut self) {
-        let now = Instant::now();
-        if now < self.api_from {
+        if Instant::now() < self.api_from {
             return;
         }
         if self.stored.is_none() {
             self.read().await;
         }
-        if self.stored.is_some() && now >= self.look {
+        if self.stored.is_some() && Instant::now() >= self.look {
             self.compare();
         }
         if self.dirty {
@@ -112,6 +128,7 @@ impl<'a> Desk<'a> {
         }
         // What is not kept yet is not sent: a restart would send it again without end.
         if self.stored.is_some() && !self.dirty {
+            self.well();
             self.send();
         }
     }
@@ -141,11 +158,15 @@ impl<'a> Desk<'a> {
         };
         match Memory::parse(stored.text()) {
             Ok(memory) => {
-                self.memory = memory;
+                self.memory = memory.clone();
+                self.memory.catch_up(&mut self.unsaved);
                 self.stored = Some(stored);
-                self.dirty = false;
+                self.dirty = self.memory != memory;
+                self.dropped.clear();
+                if !self.dirty {
+                    self.unsaved.clear();
+                }
                 self.look = Instant::now();
-                self.well();
             }
             Err(error) => {
                 let name = store::NAME;
@@ -169,35 +190,50 @@ impl<'a> Desk<'a> {
         }
         let before = self.memory.clone();
         let dropped = self.memory.take(told, news, &self.sinks, now);
-        for (sink, count) in dropped {
-            warn!(
-                sink,
-                "notifications ({sink}): {count} pieces of news were dropped: too old, or too many"
-            );
-            self.notifier.metrics.messages(&sink, Fate::Dropped, count);
-        }
+        self.drop_of(dropped);
         self.dirty |= self.memory != before;
+    }
+
+    /// Counts what was dropped until it is stored that it was.
+    fn drop_of(&mut self, dropped: BTreeMap<String, usize>) {
+        for (sink, count) in dropped {
+            *self.dropped.entry(sink).or_default() += count;
+        }
     }
 
     async fn save(&mut self) {
         let Notifier {
             source, namespace, ..
         } = self.notifier;
+        let text = match self.memory.fit(store::LARGEST) {
+            Ok((text, dropped)) => {
+                self.drop_of(dropped);
+                text
+            }
+            Err(error) => {
+                self.api_from = Instant::now() + AGAIN;
+                return self.trouble(error.to_string());
+            }
+        };
         let Some(stored) = &self.stored else {
             return;
-        };
-        let text = match self.memory.text() {
-            Ok(text) => text,
-            Err(error) => return self.trouble(error.to_string()),
         };
         match store::replace(source, namespace, stored, text).await {
             Ok(stored) => {
                 self.stored = Some(stored);
                 self.dirty = false;
-                self.well();
+                self.unsaved.clear();
+                for (sink, count) in std::mem::take(&mut self.dropped) {
+                    warn!(
+                        sink,
+                        "notifications ({sink}): {count} pieces of news were dropped: too old, or too many"
+                    );
+                    self.notifier.metrics.messages(&sink, Fate::Dropped, count);
+                }
             }
             Err(error) => {
-                // It may have been written, or somebody else has: what is there counts, and what is new is found again.
+                // It may have been written, or somebody else has: what is there counts, apart from what was sent since; and what is new is
+                // found again.
                 self.stored = None;
                 self.failed("what was told can't be written", &error);
             }
@@ -223,37 +259,55 @@ impl<'a> Desk<'a> {
             let digests = recipient.sink.webhook.is_none();
             if let Some(delivery) = queue.and_then(|queue| queue.next(digests)) {
                 line.busy = true;
-                self.sending
-                    .push(Box::pin(deliver(notifier, recipient, at, delivery)));
+                let (post, recipient) = (notifier.post.clone(), recipient.clone());
+                self.sending.spawn(deliver(post, recipient, at, delivery));
             }
         }
     }
 
     /// Takes in what became of a delivery.
-    fn done(&mut self, (at, delivery, sent): Sent) {
-        let (Some(line), Some(sink)) = (self.lines.get_mut(at), self.sinks.get(at)) else {
+    fn done(&mut self, sent: Sent) {
+        let (Some(line), Some(sink)) = (self.lines.get_mut(sent.at), self.sinks.get(sent.at))
+        else {
             return;
         };
         let (name, now) = (sink.name.as_str(), Instant::now());
-        let fate = match sent {
+        let (metrics, delivery) = (&self.notifier.metrics, sent.delivery);
+        if let Some(error) = &sent.unfilled {
+            line.unfilled(error);
+        }
+        let end = match sent.result {
             Ok(message) => {
                 line.sent(name, sink.pause.unsigned(), now);
-                self.memory.sent(name, &delivery, message);
-                self.dirty = true;
-                Fate::Sent
+                metrics.messages(name, Fate::Sent, 1);
+                Some(End::Sent(message))
             }
             Err(SendError::Gone) => {
                 line.busy = false;
-                self.memory.gone(name, &delivery);
-                self.dirty = true;
-                Fate::Failed
+                metrics.messages(name, Fate::Failed, 1);
+                Some(End::Gone)
             }
             Err(error) => {
                 line.failed(name, &error, now);
-                Fate::Failed
+                metrics.messages(name, Fate::Failed, 1);
+                let first = delivery.ids.first().copied().unwrap_or_default();
+                line.gives_up(name, first, &error).then(|| {
+                    metrics.messages(name, Fate::Dropped, delivery.ids.len());
+                    End::Refused
+                })
             }
         };
-        self.notifier.metrics.messages(name, fate, 1);
+        if let Some(fate) = end {
+            let sink = name.to_owned();
+            let ended = Ended {
+                sink,
+                delivery,
+                fate,
+            };
+            self.memory.end(&ended);
+            self.unsaved.push(ended);
+            self.dirty = true;
+        }
     }
 
     fn failed(&mut self, what: &str, error: &ApiError) {
@@ -278,19 +332,17 @@ impl<'a> Desk<'a> {
 }
 
 /// Sends `delivery` to `recipient`.
-async fn deliver(
-    notifier: &Notifier,
-    recipient: &Recipient,
-    at: usize,
-    delivery: Delivery,
-) -> Sent {
+async fn deliver(post: Post, recipient: Recipient, at: usize, delivery: Delivery) -> Sent {
     let place = match &delivery.how {
         How::Change(message, _) => Place::Of(message),
         How::Post(_) | How::Digest(..) => Place::New,
     };
-    let sent = match recipient.words.message(&delivery.how) {
-        Ok(message) => notifier.post.send(&recipient.sink, &message, place).await,
-        Err(error) => Err(SendError::Refused(error.to_string())),
-    };
-    (at, delivery, sent)
+    let (message, unfilled) = recipient.words.message(&delivery.how);
+    let result = post.send(&recipient.sink, &message, place).await;
+    Sent {
+        at,
+        delivery,
+        unfilled,
+        result,
+    }
 }

@@ -6,12 +6,16 @@ use cuo_core::backoff::Doubling;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::message::TemplateError;
 use super::sink::SendError;
 
 /// The pauses after failures in a row.
 const AGAIN: Doubling = Doubling::new(Duration::from_secs(5), Duration::from_secs(300));
 /// The longest pause that a service is granted which asks for one.
 const LONGEST: Duration = Duration::from_secs(900);
+
+/// A delivery that the service refuses for good is dropped after so many tries: it holds those behind it, for about half an hour by then.
+const TRIES: u32 = 10;
 
 /// The line to one service.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub struct Line {
     pub from: Instant,
     failures: u32,
     told: Option<String>,
+    /// The first piece of news of a delivery that was refused for good, and how often.
+    refused: Option<(u64, u32)>,
+    /// It was said that a template can't be filled in.
+    unfilled: bool,
 }
 
 impl Line {
@@ -32,6 +40,8 @@ impl Line {
             from: now,
             failures: 0,
             told: None,
+            refused: None,
+            unfilled: false,
         }
     }
 
@@ -39,6 +49,7 @@ impl Line {
     pub fn sent(&mut self, name: &str, pause: Duration, now: Instant) {
         self.busy = false;
         self.failures = 0;
+        self.refused = None;
         self.from = now + pause;
         if self.told.take().is_some() {
             info!(
@@ -61,6 +72,33 @@ impl Line {
                 "notifications ({name}): a message was not sent: {error}; trying again"
             );
             self.told = Some(error);
+        }
+    }
+
+    /// Whether to drop the delivery that begins with this piece of news, after it failed with `error`. If so, the next one begins anew.
+    pub fn gives_up(&mut self, name: &str, first: u64, error: &SendError) -> bool {
+        if !error.is_permanent() {
+            return false;
+        }
+        let known = self.refused.filter(|(news, _)| *news == first);
+        let tries = known.map_or(0, |(_, tries)| tries) + 1;
+        let over = tries >= TRIES;
+        self.refused = (!over).then_some((first, tries));
+        if over {
+            warn!(
+                sink = name,
+                "notifications ({name}): a message was dropped: it was refused {tries} times: {error}"
+            );
+            self.failures = 0;
+        }
+        over
+    }
+
+    /// Says once that a template can't be filled in.
+    pub fn unfilled(&mut self, error: &TemplateError) {
+        if !self.unfilled {
+            warn!("{error}; the message is sent without templates");
+            self.unfilled = true;
         }
     }
 }

@@ -132,18 +132,54 @@ impl Memory {
 }
 
 impl Memory {
-    /// Records that the sink `name` was sent `delivery`, as a message that its service calls `message`.
-    pub fn sent(&mut self, name: &str, delivery: &Delivery, message: Option<String>) {
-        if let Some(queue) = self.sinks.get_mut(name) {
-            queue.sent(delivery, message);
+    /// Records what became of a delivery. What is recorded already changes nothing.
+    pub fn end(&mut self, ended: &Ended) {
+        let Ended {
+            sink,
+            delivery,
+            fate,
+        } = ended;
+        if let Some(queue) = self.sinks.get_mut(sink) {
+            match fate {
+                End::Sent(message) => queue.sent(delivery, message.clone()),
+                End::Gone => queue.gone(delivery),
+                End::Refused => queue.refused(delivery),
+            }
         }
         self.sinks.retain(|_, queue| *queue != Queue::default());
     }
 
-    /// Records that the message of `delivery` is gone: somebody deleted it. The next one is another.
-    pub fn gone(&mut self, name: &str, delivery: &Delivery) {
-        if let Some(queue) = self.sinks.get_mut(name) {
-            queue.gone(delivery);
+    /// Records again what `unsaved` says, which this memory as it was read may lack. Of one that was begun anew since, nothing is left in
+    /// `unsaved`: its numbers mean other news.
+    pub fn catch_up(&mut self, unsaved: &mut Vec<Ended>) {
+        let last = self.last;
+        unsaved.retain(|one| one.delivery.ids.iter().all(|id| *id <= last));
+        for one in unsaved.iter() {
+            self.end(one);
+        }
+    }
+
+    /// The text that is kept, after the oldest news of the longest queues was dropped while it has more than `most` bytes. Returns how many
+    /// each sink dropped as well.
+    ///
+    /// # Errors
+    /// Where it can't be written as JSON, which has not been seen to happen.
+    pub fn fit(&mut self, most: usize) -> Result<(String, BTreeMap<String, usize>), MemoryError> {
+        let mut dropped = BTreeMap::new();
+        loop {
+            let text = self.text()?;
+            let longest = self
+                .sinks
+                .iter_mut()
+                .max_by_key(|(_, queue)| queue.waiting.len());
+            match longest {
+                Some((name, queue)) if text.len() > most && !queue.waiting.is_empty() => {
+                    queue.waiting.remove(0);
+                    queue.dropped += 1;
+                    *dropped.entry(name.clone()).or_default() += 1;
+                }
+                Some(_) | None => return Ok((text, dropped)),
+            }
         }
     }
 }
@@ -187,6 +223,28 @@ pub struct Delivery {
     pub ids: Vec<u64>,
     /// How.
     pub how: How,
+}
+
+/// What became of a delivery, where that changes what is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The sink's name.
+    pub sink: String,
+    /// What was to be sent.
+    pub delivery: Delivery,
+    /// What became of it.
+    pub fate: End,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was sent, as a message that the service calls so.
+    Sent(Option<String>),
+    /// The message that was to be changed is gone: somebody deleted it. The next one is another.
+    Gone,
+    /// The service refused it too often; it is dropped.
+    Refused,
 }
 
 /// How to send it.
@@ -275,6 +333,14 @@ impl Queue {
             | Kind::Paused
             | Kind::Resumed => drop(self.messages.remove(&rollout)),
         }
+    }
+
+    /// Drops it, and the message that it was to change: that one may be what is refused.
+    fn refused(&mut self, delivery: &Delivery) {
+        let before = self.waiting.len();
+        self.waiting.retain(|news| !delivery.ids.contains(&news.id));
+        self.dropped += before - self.waiting.len();
+        self.gone(delivery);
     }
 
     fn gone(&mut self, delivery: &Delivery) {

@@ -84,19 +84,42 @@ impl Words {
             text: or(&sink.text, TEXT),
         };
         for kind in Kind::ALL {
-            words.single(&News::example(*kind))?;
+            words.own(&News::example(*kind))?;
+            words.own(&News::least(*kind))?;
         }
         Ok(words)
     }
 
-    /// The message that tells what is sent so.
-    ///
-    /// # Errors
-    /// Where a template can't be filled in.
-    pub fn message(&self, how: &How) -> Result<Message, TemplateError> {
+    /// The message that tells what is sent so, and why it is not in the sink's own words if a template can't be filled in: what is to be
+    /// told matters more than how.
+    pub fn message(&self, how: &How) -> (Message, Option<TemplateError>) {
         match how {
             How::Post(news) | How::Change(_, news) => self.single(news),
             How::Digest(news, dropped) => self.digest(news, *dropped),
+        }
+    }
+
+    fn single(&self, news: &News) -> (Message, Option<TemplateError>) {
+        match self.own(news) {
+            Ok(message) => (message, None),
+            Err(error) => (self.usual(news), Some(error)),
+        }
+    }
+
+    /// The message without templates: what [`TITLE`] and [`TEXT`] would make of it.
+    fn usual(&self, news: &News) -> Message {
+        let title = format!("{}{}", self.prefix(), news.headline());
+        Self::of_news(news, &title, news.what.text.clone())
+    }
+
+    fn of_news(news: &News, title: &str, text: String) -> Message {
+        Message {
+            id: format!("cuo-{}-{}", news.at.timestamp().as_second(), news.id),
+            // It may end up in a header.
+            title: line(title),
+            text,
+            severity: news.what.kind.severity(),
+            news: vec![news.clone()],
         }
     }
 
@@ -120,7 +143,8 @@ impl Words {
         }
     }
 
-    fn single(&self, news: &News) -> Result<Message, TemplateError> {
+    /// The message in the sink's own words.
+    fn own(&self, news: &News) -> Result<Message, TemplateError> {
         let what = &news.what;
         let progress = what.progress;
         let text = |field: &'_ Option<String>| field.clone().unwrap_or_default();
@@ -147,21 +171,16 @@ impl Words {
         };
         let title = fill(&self.title, &facts).map_err(|error| wrong("title", error))?;
         let text = fill(&self.text, &facts).map_err(|error| wrong("text", error))?;
-        Ok(Message {
-            id: format!("cuo-{}-{}", news.at.timestamp().as_second(), news.id),
-            // It may end up in a header.
-            title: line(&title),
-            text,
-            severity: what.kind.severity(),
-            news: vec![news.clone()],
-        })
+        Ok(Self::of_news(news, &title, text))
     }
 
     /// All of `news` as one message, each by the template of the first line.
-    fn digest(&self, news: &[News], dropped: usize) -> Result<Message, TemplateError> {
-        let mut lines = Vec::new();
+    fn digest(&self, news: &[News], dropped: usize) -> (Message, Option<TemplateError>) {
+        let (mut lines, mut unfilled) = (Vec::new(), None);
         for one in news.iter().take(LISTED) {
-            lines.push(format!("- {}", self.single(one)?.title));
+            let (message, error) = self.single(one);
+            lines.push(format!("- {}", message.title));
+            unfilled = unfilled.or(error);
         }
         let more = news.len().saturating_sub(LISTED) + dropped;
         if more > 0 {
@@ -174,13 +193,14 @@ impl Words {
         let at = news
             .last()
             .map_or(0, |last| last.at.timestamp().as_second());
-        Ok(Message {
+        let message = Message {
             id: format!("cuo-{at}-{id}-{count}"),
             title: format!("{prefix}{count} pieces of news about updates"),
             text: lines.join("\n"),
             severity: severities.max().unwrap_or_default(),
             news: news.to_vec(),
-        })
+        };
+        (message, unfilled)
     }
 }
 
@@ -192,6 +212,36 @@ fn fill(template: &str, facts: &Value) -> Result<String, minijinja::Error> {
 }
 
 impl News {
+    /// One of this kind with no more than each of its kind has.
+    pub fn least(kind: Kind) -> Self {
+        let all = Self::example(kind);
+        let mut what = super::news::Draft::new(kind, all.what.text);
+        match kind {
+            Kind::RolloutStarted
+            | Kind::RolloutProgress
+            | Kind::RolloutFinished
+            | Kind::RolloutFailed
+            | Kind::RolloutSuperseded => {
+                what.pools = all.what.pools;
+                what.release = all.what.release;
+                what.progress = all.what.progress;
+            }
+            Kind::ReleaseGivenUp => {
+                what.pools = all.what.pools;
+                what.release = all.what.release;
+            }
+            Kind::UpdateFailed
+            | Kind::UpdateAborted
+            | Kind::NodeNeedsPerson
+            | Kind::NodeRecovered => {
+                what.pools = all.what.pools;
+                what.node = all.what.node;
+            }
+            Kind::Paused | Kind::Resumed => {}
+        }
+        Self { what, ..all }
+    }
+
     /// One of this kind with everything that it can have.
     pub fn example(kind: Kind) -> Self {
         let mut what = super::news::Draft::new(kind, "This is a message of trial.".to_owned());

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Severity, Sink};
 
+/// As many characters of anything that others wrote are told. One Node may say 256 KiB, and what is told is kept once for each sink.
+pub const LONGEST: usize = 500;
 /// The name of the pool of nodes that no pool selects, in filters and messages.
 pub const BUILT_IN: &str = "(built-in)";
 
@@ -103,7 +105,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// News of this kind, about nothing yet.
+    /// News of this kind, about nothing yet, with at most [`LONGEST`] characters of `text`.
     pub fn new(kind: Kind, text: String) -> Self {
         Self {
             kind,
@@ -112,7 +114,7 @@ impl Draft {
             code: None,
             release: None,
             progress: None,
-            text,
+            text: short(&text, LONGEST),
         }
     }
 
@@ -121,6 +123,18 @@ impl Draft {
         self.progress?;
         let pool = self.pools.first()?;
         Some(format!("{pool}/{}", self.release.as_ref()?))
+    }
+}
+
+/// `text` in at most `most` characters.
+pub fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text
+            .chars()
+            .take(most.saturating_sub(1))
+            .chain(['…'])
+            .collect(),
     }
 }
 

@@ -16,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use super::message::Message;
+use super::news::short;
 use crate::config::{Address, Secret, SecretError, Service, Sink, web_url};
 use crate::web::{self, Web, WebError};
 
@@ -54,6 +55,11 @@ impl SendError {
             | Self::Gone
             | Self::Mail(_) => None,
         }
+    }
+
+    /// Whether the service will say the same of this message another time, as far as its status tells.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self.status(), Some(400 | 404 | 410 | 413 | 422))
     }
 
     /// The HTTP status of a refusal.
@@ -144,18 +150,6 @@ fn text<'a>(answer: &'a Value, field: &str) -> Result<&'a str, SendError> {
     answer[field]
         .as_str()
         .ok_or_else(|| SendError::Refused(format!("its answer has no {field}")))
-}
-
-/// `text` in at most `most` characters.
-fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text
-            .chars()
-            .take(most.saturating_sub(1))
-            .chain(['…'])
-            .collect(),
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ struct Has {
     version: u64,
     /// How many writes are refused.
     conflicts: u32,
+    /// Writes fail, and reads do not.
+    full: bool,
 }
 
 type Shared = Arc<Mutex<Has>>;
@@ -59,6 +61,9 @@ impl Has {
     fn write(&mut self, request: &Request) -> Reply {
         let sent: Value = serde_json::from_str(&request.body).unwrap();
         let version = self.version.to_string();
+        if self.full {
+            return Reply::failure(500, "InternalError", "no space left");
+        }
         if self.conflicts > 0 || sent["metadata"]["resourceVersion"] != version.as_str() {
             self.conflicts = self.conflicts.saturating_sub(1);
             return Reply::failure(409, "Conflict", "the object has been modified");
@@ -199,6 +204,34 @@ async fn what_was_not_sent_before_a_crash_is_sent_after_it() {
     .await;
     let companion = bench.companion().await;
     eventually("it is told", || !bench.titles().is_empty()).await;
+    let after = json!({ "v": 1, "last": 7, "told": {} });
+    eventually("that it was sent is written down", || {
+        bench.has(|has| has.memory() == after)
+    })
+    .await;
+    companion.abort();
+    assert_eq!(bench.titles(), ["Updates are paused"]);
+}
+
+#[tokio::test]
+async fn what_was_sent_is_not_sent_again_while_that_can_not_be_written_down() {
+    let news = json!({
+        "id": 7, "at": cuo_core::time::Time::from(jiff::Timestamp::now()), "kind": "Paused", "text": "All nodes",
+    });
+    let memory = json!({
+        "v": 1, "last": 7, "told": {}, "sinks": { "hook": { "waiting": [news] } },
+    });
+    let bench = Bench::start(Has {
+        kept: Some(json!({ "news.json": memory.to_string() })),
+        version: 5,
+        full: true,
+        ..Has::default()
+    })
+    .await;
+    let companion = bench.companion().await;
+    // It is read again in between.
+    eventually("it is tried to write it down again", || bench.writes() >= 2).await;
+    bench.has(|has| has.full = false);
     let after = json!({ "v": 1, "last": 7, "told": {} });
     eventually("that it was sent is written down", || {
         bench.has(|has| has.memory() == after)

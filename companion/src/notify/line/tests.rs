@@ -35,3 +35,36 @@ fn a_service_that_fails_is_left_alone_longer_each_time() {
     line.failed("s", &refused(None), start);
     assert_eq!(line.from - start, Duration::from_secs(5));
 }
+
+#[test]
+fn what_a_service_refuses_for_good_is_tried_ten_times() {
+    let start = Instant::now();
+    let mut line = Line::new(start);
+    let refused = |status| {
+        SendError::Web(WebError::Refused {
+            status,
+            said: String::new(),
+            wait: None,
+        })
+    };
+    for status in [400, 404, 410, 413, 422] {
+        // What may be otherwise another time does not count.
+        assert!(!line.gives_up("s", 1, &refused(429)));
+        assert!(!line.gives_up("s", 1, &refused(500)));
+        for _ in 1..10 {
+            line.failed("s", &refused(status), start);
+            assert!(!line.gives_up("s", 1, &refused(status)), "{status}");
+        }
+        line.failed("s", &refused(status), start);
+        assert!(line.gives_up("s", 1, &refused(status)), "{status}");
+        // The next one begins anew.
+        line.failed("s", &refused(status), start);
+        assert_eq!(line.from - start, Duration::from_secs(5));
+        assert!(!line.gives_up("s", 2, &refused(status)));
+        line.sent("s", Duration::ZERO, start);
+    }
+    // Another delivery is another matter.
+    for news in 1..30 {
+        assert!(!line.gives_up("s", news, &refused(400)));
+    }
+}

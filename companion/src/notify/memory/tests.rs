@@ -184,3 +184,81 @@ fn a_roll_out_has_one_message_that_is_kept_up_to_date() {
     };
     assert_eq!(queue, rest);
 }
+
+#[test]
+fn what_was_sent_is_not_sent_again_after_a_memory_that_lacks_it_was_read() {
+    let mut memory = Memory::parse(None).unwrap();
+    let sinks = [slack(), mail()];
+    let drafts = vec![rollout(Kind::RolloutStarted, 0), pause(1)];
+    memory.take(Told::default(), drafts, &sinks, at(0));
+    let stored = memory.clone();
+    let ended = |sink: &str, fate| Ended {
+        sink: sink.to_owned(),
+        delivery: stored.sinks[sink].next(true).unwrap(),
+        fate,
+    };
+    let all = vec![
+        ended("chat", End::Sent(Some("C1/17".into()))),
+        ended("mail", End::Refused),
+    ];
+    for one in &all {
+        memory.end(one);
+    }
+    assert_eq!(
+        (ids(&memory.sinks["chat"]), ids(&memory.sinks["mail"])),
+        (vec![2], vec![2])
+    );
+    assert_eq!(memory.sinks["mail"].dropped, 1);
+    // The write failed; and once more.
+    let mut unsaved = all.clone();
+    let mut read = stored.clone();
+    read.catch_up(&mut unsaved);
+    assert_eq!((&read, &unsaved), (&memory, &all));
+    // It was written after all.
+    read.catch_up(&mut unsaved);
+    assert_eq!((&read, &unsaved), (&memory, &all));
+    // Somebody deleted it, and the numbers begin anew.
+    let mut anew = Memory::parse(None).unwrap();
+    anew.catch_up(&mut unsaved);
+    assert_eq!((anew, unsaved), (Memory::parse(None).unwrap(), vec![]));
+}
+
+#[test]
+fn a_message_that_is_gone_stays_gone_after_a_memory_that_has_it_was_read() {
+    let mut queue = queued(slack(), vec![rollout(Kind::RolloutProgress, 1)]);
+    queue.messages.insert("workers/2".into(), "C1/17".into());
+    let mut memory = Memory::parse(None).unwrap();
+    memory.last = 1;
+    memory.sinks.insert("chat".into(), queue);
+    for fate in [End::Gone, End::Refused] {
+        let delivery = memory.sinks["chat"].next(true).unwrap();
+        let sink = "chat".to_owned();
+        let mut read = memory.clone();
+        read.catch_up(&mut vec![Ended {
+            sink,
+            delivery,
+            fate,
+        }]);
+        assert_eq!(read.sinks["chat"].messages, BTreeMap::new());
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_dropped_from_the_longest_queue() {
+    let mut memory = Memory::parse(None).unwrap();
+    let many = (0..10).map(pause).collect();
+    memory.take(Told::default(), many, &[slack(), mail()], at(0));
+    memory.sinks.get_mut("mail").unwrap().waiting.drain(..5);
+    let whole = memory.text().unwrap();
+    let mut fits = memory.clone();
+    assert_eq!(fits.fit(whole.len()), Ok((whole.clone(), BTreeMap::new())));
+    assert_eq!(fits, memory);
+    let (text, dropped) = memory.fit(whole.len() - 100).unwrap();
+    assert!(text.len() <= whole.len() - 100, "{text}");
+    assert_eq!(dropped, BTreeMap::from([("chat".to_owned(), 2)]));
+    assert_eq!(ids(&memory.sinks["chat"])[..2], [3, 4]);
+    assert_eq!(memory.sinks["chat"].dropped, 2);
+    // What is left without any news is kept as it is, and refused by name.
+    let (text, _) = memory.fit(0).unwrap();
+    assert!(text.len() > 10 && memory.sinks.values().all(|queue| queue.waiting.is_empty()));
+}

@@ -60,3 +60,11 @@ fn each_kind_has_a_headline_and_a_type_of_its_own() {
         "43.20261020.3.0 rolls out in pool workers (1 of 3 nodes)"
     );
 }
+
+#[test]
+fn what_one_node_says_is_told_in_part_where_it_is_long() {
+    let draft = Draft::new(Kind::NodeNeedsPerson, "ä".repeat(250_000));
+    assert_eq!(draft.text, format!("{}…", "ä".repeat(499)));
+    let most = "ä".repeat(500);
+    assert_eq!(Draft::new(Kind::Paused, most.clone()).text, most);
+}
