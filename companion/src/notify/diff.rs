@@ -1,6 +1,7 @@
 //! What is new: what the cluster shows, against what was told of it.
 //!
-//! Nothing here depends on having seen a change happen, so what happened while this program was away is told of when it is back.
+//! Nothing here depends on having seen a change happen, so what happened while this program was away is told of when it is back, as far as
+//! the cluster still shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +13,8 @@ use cuo_core::time::Time;
 use cuo_core::values::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
-use super::news::{BUILT_IN, Draft, Kind};
-use super::rollouts::{self, Failures, Pool, Versions, failures};
+use super::news::{BUILT_IN, Draft, Kind, LONGEST, short};
+use super::rollouts::{self, Failures, Pool, Versions, failures, named};
 use super::seen::Whole;
 
 /// What was told of the cluster.
@@ -66,11 +67,7 @@ impl Told {
         let versions = Versions::of(whole.nodes.values());
         let failures = failures(whole.nodes.values());
         let mut members: BTreeMap<String, Vec<&NodeView>> = BTreeMap::new();
-        for node in whole
-            .nodes
-            .values()
-            .filter(|node| !node.protocol.is_absent())
-        {
+        for node in whole.nodes.values().filter(|node| has_agent(node)) {
             for pool in whole.pools_of(node) {
                 members.entry(pool).or_default().push(node);
             }
@@ -93,6 +90,23 @@ impl Told {
                 self.rollouts.insert(name, after);
             }
         }
+        self.carry_over(before, whole);
+    }
+
+    /// Keeps what was told of pools that are there and have no node with an agent now: the only one may be about to come back.
+    fn carry_over(&mut self, before: &Self, whole: Whole<'_>) {
+        let members = whole.nodes.values().filter(|node| has_agent(node));
+        let members: BTreeSet<_> = members.flat_map(|node| whole.pools_of(node)).collect();
+        let exists = |name: &str| {
+            name == BUILT_IN || whole.pools.values().any(|pool| pool.name.as_str() == name)
+        };
+        let idle = |name: &String| !members.contains(name) && exists(name);
+        let rollouts = before.rollouts.iter().filter(|(name, _)| idle(name));
+        let rollouts = rollouts.map(|(name, told)| (name.clone(), told.clone()));
+        self.rollouts.extend(rollouts);
+        let given_up = before.given_up.iter().filter(|(name, _)| idle(name));
+        let given_up = given_up.map(|(name, ids)| (name.clone(), ids.clone()));
+        self.given_up.extend(given_up);
     }
 
     /// Records what the pool `name` gave up, by release id, with what people call it.
@@ -184,6 +198,10 @@ impl Told {
     }
 }
 
+fn has_agent(node: &NodeView) -> bool {
+    !node.protocol.is_absent()
+}
+
 /// How many failures of a release the pool allows.
 fn max_failures(name: &str, whole: Whole<'_>) -> usize {
     let found = whole.pools.values().find(|pool| pool.name.as_str() == name);
@@ -208,7 +226,7 @@ fn given_up(
     let status = status.into_iter().map(|one| {
         let version = one
             .version
-            .unwrap_or_else(|| pool.versions.called(&one.identity));
+            .map_or_else(|| pool.versions.called(&one.identity), |name| named(&name));
         (one.identity.to_string(), version)
     });
     let rollouts = after.under_way.iter().chain(&before.under_way);
@@ -293,7 +311,8 @@ fn in_force(whole: Whole<'_>, now: Time) -> BTreeMap<String, Pause> {
                 (BTreeSet::new(), "All nodes".to_owned(), text)
             }
         };
-        let text = format!("{what}: {text}");
+        // It is kept, too.
+        let text = short(&format!("{what}: {text}"), LONGEST);
         Some((format!("UpdatePause/{name}"), Pause { pools, text }))
     });
     let pools = whole.pools.values().filter_map(|pool| match &pool.found {

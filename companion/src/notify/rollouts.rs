@@ -10,10 +10,12 @@ use cuo_core::node::NodeView;
 use cuo_core::time::Time;
 use serde::{Deserialize, Serialize};
 
-use super::news::{Draft, Kind, Progress};
+use super::news::{Draft, Kind, Progress, short};
 
 /// As many releases are remembered whose roll-out is over: nodes that come late to one of them are no news.
 const ENDED: usize = 8;
+/// As many characters of a version, and of what a node follows, are kept: no real one has so many.
+const LONGEST: usize = 200;
 /// As many nodes are named.
 const NAMED: usize = 5;
 
@@ -62,8 +64,19 @@ impl Versions {
     /// What people call it: its version, or the beginning of its id.
     pub fn called(&self, id: &ReleaseId) -> String {
         let version = self.0.get(id).filter(|version| !version.is_empty());
-        version.cloned().unwrap_or_else(|| id.short())
+        version.map_or_else(|| id.short(), |version| named(version))
     }
+}
+
+/// A version as it is told and kept.
+pub fn named(version: &str) -> String {
+    short(version, LONGEST)
+}
+
+/// What the node follows, as it is kept.
+fn followed(node: &NodeView) -> Option<String> {
+    let following = node.agent.following.value()?;
+    Some(short(&following.reference, LONGEST))
 }
 
 /// Nodes that failed with each release that they were granted.
@@ -129,6 +142,11 @@ impl Pool<'_> {
                 continue;
             };
             let tally = self.count(&version, rollout);
+            if tally.progress.total == 0 {
+                // Nobody goes there any more; "0 of 0 nodes" is no news.
+                next.under_way.remove(&version);
+                continue;
+            }
             let Some(kind) = tally.kind(rollout, self.is_superseded(&version, rollout, &next))
             else {
                 continue;
@@ -180,10 +198,7 @@ impl Pool<'_> {
                 .collect();
             if !ids.is_empty() {
                 rollout.ids.extend(ids);
-                let following = node.agent.following.value();
-                rollout
-                    .follow
-                    .extend(following.map(|following| following.reference.clone()));
+                rollout.follow.extend(followed(node));
             }
         }
     }
@@ -194,11 +209,9 @@ impl Pool<'_> {
             let nodes = self.failures.get(id).map_or(0, BTreeSet::len);
             nodes >= self.max_failures.max(1)
         };
-        let given_up = rollout.ids.iter().any(gone);
         for node in &self.members {
             let going = slot(node).is_some_and(|id| self.versions.called(&id) == version);
-            let following = node.agent.following.value();
-            let follows = following.is_none_or(|one| rollout.follow.contains(&one.reference));
+            let follows = followed(node).is_none_or(|one| rollout.follow.contains(&one));
             if !going && !follows && !rollout.follow.is_empty() {
                 continue;
             }
@@ -212,6 +225,12 @@ impl Pool<'_> {
             if failed && !runs {
                 tally.failed.push(node.name.clone());
             }
+            // Each architecture has an id of its own; one that knows of none yet may be of any.
+            let boots = slot(node).or(node.agent.needed.value().copied());
+            let given_up = match boots.filter(|id| rollout.ids.contains(id)) {
+                Some(id) => gone(&id),
+                None => rollout.ids.iter().all(gone),
+            };
             tally.waiting += usize::from(!runs && !failed && !given_up);
         }
         tally

@@ -242,3 +242,40 @@ fn pauses_are_told_when_they_begin_and_when_they_end() {
     ];
     assert_eq!(news, expected);
 }
+
+#[test]
+fn what_was_told_of_a_pool_outlasts_its_only_node() {
+    let goes = node("a", "1").needs("2").granted("2");
+    let since = "2026-11-23T21:00:00Z";
+    let given_up = json!([{"identity": id("1"), "version": "1", "at": since, "nodes": ["a"]}]);
+    let status = || json!({"release": {"givenUp": given_up}});
+    let cluster = |nodes: &[Node]| Cluster::of(nodes).pool(pool("workers", json!({}), status()));
+    let before = cluster(std::slice::from_ref(&goes)).told();
+    assert!(
+        before.rollouts.contains_key("workers") && before.given_up.contains_key("workers"),
+        "{before:?}"
+    );
+    // Its Node is made anew, at first without an agent.
+    for nodes in [vec![], vec![crate::testing::bare("a")]] {
+        let (told, news) = cluster(&nodes).after(&before);
+        assert_eq!(
+            (&told.rollouts, &told.given_up),
+            (&before.rollouts, &before.given_up)
+        );
+        assert_eq!(news, []);
+        assert_eq!(cluster(std::slice::from_ref(&goes)).after(&told).1, []);
+    }
+    // A pool that is gone is forgotten.
+    let (told, _) = Cluster::of(&[]).after(&before);
+    assert_eq!((told.rollouts.len(), told.given_up.len()), (0, 0));
+}
+
+#[test]
+fn a_long_reason_is_kept_in_part() {
+    let spec = json!({"scope": "All", "reason": "x".repeat(100_000)});
+    let cluster = Cluster::default().pause("p", spec);
+    let (told, news) = cluster.after(&Told::default());
+    assert_eq!(told.pauses["UpdatePause/p"].text.chars().count(), 500);
+    assert_eq!(news[0].text, told.pauses["UpdatePause/p"].text);
+    assert_eq!(cluster.after(&told).1, []);
+}

@@ -176,3 +176,50 @@ fn what_a_node_says_of_something_that_it_was_not_granted_counts_for_no_other() {
     let b: BTreeSet<_> = [honest.name.clone()].into();
     assert_eq!(found, Failures::from([(id("2"), b)]));
 }
+
+#[test]
+fn a_roll_out_that_is_about_no_node_any_more_ends_in_silence() {
+    let mut story = Story::new();
+    let goes = node("a", "1").needs("2").granted("2");
+    assert_eq!(story.then(&[goes]), ["RolloutStarted 2 0/1"]);
+    // It was told to follow something else.
+    assert_eq!(story.then(&[node("a", "1").follows("next")]), nothing());
+    assert_eq!(story.told, Told::default());
+}
+
+#[test]
+fn a_release_that_is_given_up_for_one_architecture_goes_on_for_the_others() {
+    let mut story = Story::new();
+    let waits = |name: &str| node(name, "1").needs("2");
+    // The same version has another id there.
+    let other = |node: Node| node.with(cuo_core::keys::REBOOT_NEEDED, id("arm"));
+    let goes = waits("a").granted("2");
+    let arm = || other(waits("b"));
+    assert_eq!(story.then(&[goes.clone(), arm()]), ["RolloutStarted 2 0/2"]);
+    let failed = || goes.clone().failed("2").released();
+    assert_eq!(story.then(&[failed(), arm()]), nothing());
+    let there = node("b", "arm").with(
+        cuo_core::keys::BOOTED,
+        serde_json::json!({
+            "v": 1, "identity": id("arm"), "version": "2", "boot": "07070707-0707-0707-0707-070707070707",
+            "since": "2026-10-27T02:14:51Z",
+        }),
+    );
+    assert_eq!(story.then(&[failed(), there]), ["RolloutFailed 2 1/2"]);
+}
+
+#[test]
+fn a_version_is_kept_in_part_where_it_is_long() {
+    let mut story = Story::new();
+    let long = "2".repeat(100_000);
+    let goes = node("a", "1").needs("2").granted("2").follows(&long);
+    let goes = goes.with(cuo_core::keys::REBOOT_NEEDED_VERSION, &long);
+    let told = story.then(&[goes]);
+    let kept = serde_json::to_string(&story.told).unwrap();
+    assert!(
+        told.len() == 1 && kept.len() < 2000,
+        "{} {}",
+        told.len(),
+        kept.len()
+    );
+}
