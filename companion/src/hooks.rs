@@ -3,7 +3,7 @@
 mod decide;
 mod job;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use cuo_core::node::NodeView;
 use cuo_core::time::Time;
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::Request;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
@@ -50,6 +50,15 @@ struct Known {
     jobs: Option<BTreeMap<String, Job>>,
 }
 
+/// What was said of it in the log, and is not said again.
+#[derive(Debug, Default)]
+struct Told {
+    /// What failed last.
+    failure: Option<String>,
+    /// Jobs in the way that are somebody else's.
+    foreign: BTreeSet<String>,
+}
+
 impl Hooks {
     /// Runs all hooks of `config`, without end; nothing at all where there is none.
     pub async fn run(&self, config: &Config) {
@@ -62,7 +71,7 @@ impl Hooks {
         let mut nodes = watch_nodes(self.source.clone(), keep.clone());
         let mut jobs = feed(self.jobs()).boxed();
         let mut known = Known::default();
-        let mut told = Option::<String>::None;
+        let mut told = Told::default();
         let mut look = None;
         loop {
             let due = async {
@@ -99,26 +108,29 @@ impl Hooks {
         hooks: &[Hook],
         known: &Known,
         keep: &Keep,
-        told: &mut Option<String>,
+        told: &mut Told,
     ) -> Option<Instant> {
         let (nodes, jobs) = (known.nodes.as_ref()?, known.jobs.as_ref()?);
         for state in State::ALL {
-            let count = jobs.values().filter(|job| job.state == *state).count();
+            let ours = jobs.values().filter(|job| job.purpose.is_some());
+            let count = ours.filter(|job| job.state == *state).count();
             self.metrics.hook_jobs(state.as_str(), count);
         }
         let mut failed = None;
         let now = Time::from(Timestamp::now());
-        for act in decide(hooks, nodes, jobs, now) {
+        let acts = decide(hooks, nodes, jobs, now);
+        told.foreign(hooks, &acts);
+        for act in acts {
             if let Err(error) = self.carry_out(hooks, &act, keep).await {
                 self.metrics.api_error();
                 failed = Some(format!("{}: {error}", shown(hooks, &act)));
             }
         }
-        if let Some(text) = failed.as_ref().filter(|text| Some(*text) != told.as_ref()) {
+        if let Some(text) = failed.as_ref().filter(|_| failed != told.failure) {
             warn!("hooks: {text}; trying again");
         }
-        *told = failed;
-        told.is_some().then(|| Instant::now() + AGAIN)
+        told.failure = failed;
+        told.failure.is_some().then(|| Instant::now() + AGAIN)
     }
 
     async fn carry_out(&self, hooks: &[Hook], act: &Act, keep: &Keep) -> Result<(), ApiError> {
@@ -135,14 +147,16 @@ impl Hooks {
                     done => done.map(drop),
                 }
             }
-            Act::Delete(name) => {
+            Act::Delete(name, uid) => {
                 info!("hooks: Job {name} is deleted: nobody waits for it any more");
-                let request = Request::new(PATH).delete(name, &DeleteParams::background())?;
-                match self.call(request).await {
-                    Err(ApiError::NotFound { .. }) => Ok(()),
+                match self.call(delete(name, uid)?).await {
+                    // It is gone, or another has its name; the watch brings that.
+                    Err(ApiError::Conflict { .. } | ApiError::NotFound { .. }) => Ok(()),
                     done => done,
                 }
             }
+            // It was said, and the watch says when the Job is gone.
+            Act::Foreign(..) => Ok(()),
         }
     }
 
@@ -168,6 +182,35 @@ impl Hooks {
     }
 }
 
+/// Deletes the Job of this name only if it has this uid.
+fn delete(name: &str, uid: &str) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+    let only = Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    };
+    Request::new(PATH).delete(name, &DeleteParams::background().preconditions(only))
+}
+
+impl Told {
+    /// Says which Jobs are in the way that are somebody else's, once while they are.
+    fn foreign(&mut self, hooks: &[Hook], acts: &[Act]) {
+        let found = acts.iter().filter_map(|act| match act {
+            Act::Foreign(hook, job) => Some((hook, job)),
+            Act::Make { .. } | Act::Answer(..) | Act::Delete(..) => None,
+        });
+        let found: BTreeMap<_, _> = found.map(|(hook, job)| (job.clone(), *hook)).collect();
+        for (job, hook) in found.iter().filter(|(job, _)| !self.foreign.contains(*job)) {
+            let hook = hooks.get(*hook).map_or("?", |hook| hook.name.as_str());
+            warn!(
+                %job,
+                "hooks: {hook} can't run: Job {job} in namespace {} has its name and was not made for it; delete that Job",
+                job::NAMESPACE
+            );
+        }
+        self.foreign = found.into_keys().collect();
+    }
+}
+
 /// An act, for people.
 fn shown(hooks: &[Hook], act: &Act) -> String {
     match act {
@@ -176,7 +219,8 @@ fn shown(hooks: &[Hook], act: &Act) -> String {
             format!("the Job of {hook} for {node} can't be made")
         }
         Act::Answer(node, _) => format!("node {node} can't be annotated"),
-        Act::Delete(name) => format!("Job {name} can't be deleted"),
+        Act::Delete(name, _) => format!("Job {name} can't be deleted"),
+        Act::Foreign(_, name) => format!("Job {name} is somebody else's"),
     }
 }
 
@@ -212,7 +256,8 @@ impl Known {
             Change::Changed(job) => {
                 let jobs = self.jobs.get_or_insert_default();
                 let before = jobs.insert(job.name.clone(), job.clone());
-                if job.state == State::Failed
+                if job.purpose.is_some()
+                    && job.state == State::Failed
                     && before.is_none_or(|before| before.state != job.state)
                 {
                     warn!(job = %job.name, "hooks: Job {} failed; see `kubectl -n {} describe job {}`", job.name, job::NAMESPACE, job.name);
@@ -227,3 +272,6 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

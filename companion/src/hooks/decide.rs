@@ -10,7 +10,7 @@ use cuo_core::time::Time;
 use cuo_core::values::Outcome;
 use jiff::SignedDuration;
 
-use super::job::{Job, State, name};
+use super::job::{Job, Purpose, State};
 use crate::config::{Hook, Moment, OnFailure};
 
 /// A failure that is older is none to run a hook for: it was there before the hook was.
@@ -30,8 +30,10 @@ pub enum Act {
     },
     /// Answer on the Node.
     Answer(NodeName, NodePatch),
-    /// Delete the Job of this name: nobody waits for it any more.
-    Delete(String),
+    /// Delete the Job of this name and uid: nobody waits for it any more.
+    Delete(String, String),
+    /// Say that the Job of this name, which the hook with this place in the configuration needs, is not the companion's.
+    Foreign(usize, String),
 }
 
 /// A Job that somebody waits for.
@@ -43,8 +45,8 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn job(&self) -> String {
-        name(&self.hook.name, &self.node.name, &self.grant)
+    fn purpose(&self) -> Purpose {
+        Purpose::new(self.hook, &self.node.name, &self.grant)
     }
 
     /// What the annotation says once it has run: that a check passed, or for which grant it ran.
@@ -79,27 +81,29 @@ pub fn decide(
 ) -> Vec<Act> {
     let wanted = nodes.values().flat_map(|node| wanted(hooks, node, now));
     let wanted: Vec<_> = wanted.collect();
-    let names: BTreeSet<_> = wanted.iter().map(Wanted::job).collect();
-    let leaked = jobs.iter().filter(|(name, job)| {
-        job.ours && job.state == State::Running && !job.deleting && !names.contains(*name)
-    });
-    let mut acts: Vec<_> = leaked.map(|(name, _)| Act::Delete(name.clone())).collect();
+    let purposes: Vec<_> = wanted.iter().map(Wanted::purpose).collect();
+    let leaked = jobs.values().filter(|job| is_leaked(job, &purposes));
+    let leaked = leaked.map(|job| Act::Delete(job.name.clone(), job.uid.clone()));
+    let mut acts: Vec<_> = leaked.collect();
     let mut written = BTreeSet::new();
-    for one in wanted.iter().filter(|one| !one.is_answered()) {
-        let act = match jobs
-            .get(&one.job())
-            .filter(|job| job.ours)
-            .map(|job| job.state)
-        {
+    for (one, purpose) in wanted.iter().zip(&purposes) {
+        if one.is_answered() {
+            continue;
+        }
+        let act = match jobs.get(&purpose.job()) {
             None => Act::Make {
                 hook: one.at,
                 node: one.node.name.clone(),
                 grant: one.grant.clone(),
             },
-            Some(State::Running) => continue,
-            Some(State::Complete) => one.answered(),
-            Some(State::Failed) if one.goes_on() => one.answered(),
-            Some(State::Failed) => continue,
+            Some(job) if job.purpose.as_ref() != Some(purpose) => {
+                Act::Foreign(one.at, job.name.clone())
+            }
+            Some(job) => match job.state {
+                State::Complete => one.answered(),
+                State::Failed if one.goes_on() => one.answered(),
+                State::Running | State::Failed => continue,
+            },
         };
         if matches!(act, Act::Answer(..)) && !written.insert(&one.node.name) {
             continue;
@@ -107,6 +111,16 @@ pub fn decide(
         acts.push(act);
     }
     acts
+}
+
+/// Whether nobody waits for the Job any more. For one that runs after a failure, nobody ever waits.
+fn is_leaked(job: &Job, wanted: &[Purpose]) -> bool {
+    let awaited = job.purpose.as_ref().filter(|purpose| match purpose.at {
+        Moment::BeforeDrain | Moment::AfterReboot => true,
+        Moment::OnFailure => false,
+    });
+    let unwanted = awaited.is_some_and(|purpose| !wanted.contains(purpose));
+    unwanted && job.state == State::Running && !job.deleting
 }
 
 impl Wanted<'_> {

@@ -46,11 +46,13 @@ fn decided(hooks: &[Hook], node: Node, jobs: &[Job]) -> Vec<Act> {
 }
 
 fn job(hook: &Hook, state: State) -> Job {
+    let purpose = Purpose::new(hook, &"n1".parse().unwrap(), GRANT);
     Job {
-        name: name(&hook.name, &"n1".parse().unwrap(), GRANT),
+        name: purpose.job(),
+        uid: "u".into(),
         state,
         deleting: false,
-        ours: true,
+        purpose: Some(purpose),
     }
 }
 
@@ -188,8 +190,11 @@ fn nodes_are_selected_by_their_labels() {
 fn a_job_that_nobody_waits_for_is_deleted_unless_it_is_somebody_elses() {
     let hook = hook("b", "beforeDrain", json!({}));
     let running = || job(&hook, State::Running);
+    // Nobody ever waits for one that runs after a failure: it may take longer than the failure is fresh.
+    let failure = self::hook("b", "onFailure", json!({}));
     let table = [
-        (running(), vec![Act::Delete(running().name)]),
+        (running(), vec![Act::Delete(running().name, "u".into())]),
+        (job(&failure, State::Running), vec![]),
         (job(&hook, State::Complete), vec![]),
         (job(&hook, State::Failed), vec![]),
         (
@@ -201,7 +206,7 @@ fn a_job_that_nobody_waits_for_is_deleted_unless_it_is_somebody_elses() {
         ),
         (
             Job {
-                ours: false,
+                purpose: None,
                 ..running()
             },
             vec![],
@@ -214,6 +219,50 @@ fn a_job_that_nobody_waits_for_is_deleted_unless_it_is_somebody_elses() {
             expected
         );
     }
+}
+
+#[test]
+fn a_job_that_is_in_the_way_is_no_answer_and_is_told_of() {
+    let before = hook("b", "beforeDrain", json!({}));
+    let complete = job(&before, State::Complete);
+    let purpose = complete.purpose.clone().unwrap();
+    let foreign = vec![Act::Foreign(0, complete.name.clone())];
+    let table = [
+        (Some(purpose.clone()), vec![answer("b", "true")]),
+        (None, foreign.clone()),
+        (
+            Some(Purpose {
+                node: "n2".into(),
+                ..purpose.clone()
+            }),
+            foreign.clone(),
+        ),
+        (
+            Some(Purpose {
+                grant: "16-07070707".into(),
+                ..purpose
+            }),
+            foreign,
+        ),
+    ];
+    for (purpose, expected) in table {
+        let job = Job {
+            purpose,
+            ..complete.clone()
+        };
+        assert_eq!(
+            decided(std::slice::from_ref(&before), reserved(), &[job]),
+            expected
+        );
+    }
+}
+
+#[test]
+fn the_job_of_another_moment_is_no_answer() {
+    let before = hook("h", "beforeDrain", json!({}));
+    let after = hook("h", "afterReboot", json!({}));
+    let complete = job(&before, State::Complete);
+    assert_eq!(decided(&[after], rebooted(), &[complete]), [make(0)]);
 }
 
 #[test]
