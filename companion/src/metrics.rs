@@ -52,9 +52,14 @@ impl Metrics {
         text
     }
 
-    /// This process acts, or not.
+    /// This process acts, or not. While it does not, it knows nothing of what those who act see.
     pub fn leads(&self, leads: bool) {
         self.leading.set(i64::from(leads));
+        if !leads {
+            self.gate_open.clear();
+            self.waiting.clear();
+            self.hook_jobs.clear();
+        }
     }
 
     /// A call of the API server failed.
@@ -104,7 +109,7 @@ pub enum Fate {
     Sent,
     /// The service did not, and is asked again.
     Failed,
-    /// It was too old, or there were too many.
+    /// It was too old, there were too many, or the service refused it for good.
     Dropped,
 }
 
