@@ -122,9 +122,8 @@ impl Config {
             .iter()
             .enumerate()
             .find_map(|(at, sink)| {
-                let mails = sink.email.as_ref().and_then(Email::wrong);
-                let wrong = sink.service().err().or(mails.map(str::to_owned))?;
-                Some((format!("notifications[{at}] ({})", sink.name), wrong))
+                let place = format!("notifications[{at}] ({})", sink.name);
+                Some((place, sink.wrong()?))
             });
         gates
             .or_else(|| twice("gates", self.gates.iter().map(|gate| &gate.name)))

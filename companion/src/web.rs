@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cuo_core::reason::line;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -22,6 +22,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const LARGEST: usize = 8 << 20;
 /// Most characters of a refusal that are shown.
 const QUOTED: usize = 200;
+/// A part of an address with as many characters may be a secret. Most words that addresses have are shorter.
+const SECRET: usize = 8;
+/// What is there where something was left out.
+const OMITTED: &str = "…";
 
 /// Why there is no answer that helps. No text of it has the address, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,18 @@ pub enum WebError {
     /// The answer is too long.
     #[error("the answer has more than {LARGEST} bytes")]
     TooLong,
+}
+
+impl WebError {
+    /// Whether the server could not be asked at all: it can't be reached, or fails. One that refuses, or says what is not understood, was
+    /// asked.
+    pub fn unasked(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { status, .. } => *status >= 500,
+            Self::TooLong => false,
+        }
+    }
 }
 
 /// Why there is no client.
@@ -128,14 +144,21 @@ impl Web {
 /// # Errors
 /// Any [`WebError`].
 pub async fn send(request: RequestBuilder) -> Result<String, WebError> {
-    let mut answer = request.send().await.map_err(unreachable)?;
+    let (client, request) = request.build_split();
+    let request = request.map_err(unreachable)?;
+    let secrets = secrets(&request);
+    let mut answer = client.execute(request).await.map_err(unreachable)?;
     let status = answer.status();
     let wait = asked(&answer);
     let body = body(&mut answer).await;
     if status.is_success() {
         return body;
     }
-    let said = body.unwrap_or_default();
+    let said = match body {
+        // What is said of another place may name it, which may be a secret as well.
+        Ok(body) if !status.is_redirection() => without(body, &secrets),
+        Ok(_) | Err(_) => String::new(),
+    };
     let said: String = line(&said).chars().take(QUOTED).collect();
     Err(WebError::Refused {
         status: status.as_u16(),
@@ -145,6 +168,29 @@ pub async fn send(request: RequestBuilder) -> Result<String, WebError> {
         },
         wait: wait.filter(|_| status == StatusCode::TOO_MANY_REQUESTS),
     })
+}
+
+/// What nobody may see of a request, the longest first. Servers echo it.
+fn secrets(request: &Request) -> Vec<String> {
+    let url = request.url();
+    let token = request.headers().get(AUTHORIZATION);
+    let token = token.and_then(|token| token.to_str().ok());
+    let token = token.map(|token| token.trim_start_matches("Bearer "));
+    let segments = url.path_segments().into_iter().flatten();
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    let parts = segments.map(str::to_owned).chain(values);
+    let parts = parts.filter(|part| part.chars().count() >= SECRET);
+    let whole = [Some(url.path()), url.query(), token];
+    let whole = whole.into_iter().flatten().map(str::to_owned);
+    let mut all: Vec<_> = whole.filter(|text| text.len() > 1).chain(parts).collect();
+    all.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    all
+}
+
+/// `text` without `secrets`.
+fn without(text: String, secrets: &[String]) -> String {
+    let omit = |text: String, secret: &String| text.replace(secret, OMITTED);
+    secrets.iter().fold(text, omit)
 }
 
 /// How long the server wants to be left alone, if it says so in seconds.

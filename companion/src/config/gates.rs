@@ -9,7 +9,7 @@ use cuo_core::selector::Selector;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::values::{Name, Pattern, Secret, ServerUrl, Span};
+use super::values::{EXPOSED, Name, Pattern, Secret, ServerUrl, Span};
 
 /// So many evaluations fit into the time that a gate stays open: one may fail, and another may be late, before it closes by itself.
 pub const EVALUATIONS: i32 = 4;
@@ -62,7 +62,10 @@ impl Gate {
             ));
         }
         match (&self.alerts, &self.resources) {
-            (Some(alerts), None) => Ok(Condition::Alerts(alerts)),
+            (Some(alerts), None) => {
+                alerts.covered()?;
+                Ok(Condition::Alerts(alerts))
+            }
             (None, Some(resources)) => {
                 resources.one_way()?;
                 Ok(Condition::Resources(resources))
@@ -106,6 +109,15 @@ pub struct Alerts {
     /// What the gate is while the server can't be asked.
     #[serde(default)]
     pub unreachable: Otherwise,
+}
+
+impl Alerts {
+    fn covered(&self) -> Result<(), String> {
+        match self.token.is_some() && self.prometheus_url.exposes() {
+            true => Err(format!("alerts: {EXPOSED}")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// `gates[].resources`.
@@ -212,7 +224,34 @@ impl Expression {
                 "it gives {:?}, and not true or false",
                 other.type_of()
             )),
-            Err(error) => Err(line(&error.to_string())),
+            Err(error) => Err(self.kind(&error)),
+        }
+    }
+
+    /// What kind of error it is, without any value of the object, which may be secret: everybody may read a gate's reason.
+    fn kind(&self, error: &ExecutionError) -> String {
+        match error {
+            ExecutionError::NoSuchKey(name) => match self.text.contains(name.as_str()) {
+                true => format!("No such key: {name}"),
+                // It is computed from the object.
+                false => "No such key".to_owned(),
+            },
+            // These have names of functions and types in them, and numbers of arguments.
+            ExecutionError::InvalidArgumentCount { .. }
+            | ExecutionError::MissingArgumentOrTarget
+            | ExecutionError::NoSuchOverload(_)
+            | ExecutionError::UndeclaredReference(_) => line(&error.to_string()),
+            ExecutionError::ValuesNotComparable(..) => "values can't be compared".to_owned(),
+            ExecutionError::UnsupportedBinaryOperator(operator, ..) => {
+                format!("values of these types do not go with {operator}")
+            }
+            ExecutionError::Overflow(operator, ..) => format!("overflow in {operator}"),
+            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+                "division by zero".to_owned()
+            }
+            ExecutionError::IndexOutOfBounds(_) => "index out of bounds".to_owned(),
+            ExecutionError::FunctionError { function, .. } => format!("{function} failed"),
+            _ => "a value is of a type that does not fit".to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::values::{Name, Secret, ServerUrl, Span};
+use super::values::{EXPOSED, Name, Secret, ServerUrl, Span};
 
 /// One place that messages go to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -119,6 +119,23 @@ impl Sink {
     }
 }
 
+impl Sink {
+    /// What makes no sense of its fields together.
+    pub(super) fn wrong(&self) -> Option<String> {
+        let exposed = |exposes: bool| exposes.then(|| EXPOSED.to_owned());
+        match self.service() {
+            Ok(Service::Webhook(to)) => to.url.wrong_url(),
+            Ok(Service::Teams(to) | Service::Discord(to)) => to.url.wrong_url(),
+            Ok(Service::Slack(to)) => exposed(to.api.exposes()),
+            Ok(Service::Matrix(to)) => exposed(to.homeserver.exposes()),
+            // Its topic may be a secret.
+            Ok(Service::Ntfy(to)) => exposed(to.server.exposes()),
+            Ok(Service::Email(to)) => to.wrong().map(str::to_owned),
+            Err(why) => Some(why),
+        }
+    }
+}
+
 /// An address that is a secret, as those of incoming webhooks are: who knows it may write there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +177,14 @@ pub enum ServerUrlOr {
 }
 
 impl ServerUrlOr {
+    /// Whether everybody on the way to it can read what is sent.
+    pub(super) fn exposes(&self) -> bool {
+        match self {
+            Self::Usual(_) => false,
+            Self::Other(url) => url.exposes(),
+        }
+    }
+
     /// The address of `path` below it, as text.
     pub fn below(&self, path: &str) -> String {
         match self {
@@ -254,7 +279,7 @@ impl MailTls {
 
 impl Email {
     /// What makes no sense of its fields together.
-    pub(super) fn wrong(&self) -> Option<&'static str> {
+    fn wrong(&self) -> Option<&'static str> {
         match (&self.user, &self.password, self.tls) {
             (Some(_), None, _) | (None, Some(_), _) => {
                 Some("email: `user` and `password` go together")

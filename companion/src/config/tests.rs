@@ -10,7 +10,7 @@ gates:
     every: 20s
     validFor: 3m
     alerts:
-      prometheusURL: http://prometheus.monitoring:9090/
+      prometheusURL: http://prometheus.monitoring.svc:9090/
       token: {file: /etc/cuo-companion/secrets/prometheus}
       ignore: ^(Watchdog|InfoInhibitor|Cuo.*)$
       only: .
@@ -68,7 +68,7 @@ fn everything_can_be_configured() {
     };
     assert_eq!(
         alerts.prometheus_url.to_string(),
-        "http://prometheus.monitoring:9090"
+        "http://prometheus.monitoring.svc:9090"
     );
     let Condition::Resources(ceph) = config.gates[1].condition().unwrap() else {
         panic!("{:?}", config.gates[1]);
@@ -257,6 +257,106 @@ fn what_is_wrong_is_said_with_its_line_and_what_to_do() {
         missing.to_string(),
         "/nonexistent/c.yaml: No such file or directory (os error 2); name the configuration with --config, or mount it there"
     );
+}
+
+#[test]
+fn no_error_shows_what_may_be_a_secret() {
+    let quotes = "expected a text; put it in quotes";
+    let nothing = "expected a text, or `file` with the absolute path of a file, and nothing else";
+    let table = [
+        ("hidden12345678".to_owned(), None),
+        ("12345678".to_owned(), Some(quotes)),
+        ("-12345678".to_owned(), Some(quotes)),
+        ("12345678.5".to_owned(), Some(quotes)),
+        ("1234567812345678123456781234567812".to_owned(), None),
+        ("true".to_owned(), Some(quotes)),
+        ("~".to_owned(), Some(quotes)),
+        ("{xoxb-12345678: a}".to_owned(), Some(nothing)),
+        ("{xoxb-12345678}".to_owned(), Some(nothing)),
+        ("{12345678: a}".to_owned(), Some(nothing)),
+        ("{file: /a, xoxb-12345678: a}".to_owned(), Some(nothing)),
+        ("{}".to_owned(), Some(nothing)),
+        (
+            "[xoxb-12345678]".to_owned(),
+            Some("expected a text, or `file`"),
+        ),
+    ];
+    for (token, expected) in table {
+        let text =
+            format!("notifications:\n  - name: n\n    slack: {{token: {token}, channel: c}}\n");
+        let said = Config::parse("c.yaml", &text)
+            .err()
+            .map(|error| error.to_string());
+        match (expected, &said) {
+            (None, None) => {}
+            (Some(what), Some(said)) => assert!(
+                said.starts_with("c.yaml:3: ") && said.contains(what) && !said.contains("5678"),
+                "{token}\n{said}"
+            ),
+            // A number that is too long to be one may be a text.
+            (None, Some(said)) => assert!(!said.contains("5678"), "{token}\n{said}"),
+            (Some(_), None) => panic!("{token} is accepted"),
+        }
+    }
+}
+
+#[test]
+fn a_secret_does_not_go_over_plain_http_to_the_outside() {
+    let alerts = |url: &str, token: &str| {
+        format!("gates:\n  - name: g\n    alerts: {{prometheusURL: '{url}'{token}}}\n")
+    };
+    let sink = |rest: &str| format!("notifications:\n  - name: n\n    {rest}\n");
+    let token = ", token: t";
+    let table = [
+        (alerts("https://p.example.com", token), false),
+        (alerts("http://p.example.com", ""), false),
+        (alerts("http://p.example.com", token), true),
+        (alerts("http://192.0.2.1", token), true),
+        (alerts("http://[2001:db8::1]", token), true),
+        (alerts("http://svc.example.com", token), true),
+        (alerts("http://127.0.0.1:9090", token), false),
+        (alerts("http://[::1]:9090", token), false),
+        (alerts("http://localhost:9090", token), false),
+        (alerts("http://prometheus:9090", token), false),
+        (alerts("http://p.monitoring.svc", token), false),
+        (alerts("http://p.monitoring.svc.:9090", token), false),
+        (
+            alerts("http://p.monitoring.svc.cluster.local", token),
+            false,
+        ),
+        (sink("webhook: {url: 'http://example.com/hook'}"), true),
+        (sink("webhook: {url: 'http://hook.default.svc/'}"), false),
+        (sink("teams: {url: 'http://example.com/hook'}"), true),
+        (sink("discord: {url: 'http://example.com/hook'}"), true),
+        (sink("discord: {url: {file: /a}}"), false),
+        (
+            sink("slack: {token: t, channel: c, api: 'http://example.com'}"),
+            true,
+        ),
+        (
+            sink("matrix: {token: t, room: r, homeserver: 'http://example.com'}"),
+            true,
+        ),
+        (sink("ntfy: {topic: t, server: 'http://example.com'}"), true),
+        (sink("ntfy: {topic: t}"), false),
+    ];
+    for (text, refused) in table {
+        let said = Config::parse("c.yaml", &text)
+            .err()
+            .map(|error| error.to_string());
+        let why = "a secret is not sent over http://";
+        assert_eq!(
+            (
+                said.is_some(),
+                said.as_ref().is_some_and(|said| said.contains(why))
+            ),
+            (refused, refused),
+            "{text}\n{said:?}"
+        );
+    }
+    // What is in a file is known once it is read.
+    let known = web_url("http://example.com/hook").unwrap_err();
+    assert!(known.contains("write https://"), "{known}");
 }
 
 #[test]

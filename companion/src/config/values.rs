@@ -1,13 +1,14 @@
 //! Values of the configuration that are parsed while it is read.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use regex::Regex;
 use reqwest::Url;
-use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The shortest [`Span`]: nothing here is asked or sent more often than once a second.
@@ -16,6 +17,10 @@ const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// As many bytes of a secret's file are read: far more than any token has.
 const SECRET: u64 = 64 * 1024;
+/// What is wrong with an address that would carry a secret for everybody on the way to read.
+pub(super) const EXPOSED: &str = "a secret is not sent over http:// to another place than this host or this cluster; write https://, or the whole name of the service, such as NAME.NAMESPACE.svc";
+/// What is expected where a secret is.
+const EXPECTED: &str = "a text, or `file` with the absolute path of a file";
 
 /// A time span from a second to seven days, as people write it: `90s`, `10m`, `1h 30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +132,11 @@ impl<'de> Deserialize<'de> for Pattern {
 pub struct ServerUrl(Url);
 
 impl ServerUrl {
+    /// Whether everybody on the way to it can read what is sent.
+    pub(super) fn exposes(&self) -> bool {
+        exposes(&self.0)
+    }
+
     /// The address of `path` below this one.
     pub fn below(&self, path: &str) -> Url {
         let mut url = self.0.clone();
@@ -151,7 +161,7 @@ impl<'de> Deserialize<'de> for ServerUrl {
                 "expected the address of a server such as https://prometheus.example.com, without credentials, query and fragment: {why}"
             ))
         };
-        let url = web_url(&text).map_err(|why| wrong(&why))?;
+        let url = any_url(&text).map_err(|why| wrong(&why))?;
         match url.username().is_empty() && url.password().is_none() {
             false => Err(wrong("it holds credentials; `token` is the place for them")),
             true if url.query().is_some() || url.fragment().is_some() => {
@@ -162,11 +172,36 @@ impl<'de> Deserialize<'de> for ServerUrl {
     }
 }
 
-/// Parses an address that is asked over HTTP.
+/// Parses an address that is a secret, and is asked over HTTP.
 ///
 /// # Errors
 /// What is wrong with it, without any part of it.
 pub fn web_url(text: &str) -> Result<Url, String> {
+    let url = any_url(text)?;
+    match exposes(&url) {
+        true => Err(EXPOSED.to_owned()),
+        false => Ok(url),
+    }
+}
+
+/// Whether everybody on the way to `url` can read what is sent: it goes without TLS, and neither to this host nor to a Service of the cluster.
+fn exposes(url: &Url) -> bool {
+    if url.scheme() != "http" {
+        return false;
+    }
+    // An IPv6 address is in brackets.
+    let name = url.host_str().unwrap_or_default();
+    let name = name.trim_matches(['[', ']']).trim_end_matches('.');
+    match name.parse::<IpAddr>() {
+        Ok(address) => !address.is_loopback(),
+        Err(_) => {
+            let within = [".svc", ".cluster.local", ".localhost"];
+            name.contains('.') && !within.iter().any(|end| name.ends_with(end))
+        }
+    }
+}
+
+fn any_url(text: &str) -> Result<Url, String> {
     let url: Url = text
         .parse()
         .map_err(|error: <Url as std::str::FromStr>::Err| error.to_string())?;
@@ -206,6 +241,14 @@ pub enum SecretError {
 }
 
 impl Secret {
+    /// What is wrong with it as an address, as far as it is known yet: what is in files is looked at when they are read.
+    pub(super) fn wrong_url(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => web_url(text).err().map(|why| format!("url: {why}")),
+            Self::File(_) => None,
+        }
+    }
+
     /// The secret as of now.
     ///
     /// # Errors
@@ -246,19 +289,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InFile {
-    file: PathBuf,
-}
-
+/// Errors of it show nothing of what is there: it may be the secret.
 struct SecretVisitor;
+
+/// A secret without quotes that is no text in YAML.
+fn unquoted<E: Error>() -> E {
+    E::custom("expected a text; put it in quotes")
+}
 
 impl<'de> Visitor<'de> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, or `file` with the absolute path of a file")
+        f.write_str(EXPECTED)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
@@ -268,8 +311,44 @@ impl<'de> Visitor<'de> for SecretVisitor {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
-        let InFile { file } = InFile::deserialize(MapAccessDeserializer::new(map))?;
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Secret, E> {
+        Err(unquoted())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        let wrong = || A::Error::custom(format_args!("expected {EXPECTED}, and nothing else"));
+        let mut file = None;
+        while let Some(key) = map.next_key::<String>().map_err(|_| wrong())? {
+            if key != "file" || file.is_some() {
+                return Err(wrong());
+            }
+            file = Some(map.next_value::<PathBuf>().map_err(|_| wrong())?);
+        }
+        let file = file.ok_or_else(wrong)?;
         match file.is_absolute() {
             true => Ok(Secret::File(file)),
             false => Err(A::Error::custom(format_args!(

@@ -54,6 +54,61 @@ async fn what_a_server_answers_is_told_apart() {
 }
 
 #[tokio::test]
+async fn what_a_server_echoes_of_the_request_is_not_shown() {
+    let moved = "HTTP/1.1 307 Moved\r\nContent-Length: 26\r\n\r\nMoved to /elsewhere-secret";
+    let table = [
+        (
+            404,
+            "Cannot POST /hooks/T0K3NT0K3N?key=s3cr3ts3cr3t",
+            ": Cannot POST …?…",
+        ),
+        (403, "T0K3NT0K3N is not known", ": … is not known"),
+        (403, "no key s3cr3ts3cr3t", ": no key …"),
+        (401, "Bearer t0 is not known", ": Bearer … is not known"),
+        (400, "no hooks here", ": no hooks here"),
+    ];
+    for (status, body, expected) in table {
+        let api = Api::start(move |_| Reply::text(status, body)).await;
+        let there = format!("http://{}/hooks/T0K3NT0K3N?key=s3cr3ts3cr3t", api.address);
+        let request = web().client().post(there).bearer_auth("t0");
+        let refused = WebError::Refused {
+            status,
+            said: expected.into(),
+            wait: None,
+        };
+        assert_eq!(send(request).await, Err(refused), "{body}");
+    }
+    let refused = WebError::Refused {
+        status: 307,
+        said: String::new(),
+        wait: None,
+    };
+    assert_eq!(send(web().client().get(raw(moved))).await, Err(refused));
+}
+
+#[test]
+fn a_server_that_answers_was_asked() {
+    let refused = |status| WebError::Refused {
+        status,
+        said: String::new(),
+        wait: None,
+    };
+    let table = [
+        (WebError::Unreachable("away".into()), true),
+        (refused(500), true),
+        (refused(503), true),
+        (refused(302), false),
+        (refused(401), false),
+        (refused(403), false),
+        (refused(429), false),
+        (WebError::TooLong, false),
+    ];
+    for (error, unasked) in table {
+        assert_eq!(error.unasked(), unasked, "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_error_has_the_address_in_it() {
     let api = Api::start(|_| Reply::json(200, serde_json::json!({})).then_break()).await;
     let there = format!("http://{}/secret-path", api.address);

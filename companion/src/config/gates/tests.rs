@@ -67,3 +67,49 @@ fn what_can_not_be_said_is_an_error() {
         );
     }
 }
+
+#[test]
+fn no_error_shows_a_value_of_the_object() {
+    let object = json!({
+        "data": {"password": "hunter2hunter2", "map": {}, "list": [], "zero": 0, "number": 7071},
+    });
+    let table = [
+        ("object.data.map[object.data.password] == 1", "No such key"),
+        ("object.data.map.missing == 1", "No such key: missing"),
+        (
+            "object.data.number / object.data.zero == 1",
+            "division by zero",
+        ),
+        (
+            "object.data.list[object.data.number] == 1",
+            "index out of bounds",
+        ),
+    ];
+    for (text, why) in table {
+        assert_eq!(
+            expression(text).holds(&object),
+            Err(why.to_owned()),
+            "{text}"
+        );
+    }
+    let more = [
+        "object.data.password < 3",
+        "object.data.password - object.data.map == 1",
+        "object.data.number * 9223372036854775807 == 1",
+        "object.data.number.startsWith('a')",
+        "object.data.map[object.data.list] == 1",
+        "object.data.number.all(c, c)",
+        "int(object.data.password) == 1",
+        "'a'.matches(object.data.password + '(')",
+        "object.data.password",
+        "-object.data.password == 1",
+        "object.data.password ? true : false",
+    ];
+    for text in more {
+        let said = expression(text).holds(&object).unwrap_err();
+        assert!(
+            !said.contains("hunter2") && !said.contains("7071") && !said.is_empty(),
+            "{text}: {said}"
+        );
+    }
+}
