@@ -10,15 +10,15 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cuo_cluster::ClientSource;
 use cuo_cluster::watch::Change;
-use cuo_coordination::gate::{GateObject, watch_gates};
-use cuo_core::gate::FoundGate;
+use cuo_coordination::gate::{VersionedGate, watch_versioned_gates};
 use cuo_core::time::Time;
 use futures::StreamExt;
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -28,10 +28,17 @@ use crate::metrics::Metrics;
 use crate::web::Web;
 
 use object::PutError;
-use write::{Verdict, next};
+use write::{Verdict, fresh, next};
+
+/// When a write that failed is tried again: soon, since a gate may be open that is to be closed, and rarely enough for an API server that
+/// is overloaded. The next look may be hours away.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What the watch says of all gates; `None` before it has said anything.
-type Known = Option<BTreeMap<String, FoundGate>>;
+type Known = Option<BTreeMap<String, VersionedGate>>;
+
+/// Why gates can't be watched, where they can't.
+pub type Lost = Option<String>;
 
 /// What the gates need.
 #[derive(Debug, Clone)]
@@ -42,13 +49,37 @@ pub struct Gates {
     pub web: Web,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who wants to know whether gates are watched.
+    pub lost: watch::Sender<Lost>,
+}
+
+/// What a look came to, and as of when.
+struct Look {
+    verdict: Verdict,
+    /// When it ended by the wall clock, had the host not been suspended meanwhile.
+    seen: Timestamp,
+}
+
+/// What became of a gate that was to be as a look says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    /// It is so, or will be once the watch has brought what somebody else wrote.
+    Fine,
+    /// It could not be written.
+    Failed,
+    /// The look is too old to open the gate.
+    Old,
 }
 
 impl Gates {
     /// Keeps all gates of `config`, without end.
     pub async fn keep(&self, config: &Config) {
+        if config.gates.is_empty() {
+            // Nobody needs the right to watch gates for nothing.
+            return std::future::pending().await;
+        }
         let (sender, known) = watch::channel(Known::None);
-        let listening = listen(self.source.clone(), sender);
+        let listening = self.listen(sender);
         let keeping = config.gates.iter().filter_map(|gate| {
             // A gate without a condition is refused when the configuration is read.
             let condition = gate.condition().ok()?;
@@ -65,29 +96,39 @@ impl Gates {
     ) {
         let mut told = Told::default();
         loop {
-            let look = Instant::now() + gate.every.unsigned();
-            let verdict = self.judge(condition).await;
-            told.verdict(gate, &verdict, &self.metrics);
-            self.settle(gate, &verdict, &known, &mut told).await;
+            let next = Instant::now() + gate.every.unsigned();
+            let look = self.look(condition).await;
+            told.verdict(gate, &look.verdict, &self.metrics);
             // What somebody else does to the gate is put right at once, and not at the next look.
             loop {
-                let changed = tokio::select! {
-                    () = sleep_until(look) => break,
-                    changed = known.changed() => changed,
-                };
-                if changed.is_err() {
-                    sleep_until(look).await;
+                let now = Instant::now();
+                let settled = self.settle(gate, &look, &mut known, &mut told).await;
+                let Some(due) = due(settled, next, now) else {
                     break;
+                };
+                tokio::select! {
+                    // A look that is due comes before what is done because of the last one.
+                    biased;
+                    () = sleep_until(due) => if due == next { break },
+                    changed = known.changed() => if changed.is_err() {
+                        sleep_until(next).await;
+                        break;
+                    },
                 }
-                self.settle(gate, &verdict, &known, &mut told).await;
             }
         }
     }
 
-    async fn judge(&self, condition: Condition<'_>) -> Verdict {
-        match condition {
+    async fn look(&self, condition: Condition<'_>) -> Look {
+        let (began, timer) = (Timestamp::now(), Instant::now());
+        let verdict = match condition {
             Condition::Alerts(asks) => alerts::judge(&self.web, asks).await,
             Condition::Resources(asks) => resources::judge(&self.source, asks).await,
+        };
+        let took = SignedDuration::try_from(timer.elapsed()).unwrap_or(SignedDuration::MAX);
+        Look {
+            verdict,
+            seen: began.saturating_add(took).unwrap_or(Timestamp::MAX),
         }
     }
 
@@ -95,48 +136,93 @@ impl Gates {
     async fn settle(
         &self,
         gate: &Gate,
-        verdict: &Verdict,
-        known: &watch::Receiver<Known>,
+        look: &Look,
+        known: &mut watch::Receiver<Known>,
         told: &mut Told,
-    ) {
+    ) -> Settled {
         let name = gate.name.as_str();
-        let found = match &*known.borrow() {
+        let known = match &*known.borrow_and_update() {
             Some(known) => known.get(name).cloned(),
             // What is there may be as it should be.
-            None => return,
+            None => return Settled::Fine,
         };
-        let now = Time::from(Timestamp::now());
-        let Some(spec) = next(found.as_ref(), verdict, gate.valid_for.signed(), now) else {
-            return;
+        let wall = Timestamp::now();
+        let now = Time::from(wall);
+        self.metrics.gate(name, opens(known.as_ref(), now));
+        let found = known.as_ref().map(|known| &known.found);
+        let Some(spec) = next(found, &look.verdict, gate.valid_for.signed(), now) else {
+            told.error = None;
+            return Settled::Fine;
         };
-        let written = object::put(&self.source, name, &spec).await;
-        told.written(name, written.err(), &self.metrics);
+        if spec.open && !fresh(look.seen, gate.every.signed(), wall) {
+            return Settled::Old;
+        }
+        let written = object::put(&self.source, name, known.as_ref(), &spec).await;
+        if let Ok(true) = written {
+            self.metrics.gate(name, spec.open);
+        }
+        told.written(name, written.err(), &self.metrics)
+    }
+
+    /// Keeps `known` as the watch has it.
+    async fn listen(&self, known: watch::Sender<Known>) {
+        self.lost.send_replace(None);
+        let mut events = watch_versioned_gates(self.source.clone());
+        while let Some(event) = events.next().await {
+            self.lost.send_if_modified(|lost| miss(lost, &event));
+            known.send_if_modified(|known| hear(known, event));
+        }
     }
 }
 
-/// Keeps `known` as the watch has it.
-async fn listen(source: ClientSource, known: watch::Sender<Known>) {
-    let mut events = watch_gates(source);
-    while let Some(event) = events.next().await {
-        known.send_if_modified(|known| hear(known, event));
+/// When a gate is settled again if nothing else happens, where the next look is at `next`; `None` for a new look at once.
+fn due(settled: Settled, next: Instant, now: Instant) -> Option<Instant> {
+    match settled {
+        Settled::Fine => Some(next),
+        Settled::Failed => Some(next.min(now + AGAIN)),
+        Settled::Old => None,
     }
+}
+
+/// Whether the gate is open to an operator.
+fn opens(known: Option<&VersionedGate>, now: Time) -> bool {
+    let found = known.and_then(|known| known.found.as_ref().ok());
+    found.is_some_and(|gate| gate.closed(now).is_none())
+}
+
+/// Takes in whether the watch is connected; whether that is different. Each loss is logged once.
+fn miss(lost: &mut Lost, event: &Change<VersionedGate>) -> bool {
+    let now = match event {
+        Change::Disconnected(error) => Some(format!("UpdateGates can't be watched: {error}")),
+        Change::Reset(_) | Change::Changed(_) | Change::Gone(_) => None,
+    };
+    if *lost == now {
+        return false;
+    }
+    match &now {
+        Some(why) => warn!("{why}; trying again"),
+        None => info!("UpdateGates are watched again"),
+    }
+    *lost = now;
+    true
 }
 
 /// Takes in an event; whether anything is different.
-fn hear(known: &mut Known, event: Change<GateObject>) -> bool {
+fn hear(known: &mut Known, event: Change<VersionedGate>) -> bool {
     match event {
         Change::Reset(all) => {
-            let all = all.into_iter().map(|one| (one.name, one.found));
+            let all = all.into_iter().map(|one| (one.name.clone(), one));
             let before = known.replace(all.collect());
             before != *known
         }
         Change::Changed(one) => {
             let known = known.get_or_insert_default();
-            let before = known.insert(one.name.clone(), one.found);
-            before.as_ref() != known.get(&one.name)
+            let name = one.name.clone();
+            let before = known.insert(name.clone(), one);
+            before.as_ref() != known.get(&name)
         }
         Change::Gone(name) => known.get_or_insert_default().remove(&name).is_some(),
-        // What is known may be old, so a write may be late. An open gate ends by itself.
+        // What is known may be old, and is what writes depend on: an open gate ends by itself.
         Change::Disconnected(_) => false,
     }
 }
@@ -151,7 +237,6 @@ struct Told {
 impl Told {
     fn verdict(&mut self, gate: &Gate, verdict: &Verdict, metrics: &Metrics) {
         let name = gate.name.as_str();
-        metrics.gate(name, verdict.open);
         if verdict.unknown {
             metrics.gate_unknown(name);
         }
@@ -166,9 +251,11 @@ impl Told {
         self.verdict = Some(verdict.clone());
     }
 
-    fn written(&mut self, name: &str, error: Option<PutError>, metrics: &Metrics) {
+    fn written(&mut self, name: &str, error: Option<PutError>, metrics: &Metrics) -> Settled {
         let error = error.map(|error| {
-            metrics.api_error();
+            if let PutError::Api(_) | PutError::Undefined = error {
+                metrics.api_error();
+            }
             error.to_string()
         });
         if let Some(error) = error
@@ -181,6 +268,10 @@ impl Told {
             );
         }
         self.error = error;
+        match self.error {
+            Some(_) => Settled::Failed,
+            None => Settled::Fine,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::cli::Cli;
 use crate::config::Config;
-use crate::gates::Gates;
+use crate::gates::{Gates, Lost};
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
@@ -45,11 +45,14 @@ pub async fn run(cli: &Cli) -> Result<()> {
     let health = listen(cli, &metrics).await?;
     let source = ClientSource::start(cli.credentials(), PROGRAM).await;
     let (mut leadership, lead) = Lead::start(cli, &source);
+    let state = leadership.clone();
+    let (lost, gates_lost) = watch::channel(Lost::None);
     let works = Works {
         gates: Gates {
             source: source.clone(),
             web: web.clone(),
             metrics: Arc::clone(&metrics),
+            lost,
         },
         hooks: Hooks {
             source: source.clone(),
@@ -66,7 +69,10 @@ pub async fn run(cli: &Cli) -> Result<()> {
         tokio::select! {
             biased;
             () = signals.any() => break,
-            _ = turn.tick() => health.turned(missing(&source)),
+            _ = turn.tick() => {
+                let problem = source.status().problem.map(|problem| problem.to_string());
+                health.turned(missing(problem, &state.borrow(), &gates_lost.borrow()));
+            }
             () = &mut working => break,
         }
     }
@@ -76,9 +82,40 @@ pub async fn run(cli: &Cli) -> Result<()> {
 }
 
 /// What keeps this process from its work, if anything does.
-fn missing(source: &ClientSource) -> Option<String> {
-    let problem = source.status().problem;
-    problem.map(|problem| format!("there are no credentials: {problem}"))
+fn missing(credentials: Option<String>, state: &Leadership, gates: &Lost) -> Option<String> {
+    let credentials = credentials.map(|problem| format!("there are no credentials: {problem}"));
+    credentials
+        .or_else(|| refused(state))
+        .or_else(|| match state {
+            // Who does not lead watches nothing.
+            Leadership::Leading => gates.clone(),
+            Leadership::Waiting { .. } => None,
+        })
+}
+
+/// Why the lease can't be read or taken, if it can't.
+fn refused(state: &Leadership) -> Option<String> {
+    match state {
+        Leadership::Waiting {
+            error: Some(error), ..
+        } => Some(format!("the lease {LEASE} can't be read or taken: {error}")),
+        Leadership::Waiting { error: None, .. } | Leadership::Leading => None,
+    }
+}
+
+/// Logs each new error of the lease once, until the campaign ends.
+async fn tell(mut leadership: watch::Receiver<Leadership>) {
+    let mut told = None;
+    loop {
+        let error = refused(&leadership.borrow_and_update());
+        if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(error)) {
+            warn!("{error}; trying again");
+        }
+        told = error;
+        if leadership.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Everything that is done.
@@ -164,6 +201,7 @@ impl Lead {
             namespace: cli.namespace.clone(),
             name: LEASE,
         };
+        tokio::spawn(tell(leadership.clone()));
         let campaign = tokio::spawn(campaign(source.clone(), place, me, state, stopped));
         (leadership, Self { stop, campaign })
     }
@@ -177,3 +215,6 @@ impl Lead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 use cuo_cluster::paths::{GATES, GROUP, VERSION};
 use cuo_cluster::{ApiError, ClientSource};
-use cuo_coordination::gate::{GateSpec, KIND};
-use kube::api::{GetParams, Patch, PatchParams, PostParams};
+use cuo_coordination::gate::{GateSpec, KIND, VersionedGate};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{Request, request};
 use serde_json::{Value, json};
 
@@ -33,24 +33,41 @@ pub enum PutError {
     Undefined,
 }
 
-/// Makes the gate `name`, or changes it if nobody has since it was read.
+/// Makes the gate `name` where none is `known`, or changes the one that is, if nobody has since. False where somebody has: the watch brings
+/// what it is now.
 ///
 /// # Errors
 /// Any [`PutError`].
-pub async fn put(source: &ClientSource, name: &str, spec: &GateSpec) -> Result<(), PutError> {
-    let read = Request::new(GATES).get(name, &GetParams::default());
-    match call(source, read).await {
-        Ok(known) => {
-            let params = PatchParams {
-                field_manager: Some(source.program().name.to_owned()),
-                ..PatchParams::default()
-            };
-            let change = change(&known, spec)?;
-            let request = Request::new(GATES).patch(name, &params, &change);
-            Ok(call(source, request).await.map(drop)?)
-        }
-        Err(ApiError::NotFound { .. }) => make(source, name, spec).await,
-        Err(error) => Err(error.into()),
+pub async fn put(
+    source: &ClientSource,
+    name: &str,
+    known: Option<&VersionedGate>,
+    spec: &GateSpec,
+) -> Result<bool, PutError> {
+    let written = match known {
+        None => make(source, name, spec).await,
+        Some(known) => change(source, known, spec).await,
+    };
+    match written {
+        Err(PutError::Api(ApiError::Conflict { .. })) => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
+async fn change(
+    source: &ClientSource,
+    known: &VersionedGate,
+    spec: &GateSpec,
+) -> Result<(), PutError> {
+    let params = PatchParams {
+        field_manager: Some(source.program().name.to_owned()),
+        ..PatchParams::default()
+    };
+    let request = Request::new(GATES).patch(&known.name, &params, &patch(known, spec)?);
+    match call(source, request).await {
+        // It was deleted. The watch brings that, too.
+        Err(ApiError::NotFound { message }) => Err(ApiError::Conflict { message }.into()),
+        changed => Ok(changed.map(drop)?),
     }
 }
 
@@ -82,12 +99,14 @@ async fn call(
 }
 
 /// The change of `known` to `spec`, for as long as nobody else changes it.
-fn change(known: &Value, spec: &GateSpec) -> Result<Patch<Value>, PutError> {
-    if known["metadata"]["labels"][OWNER.0] != OWNER.1 {
+fn patch(known: &VersionedGate, spec: &GateSpec) -> Result<Patch<Value>, PutError> {
+    if known.labels.get(OWNER.0).map(String::as_str) != Some(OWNER.1) {
         return Err(PutError::Foreign);
     }
-    let version = known["metadata"]["resourceVersion"].as_str();
-    let version = version.ok_or(PutError::NoVersion)?;
+    let version = known.version.as_str();
+    if version.is_empty() {
+        return Err(PutError::NoVersion);
+    }
     let GateSpec {
         open,
         until,

@@ -1,26 +1,36 @@
 //! Gates that are closed while a condition on resources does not hold.
 
+use std::time::Duration;
+
 use cuo_cluster::{ApiError, ClientSource};
 use kube::api::{DynamicObject, GroupVersionKind, ListParams};
 use kube::core::TypeMeta;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client};
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::write::Verdict;
 use crate::config::{Otherwise, Resources};
 
 /// Objects per page: one page is in memory at a time.
-const PAGE: u32 = 100;
+const PAGE: u32 = 20;
 /// As many objects are named.
 const NAMED: usize = 5;
+
+/// How long the expression may take for the objects of a page. Only comprehensions within comprehensions over long lists take longer.
+const EVALUATION: Duration = Duration::from_secs(5);
+/// As many pages are evaluated at once. An evaluation can't be stopped: one that takes long goes on, and may not take all threads.
+static EVALUATING: Semaphore = Semaphore::const_new(4);
 
 /// Reads the resources, and judges them.
 pub async fn judge(source: &ClientSource, asks: &Resources) -> Verdict {
     match read(source, asks).await {
         Ok(tally) => tally.verdict(asks),
         Err(why) => Verdict::unseen(
-            asks.unreachable == Otherwise::Open,
+            why.unasked() && asks.unreachable == Otherwise::Open,
             format!("{} can't be read: {why}", called(asks)),
         ),
     }
@@ -106,6 +116,25 @@ enum ReadError {
     /// An object is not as JSON can be.
     #[error("an object is not understood: {0}")]
     Object(#[from] serde_json::Error),
+    /// The expression takes too long.
+    #[error("`expr` takes more than {EVALUATION:?} for {PAGE} of them; let it look at less")]
+    Slow,
+    /// The library failed.
+    #[error("`expr` can't be evaluated: the library for CEL failed; write it in another way")]
+    Evaluation,
+}
+
+impl ReadError {
+    /// Whether the API server could not be asked at all. One that refuses was asked.
+    fn unasked(&self) -> bool {
+        match self {
+            Self::Api(error) => matches!(
+                error,
+                ApiError::Unreachable { .. } | ApiError::Timeout { .. } | ApiError::Server { .. }
+            ),
+            Self::NoNamespace(_) | Self::Object(_) | Self::Slow | Self::Evaluation => false,
+        }
+    }
 }
 
 async fn read(source: &ClientSource, asks: &Resources) -> Result<Tally, ReadError> {
@@ -124,7 +153,7 @@ async fn read(source: &ClientSource, asks: &Resources) -> Result<Tally, ReadErro
         let read =
             source.call(|client| async move { api(client, &found, asks).get_opt(name).await });
         if let Some(object) = read.await? {
-            tally.take(asks, &whole(object, &types)?);
+            tally = evaluated(tally, asks, vec![whole(object, &types)?], EVALUATION).await?;
         }
         return Ok(tally);
     }
@@ -140,14 +169,38 @@ async fn read(source: &ClientSource, asks: &Resources) -> Result<Tally, ReadErro
             async move { api.list(params).await }
         });
         let page = page.await?;
-        for object in page.items {
-            tally.take(asks, &whole(object, &types)?);
-        }
+        let objects = page.items.into_iter().map(|object| whole(object, &types));
+        tally = evaluated(tally, asks, objects.collect::<Result<_, _>>()?, EVALUATION).await?;
         match page.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => params.continue_token = Some(next),
             None => return Ok(tally),
         }
     }
+}
+
+/// `tally` with these objects, too. They are looked at apart from everything else: an expression may take long.
+async fn evaluated(
+    mut tally: Tally,
+    asks: &Resources,
+    objects: Vec<Value>,
+    deadline: Duration,
+) -> Result<Tally, ReadError> {
+    let asks = asks.clone();
+    let evaluation = async {
+        // It is never closed.
+        let permit = EVALUATING.acquire().await.map_err(|_| ReadError::Slow)?;
+        let evaluation = spawn_blocking(move || {
+            let _permit = permit;
+            for object in &objects {
+                tally.take(&asks, object);
+            }
+            tally
+        });
+        evaluation.await.map_err(|_| ReadError::Evaluation)
+    };
+    timeout(deadline, evaluation)
+        .await
+        .unwrap_or(Err(ReadError::Slow))
 }
 
 /// The object as it is in the cluster; lists leave out its type.

@@ -3,7 +3,7 @@
 use cuo_coordination::gate::GateSpec;
 use cuo_core::gate::FoundGate;
 use cuo_core::time::Time;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// As many characters a gate's reason may have (`UpdateGate`'s schema).
 const REASON: usize = 256;
@@ -38,6 +38,12 @@ impl Verdict {
             ..Self::seen(open, reason)
         }
     }
+}
+
+/// Whether a look as of `seen` still says at `now` what is there, for a gate that is looked at each `every`. Both are by the wall clock: a
+/// host that was suspended has timers that do not know of it. A clock that was set back says nothing of the age.
+pub fn fresh(seen: Timestamp, every: SignedDuration, now: Timestamp) -> bool {
+    now.duration_since(seen).abs() <= every
 }
 
 /// `text` as long as a reason may be.

@@ -109,6 +109,31 @@ fn what_is_no_answer_of_prometheus_is_not_an_absence_of_alerts() {
     for (text, why) in table {
         assert_eq!(parse(text), Err(why.to_owned()), "{text}");
     }
+    // An answer may be one of success, and empty because what has the alerts did not answer.
+    let amiss = |more: (&str, serde_json::Value)| {
+        let mut answer = vector(vec![]);
+        answer[more.0] = more.1;
+        parse(&answer.to_string())
+    };
+    let incomplete = |why: &str| Err(format!("the answer is incomplete: {why}"));
+    let table = [
+        (
+            ("warnings", json!(["store 10.0.0.7 is\ndown", "b"])),
+            incomplete("store 10.0.0.7 is down"),
+        ),
+        (
+            ("isPartial", json!(true)),
+            incomplete("the server says that it is partial"),
+        ),
+        (("warnings", json!([])), Ok(vec![])),
+        (("warnings", json!(null)), Ok(vec![])),
+        (("isPartial", json!(false)), Ok(vec![])),
+        // How the query could be written better.
+        (("infos", json!(["PromQL info"])), Ok(vec![])),
+    ];
+    for (more, expected) in table {
+        assert_eq!(amiss(more.clone()), expected, "{more:?}");
+    }
     // A proxy that serves the series under another name has no alerts to say of.
     let unnamed = vector(vec![json!({ "metric": { "alertname": "A" } })]);
     assert!(
@@ -131,14 +156,10 @@ async fn the_server_is_asked_as_it_is_configured() {
         .iter()
         .map(|request| (request.line.as_str(), request.header("authorization")))
         .collect();
-    let firing = "GET /prom/api/v1/query?query=ALERTS%7Balertstate%3D%22firing%22%7D";
-    assert_eq!(
-        asked,
-        [
-            ("GET /prom/api/v1/query?query=ALERTS", "Bearer t0"),
-            (firing, "")
-        ]
-    );
+    let by = "GET /prom/api/v1/query?query=count+by+%28alertname%2C+alertstate%2C+severity%29+";
+    let all = format!("{by}%28ALERTS%29");
+    let firing = format!("{by}%28ALERTS%7Balertstate%3D%22firing%22%7D%29");
+    assert_eq!(asked, [(all.as_str(), "Bearer t0"), (firing.as_str(), "")]);
 }
 
 #[tokio::test]
@@ -154,6 +175,28 @@ async fn a_server_that_can_not_be_asked_closes_the_gate_unless_said_otherwise() 
         assert_eq!(verdict, Verdict::unseen(open, text.clone()));
     }
     drop(refusing);
+
+    // A server that answers was asked, whatever it says.
+    let error = json!({ "status": "error", "error": "no" });
+    let mut partial = vector(vec![]);
+    partial["isPartial"] = json!(true);
+    let table = [
+        (401, "who?".to_owned(), "the server answered 401: who?"),
+        (403, "no".to_owned(), "the server answered 403: no"),
+        (429, "slow".to_owned(), "the server answered 429: slow"),
+        (200, error.to_string(), "the query ended as error: no"),
+        (200, "{}".to_owned(), "the answer is not Prometheus'"),
+        (200, partial.to_string(), "the answer is incomplete: "),
+    ];
+    for (status, body, why) in table {
+        let answering = Api::start(move |_| Reply::text(status, &body)).await;
+        let url = format!("http://{}", answering.address);
+        let verdict = judge(&web, &asks(&url, json!({ "unreachable": "Open" }))).await;
+        assert!(
+            verdict.unknown && !verdict.open && verdict.reason.contains(why),
+            "{why} {verdict:?}"
+        );
+    }
     let away = judge(&web, &asks(&url, json!({}))).await;
     let expected = format!("the alerts at {url} are not known: the server can't be reached: ");
     assert!(
@@ -161,10 +204,10 @@ async fn a_server_that_can_not_be_asked_closes_the_gate_unless_said_otherwise() 
         "{away:?}"
     );
 
-    let no_token = json!({ "token": { "file": "/nonexistent/token" } });
+    let no_token = json!({ "token": { "file": "/nonexistent/token" }, "unreachable": "Open" });
     let verdict = judge(&web, &asks(&url, no_token)).await;
     assert!(
-        verdict.reason.contains("/nonexistent/token can't be read"),
+        !verdict.open && verdict.reason.contains("/nonexistent/token can't be read"),
         "{verdict:?}"
     );
 }

@@ -148,9 +148,48 @@ async fn what_can_not_be_read_closes_the_gate_unless_said_otherwise() {
     let unnamed = judged(vec![], json!({ "name": "a", "unreachable": "Open" })).await;
     let text =
         "CephCluster a can't be read: CephClusters are in namespaces; add `namespace` to the gate";
-    assert_eq!(unnamed, Verdict::unseen(true, text.into()));
+    // Nobody asked the API server.
+    assert_eq!(unnamed, Verdict::unseen(false, text.into()));
 
-    let forbidden = Double::start(|_| Reply::failure(403, "Forbidden", "no")).await;
-    let verdict = judge(&forbidden.source().await, &asks(json!({}))).await;
-    assert!(verdict.unknown && !verdict.open, "{verdict:?}");
+    let open = json!({ "unreachable": "Open" });
+    let table = [
+        (403, "Forbidden", open.clone(), false),
+        (401, "Unauthorized", open.clone(), false),
+        (500, "InternalError", json!({}), false),
+        (500, "InternalError", open.clone(), true),
+    ];
+    for (code, reason, more, expected) in table {
+        let refusing = Double::start(move |_| Reply::failure(code, reason, "no")).await;
+        let verdict = judge(&refusing.source().await, &asks(more)).await;
+        assert_eq!(
+            (verdict.unknown, verdict.open),
+            (true, expected),
+            "{code} {verdict:?}"
+        );
+    }
+    let gone = Double::start(|_| Reply::failure(500, "InternalError", "no")).await;
+    let source = gone.source().await;
+    drop(gone);
+    let verdict = judge(&source, &asks(open)).await;
+    assert!(verdict.unknown && verdict.open, "{verdict:?}");
+}
+
+#[tokio::test]
+async fn an_expression_that_takes_long_closes_the_gate() {
+    let list = "[0,1,2,3,4,5,6,7,8,9]";
+    let slow = ["a", "b", "c", "d", "e"]
+        .iter()
+        .fold("true".to_owned(), |inner, name| {
+            format!("{list}.all({name}, {inner})")
+        });
+    let asks = asks(json!({ "expr": slow, "unreachable": "Open" }));
+    let objects = || vec![ceph("a", json!({}))];
+    let late = evaluated(Tally::default(), &asks, objects(), Duration::from_millis(1))
+        .await
+        .unwrap_err();
+    let text = "`expr` takes more than 5s for 20 of them; let it look at less";
+    assert_eq!((late.to_string().as_str(), late.unasked()), (text, false));
+    let patient = Duration::from_secs(600);
+    let tally = evaluated(Tally::default(), &asks, objects(), patient).await;
+    assert!(tally.unwrap().verdict(&asks).open);
 }

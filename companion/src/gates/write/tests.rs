@@ -76,3 +76,21 @@ fn a_reason_is_as_long_as_it_may_be() {
     assert_eq!(long.reason, format!("{}…", "ä".repeat(255)));
     assert!(long.unknown && !long.open);
 }
+
+#[test]
+fn a_look_is_as_old_as_the_wall_clock_says() {
+    let now = Timestamp::from_second(NOW).unwrap();
+    let every = SignedDuration::from_secs(30);
+    let table = [
+        (0, true),
+        (30, true),
+        (31, false),
+        (3600, false),
+        (-1, true),
+        (-31, false),
+    ];
+    for (age, expected) in table {
+        let seen = Timestamp::from_second(NOW - age).unwrap();
+        assert_eq!(fresh(seen, every, now), expected, "{age}");
+    }
+}
