@@ -105,7 +105,7 @@ fn refused(state: &Leadership) -> Option<String> {
 
 /// Logs each new error of the lease once, until the campaign ends.
 async fn tell(mut leadership: watch::Receiver<Leadership>) {
-    let mut told = None;
+    let mut told: Option<String> = None;
     loop {
         let error = refused(&leadership.borrow_and_update());
         if let Some(error) = error.as_ref().filter(|error| told.as_ref() != Some(error)) {

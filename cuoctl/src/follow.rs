@@ -22,6 +22,8 @@ use crate::status::{NodeLine, Status};
 
 /// How often ages are drawn again.
 const DRAW: Duration = Duration::from_secs(1);
+/// How often what is not watched is read again: the ledger, whose last write comes after those to Nodes, and the operator.
+const READ: Duration = Duration::from_secs(5);
 /// Changes that come this soon after another one are shown with it.
 const TOGETHER: Duration = Duration::from_millis(200);
 
@@ -58,20 +60,23 @@ impl Follow<'_> {
         let mut shown = BTreeMap::new();
         // One that is there at first may be gone later, which is news.
         let mut checked = false;
+        let mut read = Instant::now();
         loop {
-            let changed = tokio::select! {
+            let mut changed = tokio::select! {
                 Some(event) = nodes.next() => hear(&mut known, event),
                 Some(_) = pools.next() => true,
                 Some(_) = pauses.next() => true,
                 Some(_) = gates.next() => true,
                 () = sleep(DRAW) => false,
             };
+            changed |= read.elapsed() >= READ;
             if changed {
                 let end = Instant::now() + TOGETHER;
                 while let Ok(Some(event)) = timeout_at(end, nodes.next()).await {
                     hear(&mut known, event);
                 }
                 cluster = later(cluster, fetch_but_nodes(source, self.namespace).await);
+                read = Instant::now();
             }
             let Some(known) = &known else { continue };
             cluster.nodes = known.values().cloned().collect();
