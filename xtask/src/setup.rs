@@ -26,6 +26,7 @@ pub const RPM: Programs = &[
 ];
 /// What else the tests of the package and of the documentation need.
 pub const PACKAGING: Programs = &[
+    ("cp", "coreutils"),
     ("dpkg-deb", "dpkg"),
     ("git", "git"),
     ("journalctl", "systemd"),

@@ -248,6 +248,11 @@ async fn each_verb_needs_the_rights_of_its_user() {
     let viewer =
         async || Ok((cuoctl(&bench, "--as viewer release").await.err.is_empty()).then_some(()));
     seen(&bench, "a viewer to see pools", viewer).await;
+    // Without a pod that would have to leave, nobody is asked about one.
+    let pods = "get pods -A -o name --field-selector spec.nodeName=n1";
+    let pods: Vec<_> = pods.split(' ').collect();
+    let pod = async || Ok((!bench.plane.kubectl(&pods).await?.is_empty()).then_some(()));
+    seen(&bench, "a pod on the node", pod).await;
     for verb in ["status", "why n1", "plan", "release", "history"] {
         let found = cuoctl(&bench, &format!("--as viewer {verb}")).await;
         assert_eq!(found.err, "", "{verb}");
