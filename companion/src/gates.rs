@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use cuo_cluster::ClientSource;
 use cuo_cluster::watch::Change;
-use cuo_coordination::gate::{VersionedGate, watch_versioned_gates};
+use cuo_coordination::gate::{GateObject, watch_gates};
 use cuo_core::time::Time;
 use futures::StreamExt;
 use futures::future::join_all;
@@ -35,7 +35,7 @@ use write::{Verdict, fresh, next};
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// What the watch says of all gates; `None` before it has said anything.
-type Known = Option<BTreeMap<String, VersionedGate>>;
+type Known = Option<BTreeMap<String, GateObject>>;
 
 /// Why gates can't be watched, where they can't.
 pub type Lost = Option<String>;
@@ -167,7 +167,7 @@ impl Gates {
     /// Keeps `known` as the watch has it.
     async fn listen(&self, known: watch::Sender<Known>) {
         self.lost.send_replace(None);
-        let mut events = watch_versioned_gates(self.source.clone());
+        let mut events = watch_gates(self.source.clone());
         while let Some(event) = events.next().await {
             self.lost.send_if_modified(|lost| miss(lost, &event));
             known.send_if_modified(|known| hear(known, event));
@@ -185,13 +185,13 @@ fn due(settled: Settled, next: Instant, now: Instant) -> Option<Instant> {
 }
 
 /// Whether the gate is open to an operator.
-fn opens(known: Option<&VersionedGate>, now: Time) -> bool {
+fn opens(known: Option<&GateObject>, now: Time) -> bool {
     let found = known.and_then(|known| known.found.as_ref().ok());
     found.is_some_and(|gate| gate.closed(now).is_none())
 }
 
 /// Takes in whether the watch is connected; whether that is different. Each loss is logged once.
-fn miss(lost: &mut Lost, event: &Change<VersionedGate>) -> bool {
+fn miss(lost: &mut Lost, event: &Change<GateObject>) -> bool {
     let now = match event {
         Change::Disconnected(error) => Some(format!("UpdateGates can't be watched: {error}")),
         Change::Reset(_) | Change::Changed(_) | Change::Gone(_) => None,
@@ -208,7 +208,7 @@ fn miss(lost: &mut Lost, event: &Change<VersionedGate>) -> bool {
 }
 
 /// Takes in an event; whether anything is different.
-fn hear(known: &mut Known, event: Change<VersionedGate>) -> bool {
+fn hear(known: &mut Known, event: Change<GateObject>) -> bool {
     match event {
         Change::Reset(all) => {
             let all = all.into_iter().map(|one| (one.name.clone(), one));

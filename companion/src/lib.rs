@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod metrics;
 pub mod notify;
 pub mod run;
+mod text;
 pub mod web;
 
 // The double is written for `cuo_cluster`, whose modules it names.

@@ -2,7 +2,7 @@
 
 use cuo_cluster::paths::{GATES, GROUP, VERSION};
 use cuo_cluster::{ApiError, ClientSource};
-use cuo_coordination::gate::{GateSpec, KIND, VersionedGate};
+use cuo_coordination::gate::{GateObject, GateSpec, KIND};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{Request, request};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub enum PutError {
 pub async fn put(
     source: &ClientSource,
     name: &str,
-    known: Option<&VersionedGate>,
+    known: Option<&GateObject>,
     spec: &GateSpec,
 ) -> Result<bool, PutError> {
     let written = match known {
@@ -56,7 +56,7 @@ pub async fn put(
 
 async fn change(
     source: &ClientSource,
-    known: &VersionedGate,
+    known: &GateObject,
     spec: &GateSpec,
 ) -> Result<(), PutError> {
     let params = PatchParams {
@@ -99,7 +99,7 @@ async fn call(
 }
 
 /// The change of `known` to `spec`, for as long as nobody else changes it.
-fn patch(known: &VersionedGate, spec: &GateSpec) -> Result<Patch<Value>, PutError> {
+fn patch(known: &GateObject, spec: &GateSpec) -> Result<Patch<Value>, PutError> {
     if known.labels.get(OWNER.0).map(String::as_str) != Some(OWNER.1) {
         return Err(PutError::Foreign);
     }

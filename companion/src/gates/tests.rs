@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::double::{Api, Reply, Request};
 
-fn object(name: &str, open: bool) -> VersionedGate {
-    VersionedGate {
+fn object(name: &str, open: bool) -> GateObject {
+    GateObject {
         name: name.to_owned(),
         version: "1".into(),
         labels: BTreeMap::new(),
@@ -36,7 +36,7 @@ fn only_what_is_different_wakes_the_gates() {
         })
     };
     // A write has to be of the newest version.
-    let newer = VersionedGate {
+    let newer = GateObject {
         version: "2".into(),
         ..object("a", true)
     };
@@ -135,7 +135,7 @@ fn a_gate_that_could_not_be_written_is_settled_soon() {
 #[test]
 fn a_gate_counts_as_open_while_an_operator_takes_it_so() {
     let now = Time::from_second(100);
-    let until = |second| VersionedGate {
+    let until = |second| GateObject {
         found: Ok(Found {
             open: true,
             until: Some(Time::from_second(second)),
@@ -143,7 +143,7 @@ fn a_gate_counts_as_open_while_an_operator_takes_it_so() {
         }),
         ..object("a", true)
     };
-    let unclear = VersionedGate {
+    let unclear = GateObject {
         found: Err("?".into()),
         ..object("a", true)
     };

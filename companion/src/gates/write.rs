@@ -5,10 +5,10 @@ use cuo_core::gate::FoundGate;
 use cuo_core::time::Time;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::text::short;
+
 /// As many characters a gate's reason may have (`UpdateGate`'s schema).
 const REASON: usize = 256;
-/// What is there where a reason was cut.
-const CUT: &str = "…";
 
 /// What a look at a gate's condition came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Verdict {
     pub fn seen(open: bool, reason: String) -> Self {
         Self {
             open,
-            reason: cut(reason),
+            reason: short(&reason, REASON),
             unknown: false,
         }
     }
@@ -44,14 +44,6 @@ impl Verdict {
 /// host that was suspended has timers that do not know of it. A clock that was set back says nothing of the age.
 pub fn fresh(seen: Timestamp, every: SignedDuration, now: Timestamp) -> bool {
     now.duration_since(seen).abs() <= every
-}
-
-/// `text` as long as a reason may be.
-fn cut(text: String) -> String {
-    match text.chars().count() > REASON {
-        true => text.chars().take(REASON - 1).chain(CUT.chars()).collect(),
-        false => text,
-    }
 }
 
 /// What has to be written at `now` for the gate to be as `verdict` says, if anything: an open gate is opened again once half of the time

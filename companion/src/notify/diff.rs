@@ -13,9 +13,10 @@ use cuo_core::time::Time;
 use cuo_core::values::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
-use super::news::{BUILT_IN, Draft, Kind, LONGEST, short};
+use super::news::{BUILT_IN, Draft, Kind, LONGEST};
 use super::rollouts::{self, Failures, Pool, Versions, failures, named};
 use super::seen::Whole;
+use crate::text::short;
 
 /// What was told of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

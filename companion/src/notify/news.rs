@@ -1,5 +1,6 @@
 //! News: one thing worth telling people.
 
+use crate::text::short;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -123,18 +124,6 @@ impl Draft {
         self.progress?;
         let pool = self.pools.first()?;
         Some(format!("{pool}/{}", self.release.as_ref()?))
-    }
-}
-
-/// `text` in at most `most` characters.
-pub fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text
-            .chars()
-            .take(most.saturating_sub(1))
-            .chain(['…'])
-            .collect(),
     }
 }
 

@@ -10,7 +10,8 @@ use cuo_core::node::NodeView;
 use cuo_core::time::Time;
 use serde::{Deserialize, Serialize};
 
-use super::news::{Draft, Kind, Progress, short};
+use super::news::{Draft, Kind, Progress};
+use crate::text::short;
 
 /// As many releases are remembered whose roll-out is over: nodes that come late to one of them are no news.
 const ENDED: usize = 8;

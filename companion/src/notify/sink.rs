@@ -16,8 +16,8 @@ use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use super::message::Message;
-use super::news::short;
 use crate::config::{Address, Secret, SecretError, Service, Sink, web_url};
+use crate::text::short;
 use crate::web::{self, Web, WebError};
 
 /// Why a message was not sent. No text of it has a secret.

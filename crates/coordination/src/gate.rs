@@ -1,7 +1,5 @@
 //! `UpdateGate`: its definition, and what is read of it.
 
-use std::collections::BTreeMap;
-
 use cuo_core::gate::{FoundGate, Gate};
 use cuo_core::time::Time;
 use futures::stream::BoxStream;
@@ -13,9 +11,7 @@ use cuo_cluster::ApiError;
 use cuo_cluster::ClientSource;
 use cuo_cluster::paths::GATES;
 use cuo_cluster::watch::Change;
-use cuo_cluster::wire::Wire;
 
-use crate::custom::watch_all;
 use crate::definition::{Resource, column, structural};
 use crate::named::{Named, list_named, watch_named};
 use crate::pool::rules;
@@ -57,62 +53,6 @@ pub type GateObject = Named<FoundGate>;
 /// Watches all gates, as [`watch_pools`](crate::pool::watch_pools) does pools.
 pub fn watch_gates(source: ClientSource) -> BoxStream<'static, Change<GateObject>> {
     watch_named(source, GATES, gate)
-}
-
-/// An `UpdateGate` with what a program needs that writes it only as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionedGate {
-    /// Its name.
-    pub name: String,
-    /// Its `resourceVersion`.
-    pub version: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its `spec` as parsed.
-    pub found: FoundGate,
-}
-
-/// One on the wire.
-#[derive(Debug, Clone, Deserialize)]
-struct WireGate {
-    metadata: Meta,
-    #[serde(default)]
-    spec: Value,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta {
-    name: String,
-    #[serde(default)]
-    resource_version: String,
-    labels: Option<BTreeMap<String, String>>,
-}
-
-impl Wire for WireGate {
-    fn resource_version(&self) -> &str {
-        &self.metadata.resource_version
-    }
-
-    fn key(&self) -> &str {
-        &self.metadata.name
-    }
-}
-
-impl From<WireGate> for VersionedGate {
-    fn from(WireGate { metadata, spec }: WireGate) -> Self {
-        Self {
-            found: gate(&metadata.name, &spec),
-            name: metadata.name,
-            version: metadata.resource_version,
-            labels: metadata.labels.unwrap_or_default(),
-        }
-    }
-}
-
-/// Watches all gates as [`watch_gates`] does, for a program that writes some of them.
-pub fn watch_versioned_gates(source: ClientSource) -> BoxStream<'static, Change<VersionedGate>> {
-    watch_all(source, GATES, |object: WireGate| Ok(object.into()))
 }
 
 /// Reads all gates; none where the resource is not defined.

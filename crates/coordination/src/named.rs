@@ -1,5 +1,7 @@
 //! Custom resources of which only `spec` is read, and that are known by their names.
 
+use std::collections::BTreeMap;
+
 use futures::stream::BoxStream;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,6 +18,10 @@ use crate::custom::{list_all, watch_all};
 pub struct Named<T> {
     /// Its name.
     pub name: String,
+    /// Its `resourceVersion`, for who writes it only as it was found.
+    pub version: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Its `spec` as parsed.
     pub found: T,
 }
@@ -37,6 +43,7 @@ struct Meta {
     name: String,
     #[serde(default)]
     resource_version: String,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 impl Wire for WireNamed {
@@ -51,9 +58,13 @@ impl Wire for WireNamed {
 
 impl WireNamed {
     fn parsed<T>(self, parse: Parse<T>) -> Named<T> {
-        let found = parse(&self.metadata.name, &self.spec);
-        let name = self.metadata.name;
-        Named { name, found }
+        let Self { metadata, spec } = self;
+        Named {
+            found: parse(&metadata.name, &spec),
+            name: metadata.name,
+            version: metadata.resource_version,
+            labels: metadata.labels.unwrap_or_default(),
+        }
     }
 }
 
@@ -77,3 +88,6 @@ pub(crate) async fn list_named<T>(
     let read = |object: WireNamed| Ok(object.parsed(parse));
     list_all(source, path, read).await
 }
+
+#[cfg(test)]
+mod tests;

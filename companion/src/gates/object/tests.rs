@@ -23,7 +23,7 @@ fn closed() -> GateSpec {
 
 /// What is sent for `spec` where `known` is known, what comes of it, and the answer's code.
 async fn sent(
-    known: Option<VersionedGate>,
+    known: Option<GateObject>,
     spec: GateSpec,
     answer: Reply,
 ) -> (Vec<(String, Value)>, Result<bool, String>) {
@@ -40,9 +40,9 @@ fn well() -> Reply {
     Reply::json(200, json!({}))
 }
 
-fn gate(owner: Option<&str>, version: &str) -> Option<VersionedGate> {
+fn gate(owner: Option<&str>, version: &str) -> Option<GateObject> {
     let labels = owner.map(|owner| (OWNER.0.to_owned(), owner.to_owned()));
-    Some(VersionedGate {
+    Some(GateObject {
         name: "quiet".into(),
         version: version.into(),
         labels: labels.into_iter().collect(),
@@ -50,7 +50,7 @@ fn gate(owner: Option<&str>, version: &str) -> Option<VersionedGate> {
     })
 }
 
-fn ours() -> Option<VersionedGate> {
+fn ours() -> Option<GateObject> {
     gate(Some("cuo-companion"), "7")
 }
 
