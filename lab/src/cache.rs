@@ -80,6 +80,42 @@ pub(crate) async fn locked(
     }
 }
 
+/// The folder `entry` of the cache. Where it is not there, `make` fills a folder beside it, which is moved there once it is complete; its second
+/// argument is the log. Nothing of an earlier try is left then. Several processes may call this at the same time, and one makes it.
+pub(crate) async fn made(
+    entry: &str,
+    what: &str,
+    deadline: Duration,
+    progress: &impl Fn(&str),
+    make: impl AsyncFnOnce(&Path, &Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let cache = folder()?;
+    let published = cache.join(entry);
+    if published.is_dir() {
+        return Ok(published);
+    }
+    let _held = locked(
+        &cache.join(format!("{entry}.lock")),
+        what,
+        deadline,
+        progress,
+    )
+    .await?;
+    if published.is_dir() {
+        return Ok(published);
+    }
+    let partial = cache.join(format!("{entry}.partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
+    }
+    let log = cache.join(format!("{entry}.log"));
+    fs::write(&log, "").with_context(|| format!("write {}", log.display()))?;
+    make(&partial, &log).await?;
+    fs::rename(&partial, &published)
+        .with_context(|| format!("publish {what} as {}", published.display()))?;
+    Ok(published)
+}
+
 /// Runs `command`, which makes `what`, to its end, with its outputs at the end of the file `log`.
 pub(crate) async fn run_told(
     command: &mut Command,

@@ -27,30 +27,17 @@ pub async fn unpacked(packages: &[&str], progress: impl Fn(&str)) -> Result<Path
     let what = packages.join(", ");
     let parts = [std::env::consts::ARCH, release.trim()];
     let key = cache::key(parts.into_iter().chain(packages.iter().copied()));
-    let cache = cache::folder()?;
-    let published = cache.join(format!("debian-{key}"));
-    if published.is_dir() {
-        return Ok(published);
-    }
-    let lock = cache.join(format!("debian-{key}.lock"));
-    let _held = cache::locked(&lock, &what, DEADLINE, &progress).await?;
-    if published.is_dir() {
-        return Ok(published);
-    }
-    let partial = cache.join(format!("debian-{key}.partial"));
-    if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
-    }
-    let downloads = partial.join("packages");
-    fs::create_dir_all(&downloads).with_context(|| format!("create {}", downloads.display()))?;
-    let log = cache.join(format!("debian-{key}.log"));
-    let mut apt = bound("apt-get");
-    apt.arg("download").args(packages).current_dir(&downloads);
-    cache::run_told(&mut apt, &what, &log, DEADLINE, &progress).await?;
-    unpack(&downloads, &partial, &log, &progress).await?;
-    fs::rename(&partial, &published)
-        .with_context(|| format!("publish {what} as {}", published.display()))?;
-    Ok(published)
+    let entry = format!("debian-{key}");
+    cache::made(&entry, &what, DEADLINE, &progress, async |partial, log| {
+        let downloads = partial.join("packages");
+        fs::create_dir_all(&downloads)
+            .with_context(|| format!("create {}", downloads.display()))?;
+        let mut apt = bound("apt-get");
+        apt.arg("download").args(packages).current_dir(&downloads);
+        cache::run_told(&mut apt, &what, log, DEADLINE, &progress).await?;
+        unpack(&downloads, partial, log, &progress).await
+    })
+    .await
 }
 
 /// Unpacks all packages that are in `downloads`, and removes them.

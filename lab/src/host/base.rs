@@ -1,10 +1,9 @@
 //! The root file system below all hosts: Debian, made once.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cache;
 use crate::process::bound;
@@ -35,34 +34,19 @@ const ARGUMENTS: &[&str] = &[
 /// # Errors
 /// When it can't be made; the error names the log.
 pub async fn base(progress: impl Fn(&str)) -> Result<PathBuf> {
-    let cache = cache::folder()?;
     let parts = [std::env::consts::ARCH, SUITE];
     let key = cache::key(parts.into_iter().chain(ARGUMENTS.iter().copied()));
-    let published = cache.join(format!("host-{key}"));
-    if published.is_dir() {
-        return Ok(published);
-    }
-    let lock = cache.join(format!("host-{key}.lock"));
-    let _held = cache::locked(&lock, "the hosts' root file system", DEADLINE, &progress).await?;
-    if published.is_dir() {
-        return Ok(published);
-    }
-    let partial = cache.join(format!("host-{key}.partial"));
-    if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
-    }
-    let log = cache.join(format!("host-{key}.log"));
-    fs::write(&log, "").with_context(|| format!("write {}", log.display()))?;
-    progress(&format!(
-        "making the hosts' root file system, once: a minute or two; log: {}",
-        log.display()
-    ));
-    let mirror = std::env::var("CUO_LAB_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
-    let mut command = bound("mmdebstrap");
-    command.args(ARGUMENTS).arg(SUITE).arg(&partial).arg(mirror);
+    let entry = format!("host-{key}");
     let what = "the hosts' root file system";
-    cache::run_told(&mut command, what, &log, DEADLINE, &progress).await?;
-    fs::rename(&partial, &published)
-        .with_context(|| format!("publish it as {}", published.display()))?;
-    Ok(published)
+    cache::made(&entry, what, DEADLINE, &progress, async |partial, log| {
+        progress(&format!(
+            "making {what}, once: a minute or two; log: {}",
+            log.display()
+        ));
+        let mirror = std::env::var("CUO_LAB_MIRROR").unwrap_or_else(|_| MIRROR.to_owned());
+        let mut command = bound("mmdebstrap");
+        command.args(ARGUMENTS).arg(SUITE).arg(partial).arg(mirror);
+        cache::run_told(&mut command, what, log, DEADLINE, &progress).await
+    })
+    .await
 }

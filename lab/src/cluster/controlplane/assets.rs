@@ -158,46 +158,28 @@ async fn built(
     flags: &str,
     progress: &impl Fn(&str),
 ) -> Result<PathBuf> {
-    let cache = cache::folder()?;
-    let key = key(programs, flags);
-    let published = cache.join(format!("{what}-{key}"));
-    if published.is_dir() {
-        return Ok(published);
-    }
-    find_go()?;
-    let lock = cache.join(format!("{what}-{key}.lock"));
-    let _held = cache::locked(&lock, what, BUILD_DEADLINE, progress).await?;
-    if published.is_dir() {
-        return Ok(published);
-    }
-
-    // The lock makes the partial folder ours; one left by a build that was killed is started over (Go's own cache keeps its work).
-    let partial = cache.join(format!("{what}-{key}.partial"));
-    let log = cache.join(format!("{what}-{key}.log"));
-    for (path, removed) in [
-        (&partial, fs::remove_dir_all(&partial)),
-        (&log, fs::remove_file(&log)),
-    ] {
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error)
-                    .with_context(|| format!("remove {} of an earlier build", path.display()));
+    let entry = format!("{what}-{}", key(programs, flags));
+    // A build that was killed is started over: Go's own cache keeps its work.
+    cache::made(
+        &entry,
+        what,
+        BUILD_DEADLINE,
+        progress,
+        async |partial, log| {
+            find_go()?;
+            let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+            progress(&format!(
+                "building {} from Go modules, once, which takes minutes; log: {}",
+                names.join(", "),
+                log.display()
+            ));
+            for program in programs {
+                build(program, flags, partial, log, progress).await?;
             }
-            _ => (),
-        }
-    }
-    let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
-    progress(&format!(
-        "building {} from Go modules, once, which takes minutes; log: {}",
-        names.join(", "),
-        log.display()
-    ));
-    for program in programs {
-        build(program, flags, &partial, &log, progress).await?;
-    }
-    fs::rename(&partial, &published)
-        .with_context(|| format!("publish the build as {}", published.display()))?;
-    Ok(published)
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// Names everything that decides what is built, so that a change of any of it is another cache entry.
