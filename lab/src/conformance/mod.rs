@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::future::LocalBoxFuture;
+use serde::Serialize;
 use tokio::time::timeout;
+use zbus::zvariant::Type;
 
 pub use cases::all;
 pub use double::Double;
@@ -82,6 +84,34 @@ impl Seen {
 
     fn say_all(&mut self, lines: impl IntoIterator<Item = String>) {
         lines.into_iter().for_each(|line| self.say(line));
+    }
+
+    /// Says all of [`Client::run`].
+    async fn ran<B: Serialize + Type>(&mut self, method: &str, body: &B) -> Result<()> {
+        let said = self.client.run(&self.host, method, body).await?;
+        self.say_all(said);
+        Ok(())
+    }
+
+    /// Says how it ended, and nothing else of it.
+    async fn ended<B: Serialize + Type>(&mut self, method: &str, body: &B) -> Result<()> {
+        let end = self.client.outcome(&self.host, method, body).await?;
+        self.say(end);
+        Ok(())
+    }
+
+    /// Says all of a check.
+    async fn checked(&mut self) -> Result<()> {
+        let said = self.client.check(&self.host).await?;
+        self.say_all(said);
+        Ok(())
+    }
+
+    /// Says [`Client::values`].
+    async fn shows(&mut self, name: &str, keys: &[&str]) -> Result<()> {
+        let shown = self.client.values(name, keys).await?;
+        self.say_all(shown);
+        Ok(())
     }
 }
 

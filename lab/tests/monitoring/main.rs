@@ -62,16 +62,21 @@ fn queries(panel: &Value, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// The panels of the dashboard that have data now.
-async fn shown(stack: &Stack) -> Result<BTreeSet<String>> {
-    let text = fs::read_to_string(repository().join("deploy/monitoring/dashboard.json"))?;
+/// The titles and queries of all panels of the dashboard.
+fn panels() -> Vec<(String, String)> {
+    let text = fs::read_to_string(repository().join("deploy/monitoring/dashboard.json")).unwrap();
     let mut all = Vec::new();
-    queries(&serde_json::from_str(&text)?, &mut all);
+    queries(&serde_json::from_str(&text).unwrap(), &mut all);
+    all
+}
+
+/// Those that have data now.
+async fn shown(stack: &Stack, panels: &[(String, String)]) -> Result<BTreeSet<String>> {
     let mut shown = BTreeSet::new();
-    for (title, query) in all {
-        let found = stack.query(&query).await.with_context(|| title.clone())?;
+    for (title, query) in panels {
+        let found = stack.query(query).await.with_context(|| title.clone())?;
         if !found.trim().is_empty() {
-            shown.insert(title);
+            shown.insert(title.clone());
         }
     }
     Ok(shown)
@@ -138,7 +143,8 @@ async fn an_alert_reaches_a_person_and_the_dashboard_shows_what_it_is_about() {
     until("a node that holds the release", PATIENCE, held)
         .await
         .unwrap();
-    let mut seen = shown(&stack).await.unwrap();
+    let panels = panels();
+    let mut seen = shown(&stack, &panels).await.unwrap();
 
     for site in bench.sites() {
         site.next_reboot(Reboot::Clean);
@@ -146,11 +152,8 @@ async fn an_alert_reaches_a_person_and_the_dashboard_shows_what_it_is_about() {
     bench.publish(V3).await.unwrap();
     bench.settled(V3, PATIENCE).await.unwrap();
     told(&stack, "CuoReleaseGivenUp", "resolved").await;
-    seen.extend(shown(&stack).await.unwrap());
-    let mut all = Vec::new();
-    let text = fs::read_to_string(repository().join("deploy/monitoring/dashboard.json")).unwrap();
-    queries(&serde_json::from_str(&text).unwrap(), &mut all);
-    let all: BTreeSet<_> = all.into_iter().map(|(title, _)| title).collect();
+    seen.extend(shown(&stack, &panels).await.unwrap());
+    let all: BTreeSet<_> = panels.into_iter().map(|(title, _)| title).collect();
     let empty: Vec<_> = all.difference(&seen).map(String::as_str).collect();
     assert_eq!(empty, EMPTY);
 }

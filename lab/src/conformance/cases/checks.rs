@@ -62,11 +62,8 @@ const SHOWN: [&str; 6] = [
 ];
 
 async fn look(seen: &mut Seen) -> Result<()> {
-    let said = seen.client.check(&seen.host).await?;
-    seen.say_all(said);
-    let cached = seen.client.values("CachedUpdate", &SHOWN).await?;
-    seen.say_all(cached);
-    Ok(())
+    seen.checked().await?;
+    seen.shows("CachedUpdate", &SHOWN).await
 }
 
 async fn nothing(seen: &mut Seen) -> Result<()> {
@@ -77,8 +74,7 @@ async fn found(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
     look(seen).await?;
     let keys = ["version", "pending-base-version", "pending-base-checksum"];
-    let booted = seen.client.values("BootedDeployment", &keys).await?;
-    seen.say_all(booted);
+    seen.shows("BootedDeployment", &keys).await?;
     // It does not change by being found again.
     look(seen).await
 }
@@ -111,20 +107,13 @@ async fn late(seen: &mut Seen) -> Result<()> {
 async fn stuck(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
     let options = (Options::new(),);
-    let end = seen.client.outcome(&seen.host, "Upgrade", &options).await?;
-    seen.say(end);
+    seen.ended("Upgrade", &options).await?;
     seen.host.publish(V3).await?;
     seen.client.check(&seen.host).await?;
-    let cached = seen.client.values("CachedUpdate", &["version"]).await?;
-    seen.say_all(cached);
-    let end = seen.client.outcome(&seen.host, "Upgrade", &options).await?;
-    seen.say(end);
-    let staged = seen
-        .client
-        .values("DefaultDeployment", &["version", "staged"])
-        .await?;
-    seen.say_all(staged);
-    Ok(())
+    seen.shows("CachedUpdate", &["version"]).await?;
+    seen.ended("Upgrade", &options).await?;
+    seen.shows("DefaultDeployment", &["version", "staged"])
+        .await
 }
 
 async fn told(seen: &mut Seen) -> Result<()> {

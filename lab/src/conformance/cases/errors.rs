@@ -97,16 +97,14 @@ async fn ignored(seen: &mut Seen) -> Result<()> {
         ("lock-finalization", 1_u32.into()),
     ]);
     seen.host.publish(V2).await?;
-    let end = seen.client.outcome(&seen.host, "Upgrade", &(odd,)).await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(odd,)).await?;
     super::staging::first(seen).await
 }
 
 async fn driver(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
     let driver = options([("register-driver", "contract".into())]);
-    let said = seen.client.run(&seen.host, "Upgrade", &(driver,)).await?;
-    seen.say_all(said);
+    seen.ran("Upgrade", &(driver,)).await?;
     super::staging::first(seen).await
 }
 

@@ -55,12 +55,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn deploy(seen: &mut Seen, modifiers: Options) -> Result<()> {
-    let said = seen
-        .client
-        .run(&seen.host, "UpdateDeployment", &(modifiers, lock()))
-        .await?;
-    seen.say_all(said);
-    Ok(())
+    seen.ran("UpdateDeployment", &(modifiers, lock())).await
 }
 
 fn revision(text: String) -> Options {
@@ -73,9 +68,7 @@ async fn follows(seen: &mut Seen) -> Result<()> {
         "container-image-reference-digest",
         "version",
     ];
-    let shown = seen.client.values("DefaultDeployment", &keys).await?;
-    seen.say_all(shown);
-    Ok(())
+    seen.shows("DefaultDeployment", &keys).await
 }
 
 async fn digest(seen: &mut Seen) -> Result<()> {
@@ -84,12 +77,7 @@ async fn digest(seen: &mut Seen) -> Result<()> {
     deploy(seen, revision(two)).await?;
     first(seen).await?;
     follows(seen).await?;
-    let cached = seen
-        .client
-        .values("CachedUpdate", &["version", "deployment"])
-        .await?;
-    seen.say_all(cached);
-    Ok(())
+    seen.shows("CachedUpdate", &["version", "deployment"]).await
 }
 
 async fn same(seen: &mut Seen) -> Result<()> {
@@ -108,11 +96,7 @@ async fn left(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V3).await?;
     let two = seen.host.digest(V2)?;
     deploy(seen, revision(two)).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     follows(seen).await
 }
 
@@ -121,16 +105,9 @@ async fn pinned(seen: &mut Seen) -> Result<()> {
     let reference = format!("{}@{}", seen.host.image(), seen.host.digest(V2)?);
     deploy(seen, options([("set-refspec", reference.into())])).await?;
     follows(seen).await?;
-    let said = seen
-        .client
-        .run(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say_all(said);
-    let said = seen.client.check(&seen.host).await?;
-    seen.say_all(said);
-    let cached = seen.client.values("CachedUpdate", &["version"]).await?;
-    seen.say_all(cached);
-    Ok(())
+    seen.ran("Upgrade", &(Options::new(),)).await?;
+    seen.checked().await?;
+    seen.shows("CachedUpdate", &["version"]).await
 }
 
 async fn unknown(seen: &mut Seen) -> Result<()> {
@@ -143,54 +120,28 @@ async fn unknown(seen: &mut Seen) -> Result<()> {
         options([("set-refspec", format!("{image}:stable").into())]),
     ] {
         let body = (modifiers, Options::new());
-        let end = seen
-            .client
-            .outcome(&seen.host, "UpdateDeployment", &body)
-            .await?;
-        seen.say(end);
+        seen.ended("UpdateDeployment", &body).await?;
     }
     first(seen).await
 }
 
 async fn older(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     let one = seen.host.digest(V1)?;
     let body = (revision(one.clone()), Options::new());
-    let end = seen
-        .client
-        .outcome(&seen.host, "UpdateDeployment", &body)
-        .await?;
-    seen.say(end);
+    seen.ended("UpdateDeployment", &body).await?;
     let allow = options([("allow-downgrade", true.into())]);
     let body = (revision(one), allow);
-    let end = seen
-        .client
-        .outcome(&seen.host, "UpdateDeployment", &body)
-        .await?;
-    seen.say(end);
+    seen.ended("UpdateDeployment", &body).await?;
     follows(seen).await
 }
 
 async fn down(seen: &mut Seen) -> Result<()> {
     let one = seen.host.digest(V2)?;
     seen.host.serve(Server::Down).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     let body = (revision(one), Options::new());
-    let end = seen
-        .client
-        .outcome(&seen.host, "UpdateDeployment", &body)
-        .await?;
-    seen.say(end);
-    let said = seen.client.check(&seen.host).await?;
-    seen.say_all(said);
-    Ok(())
+    seen.ended("UpdateDeployment", &body).await?;
+    seen.checked().await
 }

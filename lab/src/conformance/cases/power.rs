@@ -48,12 +48,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn finalize(seen: &mut Seen, options: Options) -> Result<()> {
-    let said = seen
-        .client
-        .run(&seen.host, "FinalizeDeployment", &(options,))
-        .await?;
-    seen.say_all(said);
-    Ok(())
+    seen.ran("FinalizeDeployment", &(options,)).await
 }
 
 fn checksum(text: &str) -> Options {
@@ -62,12 +57,7 @@ fn checksum(text: &str) -> Options {
 
 async fn stage(seen: &mut Seen, options: Options) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(options,))
-        .await?;
-    seen.say(end);
-    Ok(())
+    seen.ended("Upgrade", &(options,)).await
 }
 
 async fn wrong(seen: &mut Seen) -> Result<()> {
@@ -130,16 +120,7 @@ async fn finalized(seen: &mut Seen) -> Result<()> {
 }
 
 async fn rollback(seen: &mut Seen) -> Result<()> {
-    let end = seen
-        .client
-        .outcome(&seen.host, "Rollback", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Rollback", &(Options::new(),)).await?;
     stage(seen, lock()).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Rollback", &(Options::new(),))
-        .await?;
-    seen.say(end);
-    Ok(())
+    seen.ended("Rollback", &(Options::new(),)).await
 }

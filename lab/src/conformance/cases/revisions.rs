@@ -69,12 +69,7 @@ async fn deploy(seen: &mut Seen, revision: String, skip: bool) -> Result<()> {
         ("skip-branch-check", skip.into()),
     ]);
     let body = (modifiers(revision), options);
-    let said = seen
-        .client
-        .run(&seen.host, "UpdateDeployment", &body)
-        .await?;
-    seen.say_all(said);
-    Ok(())
+    seen.ran("UpdateDeployment", &body).await
 }
 
 async fn commit(seen: &mut Seen, skip: bool) -> Result<()> {
@@ -82,17 +77,10 @@ async fn commit(seen: &mut Seen, skip: bool) -> Result<()> {
     let two = seen.host.commit(V2)?;
     deploy(seen, format!("revision={two}"), skip).await?;
     first(seen).await?;
-    let cached = seen
-        .client
-        .values("CachedUpdate", &["version", "deployment"])
+    seen.shows("CachedUpdate", &["version", "deployment"])
         .await?;
-    seen.say_all(cached);
-    let shown = seen
-        .client
-        .values("DefaultDeployment", &["origin", "checksum"])
-        .await?;
-    seen.say_all(shown);
-    Ok(())
+    seen.shows("DefaultDeployment", &["origin", "checksum"])
+        .await
 }
 
 async fn version(seen: &mut Seen) -> Result<()> {
@@ -127,11 +115,7 @@ async fn same(seen: &mut Seen) -> Result<()> {
 
 async fn older(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     let one = seen.host.commit(V1)?;
     deploy(seen, one.clone(), true).await?;
     deploy(seen, one.clone(), false).await?;
@@ -147,22 +131,14 @@ async fn left(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V3).await?;
     let two = seen.host.commit(V2)?;
     deploy(seen, two, true).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     first(seen).await
 }
 
 async fn rebased(seen: &mut Seen) -> Result<()> {
     for reference in [format!("fedora:{BRANCH}"), "fedora:nonesuch".to_owned()] {
         let body = (options([("set-refspec", reference.into())]), Options::new());
-        let end = seen
-            .client
-            .outcome(&seen.host, "UpdateDeployment", &body)
-            .await?;
-        seen.say(end);
+        seen.ended("UpdateDeployment", &body).await?;
     }
     first(seen).await
 }

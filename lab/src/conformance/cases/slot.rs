@@ -156,11 +156,7 @@ async fn held(seen: &mut Seen) -> Result<()> {
     let end = late.finish().await?;
     seen.say(format!("started {started}, {end:?}"));
     late.leave().await;
-    let version = seen
-        .client
-        .values("DefaultDeployment", &["version"])
-        .await?;
-    seen.say_all(version);
+    seen.shows("DefaultDeployment", &["version"]).await?;
     // Nobody holds it without end: it took 30 s.
     let end = stays.next().await?;
     seen.say(end);
@@ -202,12 +198,8 @@ async fn outlives(seen: &mut Seen) -> Result<()> {
     peer.leave().await;
     drop(caller.bus.close().await);
     seen.client.wait_free().await?;
-    let version = seen
-        .client
-        .values("DefaultDeployment", &["version", "staged"])
-        .await?;
-    seen.say_all(version);
-    Ok(())
+    seen.shows("DefaultDeployment", &["version", "staged"])
+        .await
 }
 
 async fn cancelled(seen: &mut Seen) -> Result<()> {
@@ -258,11 +250,8 @@ async fn killed(seen: &mut Seen) -> Result<()> {
     seen.host.serve(Server::Up).await?;
     // The next call starts another one.
     seen.client.wait_free().await?;
-    let default = seen
-        .client
-        .values("DefaultDeployment", &["version", "staged"])
+    seen.shows("DefaultDeployment", &["version", "staged"])
         .await?;
-    seen.say_all(default);
     let active = seen.client.properties(OS).await?;
     seen.say(format!("{} properties", active.len()));
     Ok(())

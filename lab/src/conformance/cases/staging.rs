@@ -85,8 +85,7 @@ pub(super) async fn first(seen: &mut Seen) -> Result<()> {
         "serial",
         "finalization-locked",
     ];
-    let default = seen.client.values("DefaultDeployment", &keys).await?;
-    seen.say_all(default);
+    seen.shows("DefaultDeployment", &keys).await?;
     let note = match seen.host.locked()? {
         None => "no note of a staged deployment",
         Some(true) => "the note is locked",
@@ -104,9 +103,7 @@ pub(super) fn lock() -> Options {
 }
 
 pub(super) async fn upgrade(seen: &mut Seen, options: Options) -> Result<()> {
-    let said = seen.client.run(&seen.host, "Upgrade", &(options,)).await?;
-    seen.say_all(said);
-    Ok(())
+    seen.ran("Upgrade", &(options,)).await
 }
 
 async fn locked(seen: &mut Seen) -> Result<()> {
@@ -114,16 +111,13 @@ async fn locked(seen: &mut Seen) -> Result<()> {
     upgrade(seen, lock()).await?;
     first(seen).await?;
     let keys = ["version", "checksum", "ref-has-new-commit"];
-    let cached = seen.client.values("CachedUpdate", &keys).await?;
-    seen.say_all(cached);
+    seen.shows("CachedUpdate", &keys).await?;
     let keys = [
         "container-image-reference",
         "container-image-reference-digest",
         "origin",
     ];
-    let follows = seen.client.values("DefaultDeployment", &keys).await?;
-    seen.say_all(follows);
-    Ok(())
+    seen.shows("DefaultDeployment", &keys).await
 }
 
 async fn nothing(seen: &mut Seen) -> Result<()> {
@@ -133,11 +127,7 @@ async fn nothing(seen: &mut Seen) -> Result<()> {
 
 async fn again(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     first(seen).await?;
     upgrade(seen, lock()).await?;
     first(seen).await
@@ -145,11 +135,7 @@ async fn again(seen: &mut Seen) -> Result<()> {
 
 async fn replaced(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     seen.host.publish(V3).await?;
     upgrade(seen, lock()).await?;
     first(seen).await
@@ -157,56 +143,32 @@ async fn replaced(seen: &mut Seen) -> Result<()> {
 
 async fn back(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(Options::new(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(Options::new(),)).await?;
     // What is staged counts, not only what runs.
     seen.host.publish(V1).await?;
     upgrade(seen, Options::new()).await?;
-    let said = seen.client.check(&seen.host).await?;
-    seen.say_all(said);
+    seen.checked().await?;
     let allowed = options([("allow-downgrade", true.into())]);
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(allowed,))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(allowed,)).await?;
     first(seen).await
 }
 
 async fn cleaned(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(lock(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(lock(),)).await?;
     let what = vec!["pending-deploy"];
-    let said = seen.client.run(&seen.host, "Cleanup", &(what,)).await?;
-    seen.say_all(said);
+    seen.ran("Cleanup", &(what,)).await?;
     first(seen).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(lock(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(lock(),)).await?;
     first(seen).await
 }
 
 async fn forgotten(seen: &mut Seen) -> Result<()> {
     seen.host.publish(V2).await?;
-    let end = seen
-        .client
-        .outcome(&seen.host, "Upgrade", &(lock(),))
-        .await?;
-    seen.say(end);
+    seen.ended("Upgrade", &(lock(),)).await?;
     let deployment = ["deployment", "version"];
-    let cached = seen.client.values("CachedUpdate", &deployment).await?;
-    seen.say_all(cached);
+    seen.shows("CachedUpdate", &deployment).await?;
     seen.client.check(&seen.host).await?;
-    let cached = seen.client.values("CachedUpdate", &deployment).await?;
-    seen.say_all(cached);
+    seen.shows("CachedUpdate", &deployment).await?;
     first(seen).await
 }

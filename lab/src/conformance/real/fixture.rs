@@ -52,21 +52,21 @@ impl Fixture {
         skeleton(&place.join("tools"))?;
         for part in [
             "tools/etc",
-            "tools/work",
+            "tools/made",
             "tools/var/tmp",
             "bound",
-            "work/remote",
+            "made/remote",
         ] {
             create(&place.join(part))?;
         }
-        let served = Folder::serve(&place.join("work/remote")).await?;
+        let served = Folder::serve(&place.join("made/remote")).await?;
         let mut registry = None;
         if images {
             let log = place.join("registry.log");
             registry = Some(Registry::start(&place.join("registry"), &log).await?);
         }
         write_etc(&place.join("bound/etc"), registry.as_ref())?;
-        symlink(place.join("work"), place.join("bound/work")).context("link work")?;
+        symlink(place.join("made"), place.join("bound/made")).context("link made")?;
         let mut fixture = Self {
             tree,
             versions: String::new(),
@@ -121,8 +121,8 @@ impl Fixture {
 
     /// Commits a release after those before it, and makes an image of it.
     async fn release(&mut self, version: &str) -> Result<()> {
-        const REPO: &str = "--repo=/work/remote";
-        let place = self.folder.path().join("work/release");
+        const REPO: &str = "--repo=/made/remote";
+        let place = self.folder.path().join("made/release");
         if place.exists() {
             fs::remove_dir_all(&place).context("remove the release before")?;
         } else {
@@ -143,7 +143,7 @@ impl Fixture {
             "commit".to_owned(),
             format!("--branch={BRANCH}"),
             format!("--bind-ref={BRANCH}"),
-            "--tree=dir=/work/release".to_owned(),
+            "--tree=dir=/made/release".to_owned(),
             "--owner-uid=0".to_owned(),
             "--owner-gid=0".to_owned(),
             "--no-xattrs".to_owned(),
@@ -174,7 +174,7 @@ impl Fixture {
 
     /// Puts a package into the database of a release: of images without any, rpm-ostree 2026.2 dies.
     async fn package(&self, version: &str) -> Result<()> {
-        let folder = self.folder.path().join("work/packages");
+        let folder = self.folder.path().join("made/packages");
         let spec = folder.join("lab-foo.spec");
         write(&spec, PACKAGE.replace("VERSION", version))?;
         let mut build = bound("rpmbuild");
@@ -194,8 +194,8 @@ impl Fixture {
             "rpmbuild {}: {said}",
             spec.display()
         );
-        let package = format!("/work/packages/noarch/lab-foo-{version}-1.noarch.rpm");
-        let database = "--dbpath=/work/release/usr/share/rpm";
+        let package = format!("/made/packages/noarch/lab-foo-{version}-1.noarch.rpm");
+        let database = "--dbpath=/made/release/usr/share/rpm";
         self.run(&["rpmdb", database, "--initdb"]).await?;
         // It has no files, and this root is not what it is for.
         let install = [
@@ -226,8 +226,8 @@ impl Fixture {
 
     /// An empty sysroot in the folder of this name.
     async fn sysroot(&self, name: &str) -> Result<()> {
-        create(&self.folder.path().join("work").join(name))?;
-        let path = format!("/work/{name}");
+        create(&self.folder.path().join("made").join(name))?;
+        let path = format!("/made/{name}");
         self.run(&["ostree", "admin", "init-fs", &path]).await?;
         let sysroot = format!("--sysroot={path}");
         self.run(&["ostree", "admin", "os-init", &sysroot, STATEROOT])
@@ -246,10 +246,10 @@ impl Fixture {
 
     async fn branch_host(&self) -> Result<()> {
         self.sysroot("branch").await?;
-        let repo = "--repo=/work/branch/ostree/repo";
+        let repo = "--repo=/made/branch/ostree/repo";
         self.run(&["ostree", repo, "pull", REMOTE, BRANCH]).await?;
         let (os, follows) = (format!("--os={STATEROOT}"), format!("{REMOTE}:{BRANCH}"));
-        let deploy = ["ostree", "admin", "deploy", "--sysroot=/work/branch"];
+        let deploy = ["ostree", "admin", "deploy", "--sysroot=/made/branch"];
         self.run(&[&deploy[..], &[&os, "--karg=rw", &follows]].concat())
             .await?;
         Ok(())
@@ -267,7 +267,7 @@ impl Fixture {
             "container",
             "image",
             "deploy",
-            "--sysroot=/work/image",
+            "--sysroot=/made/image",
         ];
         self.run(&[&deploy[..], &[&os, "--karg=rw", &image]].concat())
             .await?;
@@ -294,7 +294,7 @@ impl Fixture {
         // With what is the same file in deployment and repository.
         let mut copy = bound("cp");
         copy.args(["--archive", "--reflink=auto", "--no-target-directory", "--"])
-            .arg(self.folder.path().join("work").join(name))
+            .arg(self.folder.path().join("made").join(name))
             .arg(&sysroot);
         let copied = copy.output().await.context("run cp")?;
         if !copied.status.success() {
@@ -336,7 +336,7 @@ impl Fixture {
                 let to = format!("--create={BRANCH}");
                 let refs = [
                     "ostree",
-                    "--repo=/work/remote",
+                    "--repo=/made/remote",
                     "refs",
                     "--force",
                     &to,
@@ -362,7 +362,7 @@ impl Fixture {
     }
 
     async fn summary(&self) -> Result<()> {
-        self.run(&["ostree", "--repo=/work/remote", "summary", "--update"])
+        self.run(&["ostree", "--repo=/made/remote", "summary", "--update"])
             .await
             .map(drop)
     }
@@ -371,7 +371,7 @@ impl Fixture {
         match (origin, &mut self.registry) {
             (OriginKind::Ostree, _) => {
                 if how == Server::WithoutBranch {
-                    let refs = ["ostree", "--repo=/work/remote", "refs", "--delete", BRANCH];
+                    let refs = ["ostree", "--repo=/made/remote", "refs", "--delete", BRANCH];
                     self.run(&refs).await?;
                     self.summary().await?;
                 }
